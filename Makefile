@@ -1,0 +1,62 @@
+PYTHON ?= python3
+TORCH_INDEX ?=
+DEMO_ROOT ?= .demo
+
+BIN := .venv/bin
+PIP_INSTALL = $(BIN)/python -m pip install -qq --no-user --disable-pip-version-check \
+	-c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+
+# What a user's shell or home sets must not reach in here, nor this fill their caches.
+unexport PYTHONPATH PYTHONHOME
+export PYTHONNOUSERSITE := 1
+export HF_HOME := $(CURDIR)/.venv/huggingface
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test check clean
+
+help:
+	@echo 'make demo    synthetic release -> index -> dataset in ./nsd_imagery -> a torch batch'
+	@echo 'make test    run the tests'
+	@echo 'make check   lint, format, types, layers, and no data among the tracked files'
+	@echo 'make clean   remove .venv, .demo and caches; ./nsd_imagery stays'
+	@echo
+	@echo 'Each installs what it needs into .venv at its first call. Variables:'
+	@echo '  PYTHON=$(PYTHON)      the Python, 3.11 or newer, that .venv is made from'
+	@echo '  TORCH_INDEX=URL     a further package index to take torch from: a CPU index, where the'
+	@echo '                      default one would give a CUDA build of several gigabytes'
+	@echo '  DEMO_ROOT=$(DEMO_ROOT)     where the demo writes its synthetic release'
+
+demo: .venv/run.stamp
+	$(BIN)/nsd-imagery synth $(DEMO_ROOT) --subjects subj01
+	$(BIN)/nsd-imagery index $(DEMO_ROOT)
+	$(BIN)/nsd-imagery build $(DEMO_ROOT) --out nsd_imagery
+	$(BIN)/python examples/quickstart.py
+
+test: .venv/dev.stamp
+	$(BIN)/python -m pytest -n 2
+
+check: .venv/dev.stamp
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright
+	$(BIN)/lint-imports --no-cache --no-logo
+	$(BIN)/python scripts/guard_data.py
+
+clean:
+	rm -rf .venv .demo dist .pytest_cache .ruff_cache .hypothesis
+	find builder tests scripts -name __pycache__ -prune -exec rm -rf {} +
+
+.venv/bin/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	@$(PYTHON) -m venv .venv
+
+.venv/run.stamp: pyproject.toml constraints.txt | .venv/bin/pip
+	@echo 'Installing nsd-imagery and torch into .venv; the first time takes some minutes.'
+	@$(PIP_INSTALL) -e '.[torch]'
+	@touch $@
+
+.venv/dev.stamp: pyproject.toml constraints.txt | .venv/bin/pip
+	@echo 'Installing nsd-imagery, torch and the development tools into .venv; the first time takes some minutes.'
+	@$(PIP_INSTALL) -e '.[torch,dev]'
+	@touch $@ .venv/run.stamp

@@ -1,0 +1,29 @@
+"""The errors that this package raises on purpose.
+
+Each is also the builtin that a caller would expect, takes one message (so that it survives pickling between
+processes), and says in that message what is wrong, where, and what to run next.
+"""
+
+
+class NSDImageryError(Exception):
+    """Base of all errors of this package."""
+
+
+class UsageError(NSDImageryError, ValueError):
+    """An argument or an option that cannot be meant: an unknown subject, condition or ROI."""
+
+
+class MissingDataError(NSDImageryError, FileNotFoundError):
+    """A file or a folder that the work needs is not there."""
+
+
+class DataError(NSDImageryError, ValueError):
+    """A file is there, but is damaged, of another shape, or contradicts another file."""
+
+
+class FolderError(NSDImageryError, FileExistsError):
+    """The output folder holds something that this package did not write, or that would be mixed with other data."""
+
+
+class BusyError(NSDImageryError, BlockingIOError):
+    """Another build is writing to the same folder."""

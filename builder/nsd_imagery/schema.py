@@ -1,0 +1,228 @@
+"""The columns of every table that this package writes: type, unit, meaning, and what stands where a value is absent.
+
+An index holds null where a value is absent. Dataset rows hold `Column.absent` instead, because a null turns an integer
+column into floats and breaks the default collate of a DataLoader.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pyarrow as pa
+
+from nsd_imagery.errors import DataError
+from nsd_imagery.experiment import SUBJECTS, Experiment
+
+_ARROW_TYPES: Final[dict[str, pa.DataType]] = {
+    "bool": pa.bool_(),
+    "int8": pa.int8(),
+    "int32": pa.int32(),
+    "int64": pa.int64(),
+    "float16": pa.float16(),
+    "float32": pa.float32(),
+    "float64": pa.float64(),
+    "string": pa.string(),
+}
+_TYPE_NAMES: Final = {arrow_type: name for name, arrow_type in _ARROW_TYPES.items()}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table.
+
+    Attributes:
+        name: The column's name.
+        type: Its type as the datasets library spells it.
+        meaning: One sentence for people.
+        absent: What dataset rows hold where the index holds null; None if the value is never absent.
+        unit: The unit, where there is one.
+    """
+
+    name: str
+    type: str
+    meaning: str
+    absent: int | float | str | None = None
+    unit: str = ""
+
+
+TRIAL_COLUMNS: Final = (
+    Column("trial_id", "int64", "unique over all subjects and experiments; decimal digits: experiment (1 nsd, 2 nsdimagery), subject, session (2), trial (4), epoch"),
+    Column("subject", "string", "subj01 to subj08"),
+    Column("session", "int32", "number of the scan session, 1-based as in the file name; session 1 exists in both experiments"),
+    Column("trial_in_session", "int32", "from 0 over the trials of the session; both epochs of an attention trial share it"),
+    Column("condition", "string", "imagery, vision, attention (nsdimagery) or perception (NSD core)"),
+    Column("nsd_id", "int32", "0-based id of the NSD picture that was seen, attended or imagined", -1),
+    Column("coco_id", "int32", "COCO id of that picture", -1),
+    Column("caption", "string", "first COCO caption of the uncropped photograph", ""),
+    Column("beta_path", "string", "the beta file, relative to the root"),
+    Column("beta_index", "int32", "0-based volume in that file"),
+    Column("repeat_index", "int32", "from 0 in order of presentation, within subject, condition, epoch and target (nsdimagery) or picture (NSD core)"),
+    Column("is_valid", "bool", "the beta is there and not all zero in the brain"),
+    Column("roi_mask_path", "string", "mask that the trial's manifest names, relative to the root", ""),
+    Column("run_number", "int32", "number of the run in the session, 1-based (the RUN column)", -1),
+    Column("snr_estimate", "float32", "signal-to-noise ratio that the trial's manifest names", float("nan")),
+    Column("experiment", "string", "nsdimagery or nsd"),
+    Column("run_name", "string", "visA, attA, imgA_1, ...", ""),
+    Column("stimulus_set", "string", "A (simple), B (complex) or C (conceptual)", ""),
+    Column("epoch", "string", "cue or detection, the two betas of an attention trial", ""),
+    Column("target", "string", "the target's name in the pair list, without .png, or its word (a name's nsd28752 is the release's 1-based spelling)", ""),
+    Column("stimulus", "string", "nsd28751 (0-based) for an NSD picture, else the target; the key into `stimuli` and embeddings"),
+    Column("cue", "string", "the letter that was shown", ""),
+    Column("cue_matches", "int8", "1 if that letter is the target's own, else 0", -1),
+    Column("target_present", "int8", "attention: 1 if the target was in the picture stream, else 0", -1),
+    Column("response", "int32", "button: imagery 1 vivid, 2 not vivid; vision 1 match, 2 mismatch; attention as in the behaviour file", -1),
+    Column("response_time", "float32", "reaction time", float("nan"), "s"),
+    Column("shared1000", "bool", "the picture is one of NSD's 1,000 shared pictures"),
+    Column("is_shared", "bool", "the picture is one of the five imagined ones, and NSD core shows it to this subject"),
+    Column("beta_version", "string", "fithrf_GLMdenoise_RR (b3) or fithrf (b2)"),
+)  # fmt: skip
+"""The columns of an index; dataset rows have these and `betas`."""
+
+BETAS: Final = Column("betas", "float32", "one value a voxel of the ROI; column c is the voxel of row c of `-voxels`; z-scored unless the build says zscore none", unit="percent signal change, or sd")  # fmt: skip
+
+VOXEL_COLUMNS: Final = (
+    Column("column", "int32", "position in `betas`"),
+    Column("i", "int32", "0-based voxel index along the volume's first axis"),
+    Column("j", "int32", "along the second axis"),
+    Column("k", "int32", "along the third axis"),
+    Column("x", "float32", "position by the mask's affine", unit="mm"),
+    Column("y", "float32", "position by the mask's affine", unit="mm"),
+    Column("z", "float32", "position by the mask's affine", unit="mm"),
+    Column("hemisphere", "string", "left, right, or empty where the release's lh. and rh. masks do not say"),
+    Column("valid_nsdimagery", "bool", "the voxel has data in the NSD-Imagery session; null without the file"),
+    Column("valid_nsd", "float32", "fraction of the NSD core sessions at hand with data; null without files"),
+    Column("ncsnr_nsd", "float32", "noise ceiling signal-to-noise ratio of NSD core; null without the file"),
+)
+"""The fixed columns of `-voxels`; one string column an atlas follows, with the voxel's label in it."""
+
+STATS_COLUMNS: Final = (
+    Column("experiment", "string", "nsdimagery or nsd"),
+    Column("session", "int32", "number of the scan session, 1-based"),
+    Column("run_number", "int32", "number of the run, 1-based; -1 for a whole session"),
+    Column("epoch", "string", "cue or detection in attention, else empty"),
+    Column("n_trials", "int32", "valid rows that the two statistics are over"),
+)
+"""The scalar columns of `-stats`; `mean` and `sd` (ddof 1, percent signal change, float64) follow, one value a voxel."""
+
+
+def trial_id(experiment: Experiment, subject: str, session: int, trial: int, epoch: int = 0) -> int:
+    """The id of a trial by formula, so that it never depends on what else is in the index.
+
+    Args:
+        experiment: "nsd" or "nsdimagery".
+        subject: "subj01" to "subj08".
+        session: 1-based, below 100.
+        trial: 0-based in the session, below 10,000.
+        epoch: 0, or 1 for the detection epoch of an attention trial.
+
+    Raises:
+        DataError: A number is outside its decimal places.
+    """
+    if not (0 < session < 100 and 0 <= trial < 10_000 and epoch in (0, 1)):
+        msg = f"{subject} session {session} trial {trial} epoch {epoch}: outside what a trial_id can hold"
+        raise DataError(msg)
+    kind = {"nsd": 1, "nsdimagery": 2}[experiment]
+    return (((kind * 10 + SUBJECTS.index(subject) + 1) * 100 + session) * 10_000 + trial) * 10 + epoch
+
+
+def index_schema() -> pa.Schema:
+    """The Arrow schema of an index: `TRIAL_COLUMNS`, nullable where a value may be absent."""
+    return pa.schema(
+        [
+            pa.field(column.name, _ARROW_TYPES[column.type], nullable=column.absent is not None)
+            for column in TRIAL_COLUMNS
+        ]
+    )
+
+
+def trial_table(n_rows: int, **columns: Any) -> pa.Table:
+    """An index table from columns by name: sequences of `n_rows` values, or one value for all rows.
+
+    Columns that are not named are absent (null).
+
+    Raises:
+        DataError: A value does not fit its column, or a column that cannot be absent is.
+        TypeError: A name that is no column.
+    """
+    schema = index_schema()
+    unknown = sorted(set(columns) - set(schema.names))
+    if unknown:
+        msg = f"not columns of a trial: {', '.join(unknown)}"
+        raise TypeError(msg)
+    arrays: list[pa.Array] = []
+    for field in schema:
+        value = columns.get(field.name)
+        whole = isinstance(value, Sequence | pa.Array) and not isinstance(value, str)
+        try:
+            array = pa.array(value if whole else [value] * n_rows, type=field.type)
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
+            msg = f"column {field.name}: {error}"
+            raise DataError(msg) from error
+        if array.null_count and not field.nullable:
+            msg = f"column {field.name}: row {array.to_pylist().index(None)} has no value, but must"
+            raise DataError(msg)
+        arrays.append(array)
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def dataset_rows(index: pa.Table) -> pa.Table:
+    """The trial columns of dataset rows: `index` with `Column.absent` in the place of nulls."""
+    columns = [
+        index[column.name]
+        if column.absent is None
+        else index[column.name].fill_null(pa.scalar(column.absent, _ARROW_TYPES[column.type]))
+        for column in TRIAL_COLUMNS
+    ]
+    return pa.table([column.combine_chunks() for column in columns], schema=_flat_schema(TRIAL_COLUMNS))
+
+
+def trial_schema(n_voxels: int, dtype: str) -> pa.Schema:
+    """The Arrow schema of a trial config: the trial columns, then `betas`, a fixed-size list of `dtype`."""
+    return _flat_schema(TRIAL_COLUMNS).append(_vector(BETAS.name, dtype, n_voxels))
+
+
+def stats_schema(n_voxels: int) -> pa.Schema:
+    """The Arrow schema of a `-stats` config."""
+    vectors = [_vector("mean", "float64", n_voxels), _vector("sd", "float64", n_voxels)]
+    return pa.schema([*_flat_schema(STATS_COLUMNS), *vectors])
+
+
+def voxels_schema(atlases: Iterable[str]) -> pa.Schema:
+    """The Arrow schema of a `-voxels` config with a label column for each of `atlases`."""
+    return pa.schema([*_flat_schema(VOXEL_COLUMNS), *(pa.field(name, pa.string()) for name in atlases)])
+
+
+def features_yaml(schema: pa.Schema) -> list[dict[str, Any]]:
+    """The `features` entry of a dataset card for `schema`, as `datasets.Features` would write it."""
+    return [_feature_yaml(field) for field in schema]
+
+
+def with_features(schema: pa.Schema) -> pa.Schema:
+    """`schema` with the metadata by which the datasets library knows the features of an Arrow file."""
+    features = {field.name: _feature_json(field.type) for field in schema}
+    return schema.with_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+
+
+def _flat_schema(columns: Iterable[Column]) -> pa.Schema:
+    return pa.schema([pa.field(column.name, _ARROW_TYPES[column.type]) for column in columns])
+
+
+def _vector(name: str, dtype: str, length: int) -> pa.Field:
+    return pa.field(name, pa.list_(_ARROW_TYPES[dtype], length))
+
+
+def _feature_yaml(field: pa.Field) -> dict[str, Any]:
+    if pa.types.is_fixed_size_list(field.type):
+        return {"name": field.name, "list": _TYPE_NAMES[field.type.value_type], "length": field.type.list_size}
+    return {"name": field.name, "dtype": _TYPE_NAMES[field.type]}
+
+
+def _feature_json(arrow_type: pa.DataType) -> dict[str, Any]:
+    if pa.types.is_fixed_size_list(arrow_type):
+        return {
+            "feature": _feature_json(arrow_type.value_type),
+            "length": arrow_type.list_size,
+            "_type": "List",
+        }
+    return {"dtype": _TYPE_NAMES[arrow_type], "_type": "Value"}

@@ -1,0 +1,27 @@
+"""What a source yields: one beta file and the rows that its volumes are."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from nsd_imagery.experiment import Experiment
+
+
+@dataclass(frozen=True, eq=False)
+class Session:
+    """One scan session of one subject.
+
+    Attributes:
+        subject: "subj01" to "subj08".
+        experiment: "nsdimagery" or "nsd".
+        session: Number of the session, 1-based.
+        beta_path: The beta file, absolute.
+        rows: Index rows in the order of the volumes; `is_valid` says only that the volume is there.
+    """
+
+    subject: str
+    experiment: Experiment
+    session: int
+    beta_path: Path
+    rows: pa.Table

@@ -1,0 +1,72 @@
+"""NSD's table of its 73,000 pictures, nsd_stim_info_merged.csv: COCO ids, the shared pictures, and who sees what when."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyarrow import csv
+
+from nsd_imagery.errors import DataError
+from nsd_imagery.experiment import CORE_SESSIONS, CORE_TRIALS_PER_SESSION, N_NSD_PICTURES, SUBJECTS
+
+_REPEATS = range(3)
+
+
+@dataclass(frozen=True, eq=False)
+class StimInfo:
+    """The columns that this package uses, indexed by 0-based NSD id.
+
+    Attributes:
+        coco_id: (73000,) COCO id.
+        shared1000: (73000,) whether the picture is one of the 1,000 shared ones.
+        shown: By subject, (73000,) whether NSD core's sessions of that subject show the picture.
+    """
+
+    coco_id: NDArray[np.int64]
+    shared1000: NDArray[np.bool_]
+    shown: dict[str, NDArray[np.bool_]]
+
+
+def read_stim_info(path: Path) -> StimInfo:
+    """Read the table.
+
+    Raises:
+        DataError: A column is missing or is not numbers, or the rows are not ids 0 to 72,999 in order.
+    """
+    repeats = {
+        subject: [f"subject{number}_rep{repeat}" for repeat in _REPEATS]
+        for number, subject in enumerate(SUBJECTS, start=1)
+    }
+    numbers = ["nsdId", "cocoId", *(column for columns in repeats.values() for column in columns)]
+    types = {**dict.fromkeys(numbers, pa.int64()), "shared1000": pa.string()}
+    try:
+        table = csv.read_csv(
+            path, convert_options=csv.ConvertOptions(column_types=types, include_columns=[*types], strings_can_be_null=False)
+        )
+    except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
+        msg = f"{path}: is not NSD's stimulus table ({str(error).splitlines()[0]}): copy the file again"
+        raise DataError(msg) from error
+    ids = table["nsdId"].to_numpy()
+    if not np.array_equal(ids, np.arange(N_NSD_PICTURES)):
+        msg = f"{path}: nsdId must be 0 to {N_NSD_PICTURES - 1} in order, but the table has {len(ids)} rows that are not"
+        raise DataError(msg)
+    shown = {subject: _is_shown(table, columns, subject) for subject, columns in repeats.items()}
+    return StimInfo(table["cocoId"].to_numpy(), _booleans(table["shared1000"], path), shown)
+
+
+def _is_shown(table: pa.Table, columns: list[str], subject: str) -> NDArray[np.bool_]:
+    """Whether a repeat falls into the sessions that were scanned; trials are 1-based, 0 means never."""
+    trials = np.stack([table[column].to_numpy() for column in columns])
+    scanned = CORE_SESSIONS[subject] * CORE_TRIALS_PER_SESSION
+    return ((trials >= 1) & (trials <= scanned)).any(axis=0)
+
+
+def _booleans(column: pa.ChunkedArray, path: Path) -> NDArray[np.bool_]:
+    words = column.to_numpy(zero_copy_only=False)
+    known = {"True": True, "1": True, "TRUE": True, "true": True, "False": False, "0": False, "FALSE": False, "false": False}
+    if unknown := set(words) - set(known):
+        msg = f"{path}: shared1000 is {sorted(unknown)[0]!r}, not True or False"
+        raise DataError(msg)
+    return np.array([known[word] for word in words], np.bool_)

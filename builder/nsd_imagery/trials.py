@@ -1,0 +1,154 @@
+"""The trial index, the waist of the house: from the sources' rows to one table that all else is built on.
+
+`index` writes it for people and other programs. A build derives the same rows from the sources each time.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from nsd_imagery.atomic import replacing
+from nsd_imagery.errors import DataError, MissingDataError
+from nsd_imagery.experiment import BETA_VERSIONS, SUBJECTS
+from nsd_imagery.sources import release
+from nsd_imagery.sources.session import Session
+from nsd_imagery.suggest import one_of
+from nsd_imagery.volumes.read import rows_with_data
+
+ROOT_VARIABLE = "NSD_CACHE_ROOT"
+
+
+def find_root(root: Path | str | None) -> Path:
+    """The folder that holds the data: the argument, else $NSD_CACHE_ROOT, else ./cache.
+
+    Raises:
+        MissingDataError: There is no such folder.
+    """
+    path = Path(root or os.environ.get(ROOT_VARIABLE) or "cache").expanduser()
+    if not path.is_dir():
+        said = "" if root else f" (no ROOT was given, so ${ROOT_VARIABLE} or ./cache)"
+        msg = f"{path}: no such folder{said}; name the folder that holds nsddata/ and nsddata_betas/, or make one: nsd-imagery synth {path}"
+        raise MissingDataError(msg)
+    return path.resolve()
+
+
+def find_subjects(root: Path, subjects: Sequence[str] | None, betas: str) -> tuple[str, ...]:
+    """The subjects to work on: those asked for, else all whose betas are in the root.
+
+    Raises:
+        UsageError: A name that is no subject, or no beta version.
+        MissingDataError: The betas of a subject are not in the root, or none are.
+    """
+    one_of("betas", betas, BETA_VERSIONS)
+    here = release.subjects_with_betas(root, betas)
+    for subject in subjects or ():
+        one_of("subject", subject, SUBJECTS)
+        if subject not in here:
+            msg = f"{root}: no betas of {subject} ({betas}); here are: {', '.join(here) or 'none'}; expected {release.expected_betas(betas, subject)}.hdf5 or .nii.gz"
+            raise MissingDataError(msg)
+    if not here:
+        other = [version for version in BETA_VERSIONS if version != betas and release.subjects_with_betas(root, version)]
+        hint = f"; --betas {other[0]} is there" if other else ""
+        msg = f"{root}: no NSD-Imagery betas ({betas}); expected {release.expected_betas(betas)}.hdf5 or .nii.gz{hint}"
+        raise MissingDataError(msg)
+    return tuple(dict.fromkeys(subjects)) if subjects else here
+
+
+def read_sessions(root: Path, subjects: Sequence[str], betas: str) -> list[Session]:
+    """The sessions of subjects with their rows, validated.
+
+    Raises:
+        MissingDataError: A file that the labels need is not there.
+        DataError: The files contradict each other.
+    """
+    sessions = [release.read_session(root, subject, betas) for subject in subjects]
+    for session in sessions:
+        validate(session)
+    return sessions
+
+
+def validate(session: Session) -> None:
+    """Check what must hold of any source's rows: ids are unique, and every beta index comes exactly once.
+
+    Raises:
+        DataError: It does not hold.
+    """
+    rows = session.rows
+    if pc.count_distinct(rows["trial_id"]).as_py() != len(rows):
+        msg = f"{session.beta_path}: two rows have one trial_id"
+        raise DataError(msg)
+    if sorted(rows["beta_index"].to_pylist()) != list(range(len(rows))):
+        msg = f"{session.beta_path}: the rows do not name every volume exactly once"
+        raise DataError(msg)
+
+
+def index(
+    root: Path | str | None = None,
+    subjects: Sequence[str] | None = None,
+    betas: str = BETA_VERSIONS[0],
+    out: Path | str | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Path:
+    """Write the trial index: `imagery/subjAA.parquet` a subject, and `imagery/full_index.parquet` of all.
+
+    Reads the betas once to say which rows hold data (`is_valid`).
+
+    Args:
+        root: Folder with the release tree; default $NSD_CACHE_ROOT, else ./cache.
+        subjects: Default: all whose betas are there.
+        betas: Beta version.
+        out: Where the index goes; default `<root>/indices`.
+        progress: Called with the name of each subject before it is read.
+
+    Returns:
+        The folder of the index.
+
+    Raises:
+        MissingDataError: A file is not there.
+        DataError: A file is damaged, or files contradict each other.
+    """
+    root = find_root(root)
+    folder = (Path(out) if out else root / "indices") / "imagery"
+    for session in read_sessions(root, find_subjects(root, subjects, betas), betas):
+        if progress:
+            progress(session.subject)
+        _write(_with_validity(session, release.anatomy(root, session.subject).brain).rows, folder / f"{session.subject}.parquet")
+    parts = [read_index(path) for path in sorted(folder.glob("subj[0-9][0-9].parquet"))]
+    _write(pa.concat_tables(parts), folder / "full_index.parquet")
+    return folder.parent
+
+
+def read_index(path: Path | str) -> pa.Table:
+    """An index that `index` wrote.
+
+    Raises:
+        MissingDataError: No such file.
+        DataError: Not a Parquet file.
+    """
+    if not Path(path).is_file():
+        msg = f"{path}: no such index; write it with: nsd-imagery index ROOT"
+        raise MissingDataError(msg)
+    try:
+        return pq.read_table(path, partitioning=None)
+    except pa.ArrowInvalid as error:
+        msg = f"{path}: is not a sound Parquet file ({error}); write it again with: nsd-imagery index ROOT"
+        raise DataError(msg) from error
+
+
+def _with_validity(session: Session, brain: Path | None) -> Session:
+    has_data = rows_with_data(session.beta_path, brain)[session.rows["beta_index"].to_numpy()]
+    position = session.rows.schema.get_field_index("is_valid")
+    field = session.rows.schema.field(position)
+    return replace(session, rows=session.rows.set_column(position, field, pa.array(has_data)))
+
+
+def _write(rows: pa.Table, path: Path) -> None:
+    with replacing(path) as file:
+        pq.write_table(rows, file, compression="zstd")
+
+

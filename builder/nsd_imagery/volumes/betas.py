@@ -1,0 +1,88 @@
+"""What a beta file says of itself, and what one pass over it gives, whatever its format."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nsd_imagery.errors import DataError
+from nsd_imagery.experiment import PERCENT_SIGNAL_SCALE
+from nsd_imagery.volumes.grid import Grid
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """How stored numbers become percent signal change: stored * slope / divisor + intercept."""
+
+    slope: float = 1.0
+    intercept: float = 0.0
+    divisor: float = 1.0
+
+    @classmethod
+    def of(cls, dtype: np.dtype, slope: float = 1.0, intercept: float = 0.0) -> "Scaling":
+        """The scaling of a file: integers without a scaling of their own are percent signal change x 300.
+
+        Args:
+            dtype: Of the stored numbers.
+            slope: The header's scl_slope; 0 and NaN mean "not scaled" (NIfTI-1 standard).
+            intercept: The header's scl_inter.
+        """
+        if slope == 0 or not np.isfinite(slope):
+            slope, intercept = 1.0, 0.0
+        intercept = intercept if np.isfinite(intercept) else 0.0
+        unscaled = (slope, intercept) == (1.0, 0.0)
+        divisor = float(PERCENT_SIGNAL_SCALE) if unscaled and dtype.kind in "iu" else 1.0
+        return cls(float(slope), float(intercept), divisor)
+
+    def percent(self, stored: NDArray[np.generic]) -> NDArray[np.float64]:
+        """Percent signal change, float64, of stored numbers of any shape."""
+        return stored.astype(np.float64) * self.slope / self.divisor + self.intercept
+
+
+@dataclass(frozen=True)
+class BetaHeader:
+    """What a beta file says of itself, without its numbers.
+
+    Attributes:
+        grid: The volume grid.
+        n_volumes: Betas in the file.
+        dtype: Of the stored numbers, in the machine's byte order.
+        scaling: From stored numbers to percent signal change.
+    """
+
+    grid: Grid
+    n_volumes: int
+    dtype: np.dtype
+    scaling: Scaling
+
+
+@dataclass(frozen=True, eq=False)
+class Betas:
+    """What one pass over a beta file gives.
+
+    Attributes:
+        header: What the file says of itself.
+        stored: (n_volumes, n_voxels) numbers as stored, in the order of the voxels asked for.
+        is_valid: (n_volumes,) False where every voxel of the brain is 0.
+        file_digest: xxh3_128 of the file's bytes, or None where only the masked block was read (HDF5).
+    """
+
+    header: BetaHeader
+    stored: NDArray[np.generic]
+    is_valid: NDArray[np.bool_]
+    file_digest: str | None
+
+
+def without_nan(stored: NDArray[np.generic], path: Path) -> NDArray[np.generic]:
+    """Stored numbers with NaN, which marks a voxel without data, as 0: as the release writes it into its integers.
+
+    Raises:
+        DataError: A value is infinite.
+    """
+    if stored.dtype.kind == "f":
+        stored[np.isnan(stored)] = 0
+        if not np.isfinite(stored).all():
+            msg = f"{path}: holds infinite values"
+            raise DataError(msg)
+    return stored

@@ -1,0 +1,120 @@
+"""The release's HDF5 betas: dataset `betas`, seen from h5py as (n_volumes, Z, Y, X), one chunk a voxel.
+
+The axes are those of the NIfTI reversed: volume (x, y, z) is `betas[:, z, y, x]`.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from nsd_imagery.errors import DataError
+from nsd_imagery.volumes.betas import BetaHeader, Betas, Scaling, without_nan
+from nsd_imagery.volumes.grid import FlatIndex, Grid
+
+_VOXELS_AT_A_TIME = 256
+"""Chunks that are gathered before they are turned into columns: small enough to stay in the processor's cache."""
+
+
+def read_header(path: Path) -> BetaHeader:
+    """The shape and type of the dataset `betas`; see `betas.read_header`."""
+    with _open(path) as dataset:
+        return _header(dataset)
+
+
+def read_betas(path: Path, grid: Grid, voxels: FlatIndex, brain: FlatIndex | None) -> Betas:
+    """Read the chunks of some voxels; see `betas.read_betas`.
+
+    Raises:
+        DataError: The file is damaged, or of another grid.
+    """
+    with _open(path) as dataset:
+        header = _header(dataset)
+        header.grid.check_same(grid, str(path), "the mask")
+        stored = without_nan(_read_voxels(dataset, grid, voxels), path)
+        is_valid = stored.any(axis=1)
+        if not is_valid.all():
+            is_valid[~is_valid] = _any_in_brain(dataset, grid, brain)[~is_valid]
+        return Betas(header, stored, is_valid, None)
+
+
+def _header(dataset: h5py.Dataset) -> BetaHeader:
+    n_volumes, *zyx = dataset.shape
+    dtype = dataset.dtype.newbyteorder("=")
+    return BetaHeader(Grid((zyx[2], zyx[1], zyx[0]), None), n_volumes, dtype, Scaling.of(dtype))
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[h5py.Dataset]:
+    try:
+        with h5py.File(path, "r") as file:
+            yield _beta_dataset(file, path)
+    except (OSError, RuntimeError, KeyError) as error:
+        if isinstance(error, FileNotFoundError | PermissionError):
+            raise
+        msg = f"{path}: is not a sound HDF5 file ({error}): copy the file again"
+        raise DataError(msg) from error
+
+
+def _beta_dataset(file: h5py.File, path: Path) -> h5py.Dataset:
+    # A link or external storage could lead out of the root.
+    inside = isinstance(file.get("betas", getlink=True), h5py.HardLink)
+    dataset = file["betas"] if inside else None
+    if not isinstance(dataset, h5py.Dataset) or dataset.external or dataset.is_virtual:
+        msg = f"{path}: has no dataset 'betas' of its own (it has: {', '.join(file) or 'nothing'})"
+        raise DataError(msg)
+    if dataset.ndim != 4 or dataset.dtype.kind not in "iuf":
+        msg = f"{path}: 'betas' is {dataset.dtype} of shape {dataset.shape}, not numbers of (trials, z, y, x)"
+        raise DataError(msg)
+    return dataset
+
+
+def _read_voxels(dataset: h5py.Dataset, grid: Grid, voxels: FlatIndex) -> NDArray[np.generic]:
+    """(n_volumes, n_voxels), read in the order of the file and given in the order of `voxels`."""
+    order = np.argsort(grid.file_order(voxels))
+    zyx = grid.ijk(voxels[order])[:, ::-1]
+    n_volumes = dataset.shape[0]
+    stored = np.empty((n_volumes, voxels.size), dataset.dtype.newbyteorder("="))
+    block = np.empty((_VOXELS_AT_A_TIME, n_volumes), dataset.dtype)
+    read = _read_chunk if _is_one_chunk_a_voxel(dataset) else _read_slice
+    for start in range(0, voxels.size, _VOXELS_AT_A_TIME):
+        part = zyx[start : start + _VOXELS_AT_A_TIME].tolist()
+        for row, place in zip(block, part, strict=False):
+            read(dataset, place, row)
+        stored[:, start : start + len(part)] = block[: len(part)].T
+    to_asked = np.argsort(order)
+    for row in stored:
+        row[:] = row[to_asked]
+    return stored
+
+
+def _is_one_chunk_a_voxel(dataset: h5py.Dataset) -> bool:
+    plain = dataset.id.get_create_plist().get_nfilters() == 0
+    return plain and dataset.chunks == (dataset.shape[0], 1, 1, 1)
+
+
+def _read_chunk(dataset: h5py.Dataset, zyx: list[int], out: NDArray[np.generic]) -> None:
+    """One voxel's chunk without HDF5's selection machinery: 2 to 3 times faster than a hyperslab a run of voxels."""
+    try:
+        dataset.id.read_direct_chunk((0, *zyx), out=memoryview(out).cast("B"))
+    except RuntimeError:  # the chunk was never written: HDF5 gives the fill value
+        _read_slice(dataset, zyx, out)
+
+
+def _read_slice(dataset: h5py.Dataset, zyx: list[int], out: NDArray[np.generic]) -> None:
+    z, y, x = zyx
+    out[:] = dataset[:, z, y, x]
+
+
+def _any_in_brain(dataset: h5py.Dataset, grid: Grid, brain: FlatIndex | None) -> NDArray[np.bool_]:
+    """(n_volumes,) True where a voxel of the brain is not 0; stops as soon as every row has shown one."""
+    voxels = np.arange(grid.n_voxels) if brain is None else brain
+    has_data = np.zeros(dataset.shape[0], np.bool_)
+    for start in range(0, voxels.size, 64 * _VOXELS_AT_A_TIME):
+        has_data |= _read_voxels(dataset, grid, voxels[start : start + 64 * _VOXELS_AT_A_TIME]).any(axis=1)
+        if has_data.all():
+            break
+    return has_data

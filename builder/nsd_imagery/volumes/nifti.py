@@ -1,0 +1,170 @@
+"""NIfTI files as a stream: one volume in memory at a time, read on to the end so that a gzip checksum is checked."""
+
+import gzip
+import io
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+import numpy as np
+import xxhash
+from isal import igzip, isal_zlib
+from nibabel.nifti1 import Nifti1Header
+from nibabel.nifti2 import Nifti2Header
+from nibabel.spatialimages import HeaderDataError
+from numpy.typing import NDArray
+
+from nsd_imagery.errors import DataError
+from nsd_imagery.volumes.betas import BetaHeader, Betas, Scaling, without_nan
+from nsd_imagery.volumes.grid import FlatIndex, Grid
+
+_NIFTI2_BYTES = 540
+_ORDERS: tuple[Literal["little", "big"], ...] = ("little", "big")
+_MAX_HEADER_BYTES = 1 << 24
+_MAX_VOXELS = 1 << 28
+"""A volume of NSD has at most 4 million voxels (func1mm); a header that claims far more is damaged."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Header:
+    grid: Grid
+    n_volumes: int
+    dtype: np.dtype
+    slope: float
+    intercept: float
+
+    @property
+    def volume_bytes(self) -> int:
+        return self.grid.n_voxels * self.dtype.itemsize
+
+
+class _Source(io.RawIOBase):
+    """The bytes of a file on disk, digested as they are read."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.digest = xxhash.xxh3_128()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer) -> int:  # noqa: ANN001 - the buffer protocol has no type before 3.12
+        count = self._file.readinto(buffer)  # type: ignore[attr-defined]
+        self.digest.update(memoryview(buffer)[:count])
+        return count
+
+
+def read_header(path: Path) -> BetaHeader:
+    """The header of a 4-D NIfTI file; see `betas.read_header`."""
+    with _open(path) as (stream, _):
+        return _beta_header(_read_header(stream, path))
+
+
+def read_betas(path: Path, grid: Grid, voxels: FlatIndex, brain: FlatIndex | None) -> Betas:
+    """Stream the volumes of a NIfTI file past a mask; see `betas.read_betas`."""
+    with _open(path) as (stream, source):
+        header = _read_header(stream, path)
+        header.grid.check_same(grid, str(path), "the mask")
+        positions = grid.file_order(voxels)
+        brain_positions = slice(None) if brain is None else grid.file_order(brain)
+        stored = np.empty((header.n_volumes, voxels.size), header.dtype.newbyteorder("="))
+        is_valid = np.empty(header.n_volumes, np.bool_)
+        for row, volume in enumerate(_volumes(stream, header, path)):
+            # Indices are known to be inside; "clip" spares numpy a checked, buffered copy.
+            stored[row] = volume.take(positions, mode="clip")
+            is_valid[row] = bool(stored[row].any() or volume[brain_positions].any())
+        return Betas(_beta_header(header), without_nan(stored, path), is_valid, source.digest.hexdigest())
+
+
+def read_volume(path: Path) -> tuple[NDArray[np.generic], Grid]:
+    """A whole 3-D volume, scaled by its header where it has a scaling, as an (x, y, z) array.
+
+    Raises:
+        DataError: Not a 3-D NIfTI file, or damaged.
+    """
+    with _open(path) as (stream, _):
+        header = _read_header(stream, path)
+        if header.n_volumes != 1:
+            msg = f"{path}: has {header.n_volumes} volumes; a mask or map has one"
+            raise DataError(msg)
+        (volume,) = (volume.copy() for volume in _volumes(stream, header, path))
+    values = volume.astype(header.dtype.newbyteorder("=")).reshape(header.grid.shape, order="F")
+    scaling = Scaling.of(np.dtype(np.float64), header.slope, header.intercept)
+    return (values if scaling == Scaling() else scaling.percent(values)), header.grid
+
+
+def _beta_header(header: _Header) -> BetaHeader:
+    scaling = Scaling.of(header.dtype, header.slope, header.intercept)
+    return BetaHeader(header.grid, header.n_volumes, header.dtype.newbyteorder("="), scaling)
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[tuple[BinaryIO, _Source]]:
+    """The decompressed stream and the digested source; every way in which a file can be broken becomes a DataError."""
+    try:
+        with path.open("rb", buffering=0) as file:
+            source = _Source(file)  # type: ignore[arg-type]
+            if path.suffix != ".gz":
+                yield io.BufferedReader(source), source  # type: ignore[misc]
+                return
+            with igzip.IGzipFile(fileobj=source, mode="rb") as stream:
+                yield stream, source  # type: ignore[misc]
+    except (gzip.BadGzipFile, zlib.error, isal_zlib.error, EOFError) as error:
+        msg = f"{path}: the gzip data is damaged or cut short ({error}): copy the file again"
+        raise DataError(msg) from error
+
+
+def _read_header(stream: BinaryIO, path: Path) -> _Header:
+    start = stream.read(4)
+    kind = Nifti2Header if _NIFTI2_BYTES in (int.from_bytes(start, order) for order in _ORDERS) else Nifti1Header
+    start += stream.read(kind.template_dtype.itemsize - 4)
+    if not kind.may_contain_header(start):
+        msg = f"{path}: is not a NIfTI file (it starts with {start[:12]!r})"
+        raise DataError(msg)
+    try:
+        header = kind(start, check=False)
+        shape = tuple(int(n) for n in header.get_data_shape())
+        dtype = header.get_data_dtype()
+        affine = np.asarray(header.get_best_affine(), np.float64)
+    except (HeaderDataError, ValueError, KeyError) as error:
+        msg = f"{path}: the NIfTI header is damaged ({error})"
+        raise DataError(msg) from error
+    slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
+    offset = float(header["vox_offset"])
+    if header["magic"].item()[:2] != b"n+" or not len(start) <= offset <= _MAX_HEADER_BYTES:
+        msg = f"{path}: is not a single-file NIfTI with its data at a sound place (vox_offset {offset:g})"
+        raise DataError(msg)
+    if dtype.kind not in "iuf" or len(shape) not in (3, 4) or not 0 < np.prod(shape[:3]) <= _MAX_VOXELS:
+        msg = f"{path}: holds {dtype} of shape {shape}; betas and masks are real numbers in 3 or 4 dimensions"
+        raise DataError(msg)
+    stream.read(int(offset) - len(start))  # extensions
+    n_volumes = shape[3] if len(shape) == 4 else 1
+    return _Header(Grid(shape[:3], affine), n_volumes, dtype, slope, intercept)  # type: ignore[arg-type]
+
+
+def _volumes(stream: BinaryIO, header: _Header, path: Path) -> Iterator[NDArray[np.generic]]:
+    """Each volume in file order, (n_voxels,), in one buffer that the next overwrites; then the end of the file."""
+    buffer = memoryview(bytearray(header.volume_bytes))
+    volume = np.frombuffer(buffer, header.dtype)
+    for number in range(header.n_volumes):
+        if not _fill(stream, buffer):
+            msg = f"{path}: ends in volume {number} (from 0) of the {header.n_volumes} that its header names"
+            raise DataError(msg)
+        yield volume
+    # Only a read past the last volume makes the gzip reader compare length and CRC.
+    if stream.read(1):
+        msg = f"{path}: goes on after the {header.n_volumes} volumes that its header names"
+        raise DataError(msg)
+
+
+def _fill(stream: BinaryIO, buffer: memoryview) -> bool:
+    done = 0
+    while done < len(buffer):
+        count = stream.readinto(buffer[done:])  # type: ignore[attr-defined]
+        if not count:
+            return False
+        done += count
+    return True

@@ -1,0 +1,89 @@
+"""Mean and standard deviation of each voxel over groups of trials, from exact sums, and z-scores by them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nsd_imagery.volumes.betas import Scaling
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """Statistics of each voxel over the valid trials of each group, in the units of the file.
+
+    Attributes:
+        n_trials: (n_groups,) valid trials.
+        mean: (n_groups, n_voxels) float64.
+        sd: (n_groups, n_voxels) float64, ddof 1; 0 where the voxel does not vary or there is no second trial.
+        scaling: From the units of the file to percent signal change.
+    """
+
+    n_trials: NDArray[np.int64]
+    mean: NDArray[np.float64]
+    sd: NDArray[np.float64]
+    scaling: Scaling
+
+    @property
+    def percent_mean(self) -> NDArray[np.float64]:
+        """`mean` in percent signal change."""
+        return self.scaling.percent(self.mean)
+
+    @property
+    def percent_sd(self) -> NDArray[np.float64]:
+        """`sd` in percent signal change."""
+        return self.sd * abs(self.scaling.slope) / self.scaling.divisor
+
+
+def moments(
+    stored: NDArray[np.generic], group: NDArray[np.int64], n_groups: int, is_valid: NDArray[np.bool_], scaling: Scaling
+) -> Moments:
+    """Statistics of each voxel by group.
+
+    Args:
+        stored: (n_trials, n_voxels) as stored. Sums are exact for 8- and 16-bit integers, else in float64.
+        group: (n_trials,) the group of each trial, 0 to n_groups - 1.
+        n_groups: Number of groups.
+        is_valid: (n_trials,) trials to count.
+        scaling: From stored numbers to percent signal change.
+    """
+    counts = np.zeros(n_groups, np.int64)
+    mean = np.zeros((n_groups, stored.shape[1]))
+    sd = np.zeros_like(mean)
+    one_group = _integer_moments if stored.dtype.kind in "iu" and stored.dtype.itemsize <= 2 else _float_moments
+    for number in range(n_groups):
+        trials = stored[(group == number) & is_valid]
+        counts[number] = len(trials)
+        if len(trials):
+            mean[number], sd[number] = one_group(trials)
+    return Moments(counts, mean, sd, scaling)
+
+
+def zscore(
+    stored: NDArray[np.generic], group: NDArray[np.int64], is_valid: NDArray[np.bool_], by: Moments
+) -> NDArray[np.float64]:
+    """(n_trials, n_voxels) z-scores; 0 where a voxel has no variance or the trial is not valid."""
+    inverse = np.divide(1.0, by.sd, out=np.zeros_like(by.sd), where=by.sd > 0)
+    if by.scaling.slope < 0:
+        inverse = -inverse
+    scores = (stored - by.mean[group]) * inverse[group]
+    scores[~is_valid] = 0
+    return scores
+
+
+def _integer_moments(trials: NDArray[np.generic]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    n = len(trials)
+    total = trials.sum(axis=0, dtype=np.int64)
+    squares = np.square(trials, dtype=np.int64).sum(axis=0)
+    # n * squares - total**2 is an exact integer, so a voxel without variance is exactly 0.
+    spread = (n * squares - total**2) / max(n * (n - 1), 1)
+    return total / n, np.sqrt(spread)
+
+
+def _float_moments(trials: NDArray[np.generic]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    values = trials.astype(np.float64)
+    mean = values.mean(axis=0)
+    sd = np.sqrt(np.square(values - mean).sum(axis=0) / max(len(values) - 1, 1))
+    # The mean of equal numbers can be off by a rounding, which would make noise out of nothing.
+    sd[(values == values[0]).all(axis=0)] = 0
+    return mean, sd

@@ -1,0 +1,66 @@
+"""One pass over a beta file, whatever its format."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nsd_imagery.errors import DataError
+from nsd_imagery.volumes import hdf5, nifti
+from nsd_imagery.volumes.betas import BetaHeader, Betas
+from nsd_imagery.volumes.grid import FlatIndex, Grid
+
+_SAMPLE_STEP = 1000
+"""One voxel in so many shows that a row holds data; only rows where all of them are 0 need the whole brain."""
+
+
+def read_header(path: Path) -> BetaHeader:
+    """The header of a beta file (.hdf5, .nii or .nii.gz).
+
+    Raises:
+        DataError: The file is not what its name says, or damaged.
+    """
+    return _format(path).read_header(path)
+
+
+def read_betas(path: Path, grid: Grid, voxels: FlatIndex, brain: FlatIndex | None) -> Betas:
+    """Read some voxels of all volumes, in memory of the result plus one volume.
+
+    Args:
+        path: A .hdf5, .nii or .nii.gz beta file.
+        grid: The masks' grid, which the file must share.
+        voxels: (n_voxels,) C-order flat indices.
+        brain: C-order flat indices by which a row is told to hold data; None for the whole volume.
+
+    Raises:
+        DataError: The file is damaged, or of another grid.
+    """
+    return _format(path).read_betas(path, grid, voxels, brain)
+
+
+def rows_with_data(path: Path, brain: Path | None) -> NDArray[np.bool_]:
+    """(n_volumes,) False where every voxel of the brain is 0.
+
+    Args:
+        path: A beta file.
+        brain: The brain mask; None for the whole volume.
+
+    Raises:
+        DataError: A file is damaged, or the two are of different grids.
+    """
+    if brain is None:
+        grid, inside = read_header(path).grid, None
+    else:
+        mask, grid = nifti.read_volume(brain)
+        inside = np.flatnonzero(mask > 0)
+    sample = (np.arange(grid.n_voxels) if inside is None else inside)[::_SAMPLE_STEP]
+    return read_betas(path, grid, sample, inside).is_valid
+
+
+def _format(path: Path):  # noqa: ANN202 - one of two modules with the same two functions
+    if path.name.endswith((".hdf5", ".h5")):
+        return hdf5
+    if path.name.endswith((".nii", ".nii.gz")):
+        return nifti
+    msg = f"{path}: betas are read from .hdf5, .nii or .nii.gz"
+    raise DataError(msg)

@@ -1,0 +1,188 @@
+"""Regions of interest by name: which voxels of a subject's grid are inside, always in C order of (i, j, k).
+
+A name is `nsdgeneral`; V1, V2, V3, hV4, V1v ... (prf-visualrois); `early` (V1 to hV4) and `higher` (the rest), both inside
+nsdgeneral, as in Kneeland et al. (2025); an area of the floc atlases; `atlas:label`; the path of a mask file; or several
+of these joined by `&`, which intersects.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import reduce
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nsd_imagery.errors import DataError, MissingDataError, UsageError
+from nsd_imagery.suggest import did_you_mean
+from nsd_imagery.volumes.anatomy import Anatomy, read_label_table
+from nsd_imagery.volumes.grid import FlatIndex, Grid
+from nsd_imagery.volumes.nifti import read_volume
+
+DEFAULT_ROI = "nsdgeneral"
+
+_VISUAL = "prf-visualrois"
+_VISUAL_AREAS = {"V1": ("V1v", "V1d"), "V2": ("V2v", "V2d"), "V3": ("V3v", "V3d"), "hV4": ("hV4",)}
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Roi:
+    """Voxels of one subject.
+
+    Attributes:
+        name: As the user wrote it.
+        grid: The grid of the masks.
+        flat: (n_voxels,) sorted C-order flat indices.
+        files: The mask files that it was made from.
+    """
+
+    name: str
+    grid: Grid
+    flat: FlatIndex
+    files: tuple[Path, ...]
+
+    @property
+    def suffix(self) -> str:
+        """What the ROI adds to a config name: nothing for nsdgeneral, else "-V1", "-prf-visualrois.V1v"."""
+        return config_suffix(self.name)
+
+
+def config_suffix(name: str) -> str:
+    """What a ROI of this name adds to a config name."""
+    if name == DEFAULT_ROI:
+        return ""
+    stem = Path(name).name.removesuffix(".gz").removesuffix(".nii") if _is_path(name) else name
+    return "-" + "".join(letter if letter.isalnum() or letter in "-_&+" else "." for letter in stem)
+
+
+def resolve(name: str, anatomy: Anatomy) -> Roi:
+    """The voxels that a ROI name means for a subject.
+
+    Raises:
+        UsageError: No such name, or one that several atlases have.
+        MissingDataError: A mask file that it needs is not there.
+        DataError: A mask file is damaged, of another grid, empty, or no mask.
+    """
+    reader = _Reader(anatomy)
+    mask = reduce(np.logical_and, [_mask(part.strip(), reader) for part in name.split("&")])
+    grid, files = reader.grid(), reader.files()
+    if not mask.any():
+        msg = f"{anatomy.subject}: ROI {name} has no voxel ({', '.join(map(str, files))})"
+        raise DataError(msg)
+    return Roi(name, grid, np.flatnonzero(mask), files)
+
+
+def inside(values: NDArray[np.generic], path: Path) -> Mask:
+    """Where a mask volume of -1, 0, 1 (as nsdgeneral) or 0, 1 is 1.
+
+    Raises:
+        DataError: It has other values: it is an atlas, not a mask.
+    """
+    others = set(np.unique(values).tolist()) - {-1, 0, 1}
+    if others:
+        msg = f"{path}: has values like {sorted(others)[0]:g}; a mask has -1, 0 and 1 (of an atlas, name atlas:label)"
+        raise DataError(msg)
+    return values == 1
+
+
+class _Reader:
+    """Label volumes of a subject, each read once, all on one grid."""
+
+    def __init__(self, anatomy: Anatomy) -> None:
+        self.anatomy = anatomy
+        self._volumes: dict[Path, NDArray[np.generic]] = {}
+        self._grid: tuple[Grid, Path] | None = None
+
+    def volume(self, path: Path) -> NDArray[np.generic]:
+        if path not in self._volumes:
+            values, grid = read_volume(path)
+            first, first_path = self._grid = self._grid or (grid, path)
+            grid.check_same(first, str(path), str(first_path))
+            self._volumes[path] = values
+        return self._volumes[path]
+
+    def atlas(self, name: str) -> NDArray[np.generic]:
+        return self.volume(self.anatomy.atlas(name))
+
+    def labels(self, atlas: str) -> dict[str, int]:
+        table = self.anatomy.label_tables.get(atlas)
+        return {name: number for number, name in read_label_table(table).items()} if table else {}
+
+    def label(self, atlas: str, names: Iterable[str]) -> Mask:
+        labels = self.labels(atlas)
+        if not labels:
+            msg = f"{self.anatomy.subject}: no label table {atlas}.mgz.ctab; copy it from nsddata/freesurfer/{self.anatomy.subject}/label"
+            raise MissingDataError(msg)
+        for name in names:
+            if name not in labels:
+                msg = f"{atlas} has no label {name!r}{did_you_mean(name, labels)}; it has: {', '.join(labels)}"
+                raise UsageError(msg)
+        return np.isin(self.atlas(atlas), [labels[name] for name in names])
+
+    def grid(self) -> Grid:
+        assert self._grid is not None  # noqa: S101 - a ROI is made of at least one volume
+        return self._grid[0]
+
+    def files(self) -> tuple[Path, ...]:
+        return tuple(self._volumes)
+
+
+def _mask(name: str, reader: _Reader) -> Mask:
+    if _is_path(name):
+        path = Path(name)
+        if not path.is_file():
+            msg = f"{name}: no such mask file"
+            raise MissingDataError(msg)
+        return inside(reader.volume(path), path)
+    if name in _NAMED:
+        return _NAMED[name](reader)
+    if name in _VISUAL_AREAS:
+        return reader.label(_VISUAL, _VISUAL_AREAS[name])
+    atlas, colon, label = name.partition(":")
+    if colon:
+        if atlas not in reader.anatomy.atlases:
+            msg = f"no atlas {atlas!r}{did_you_mean(atlas, reader.anatomy.atlases)}; there are: {', '.join(sorted(reader.anatomy.atlases))}"
+            raise UsageError(msg)
+        return reader.label(atlas, [label])
+    return reader.label(_atlas_of(name, reader), [name])
+
+
+def _atlas_of(label: str, reader: _Reader) -> str:
+    """The atlas that a bare label means: prf-visualrois, then a floc atlas, then the only other one that has it."""
+    having = [atlas for atlas in sorted(reader.anatomy.label_tables) if label in reader.labels(atlas)]
+    for first in ([_VISUAL], [atlas for atlas in having if atlas.startswith("floc-")], having):
+        hits = [atlas for atlas in first if atlas in having]
+        if len(hits) == 1:
+            return hits[0]
+        if hits:
+            msg = f"ROI {label} is in several atlases: write {' or '.join(f'{atlas}:{label}' for atlas in hits)}"
+            raise UsageError(msg)
+    names = [*_NAMED, *_VISUAL_AREAS]
+    names += [name for atlas in reader.anatomy.label_tables for name in reader.labels(atlas)]
+    if label in reader.anatomy.atlases:
+        msg = f"{label} is an atlas; name one of its labels: {', '.join(f'{label}:{name}' for name in reader.labels(label))}"
+        raise UsageError(msg)
+    msg = f"no ROI {label!r}{did_you_mean(label, names)}; try nsdgeneral, early, higher, V1, V2, V3, hV4, atlas:label or a mask file"
+    raise UsageError(msg)
+
+
+def _nsdgeneral(reader: _Reader) -> Mask:
+    return inside(reader.atlas(DEFAULT_ROI), reader.anatomy.atlas(DEFAULT_ROI))
+
+
+def _early(reader: _Reader) -> Mask:
+    labels = [label for area in _VISUAL_AREAS.values() for label in area]
+    return _nsdgeneral(reader) & reader.label(_VISUAL, labels)
+
+
+def _higher(reader: _Reader) -> Mask:
+    return _nsdgeneral(reader) & ~_early(reader)
+
+
+_NAMED: dict[str, Callable[[_Reader], Mask]] = {DEFAULT_ROI: _nsdgeneral, "early": _early, "higher": _higher}
+
+
+def _is_path(name: str) -> bool:
+    return "/" in name or name.endswith((".nii", ".nii.gz"))
