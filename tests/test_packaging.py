@@ -25,9 +25,7 @@ CARD = "nsd_imagery/dataset/dataset_card.md"
 
 
 def run(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, check=False
-    )
+    return subprocess.run([sys.executable, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, check=False)
 
 
 def build(tree: Path, out: Path, *options: str) -> None:

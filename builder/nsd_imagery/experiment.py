@@ -1,7 +1,7 @@
 """The facts of the two experiments, as frozen tables.
 
-Source: the NSD Data Manual (NSD-Imagery: "nsdimagery") and Allen et al. (2022). Ids and indices are 0-based; numbers that
-people say (subject, session, run) are 1-based, as in the names of the release's files.
+Source: the NSD Data Manual (NSD-Imagery: "nsdimagery") and Allen et al. (2022). Ids and indices are 0-based;
+numbers that people say (subject, session, run) are 1-based, as in the names of the release's files.
 """
 
 from dataclasses import dataclass
@@ -47,9 +47,7 @@ GRIDS: Final = dict(
 )
 """Voxels along x, y, z of the func1pt8mm preparation."""
 
-NSDGENERAL_VOXELS: Final = dict(
-    zip(SUBJECTS, (15724, 14278, 15226, 13153, 13039, 17907, 12682, 14386), strict=True)
-)
+NSDGENERAL_VOXELS: Final = dict(zip(SUBJECTS, (15724, 14278, 15226, 13153, 13039, 17907, 12682, 14386), strict=True))
 """Voxels of nsdgeneral (value 1) on those grids."""
 
 

@@ -214,7 +214,11 @@ def _vector(name: str, dtype: str, length: int) -> pa.Field:
 
 def _feature_yaml(field: pa.Field) -> dict[str, Any]:
     if pa.types.is_fixed_size_list(field.type):
-        return {"name": field.name, "list": _TYPE_NAMES[field.type.value_type], "length": field.type.list_size}
+        return {
+            "name": field.name,
+            "list": _TYPE_NAMES[field.type.value_type],
+            "length": field.type.list_size,
+        }
     return {"name": field.name, "dtype": _TYPE_NAMES[field.type]}
 
 

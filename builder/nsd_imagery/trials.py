@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from nsd_imagery.atomic import replacing
@@ -32,7 +31,10 @@ def find_root(root: Path | str | None) -> Path:
     path = Path(root or os.environ.get(ROOT_VARIABLE) or "cache").expanduser()
     if not path.is_dir():
         said = "" if root else f" (no ROOT was given, so ${ROOT_VARIABLE} or ./cache)"
-        msg = f"{path}: no such folder{said}; name the folder that holds nsddata/ and nsddata_betas/, or make one: nsd-imagery synth {path}"
+        msg = (
+            f"{path}: no such folder{said}; name the one that holds nsddata/ and nsddata_betas/, "
+            f"or make one: nsd-imagery synth {path}"
+        )
         raise MissingDataError(msg)
     return path.resolve()
 
@@ -49,10 +51,16 @@ def find_subjects(root: Path, subjects: Sequence[str] | None, betas: str) -> tup
     for subject in subjects or ():
         one_of("subject", subject, SUBJECTS)
         if subject not in here:
-            msg = f"{root}: no betas of {subject} ({betas}); here are: {', '.join(here) or 'none'}; expected {release.expected_betas(betas, subject)}.hdf5 or .nii.gz"
+            expected = release.expected_betas(betas, subject)
+            msg = (
+                f"{root}: no betas of {subject} ({betas}); here are: {', '.join(here) or 'none'}; "
+                f"expected {expected}.hdf5 or .nii.gz"
+            )
             raise MissingDataError(msg)
     if not here:
-        other = [version for version in BETA_VERSIONS if version != betas and release.subjects_with_betas(root, version)]
+        other = [
+            version for version in BETA_VERSIONS if version != betas and release.subjects_with_betas(root, version)
+        ]
         hint = f"; --betas {other[0]} is there" if other else ""
         msg = f"{root}: no NSD-Imagery betas ({betas}); expected {release.expected_betas(betas)}.hdf5 or .nii.gz{hint}"
         raise MissingDataError(msg)
@@ -79,7 +87,7 @@ def validate(session: Session) -> None:
         DataError: It does not hold.
     """
     rows = session.rows
-    if pc.count_distinct(rows["trial_id"]).as_py() != len(rows):
+    if len(rows["trial_id"].unique()) != len(rows):
         msg = f"{session.beta_path}: two rows have one trial_id"
         raise DataError(msg)
     if sorted(rows["beta_index"].to_pylist()) != list(range(len(rows))):
@@ -117,7 +125,10 @@ def index(
     for session in read_sessions(root, find_subjects(root, subjects, betas), betas):
         if progress:
             progress(session.subject)
-        _write(_with_validity(session, release.anatomy(root, session.subject).brain).rows, folder / f"{session.subject}.parquet")
+        _write(
+            _with_validity(session, release.anatomy(root, session.subject).brain).rows,
+            folder / f"{session.subject}.parquet",
+        )
     parts = [read_index(path) for path in sorted(folder.glob("subj[0-9][0-9].parquet"))]
     _write(pa.concat_tables(parts), folder / "full_index.parquet")
     return folder.parent
@@ -134,7 +145,7 @@ def read_index(path: Path | str) -> pa.Table:
         msg = f"{path}: no such index; write it with: nsd-imagery index ROOT"
         raise MissingDataError(msg)
     try:
-        return pq.read_table(path, partitioning=None)
+        return pq.ParquetFile(path).read()
     except pa.ArrowInvalid as error:
         msg = f"{path}: is not a sound Parquet file ({error}); write it again with: nsd-imagery index ROOT"
         raise DataError(msg) from error
@@ -150,5 +161,3 @@ def _with_validity(session: Session, brain: Path | None) -> Session:
 def _write(rows: pa.Table, path: Path) -> None:
     with replacing(path) as file:
         pq.write_table(rows, file, compression="zstd")
-
-

@@ -85,12 +85,18 @@ def read_behaviour(path: Path, subject: str, name: str) -> RunBehaviour:
         twice = sorted({number for number in got if got.count(number) > 1})
         missing = sorted(set(expected) - set(got))
         other = sorted(set(got) - set(expected))
-        what = [f"{word} {_set(found)}" for word, found in (("twice:", twice), ("missing:", missing), ("unknown:", other)) if found]
+        what = [
+            f"{word} {_set(found)}"
+            for word, found in (("twice:", twice), ("missing:", missing), ("unknown:", other))
+            if found
+        ]
         msg = f"{path}: TRIAL must be 1 to {TRIALS_PER_RUN}, each once ({'; '.join(what)}): copy the file again"
         raise DataError(msg)
     known = next(run for run in RUNS if run.name == name)
     (number,) = numbers
-    return RunBehaviour(path, Run(number, name, known.condition, known.stimulus_set, known.design_columns), tuple(trials))
+    return RunBehaviour(
+        path, Run(number, name, known.condition, known.stimulus_set, known.design_columns), tuple(trials)
+    )
 
 
 @dataclass(frozen=True)
@@ -171,7 +177,9 @@ def _lines(path: Path) -> list[_Line]:
     missing = [column for column in COLUMNS if column not in header]
     if missing or len(set(header)) != len(header):
         found = "\t".join(header)[:60]
-        msg = f"{path}: has not the columns of NSD-Imagery's behaviour (missing: {', '.join(missing)}; line 1: {found!r})"
+        msg = (
+            f"{path}: has not the columns of NSD-Imagery's behaviour (missing: {', '.join(missing)}; line 1: {found!r})"
+        )
         raise DataError(msg)
     for number, row in rows:
         if len(row) != len(header):

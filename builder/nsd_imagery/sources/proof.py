@@ -53,18 +53,24 @@ def _prove_trial(behaviour: RunBehaviour, trial: Trial, targets: Mapping[str, Ta
     for column, letter in (("CONDITION", trial.condition), ("CUE", trial.cue)):
         if letter not in targets:
             known = " ".join(targets)
-            raise _contradiction(behaviour, trial, f"{column} is {letter!r}, but set {behaviour.run.stimulus_set} has {known}")
+            raise _contradiction(
+                behaviour, trial, f"{column} is {letter!r}, but set {behaviour.run.stimulus_set} has {known}"
+            )
     if behaviour.run.condition == "vision":
         _prove_seen(behaviour, trial, targets[trial.condition])
         matches = trial.condition == trial.cue
         if trial.ground_truth is not None and trial.ground_truth != matches:
-            what = f"GROUNDTRUTH is {int(trial.ground_truth)}, but CONDITION is {trial.condition!r} and CUE {trial.cue!r}"
+            what = (
+                f"GROUNDTRUTH is {int(trial.ground_truth)}, but CONDITION is {trial.condition!r} and CUE {trial.cue!r}"
+            )
             raise _contradiction(behaviour, trial, what)
     elif not trial.picture.startswith(BLANK):
         what = f"FRAMEFILE shows {trial.picture!r}, but in {behaviour.run.condition} runs it is blank"
         raise _contradiction(behaviour, trial, what)
     elif behaviour.run.condition == "imagery" and trial.condition != trial.cue:
-        raise _contradiction(behaviour, trial, f"CONDITION is {trial.condition!r}, but FRAMEFILE and CUE say {trial.cue!r}")
+        raise _contradiction(
+            behaviour, trial, f"CONDITION is {trial.condition!r}, but FRAMEFILE and CUE say {trial.cue!r}"
+        )
 
 
 def _prove_seen(behaviour: RunBehaviour, trial: Trial, target: Target) -> None:
@@ -92,8 +98,8 @@ def _prove_order(behaviour: RunBehaviour, design: RunDesign, design_path: Path) 
     active = set(design.columns.tolist())
     if not active <= set(run.design_columns) or len(design.columns) != run.n_betas:
         msg = (
-            f"{behaviour.path}: RUN is {run.number}, but cell {run.number} of {design_path} has {len(design.columns)} onsets in "
-            f"columns {_span(active)}; {run.name} has {run.n_betas} in {_span(run.design_columns)}"
+            f"{behaviour.path}: RUN is {run.number}, but cell {run.number} of {design_path} has {len(design.columns)} "
+            f"onsets in columns {_span(active)}; {run.name} has {run.n_betas} in {_span(run.design_columns)}"
         )
         raise DataError(msg)
     conditions = [trial.condition for trial in behaviour.trials]
@@ -105,11 +111,12 @@ def _prove_order(behaviour: RunBehaviour, design: RunDesign, design_path: Path) 
         misfits = [_first_misfit(letters, columns) for letters in rivals]
         if all(misfit is not None for misfit in misfits):
             row = misfits[0]
-            assert row is not None  # noqa: S101
+            assert row is not None
             trial = behaviour.trials[row]
+            onset, usual = row * len(run.epochs) + offset, _usual(columns, conditions, columns[row])
             what = (
-                f"CONDITION is {trial.condition!r}, but onset {row * len(run.epochs) + offset} (from 0) of run {run.number} in "
-                f"{design_path} is in column {columns[row]}, which is {_usual(columns, conditions, columns[row])!r} elsewhere in the run"
+                f"CONDITION is {trial.condition!r}, but onset {onset} (from 0) of run {run.number} in {design_path} "
+                f"is in column {columns[row]}, which is {usual!r} elsewhere in the run"
             )
             raise _contradiction(behaviour, trial, what)
 

@@ -8,11 +8,13 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
+import pyarrow as pa
+
 from nsd_imagery.errors import DataError, MissingDataError
 from nsd_imagery.experiment import N_BETAS, RUNS, STIMULUS_SETS, SUBJECTS, TRIALS_PER_RUN
 from nsd_imagery.schema import trial_id, trial_table
 from nsd_imagery.sources.behaviour import RunBehaviour, Trial, read_behaviour
-from nsd_imagery.sources.design import Target, nsd_id_of_name, read_design, read_targets, stimulus_key
+from nsd_imagery.sources.design import RunDesign, Target, nsd_id_of_name, read_design, read_targets, stimulus_key
 from nsd_imagery.sources.proof import prove_session
 from nsd_imagery.sources.session import Session
 from nsd_imagery.sources.stim_info import StimInfo, read_stim_info
@@ -110,7 +112,7 @@ def _read_behaviours(root: Path, subject: str) -> list[RunBehaviour]:
     return sorted(behaviours, key=lambda behaviour: behaviour.run.number)
 
 
-def _read_experiment(root: Path):  # noqa: ANN202
+def _read_experiment(root: Path) -> tuple[dict[str, dict[str, Target]], Path, tuple[RunDesign, ...]]:
     folder = root / "nsddata" / "experiments" / "nsdimagery"
     targets = {name: read_targets(_required(folder / f"{name}_pair_list.mat")) for name in STIMULUS_SETS}
     design_path = _required(folder / "designmatrixGLMsingle.mat")
@@ -132,7 +134,7 @@ def stim_info(root: Path) -> StimInfo | None:
 
 
 def _rows(root: Path, subject: str, beta_path: Path, behaviours: Sequence[RunBehaviour],
-          targets: Mapping[str, Mapping[str, Target]], betas: str):  # fmt: skip  # noqa: ANN202
+          targets: Mapping[str, Mapping[str, Target]], betas: str) -> pa.Table:  # fmt: skip
     events = [
         (behaviour, trial, number, epoch)
         for behaviour in behaviours
@@ -147,7 +149,10 @@ def _rows(root: Path, subject: str, beta_path: Path, behaviours: Sequence[RunBeh
     nsd_ids = [_picture(behaviour, trial, target) for (behaviour, trial, *_), target in zip(events, about, strict=True)]
     return trial_table(
         len(events),
-        trial_id=[trial_id("nsdimagery", subject, 1, trial, number) for trial, (_, _, number, _) in zip(in_session, events, strict=True)],
+        trial_id=[
+            trial_id("nsdimagery", subject, 1, trial, number)
+            for trial, (_, _, number, _) in zip(in_session, events, strict=True)
+        ],
         subject=subject,
         session=1,
         trial_in_session=in_session,
@@ -155,7 +160,9 @@ def _rows(root: Path, subject: str, beta_path: Path, behaviours: Sequence[RunBeh
         nsd_id=nsd_ids,
         beta_path=beta_path.relative_to(root).as_posix(),
         beta_index=list(range(len(events))),
-        repeat_index=_repeats([(run.condition, epoch, target.name) for run, epoch, target in zip(runs, epochs, about, strict=True)]),
+        repeat_index=_repeats(
+            [(run.condition, epoch, target.name) for run, epoch, target in zip(runs, epochs, about, strict=True)]
+        ),
         is_valid=True,
         run_number=[run.number for run in runs],
         experiment="nsdimagery",
@@ -196,7 +203,7 @@ def _repeats(keys: Sequence[tuple[str, ...]]) -> list[int]:
 
 def _picture_columns(
     root: Path, subject: str, nsd_ids: Sequence[int | None], targets: Mapping[str, Mapping[str, Target]]
-) -> dict[str, list[int | None] | list[bool]]:
+) -> dict[str, Sequence[int | None]]:
     """coco_id, shared1000 and is_shared by NSD's table of pictures.
 
     Without the table coco_id is absent and is_shared False (nothing in the root says that NSD core shows the picture);

@@ -1,4 +1,4 @@
-"""NSD's table of its 73,000 pictures, nsd_stim_info_merged.csv: COCO ids, the shared pictures, and who sees what when."""
+"""NSD's table of its 73,000 pictures, nsd_stim_info_merged.csv: COCO ids, shared pictures, who sees what when."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,14 +43,17 @@ def read_stim_info(path: Path) -> StimInfo:
     types = {**dict.fromkeys(numbers, pa.int64()), "shared1000": pa.string()}
     try:
         table = csv.read_csv(
-            path, convert_options=csv.ConvertOptions(column_types=types, include_columns=[*types], strings_can_be_null=False)
+            path,
+            convert_options=csv.ConvertOptions(column_types=types, include_columns=[*types], strings_can_be_null=False),
         )
     except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
         msg = f"{path}: is not NSD's stimulus table ({str(error).splitlines()[0]}): copy the file again"
         raise DataError(msg) from error
     ids = table["nsdId"].to_numpy()
     if not np.array_equal(ids, np.arange(N_NSD_PICTURES)):
-        msg = f"{path}: nsdId must be 0 to {N_NSD_PICTURES - 1} in order, but the table has {len(ids)} rows that are not"
+        msg = (
+            f"{path}: nsdId must be 0 to {N_NSD_PICTURES - 1} in order, but the table has {len(ids)} rows that are not"
+        )
         raise DataError(msg)
     shown = {subject: _is_shown(table, columns, subject) for subject, columns in repeats.items()}
     return StimInfo(table["cocoId"].to_numpy(), _booleans(table["shared1000"], path), shown)
@@ -60,12 +63,21 @@ def _is_shown(table: pa.Table, columns: list[str], subject: str) -> NDArray[np.b
     """Whether a repeat falls into the sessions that were scanned; trials are 1-based, 0 means never."""
     trials = np.stack([table[column].to_numpy() for column in columns])
     scanned = CORE_SESSIONS[subject] * CORE_TRIALS_PER_SESSION
-    return ((trials >= 1) & (trials <= scanned)).any(axis=0)
+    return np.logical_or.reduce((trials >= 1) & (trials <= scanned))
 
 
 def _booleans(column: pa.ChunkedArray, path: Path) -> NDArray[np.bool_]:
     words = column.to_numpy(zero_copy_only=False)
-    known = {"True": True, "1": True, "TRUE": True, "true": True, "False": False, "0": False, "FALSE": False, "false": False}
+    known = {
+        "True": True,
+        "1": True,
+        "TRUE": True,
+        "true": True,
+        "False": False,
+        "0": False,
+        "FALSE": False,
+        "false": False,
+    }
     if unknown := set(words) - set(known):
         msg = f"{path}: shared1000 is {sorted(unknown)[0]!r}, not True or False"
         raise DataError(msg)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +36,7 @@ class Scaling:
         divisor = float(PERCENT_SIGNAL_SCALE) if unscaled and dtype.kind in "iu" else 1.0
         return cls(float(slope), float(intercept), divisor)
 
-    def percent(self, stored: NDArray[np.generic]) -> NDArray[np.float64]:
+    def percent(self, stored: NDArray[Any]) -> NDArray[np.float64]:
         """Percent signal change, float64, of stored numbers of any shape."""
         return stored.astype(np.float64) * self.slope / self.divisor + self.intercept
 
@@ -69,12 +70,12 @@ class Betas:
     """
 
     header: BetaHeader
-    stored: NDArray[np.generic]
+    stored: NDArray[Any]
     is_valid: NDArray[np.bool_]
     file_digest: str | None
 
 
-def without_nan(stored: NDArray[np.generic], path: Path) -> NDArray[np.generic]:
+def without_nan(stored: NDArray[Any], path: Path) -> NDArray[Any]:
     """Stored numbers with NaN, which marks a voxel without data, as 0: as the release writes it into its integers.
 
     Raises:

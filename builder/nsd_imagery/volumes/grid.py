@@ -50,7 +50,7 @@ class Grid:
         voxel_mm = np.abs(np.linalg.norm(other.affine[:3, :3], axis=0)).min()
         apart = max(np.abs((self.affine - other.affine) @ corner).max() for corner in far)
         if not apart <= _SAME_PLACE * voxel_mm:
-            msg = f"{name}: affine is not that of {other_name} (corners are {apart:.2f} mm apart): resample or replace one"
+            msg = f"{name}: affine is not that of {other_name} (corners {apart:.2f} mm apart): replace one"
             raise DataError(msg)
 
 

@@ -6,6 +6,7 @@ The axes are those of the NIfTI reversed: volume (x, y, z) is `betas[:, z, y, x]
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -35,7 +36,7 @@ def read_betas(path: Path, grid: Grid, voxels: FlatIndex, brain: FlatIndex | Non
         header = _header(dataset)
         header.grid.check_same(grid, str(path), "the mask")
         stored = without_nan(_read_voxels(dataset, grid, voxels), path)
-        is_valid = stored.any(axis=1)
+        is_valid = np.logical_or.reduce(stored != 0, axis=1)
         if not is_valid.all():
             is_valid[~is_valid] = _any_in_brain(dataset, grid, brain)[~is_valid]
         return Betas(header, stored, is_valid, None)
@@ -72,7 +73,7 @@ def _beta_dataset(file: h5py.File, path: Path) -> h5py.Dataset:
     return dataset
 
 
-def _read_voxels(dataset: h5py.Dataset, grid: Grid, voxels: FlatIndex) -> NDArray[np.generic]:
+def _read_voxels(dataset: h5py.Dataset, grid: Grid, voxels: FlatIndex) -> NDArray[Any]:
     """(n_volumes, n_voxels), read in the order of the file and given in the order of `voxels`."""
     order = np.argsort(grid.file_order(voxels))
     zyx = grid.ijk(voxels[order])[:, ::-1]
@@ -96,15 +97,15 @@ def _is_one_chunk_a_voxel(dataset: h5py.Dataset) -> bool:
     return plain and dataset.chunks == (dataset.shape[0], 1, 1, 1)
 
 
-def _read_chunk(dataset: h5py.Dataset, zyx: list[int], out: NDArray[np.generic]) -> None:
+def _read_chunk(dataset: h5py.Dataset, zyx: list[int], out: NDArray[Any]) -> None:
     """One voxel's chunk without HDF5's selection machinery: 2 to 3 times faster than a hyperslab a run of voxels."""
     try:
-        dataset.id.read_direct_chunk((0, *zyx), out=memoryview(out).cast("B"))
+        dataset.id.read_direct_chunk((0, *zyx), out=out.data.cast("B"))
     except RuntimeError:  # the chunk was never written: HDF5 gives the fill value
         _read_slice(dataset, zyx, out)
 
 
-def _read_slice(dataset: h5py.Dataset, zyx: list[int], out: NDArray[np.generic]) -> None:
+def _read_slice(dataset: h5py.Dataset, zyx: list[int], out: NDArray[Any]) -> None:
     z, y, x = zyx
     out[:] = dataset[:, z, y, x]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import xxhash
@@ -21,6 +21,7 @@ from nsd_imagery.errors import DataError
 from nsd_imagery.volumes.betas import BetaHeader, Betas, Scaling, without_nan
 from nsd_imagery.volumes.grid import FlatIndex, Grid
 
+_BROKEN: tuple[type[Exception], ...] = (gzip.BadGzipFile, zlib.error, isal_zlib.error, EOFError)  # type: ignore[assignment]
 _NIFTI2_BYTES = 540
 _ORDERS: tuple[Literal["little", "big"], ...] = ("little", "big")
 _MAX_HEADER_BYTES = 1 << 24
@@ -51,7 +52,7 @@ class _Source(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer) -> int:  # noqa: ANN001 - the buffer protocol has no type before 3.12
+    def readinto(self, buffer: Any) -> int:
         count = self._file.readinto(buffer)  # type: ignore[attr-defined]
         self.digest.update(memoryview(buffer)[:count])
         return count
@@ -79,7 +80,7 @@ def read_betas(path: Path, grid: Grid, voxels: FlatIndex, brain: FlatIndex | Non
         return Betas(_beta_header(header), without_nan(stored, path), is_valid, source.digest.hexdigest())
 
 
-def read_volume(path: Path) -> tuple[NDArray[np.generic], Grid]:
+def read_volume(path: Path) -> tuple[NDArray[Any], Grid]:
     """A whole 3-D volume, scaled by its header where it has a scaling, as an (x, y, z) array.
 
     Raises:
@@ -106,13 +107,13 @@ def _open(path: Path) -> Iterator[tuple[BinaryIO, _Source]]:
     """The decompressed stream and the digested source; every way in which a file can be broken becomes a DataError."""
     try:
         with path.open("rb", buffering=0) as file:
-            source = _Source(file)  # type: ignore[arg-type]
+            source = _Source(file)
             if path.suffix != ".gz":
-                yield io.BufferedReader(source), source  # type: ignore[misc]
+                yield io.BufferedReader(source), source
                 return
             with igzip.IGzipFile(fileobj=source, mode="rb") as stream:
                 yield stream, source  # type: ignore[misc]
-    except (gzip.BadGzipFile, zlib.error, isal_zlib.error, EOFError) as error:
+    except _BROKEN as error:
         msg = f"{path}: the gzip data is damaged or cut short ({error}): copy the file again"
         raise DataError(msg) from error
 
@@ -145,7 +146,7 @@ def _read_header(stream: BinaryIO, path: Path) -> _Header:
     return _Header(Grid(shape[:3], affine), n_volumes, dtype, slope, intercept)  # type: ignore[arg-type]
 
 
-def _volumes(stream: BinaryIO, header: _Header, path: Path) -> Iterator[NDArray[np.generic]]:
+def _volumes(stream: BinaryIO, header: _Header, path: Path) -> Iterator[NDArray[Any]]:
     """Each volume in file order, (n_voxels,), in one buffer that the next overwrites; then the end of the file."""
     buffer = memoryview(bytearray(header.volume_bytes))
     volume = np.frombuffer(buffer, header.dtype)

@@ -1,6 +1,7 @@
 """Mean and standard deviation of each voxel over groups of trials, from exact sums, and z-scores by them."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +37,11 @@ class Moments:
 
 
 def moments(
-    stored: NDArray[np.generic], group: NDArray[np.int64], n_groups: int, is_valid: NDArray[np.bool_], scaling: Scaling
+    stored: NDArray[Any],
+    group: NDArray[np.int64],
+    n_groups: int,
+    is_valid: NDArray[np.bool_],
+    scaling: Scaling,
 ) -> Moments:
     """Statistics of each voxel by group.
 
@@ -60,7 +65,7 @@ def moments(
 
 
 def zscore(
-    stored: NDArray[np.generic], group: NDArray[np.int64], is_valid: NDArray[np.bool_], by: Moments
+    stored: NDArray[Any], group: NDArray[np.int64], is_valid: NDArray[np.bool_], by: Moments
 ) -> NDArray[np.float64]:
     """(n_trials, n_voxels) z-scores; 0 where a voxel has no variance or the trial is not valid."""
     inverse = np.divide(1.0, by.sd, out=np.zeros_like(by.sd), where=by.sd > 0)
@@ -71,7 +76,7 @@ def zscore(
     return scores
 
 
-def _integer_moments(trials: NDArray[np.generic]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _integer_moments(trials: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     n = len(trials)
     total = trials.sum(axis=0, dtype=np.int64)
     squares = np.square(trials, dtype=np.int64).sum(axis=0)
@@ -80,7 +85,7 @@ def _integer_moments(trials: NDArray[np.generic]) -> tuple[NDArray[np.float64], 
     return total / n, np.sqrt(spread)
 
 
-def _float_moments(trials: NDArray[np.generic]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _float_moments(trials: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     values = trials.astype(np.float64)
     mean = values.mean(axis=0)
     sd = np.sqrt(np.square(values - mean).sum(axis=0) / max(len(values) - 1, 1))

@@ -57,7 +57,7 @@ def rows_with_data(path: Path, brain: Path | None) -> NDArray[np.bool_]:
     return read_betas(path, grid, sample, inside).is_valid
 
 
-def _format(path: Path):  # noqa: ANN202 - one of two modules with the same two functions
+def _format(path: Path):
     if path.name.endswith((".hdf5", ".h5")):
         return hdf5
     if path.name.endswith((".nii", ".nii.gz")):

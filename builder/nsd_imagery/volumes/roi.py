@@ -1,20 +1,21 @@
 """Regions of interest by name: which voxels of a subject's grid are inside, always in C order of (i, j, k).
 
-A name is `nsdgeneral`; V1, V2, V3, hV4, V1v ... (prf-visualrois); `early` (V1 to hV4) and `higher` (the rest), both inside
-nsdgeneral, as in Kneeland et al. (2025); an area of the floc atlases; `atlas:label`; the path of a mask file; or several
-of these joined by `&`, which intersects.
+A name is `nsdgeneral`; V1, V2, V3, hV4, V1v ... (prf-visualrois); `early` (V1 to hV4) and `higher` (the rest), both
+inside nsdgeneral, as in Kneeland et al. (2025); an area of the floc atlases; `atlas:label`; the path of a mask file;
+or several of these joined by `&`, which intersects.
 """
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nsd_imagery.errors import DataError, MissingDataError, UsageError
-from nsd_imagery.suggest import did_you_mean
+from nsd_imagery.suggest import did_you_mean, one_of
 from nsd_imagery.volumes.anatomy import Anatomy, read_label_table
 from nsd_imagery.volumes.grid import FlatIndex, Grid
 from nsd_imagery.volumes.nifti import read_volume
@@ -74,7 +75,7 @@ def resolve(name: str, anatomy: Anatomy) -> Roi:
     return Roi(name, grid, np.flatnonzero(mask), files)
 
 
-def inside(values: NDArray[np.generic], path: Path) -> Mask:
+def inside(values: NDArray[Any], path: Path) -> Mask:
     """Where a mask volume of -1, 0, 1 (as nsdgeneral) or 0, 1 is 1.
 
     Raises:
@@ -92,10 +93,10 @@ class _Reader:
 
     def __init__(self, anatomy: Anatomy) -> None:
         self.anatomy = anatomy
-        self._volumes: dict[Path, NDArray[np.generic]] = {}
+        self._volumes: dict[Path, NDArray[Any]] = {}
         self._grid: tuple[Grid, Path] | None = None
 
-    def volume(self, path: Path) -> NDArray[np.generic]:
+    def volume(self, path: Path) -> NDArray[Any]:
         if path not in self._volumes:
             values, grid = read_volume(path)
             first, first_path = self._grid = self._grid or (grid, path)
@@ -103,7 +104,7 @@ class _Reader:
             self._volumes[path] = values
         return self._volumes[path]
 
-    def atlas(self, name: str) -> NDArray[np.generic]:
+    def atlas(self, name: str) -> NDArray[Any]:
         return self.volume(self.anatomy.atlas(name))
 
     def labels(self, atlas: str) -> dict[str, int]:
@@ -113,7 +114,8 @@ class _Reader:
     def label(self, atlas: str, names: Iterable[str]) -> Mask:
         labels = self.labels(atlas)
         if not labels:
-            msg = f"{self.anatomy.subject}: no label table {atlas}.mgz.ctab; copy it from nsddata/freesurfer/{self.anatomy.subject}/label"
+            subject = self.anatomy.subject
+            msg = f"{subject}: no label table {atlas}.mgz.ctab; copy it from nsddata/freesurfer/{subject}/label"
             raise MissingDataError(msg)
         for name in names:
             if name not in labels:
@@ -122,7 +124,7 @@ class _Reader:
         return np.isin(self.atlas(atlas), [labels[name] for name in names])
 
     def grid(self) -> Grid:
-        assert self._grid is not None  # noqa: S101 - a ROI is made of at least one volume
+        assert self._grid is not None
         return self._grid[0]
 
     def files(self) -> tuple[Path, ...]:
@@ -142,9 +144,7 @@ def _mask(name: str, reader: _Reader) -> Mask:
         return reader.label(_VISUAL, _VISUAL_AREAS[name])
     atlas, colon, label = name.partition(":")
     if colon:
-        if atlas not in reader.anatomy.atlases:
-            msg = f"no atlas {atlas!r}{did_you_mean(atlas, reader.anatomy.atlases)}; there are: {', '.join(sorted(reader.anatomy.atlases))}"
-            raise UsageError(msg)
+        one_of("atlas", atlas, sorted(reader.anatomy.atlases))
         return reader.label(atlas, [label])
     return reader.label(_atlas_of(name, reader), [name])
 
@@ -162,9 +162,11 @@ def _atlas_of(label: str, reader: _Reader) -> str:
     names = [*_NAMED, *_VISUAL_AREAS]
     names += [name for atlas in reader.anatomy.label_tables for name in reader.labels(atlas)]
     if label in reader.anatomy.atlases:
-        msg = f"{label} is an atlas; name one of its labels: {', '.join(f'{label}:{name}' for name in reader.labels(label))}"
+        labels = ", ".join(f"{label}:{name}" for name in reader.labels(label))
+        msg = f"{label} is an atlas; name one of its labels: {labels}"
         raise UsageError(msg)
-    msg = f"no ROI {label!r}{did_you_mean(label, names)}; try nsdgeneral, early, higher, V1, V2, V3, hV4, atlas:label or a mask file"
+    known = "nsdgeneral, early, higher, V1, V2, V3, hV4, atlas:label or a mask file"
+    msg = f"no ROI {label!r}{did_you_mean(label, names)}; try {known}"
     raise UsageError(msg)
 
 

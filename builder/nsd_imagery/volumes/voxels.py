@@ -1,7 +1,8 @@
 """The `-voxels` table: where each column of `betas` lies in the volume, and what the atlases call it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,9 +22,9 @@ def voxel_table(roi: Roi, anatomy: Anatomy) -> pa.Table:
     """
     maps = _Maps(roi)
     ijk = roi.grid.ijk(roi.flat)
-    assert roi.grid.affine is not None  # noqa: S101 - masks are NIfTI files, which have one
+    assert roi.grid.affine is not None
     xyz = ijk @ roi.grid.affine[:3, :3].T + roi.grid.affine[:3, 3]
-    columns: dict[str, pa.Array | NDArray[np.generic]] = {
+    columns: dict[str, pa.Array | NDArray[Any]] = {
         "column": np.arange(roi.flat.size),
         **dict(zip("ijk", ijk.T, strict=True)),
         **dict(zip("xyz", xyz.T, strict=True)),
@@ -44,26 +45,30 @@ class _Maps:
     def __init__(self, roi: Roi) -> None:
         self.roi = roi
 
-    def at(self, path: Path) -> NDArray[np.generic]:
+    def at(self, path: Path) -> NDArray[Any]:
         """(n_voxels,) values of a map."""
         values, grid = read_volume(path)
         grid.check_same(self.roi.grid, str(path), str(self.roi.files[0]))
         return values.reshape(-1)[self.roi.flat]
 
-    def optional(self, path: Path | None, of=lambda values: values) -> pa.Array | NDArray[np.generic]:  # noqa: ANN001
+    def optional(
+        self, path: Path | None, of: Callable[[NDArray[Any]], NDArray[Any]] = lambda values: values
+    ) -> pa.Array | NDArray[Any]:
         return pa.nulls(self.roi.flat.size) if path is None else of(self.at(path))
 
 
-def _fraction(maps: _Maps, paths: Sequence[Path]) -> pa.Array | NDArray[np.generic]:
+def _fraction(maps: _Maps, paths: Sequence[Path]) -> pa.Array | NDArray[Any]:
     if not paths:
         return pa.nulls(maps.roi.flat.size)
-    return sum((maps.at(path) > 0).astype(np.float64) for path in paths) / len(paths)  # type: ignore[return-value]
+    return sum((maps.at(path) > 0).astype(np.float64) for path in paths) / len(paths)
 
 
 def _hemispheres(maps: _Maps, anatomy: Anatomy) -> pa.Array:
     """Left or right where just one of the two hemispheres' label volumes has a label."""
     sides = [
-        np.logical_or.reduce([maps.at(path) > 0 for path in _first(files, anatomy)] or [np.zeros(maps.roi.flat.size, bool)])
+        np.logical_or.reduce(
+            [maps.at(path) > 0 for path in _first(files, anatomy)] or [np.zeros(maps.roi.flat.size, bool)]
+        )
         for files in (anatomy.left, anatomy.right)
     ]
     left, right = sides
@@ -74,7 +79,7 @@ def _first(files: Mapping[str, Path], anatomy: Anatomy) -> list[Path]:
     return [files[name] for name in sorted(anatomy.atlases) if name in files]
 
 
-def _labels(values: NDArray[np.generic], table: Path | None) -> pa.Array:
+def _labels(values: NDArray[Any], table: Path | None) -> pa.Array:
     """The name of each voxel's label; its number where no table names it; empty where it has none (0, -1)."""
     names = read_label_table(table) if table else {}
     numbers, inverse = np.unique(values, return_inverse=True)

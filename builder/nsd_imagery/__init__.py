@@ -1,0 +1,42 @@
+"""NSD-Imagery, from a researcher's own copy of the data to a Hugging Face dataset.
+
+    import nsd_imagery
+    nsd_imagery.synth("release")                    # a small synthetic release, to try things on
+    nsd_imagery.build("release", "./nsd_imagery")   # the dataset folder
+    datasets.load_dataset("./nsd_imagery", "subj01-imagery")
+
+Names are loaded when they are first used, so that importing the package costs nothing.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nsd_imagery.dataset.build import build as build
+    from nsd_imagery.sources.synthetic import synth as synth
+    from nsd_imagery.trials import index as index
+    from nsd_imagery.trials import read_index as read_index
+
+_HOMES = {
+    "build": "nsd_imagery.dataset.build",
+    "index": "nsd_imagery.trials",
+    "read_index": "nsd_imagery.trials",
+    "synth": "nsd_imagery.sources.synthetic",
+}
+
+__all__ = ["build", "index", "read_index", "synth"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("nsd-imagery")
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

@@ -1,0 +1,218 @@
+"""The command `nsd-imagery`: parses, calls, prints.
+
+All work is done elsewhere, and imported only when it is asked for.
+"""
+
+import errno
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nsd_imagery.errors import NSDImageryError, UsageError
+from nsd_imagery.experiment import BETA_VERSIONS
+
+_ROOT_HELP = "ROOT is the folder that holds nsddata/ and nsddata_betas/; default: $NSD_CACHE_ROOT, else ./cache."
+
+
+class _List(click.ParamType[tuple[str, ...]]):
+    """Words separated by commas."""
+
+    name = "A,B,..."
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        words = tuple(word.strip() for word in value.split(",")) if isinstance(value, str) else tuple(value)
+        if not all(words):
+            self.fail("an empty name between commas", param, ctx)
+        return words
+
+
+_LIST = _List()
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="nsd-imagery")
+def cli() -> None:
+    r"""NSD-Imagery as a Hugging Face dataset.
+
+    \b
+    Try it without any data:
+      nsd-imagery synth release           a small synthetic release
+      nsd-imagery build release           the dataset folder ./nsd_imagery
+    Then, in Python:
+      load_dataset("./nsd_imagery", "subj01-imagery", split="test")
+    """
+
+
+@cli.command()
+@click.argument("root", type=click.Path(path_type=Path))
+@click.option("--subjects", type=_LIST, default=("subj01",), help="Default: subj01.")
+@click.option(
+    "--seed",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Another seed is another experiment and other data.",
+)
+@click.option("--full-size", is_flag=True, help="The real grid and voxel counts: 1 GB a subject and format.")
+@click.option(
+    "--format",
+    "file_format",
+    type=click.Choice(["hdf5", "nii.gz", "both"]),
+    default="both",
+    show_default=True,
+)
+def synth(root: Path, subjects: tuple[str, ...], seed: int, full_size: bool, file_format: Any) -> None:
+    r"""Write a synthetic NSD release into ROOT.
+
+    It has the files, formats and quirks of the real release and none of its data: a schedule drawn from the
+    seed, and betas with a planted signal.
+
+    \b
+    Examples:
+      nsd-imagery synth release
+      nsd-imagery synth release --subjects subj01,subj02 --format nii.gz
+    """
+    from nsd_imagery.sources.synthetic import synth as run
+
+    with _progress("synth") as report:
+        run(root, subjects=subjects, seed=seed, full_size=full_size, format=file_format, progress=report)
+    click.echo(f"{root}: a synthetic release of {', '.join(subjects)}.  Next: nsd-imagery build {root}")
+
+
+@cli.command(epilog=_ROOT_HELP)
+@click.argument("root", type=click.Path(path_type=Path), required=False)
+@click.option("--subjects", type=_LIST, help="Default: all whose betas are there.")
+@click.option(
+    "--betas",
+    type=str,
+    default=BETA_VERSIONS[0],
+    show_default=True,
+    help=f"One of: {', '.join(BETA_VERSIONS)}.",
+)
+@click.option("--out", type=click.Path(path_type=Path), help="Where the index goes. Default: ROOT/indices.")
+def index(root: Path | None, subjects: tuple[str, ...] | None, betas: str, out: Path | None) -> None:
+    r"""Write the trial index of ROOT as Parquet: one row a beta, each label proven from the files.
+
+    \b
+    Examples:
+      nsd-imagery index release
+      nsd-imagery index /data/nsd --subjects subj01,subj05 --out my_indices
+    """
+    from nsd_imagery.trials import index as run
+    from nsd_imagery.trials import read_index
+
+    with _progress("index") as report:
+        folder = run(root, subjects, betas, out, progress=report)
+    path = folder / "imagery" / "full_index.parquet"
+    rows = read_index(path)
+    valid = sum(rows["is_valid"].to_pylist())
+    names = ", ".join(rows["subject"].unique().to_pylist())
+    click.echo(f"{path}: {rows.num_rows} rows of {names}, {valid} with data")
+
+
+@cli.command(epilog=_ROOT_HELP)
+@click.argument("root", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default="nsd_imagery",
+    show_default=True,
+    help="The dataset folder.",
+)
+@click.option("--subjects", type=_LIST, help="Default: all whose betas are there.")
+@click.option("--conditions", type=_LIST, help="Of imagery,vision,attention. Default: all.")
+@click.option(
+    "--roi",
+    type=_LIST,
+    default=("nsdgeneral",),
+    help="ROI names or mask files; each makes configs of its own. Default: nsdgeneral.",
+)
+@click.option(
+    "--zscore",
+    type=str,
+    default="auto",
+    show_default=True,
+    help="Group of trials that a voxel is z-scored over: auto (run), run, session, or none (percent signal change).",
+)
+@click.option("--dtype", type=str, default="float32", show_default=True, help="float32 or float16.")
+@click.option(
+    "--betas",
+    type=str,
+    default=BETA_VERSIONS[0],
+    show_default=True,
+    help=f"One of: {', '.join(BETA_VERSIONS)}.",
+)
+def build(out: Path, **options: Any) -> None:
+    r"""Build the dataset folder from ROOT, or bring it up to date.
+
+    Configs are named subjAA-CONDITION, with -ROI behind it unless the ROI is nsdgeneral. What is there
+    already and still fits is kept; configs that are not named stay as they are.
+
+    \b
+    Examples:
+      nsd-imagery build release
+      nsd-imagery build /data/nsd --subjects subj01 --conditions imagery,vision
+      nsd-imagery build /data/nsd --roi nsdgeneral,V1,early,streams:ventral
+      nsd-imagery build /data/nsd --zscore none --out ./nsd_imagery_percent
+    """
+    from nsd_imagery.dataset.build import build as run
+    from nsd_imagery.dataset.folder import read_manifest
+
+    with _progress("build") as report:
+        folder = run(out=out, progress=lambda done, total, name: report(f"{done}/{total} {name}"), **options)
+    manifest = read_manifest(folder) or {"configs": {}, "notes": []}
+    for note in manifest["notes"]:
+        click.echo(f"note: {note}", err=True)
+    for name, config in manifest["configs"].items():
+        rows = ", ".join(
+            f"{split} {sum(shard['rows'] for shard in shards)}" for split, shards in config["splits"].items()
+        )
+        click.echo(f"  {name:<28} {rows:>14} rows  {config['n_voxels']:>6} voxels")
+    trials = next(
+        (name for name, config in manifest["configs"].items() if config["kind"] == "trials"), "subj01-imagery"
+    )
+    where = out if out.is_absolute() else f"./{out.as_posix()}"
+    click.echo(f'{folder}: built.  Next, in Python: load_dataset("{where}", "{trials}", split="test")')
+
+
+@contextmanager
+def _progress(verb: str) -> Iterator[Callable[[str], None]]:
+    """Says on a terminal what is being worked on, on one line of stderr; says nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from tqdm import tqdm
+
+    with tqdm(bar_format="{desc} {elapsed}", leave=False) as bar:
+        yield lambda what: bar.set_description_str(f"{verb}: {what}")
+
+
+def _line(error: BaseException) -> str:
+    if isinstance(error, OSError) and not isinstance(error, NSDImageryError):
+        where = f"{error.filename}: " if error.filename else ""
+        hint = "; free some room and run again, what is finished is kept" if error.errno == errno.ENOSPC else ""
+        return f"{where}{error.strerror or error}{hint}"
+    return str(error)
+
+
+def main() -> None:
+    """Run the command: exit 0 if all went well, 1 if the work failed, 2 if it was called wrongly."""
+    try:
+        cli.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        click.echo("stopped; nothing is broken, run the same command again to go on", err=True)
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (NSDImageryError, OSError) as error:
+        click.echo(f"nsd-imagery: {_line(error)}", err=True)
+        sys.exit(2 if isinstance(error, UsageError) else 1)
+
+
+if __name__ == "__main__":
+    main()

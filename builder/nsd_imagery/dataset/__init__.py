@@ -1,0 +1,1 @@
+"""From rows and beta files to a dataset folder that `load_dataset` opens."""

@@ -1,0 +1,106 @@
+"""The dataset folder: its lock, its manifest, and the seal that makes new shards the dataset."""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from nsd_imagery.atomic import remove_partial, replace_text
+from nsd_imagery.dataset.card import card
+from nsd_imagery.errors import BusyError, DataError, FolderError
+
+BUILD = ".build"
+MANIFEST = "manifest.json"
+README = "README.md"
+FORMAT = "nsd-imagery"
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the folder for one build; made if it is not there.
+
+    Raises:
+        BusyError: Another build holds it.
+        FolderError: It holds what this package did not write.
+    """
+    refuse_foreign(folder)
+    (folder / BUILD).mkdir(parents=True, exist_ok=True)
+    with (folder / BUILD / "lock").open("a+", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            holder = lock.read().strip() or "unnamed"
+            msg = f"{folder}: another build is writing here ({holder}); wait for it, or use another --out"
+            raise BusyError(msg) from None
+        lock.truncate(0)
+        lock.write(f"process {os.getpid()} on {os.uname().nodename}")
+        lock.flush()
+        remove_partial(folder / BUILD)
+        remove_partial(folder)
+        yield
+
+
+def refuse_foreign(folder: Path) -> None:
+    """Raise FolderError if the folder holds files and nothing that this package wrote."""
+    if folder.exists() and not folder.is_dir():
+        msg = f"{folder}: is a file, not a folder for a dataset; use another --out"
+        raise FolderError(msg)
+    if not folder.is_dir() or (folder / BUILD / "lock").is_file():
+        return
+    others = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    if others and read_manifest(folder) is None:
+        msg = f"{folder}: holds files that are no dataset of nsd-imagery ({', '.join(others[:3])}); use another --out"
+        raise FolderError(msg)
+
+
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """The manifest of a sealed folder, None where there is none.
+
+    Raises:
+        DataError: There is one that cannot be read.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        return None
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        ours = manifest["format"] == FORMAT and isinstance(manifest["configs"], dict)
+    except (ValueError, KeyError, TypeError) as error:
+        msg = f"{path}: is not a manifest of nsd-imagery ({error}); build into another --out"
+        raise DataError(msg) from error
+    return manifest if ours else None
+
+
+def seal(folder: Path, manifest: dict[str, Any]) -> None:
+    """Make the shards that `manifest` names the dataset, then remove all others.
+
+    The README is the one commit point: until it is renamed into place, `load_dataset` opens what it named before.
+    """
+    replace_text(folder / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True) + "\n")
+    replace_text(folder / README, card(manifest))
+    _remove_leftovers(folder, manifest)
+
+
+def shard_files(manifest: dict[str, Any]) -> Iterator[str]:
+    """Every shard that a manifest names."""
+    for config in manifest["configs"].values():
+        for shards in config["splits"].values():
+            yield from (shard["file"] for shard in shards)
+
+
+def _remove_leftovers(folder: Path, manifest: dict[str, Any]) -> None:
+    named = set(shard_files(manifest))
+    for path in folder.glob("subj*/*.arrow"):
+        if path.relative_to(folder).as_posix() not in named:
+            path.unlink()
+    for path in folder.glob("subj*"):
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
+    for journal in (folder / BUILD).glob("*.json"):
+        shards = json.loads(journal.read_text(encoding="utf-8"))["shards"]
+        if not all(shard["file"] in named for shard in shards):
+            journal.unlink()

@@ -1,0 +1,146 @@
+"""Shards: Arrow stream files whose names carry a hash of their logical rows.
+
+`load_dataset` keys its cache on the file names in the README, so new contents must have a new name.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import xxhash
+
+from nsd_imagery.atomic import replacing
+from nsd_imagery.schema import features_yaml, with_features
+
+ROWS_PER_BATCH = 100
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One file of a split.
+
+    Attributes:
+        config: For example "subj01-imagery".
+        split: "train" or "test".
+        file: Path in the dataset folder, with /.
+        rows: Number of rows.
+        bytes: Size of the file.
+        sha256: Of the file.
+        hash: xxh3_128 of the logical rows (schema and values), whatever the file format and batches.
+    """
+
+    config: str
+    split: str
+    file: str
+    rows: int
+    bytes: int
+    sha256: str
+    hash: str
+
+
+def shard_name(config: str, split: str, position: tuple[int, int], logical_hash: str) -> str:
+    """`<config>/<split>-0000i-of-0000n-<hash12>.arrow` for position (i, n)."""
+    number, count = position
+    return f"{config}/{split}-{number:05d}-of-{count:05d}-{logical_hash[:12]}.arrow"
+
+
+def write_shard(
+    folder: Path,
+    config: str,
+    split: str,
+    position: tuple[int, int],
+    schema: pa.Schema,
+    batches: Iterable[pa.RecordBatch],
+) -> Shard:
+    """Write one shard under `folder` by its final name, which is known when its last row is.
+
+    Args:
+        folder: The dataset folder.
+        config: Config of the shard.
+        split: Split of the shard.
+        position: Its number and how many there are.
+        schema: Of the batches.
+        batches: The rows.
+    """
+    logical = LogicalHash(schema)
+    rows = 0
+    partial = folder / ".build" / f"{config}.{split}-{position[0]:05d}.arrow"
+    with replacing(partial) as file:
+        sink = _Digesting(file)
+        with pa.ipc.new_stream(sink, with_features(schema)) as writer:
+            for batch in batches:
+                logical.update(batch)
+                writer.write_batch(batch)
+                rows += batch.num_rows
+    digest = logical.hexdigest()
+    path = folder / shard_name(config, split, position, digest)
+    path.parent.mkdir(exist_ok=True)
+    partial.replace(path)
+    return Shard(config, split, path.relative_to(folder).as_posix(), rows, sink.size, sink.sha256.hexdigest(), digest)
+
+
+def batches_of(table: pa.Table) -> Iterator[pa.RecordBatch]:
+    """`table` in batches of about `ROWS_PER_BATCH` rows, the same whatever its own chunks are."""
+    yield from table.combine_chunks().to_batches(max_chunksize=ROWS_PER_BATCH)
+
+
+class LogicalHash:
+    """A hash of rows that does not depend on batches, file format or padding."""
+
+    def __init__(self, schema: pa.Schema) -> None:
+        self._schema = json.dumps(features_yaml(schema), sort_keys=True)
+        self._columns = [xxhash.xxh3_128() for _ in schema]
+
+    def update(self, batch: pa.RecordBatch) -> None:
+        """Add the rows of a batch."""
+        for digest, column in zip(self._columns, batch.columns, strict=True):
+            _digest(column, digest)
+
+    def hexdigest(self) -> str:
+        """32 hexadecimal digits."""
+        whole = xxhash.xxh3_128(self._schema.encode())
+        for column in self._columns:
+            whole.update(column.digest())
+        return whole.hexdigest()
+
+
+def _digest(column: pa.Array, digest: Any) -> None:
+    if pa.types.is_fixed_size_list(column.type):
+        digest.update(column.flatten().to_numpy(zero_copy_only=False))
+        return
+    digest.update(column.is_valid().to_numpy(zero_copy_only=False))
+    if pa.types.is_string(column.type):
+        column = column.fill_null("")
+        words = [word.encode() for word in column.to_pylist()]
+        digest.update(np.array([len(word) for word in words], np.int64))
+        digest.update(b"".join(words))
+        return
+    zero = pa.scalar(False) if pa.types.is_boolean(column.type) else pa.scalar(0).cast(column.type)
+    digest.update(np.ascontiguousarray(column.fill_null(zero).to_numpy(zero_copy_only=False)))
+
+
+class _Digesting:
+    """A sink for pyarrow that digests what it passes on."""
+
+    closed = False
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.sha256 = hashlib.sha256()
+        self.size = 0
+
+    def write(self, data: Any) -> int:
+        self.sha256.update(data)
+        self.size += len(data)
+        return self._file.write(data)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def close(self) -> None:
+        """The file belongs to whoever opened it."""

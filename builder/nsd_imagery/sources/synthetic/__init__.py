@@ -1,0 +1,8 @@
+"""A synthetic NSD-Imagery release: true in every format, planted in every number, and nobody's data.
+
+NSD's terms allow no file of the release to be passed on, so tests, the demo and first steps run on one of these.
+"""
+
+from nsd_imagery.sources.synthetic.release import synth
+
+__all__ = ["synth"]

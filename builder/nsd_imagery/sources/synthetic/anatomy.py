@@ -1,0 +1,117 @@
+"""A made-up brain for each subject: grid, masks and ROI volumes, the same whatever the seed."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nsd_imagery.experiment import GRIDS, NSDGENERAL_VOXELS, SUBJECTS
+from nsd_imagery.sources.synthetic.atlas import LABELS, OUTSIDE_CORTEX, Cortex, label_cortex
+from nsd_imagery.sources.synthetic.fields import smooth_field
+from nsd_imagery.sources.synthetic.randomness import generator
+
+VOXEL_MM = 1.8
+
+_BRAIN_RADIUS = 0.94
+_CORTEX_DEPTH = {True: 0.12, False: 0.30}
+"""In units of half the grid; a small grid needs a thicker shell to be closed."""
+
+_INVALID_SHARE = 0.002
+_INVALID_AT_LEAST = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Anatomy:
+    """The brain of one subject.
+
+    Attributes:
+        subject: "subj01" to "subj08".
+        affine: (4, 4) voxel to mm; x rises to the right, y to the front, z to the top.
+        brain: (X, Y, Z) bool.
+        valid: (X, Y, Z) bool, part of `brain`; the rest of it has no data in NSD-Imagery.
+        rois: ROI file -> (X, Y, Z) int16: -1 outside the cortex, 0 cortex outside its ROIs, else a label.
+    """
+
+    subject: str
+    affine: NDArray[np.float64]
+    brain: NDArray[np.bool_]
+    valid: NDArray[np.bool_]
+    rois: dict[str, NDArray[np.int16]]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Voxels along x, y, z."""
+        x, y, z = self.brain.shape
+        return x, y, z
+
+    @cached_property
+    def brain_voxels(self) -> NDArray[np.int64]:
+        """(n_voxels,) places of the brain's voxels in a volume laid out with x fastest, as both beta files are."""
+        return np.flatnonzero(self.brain.ravel(order="F"))
+
+    @cached_property
+    def coordinates(self) -> NDArray[np.float32]:
+        """(n_voxels, 3) of the brain's voxels, each axis of the grid from -1 to 1."""
+        return np.stack([axis.ravel(order="F")[self.brain_voxels] for axis in _axes(self.shape)], axis=1)
+
+    def of_brain(self, volume: NDArray[np.generic]) -> NDArray[np.generic]:
+        """The values of an (X, Y, Z) volume in the brain's voxels, (n_voxels,)."""
+        return volume.ravel(order="F")[self.brain_voxels]
+
+    def hemisphere(self, name: str, side: str) -> NDArray[np.int16]:
+        """The labels of a ROI file in one half of the brain, "lh" or "rh"; -1 in the other."""
+        is_left = np.arange(self.shape[0]) < self.shape[0] / 2
+        keep = is_left if side == "lh" else ~is_left
+        return np.where(keep[:, None, None], self.rois[name], np.int16(OUTSIDE_CORTEX))
+
+    def mean_volume(self) -> NDArray[np.int16]:
+        """(X, Y, Z) a mean functional image: brighter inside the brain, dimmer towards its middle."""
+        radius = np.sqrt(sum(axis**2 for axis in _axes(self.shape)))
+        return np.where(self.brain, 500 + 700 * radius, 20 + 30 * radius).astype(np.int16)
+
+
+def make_anatomy(subject: str, *, full_size: bool) -> Anatomy:
+    """The brain of a subject, on the true grid with the true number of nsdgeneral voxels, or on a small one."""
+    number = SUBJECTS.index(subject) + 1
+    shape = GRIDS[subject] if full_size else (18 + number % 3, 22 + number % 4, 16 + number % 2)
+    n_nsdgeneral = NSDGENERAL_VOXELS[subject] if full_size else 260 + 20 * number
+    coordinates = np.stack(_axes(shape), axis=-1)
+    radius = np.linalg.norm(coordinates, axis=-1)
+    brain = radius < _BRAIN_RADIUS
+    is_cortex = brain & (radius > _BRAIN_RADIUS - _CORTEX_DEPTH[full_size])
+    cortex = _make_cortex(subject, coordinates[is_cortex], n_nsdgeneral)
+    rois = {}
+    for name in LABELS:
+        rois[name] = np.full(shape, OUTSIDE_CORTEX, np.int16)
+        rois[name][is_cortex] = label_cortex(name, cortex)
+    affine = np.diag([VOXEL_MM, VOXEL_MM, VOXEL_MM, 1])
+    affine[:3, 3] = -VOXEL_MM * (np.array(shape) - 1) / 2 + (0.3 * number, -17.5, 9.25)
+    return Anatomy(subject, affine, brain, brain & ~_invalid(subject, rois["nsdgeneral"] == 1), rois)
+
+
+def _axes(shape: tuple[int, int, int]) -> list[NDArray[np.float32]]:
+    """The three coordinates of every voxel, each (X, Y, Z)."""
+    lines = [((2 * np.arange(n) + 1) / n - 1).astype(np.float32) for n in shape]
+    return list(np.meshgrid(*lines, indexing="ij"))
+
+
+def _make_cortex(subject: str, coordinates: NDArray[np.float32], n_nsdgeneral: int) -> Cortex:
+    """Nsdgeneral is the given number of voxels nearest to the back, with a border that is not quite even."""
+    points = coordinates / np.linalg.norm(coordinates, axis=1, keepdims=True)
+    polar = np.arccos(np.clip(-points[:, 1], -1, 1))
+    bumps = smooth_field(generator(0, "nsdgeneral", subject), coordinates, 0.3)
+    nearest = np.argsort(polar + 0.05 * bumps, kind="stable")[:n_nsdgeneral]
+    border = float(np.sort(polar)[n_nsdgeneral - 1])
+    in_nsdgeneral = np.zeros(len(points), bool)
+    in_nsdgeneral[nearest] = True
+    shift = 0.04 * smooth_field(generator(0, "areas", subject), coordinates, 0.3)
+    return Cortex(points, (polar / border + shift).astype(np.float32), border, in_nsdgeneral)
+
+
+def _invalid(subject: str, nsdgeneral: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    places = np.flatnonzero(nsdgeneral)
+    count = max(_INVALID_AT_LEAST, round(_INVALID_SHARE * len(places)))
+    invalid = np.zeros(nsdgeneral.shape, bool)
+    invalid.flat[generator(0, "invalid voxels", subject).choice(places, count, replace=False)] = True
+    return invalid

@@ -1,0 +1,100 @@
+"""Writers of the release's binary files. Each file is written beside its place and renamed when it is whole."""
+
+import gzip
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import cast
+
+import h5py
+import nibabel as nib
+import numpy as np
+from isal import igzip
+from numpy.typing import NDArray
+
+from nsd_imagery.sources.synthetic.anatomy import Anatomy
+
+_LITTLE_INT16 = np.dtype("<i2")
+
+
+@contextmanager
+def beside(path: Path) -> Iterator[Path]:
+    """A path to write to, which takes the place of `path` when the block ends without an error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, contents: bytes) -> None:
+    """Write a small file whole."""
+    with beside(path) as partial:
+        partial.write_bytes(contents)
+
+
+def write_volume(path: Path, volume: NDArray[np.generic], affine: NDArray[np.float64]) -> None:
+    """Write an (X, Y, Z) volume as int16 .nii.gz."""
+    _write_nifti(path, volume.shape, affine, [volume.astype(_LITTLE_INT16).ravel(order="F")])
+
+
+def write_betas_nifti(path: Path, betas: NDArray[np.int16], anatomy: Anatomy) -> None:
+    """Write (n_betas, n_voxels) betas of the brain's voxels as an (X, Y, Z, n_betas) int16 .nii.gz."""
+    volumes = _volumes(betas, anatomy)
+    _write_nifti(path, (*anatomy.shape, len(betas)), anatomy.affine, volumes)
+
+
+def write_betas_hdf5(path: Path, betas: NDArray[np.int16], anatomy: Anatomy) -> None:
+    """Write (n_betas, n_voxels) betas of the brain's voxels as the release does.
+
+    Dataset `betas`, (n_betas, Z, Y, X) int16, not compressed, one chunk a voxel and all of them allocated.
+    """
+    nx, ny, nz = anatomy.shape
+    n_betas = len(betas)
+    ends = np.searchsorted(anatomy.brain_voxels, np.arange(nz + 1) * ny * nx)
+    slab = np.zeros((ny * nx, n_betas), _LITTLE_INT16)
+    with beside(path) as partial, h5py.File(partial, "w") as file:
+        dataset = file.create_dataset(
+            "betas", (n_betas, nz, ny, nx), _LITTLE_INT16, chunks=(n_betas, 1, 1, 1), track_times=False
+        )
+        for z in range(nz):
+            slab[:] = 0
+            part = slice(ends[z], ends[z + 1])
+            slab[anatomy.brain_voxels[part] - z * ny * nx] = betas[:, part].T
+            for place in range(ny * nx):
+                y, x = divmod(place, nx)
+                dataset.id.write_direct_chunk((0, z, y, x), slab[place])
+
+
+def _volumes(betas: NDArray[np.int16], anatomy: Anatomy) -> Iterator[NDArray[np.int16]]:
+    volume = np.zeros(anatomy.brain.size, _LITTLE_INT16)
+    for row in betas:
+        volume[anatomy.brain_voxels] = row
+        yield volume
+
+
+def _write_nifti(
+    path: Path,
+    shape: tuple[int, ...],
+    affine: NDArray[np.float64],
+    volumes: Iterable[NDArray[np.int16]],
+) -> None:
+    """Stream volumes, each flat with x fastest, behind a header of `shape`; nothing in the file tells the time."""
+    header = nib.nifti1.Nifti1Header(endianness="<")
+    header.set_data_dtype(_LITTLE_INT16)
+    header.set_data_shape(shape)
+    header.set_zooms((*np.abs(np.diag(affine))[:3], *[1.0] * (len(shape) - 3)))
+    header.set_qform(affine, code="scanner")
+    header.set_sform(affine, code="scanner")
+    header.set_xyzt_units("mm", "sec")
+    header["vox_offset"] = header.single_vox_offset
+    header["magic"] = header.single_magic
+    with beside(path) as partial, partial.open("wb") as raw:
+        stream = igzip.IGzipFile("", "wb", compresslevel=1, fileobj=raw, mtime=0)
+        with cast(gzip.GzipFile, stream) as file:
+            file.write(header.binaryblock + bytes(header.single_vox_offset - header.sizeof_hdr))
+            for volume in volumes:
+                file.write(volume.data)

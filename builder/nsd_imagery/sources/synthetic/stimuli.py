@@ -1,0 +1,105 @@
+"""NSD's picture table, nsd_stim_info_merged.csv: which picture each subject's NSD core shows, and when."""
+
+from functools import lru_cache
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from nsd_imagery.experiment import CORE_SESSIONS, CORE_TRIALS_PER_SESSION, N_NSD_PICTURES, SUBJECTS
+from nsd_imagery.sources.synthetic.randomness import generator
+from nsd_imagery.sources.synthetic.targets import SET_B_NSD_IDS
+
+N_SHARED = 1000
+PICTURES_PER_SUBJECT = 10_000
+REPEATS = 3
+N_CORE_TRIALS = PICTURES_PER_SUBJECT * REPEATS
+
+LATE_SUBJECT = "subj04"
+LATE_PICTURE = SET_B_NSD_IDS[1]
+"""The picture of set B that `LATE_SUBJECT` would have seen only after its last session."""
+
+_N_COCO_PICTURES = 581_929
+
+
+@lru_cache(maxsize=2)
+def shared_ids(seed: int) -> NDArray[np.int64]:
+    """The 1000 pictures that all subjects see, 0-based and rising; set B's five are among them."""
+    others = np.setdiff1d(np.arange(N_NSD_PICTURES), SET_B_NSD_IDS)
+    drawn = generator(seed, "shared1000").choice(others, N_SHARED - len(SET_B_NSD_IDS), replace=False)
+    return np.sort(np.concatenate([drawn, SET_B_NSD_IDS]))
+
+
+@lru_cache(maxsize=2)
+def own_ids(seed: int) -> dict[str, NDArray[np.int64]]:
+    """The 9,000 pictures that only one subject sees, 0-based and rising."""
+    others = np.setdiff1d(np.arange(N_NSD_PICTURES), shared_ids(seed))
+    dealt = generator(seed, "own pictures").permutation(others).reshape(len(SUBJECTS), -1)
+    return {subject: np.sort(ids) for subject, ids in zip(SUBJECTS, dealt, strict=True)}
+
+
+def core_trials(seed: int, subject: str) -> NDArray[np.int32]:
+    """When NSD core shows each picture to a subject.
+
+    Set B's pictures come up in the first session, so that a short synthetic core holds them, but for the one
+    that `LATE_SUBJECT` never reaches.
+
+    Returns:
+        (73000, 3) 1-based trials, rising, up to 30,000; 0 where the subject is not to see the picture.
+    """
+    rng = generator(seed, "core trials", subject)
+    free = rng.permutation(np.arange(1, N_CORE_TRIALS + 1))
+    trials = np.zeros((N_NSD_PICTURES, REPEATS), np.int32)
+    last = CORE_SESSIONS[subject] * CORE_TRIALS_PER_SESSION
+    for nsd_id in SET_B_NSD_IDS:
+        if subject == LATE_SUBJECT and nsd_id == LATE_PICTURE:
+            taken = free[free > last][:REPEATS]
+        else:
+            first = free[free <= CORE_TRIALS_PER_SESSION][:1]
+            rest = free[(free > CORE_TRIALS_PER_SESSION) & (free <= last)][: REPEATS - 1]
+            taken = np.concatenate([first, rest])
+        trials[nsd_id] = taken
+        free = free[~np.isin(free, taken)]
+    ids = np.setdiff1d(np.concatenate([shared_ids(seed), own_ids(seed)[subject]]), SET_B_NSD_IDS)
+    trials[ids] = free.reshape(len(ids), REPEATS)
+    trials.sort(axis=1)
+    return trials
+
+
+def stimulus_table(seed: int) -> pa.Table:
+    """The picture table: 73,000 rows in order of nsdId, columns as released (the first has no name)."""
+    rng = generator(seed, "picture table")
+    index = np.arange(N_NSD_PICTURES)
+    is_shared = np.zeros(N_NSD_PICTURES, bool)
+    is_shared[shared_ids(seed)] = True
+    margins = np.array([f'"(0, 0, {m}, {m})"' for m in np.linspace(0, 0.2, 65).round(7)])
+    columns: dict[str, object] = {
+        "": index,
+        "cocoId": rng.choice(_N_COCO_PICTURES, N_NSD_PICTURES, replace=False) + 1,
+        "cocoSplit": np.where(rng.random(N_NSD_PICTURES) < 0.04, "val2017", "train2017"),
+        "cropBox": margins[rng.integers(0, len(margins), N_NSD_PICTURES)],
+        "loss": rng.random(N_NSD_PICTURES).round(9),
+        "nsdId": index,
+        "flagged": _words(rng.random(N_NSD_PICTURES) < 0.005),
+        "BOLD5000": _words(rng.random(N_NSD_PICTURES) < 0.02),
+        "shared1000": _words(is_shared),
+    }
+    trials = {subject: core_trials(seed, subject) for subject in SUBJECTS}
+    for number, subject in enumerate(SUBJECTS, start=1):
+        columns[f"subject{number}"] = (trials[subject][:, 0] > 0).astype(np.int8)
+    for number, subject in enumerate(SUBJECTS, start=1):
+        for repeat in range(REPEATS):
+            columns[f"subject{number}_rep{repeat}"] = trials[subject][:, repeat]
+    return pa.table(list(columns.values()), names=list(columns))
+
+
+def csv_text(table: pa.Table) -> str:
+    """The table as pandas would write it, words unquoted; pyarrow's own writer quotes all of them."""
+    cells = [pc.cast(column.combine_chunks(), pa.string()) for column in table.columns]
+    lines = pc.call_function("binary_join_element_wise", [*cells, pa.scalar(",")])
+    return "\n".join([",".join(table.column_names), *lines.to_pylist(), ""])
+
+
+def _words(flags: NDArray[np.bool_]) -> NDArray[np.str_]:
+    return np.where(flags, "True", "False")

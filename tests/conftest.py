@@ -1,0 +1,49 @@
+"""One small synthetic release a test process, and folders built from it."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import nsd_imagery
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
+
+
+@pytest.fixture(scope="session")
+def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """subj01 and subj02, both formats. Not to be changed: see `own_release`."""
+    return nsd_imagery.synth(tmp_path_factory.mktemp("synth") / "release", subjects=("subj01", "subj02"))
+
+
+@pytest.fixture
+def own_release(release: Path, tmp_path: Path) -> Path:
+    """A copy that a test may change; files are replaced, not written into, so links are enough."""
+    return Path(shutil.copytree(release, tmp_path / "release", copy_function=os.link))
+
+
+@pytest.fixture(scope="session")
+def dataset(release: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder built with all defaults. Not to be changed."""
+    return nsd_imagery.build(release, tmp_path_factory.mktemp("built") / "nsd_imagery")
+
+
+@pytest.fixture
+def hf_cache(tmp_path: Path) -> str:
+    """A cache of the datasets library for one test."""
+    return str(tmp_path / "hf_cache")
+
+
+@pytest.fixture
+def rewrite() -> Callable[[Path, Callable[[str], str]], None]:
+    """Give a text file other contents without writing into the file that other tests share."""
+
+    def rewrite(path: Path, change: Callable[[str], str]) -> None:
+        text = change(path.read_text())
+        path.unlink()
+        path.write_text(text)
+
+    return rewrite

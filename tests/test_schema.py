@@ -1,0 +1,77 @@
+"""Columns: types, absent values, ids, and the YAML that the datasets library reads."""
+
+from pathlib import Path
+
+import datasets
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nsd_imagery import schema
+from nsd_imagery.dataset.card import column_table
+from nsd_imagery.errors import DataError
+from nsd_imagery.experiment import SUBJECTS
+
+KEY = st.tuples(
+    st.sampled_from(["nsd", "nsdimagery"]),
+    st.sampled_from(SUBJECTS),
+    st.integers(1, 99),
+    st.integers(0, 9_999),
+    st.integers(0, 1),
+)
+
+
+@given(st.lists(KEY, unique=True, max_size=50))
+def test_trial_ids_are_unique_over_subjects_experiments_sessions_and_epochs(keys: list) -> None:
+    assert len({schema.trial_id(*key) for key in keys}) == len(keys)
+
+
+def test_a_trial_id_does_not_wrap_into_its_neighbour() -> None:
+    with pytest.raises(DataError, match="10000"):
+        schema.trial_id("nsd", "subj01", 1, 10_000)
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        schema.trial_schema(7, "float32"),
+        schema.trial_schema(7, "float16"),
+        schema.stats_schema(7),
+        schema.voxels_schema(["streams"]),
+    ],
+)
+def test_features_are_those_of_the_datasets_library(table: pa.Schema) -> None:
+    features = datasets.Features.from_arrow_schema(table)
+    assert schema.features_yaml(table) == features._to_yaml_list()
+    assert datasets.Features.from_arrow_schema(schema.with_features(table)) == features
+
+
+def one_row(**columns: object) -> pa.Table:
+    known = dict.fromkeys(("subject", "condition", "beta_path", "experiment", "stimulus", "beta_version"), "x")
+    known |= dict.fromkeys(("trial_id", "session", "trial_in_session", "beta_index", "repeat_index"), 0)
+    known |= dict.fromkeys(("is_valid", "shared1000", "is_shared"), True)
+    return schema.trial_table(1, **(known | columns))
+
+
+def test_absent_is_null_in_an_index_and_the_absent_value_in_dataset_rows() -> None:
+    index = one_row()
+    rows = schema.dataset_rows(index)
+    for column in schema.TRIAL_COLUMNS:
+        absent = column.absent is not None
+        assert (index[column.name].null_count == 1) == absent
+        assert rows[column.name].null_count == 0
+        if absent:
+            assert repr(rows[column.name][0].as_py()) == repr(column.absent)
+
+
+def test_a_column_that_cannot_be_absent_must_be_given() -> None:
+    with pytest.raises(DataError, match="subject"):
+        one_row(subject=None)
+    with pytest.raises(TypeError, match="sbject"):
+        one_row(sbject="x")
+
+
+def test_the_tables_of_the_readme_are_current() -> None:
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    assert column_table([*schema.TRIAL_COLUMNS, schema.BETAS]) in readme

@@ -1,0 +1,272 @@
+"""Reading betas against independent readers (nibabel, nilearn, h5py whole), and every way in which a file can be broken."""
+
+import gzip
+import warnings
+from pathlib import Path
+
+import h5py
+import nibabel as nib
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from nilearn.masking import apply_mask
+
+from nsd_imagery.errors import DataError
+from nsd_imagery.volumes import nifti
+from nsd_imagery.volumes.betas import Scaling
+from nsd_imagery.volumes.grid import Grid
+from nsd_imagery.volumes.normalize import moments, zscore
+from nsd_imagery.volumes.read import read_betas, read_header, rows_with_data
+
+SHAPE = (5, 6, 7)
+AFFINE = np.array([[-1.8, 0, 0, 3], [0, 1.8, 0, -4], [0, 0, 1.8, 5], [0, 0, 0, 1.0]])
+GRID = Grid(SHAPE, AFFINE)
+RNG = np.random.default_rng(0)
+MASK = RNG.random(SHAPE) < 0.4
+VOXELS = np.flatnonzero(MASK)
+DATA = RNG.integers(-32768, 32767, (*SHAPE, 9), dtype=np.int16)
+
+
+def save_nifti(path: Path, data: np.ndarray = DATA, affine: np.ndarray = AFFINE, **header: float) -> Path:
+    image = nib.Nifti1Image(data, affine)
+    nib.save(image, path)
+    if header:  # nibabel decides on scl_slope itself, so set it in the bytes
+        raw = bytearray(gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes())
+        fields = nib.Nifti1Header(bytes(raw[:348]))
+        for name, value in header.items():
+            fields[name] = value
+        raw[:348] = fields.binaryblock
+        path.write_bytes(gzip.compress(bytes(raw)) if path.suffix == ".gz" else bytes(raw))
+    return path
+
+
+def save_hdf5(path: Path, data: np.ndarray = DATA, **options: object) -> Path:
+    with h5py.File(path, "w") as file:
+        file.create_dataset("betas", data=data.T, **({"chunks": (data.shape[3], 1, 1, 1)} | options))
+    return path
+
+
+def read(path: Path, grid: Grid = GRID, voxels: np.ndarray = VOXELS) -> np.ndarray:
+    betas = read_betas(path, grid, voxels, None)
+    return betas.header.scaling.percent(betas.stored)
+
+
+def test_nifti_columns_are_the_mask_in_c_order(tmp_path: Path) -> None:
+    path = save_nifti(tmp_path / "b.nii.gz")
+    expected = np.asarray(nib.load(path).dataobj)[MASK].T / 300
+    np.testing.assert_array_equal(read(path), expected)
+    masked = apply_mask(str(path), nib.Nifti1Image(MASK.astype(np.int8), AFFINE))
+    np.testing.assert_allclose(read(path), masked / 300, rtol=1e-6)
+
+
+def test_hdf5_axes_are_those_of_the_nifti_reversed(tmp_path: Path) -> None:
+    path = save_hdf5(tmp_path / "b.hdf5")
+    with h5py.File(path) as file:
+        whole = file["betas"][:]
+    expected = np.stack([whole[:, k, j, i] for i, j, k in np.argwhere(MASK)], axis=1) / 300
+    np.testing.assert_array_equal(read(path), expected)
+    np.testing.assert_array_equal(read(path), read(save_nifti(tmp_path / "b.nii.gz")))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"chunks": (3, 2, 2, 2)},
+        {"chunks": None},
+        {"compression": "gzip"},
+        {"chunks": (9, 1, 1, 1), "shuffle": True},
+        {"dtype": ">i2"},
+    ],
+)
+def test_hdf5_of_any_layout_gives_the_same_numbers(tmp_path: Path, options: dict) -> None:
+    expected = read(save_hdf5(tmp_path / "plain.hdf5"))
+    np.testing.assert_array_equal(read(save_hdf5(tmp_path / "other.hdf5", **options)), expected)
+
+
+def test_a_chunk_that_was_never_written_is_the_fill_value(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "b.hdf5", "w") as file:
+        file.create_dataset("betas", shape=DATA.T.shape, dtype="<i2", chunks=(9, 1, 1, 1))[:, 0, 0, 0] = 5
+    assert read(tmp_path / "b.hdf5", voxels=np.array([0, 1]))[:, 0].tolist() == [5 / 300] * 9
+    assert not read(tmp_path / "b.hdf5", voxels=np.array([0, 1]))[:, 1].any()
+
+
+@pytest.mark.parametrize(
+    ("slope", "intercept", "expected"),
+    [(0, 0, 1 / 300), (np.nan, np.nan, 1 / 300), (1, 0, 1 / 300), (0.5, 0, 0.5), (2, 3, 2)],
+)
+def test_a_scaling_is_applied_once(tmp_path: Path, slope: float, intercept: float, expected: float) -> None:
+    path = save_nifti(tmp_path / "b.nii.gz", scl_slope=slope, scl_inter=intercept)
+    offset = intercept if expected == 2 else 0
+    np.testing.assert_allclose(read(path), DATA[MASK].T.astype(float) * expected + offset, rtol=1e-12)
+
+
+def test_big_endian_files_give_the_same_numbers(tmp_path: Path) -> None:
+    header = nib.Nifti1Header(endianness=">")
+    header.set_data_dtype(">i2")
+    image = nib.Nifti1Image(DATA.astype(">i2"), AFFINE, header)
+    nib.save(image, tmp_path / "b.nii.gz")
+    assert nib.load(tmp_path / "b.nii.gz").header.endianness == ">"
+    np.testing.assert_array_equal(read(tmp_path / "b.nii.gz"), DATA[MASK].T / 300)
+
+
+@pytest.mark.parametrize("kind", [nib.Nifti1Image, nib.Nifti2Image])
+@pytest.mark.parametrize("name", ["b.nii", "b.nii.gz"])
+def test_extensions_before_the_data_are_skipped(tmp_path: Path, kind: type, name: str) -> None:
+    image = kind(DATA, AFFINE)
+    image.header.extensions.append(nib.nifti1.Nifti1Extension("comment", b"x" * 1000))
+    nib.save(image, tmp_path / name)
+    assert nib.load(tmp_path / name).dataobj.offset > 600
+    np.testing.assert_array_equal(read(tmp_path / name), DATA[MASK].T / 300)
+
+
+def test_a_gzip_of_several_members_is_read_whole(tmp_path: Path) -> None:
+    raw = gzip.decompress(save_nifti(tmp_path / "a.nii.gz").read_bytes())
+    (tmp_path / "b.nii.gz").write_bytes(b"".join(gzip.compress(raw[at : at + 999]) for at in range(0, len(raw), 999)))
+    np.testing.assert_array_equal(read(tmp_path / "b.nii.gz"), DATA[MASK].T / 300)
+
+
+def test_floats_are_percent_signal_change_and_nan_is_no_data(tmp_path: Path) -> None:
+    data = DATA.astype(np.float32) / 300
+    data[..., 3] = np.nan
+    betas = read_betas(save_nifti(tmp_path / "b.nii.gz", data), GRID, VOXELS, None)
+    np.testing.assert_allclose(betas.stored[0], data[MASK][:, 0])
+    assert not betas.stored[3].any()
+
+
+def test_a_damaged_checksum_is_an_error_although_every_volume_could_be_read(tmp_path: Path) -> None:
+    path = save_nifti(tmp_path / "b.nii.gz")
+    raw = bytearray(path.read_bytes())
+    raw[-6] ^= 1
+    path.write_bytes(raw)
+    with gzip.open(path) as file:  # the trap: reading exactly the data raises nothing
+        assert len(file.read(352 + DATA.nbytes)) == 352 + DATA.nbytes
+    with pytest.raises(DataError, match="damaged"):
+        read(path)
+
+
+@settings(deadline=None)
+@given(where=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+def test_any_flipped_bit_in_the_gzip_data_is_an_error_or_harmless(
+    tmp_path_factory: pytest.TempPathFactory, where: float, bit: int
+) -> None:
+    path = save_nifti(tmp_path_factory.mktemp("flip") / "b.nii.gz")
+    raw = bytearray(path.read_bytes())
+    raw[int(where * len(raw))] ^= 1 << bit
+    path.write_bytes(raw)
+    try:
+        assert np.array_equal(read(path), DATA[MASK].T / 300)
+    except DataError as error:
+        assert str(path) in str(error)
+
+
+@pytest.mark.parametrize("keep", [0, 3, 100, 400, -1, -9])
+def test_a_file_that_is_cut_short_is_an_error(tmp_path: Path, keep: int) -> None:
+    for name in ("b.nii.gz", "b.nii"):
+        path = save_nifti(tmp_path / name)
+        path.write_bytes(path.read_bytes()[:keep])
+        with pytest.raises(DataError, match=name):
+            read(path)
+    path = save_hdf5(tmp_path / "b.hdf5")
+    path.write_bytes(path.read_bytes()[: keep if keep > 0 else -2000])
+    with pytest.raises(DataError, match="copy the file again"):
+        read(path)
+
+
+def test_data_behind_the_last_volume_is_an_error(tmp_path: Path) -> None:
+    path = save_nifti(tmp_path / "b.nii.gz")
+    path.write_bytes(path.read_bytes() + gzip.compress(b"more"))
+    with pytest.raises(DataError, match="goes on"):
+        read(path)
+
+
+@pytest.mark.parametrize("name", ["b.nii.gz", "b.nii", "b.hdf5"])
+def test_a_web_page_in_the_place_of_data_is_named_as_such(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("<!DOCTYPE html><html><body>Access denied</body></html>" * 20)
+    with pytest.raises(DataError, match=name):
+        read(tmp_path / name)
+
+
+def test_another_grid_or_place_than_the_masks_is_an_error(tmp_path: Path) -> None:
+    elsewhere = AFFINE.copy()
+    elsewhere[0, 3] += 1.8
+    with pytest.raises(DataError, match="affine"):
+        read(save_nifti(tmp_path / "a.nii.gz", affine=elsewhere))
+    with pytest.raises(DataError, match="5 x 6 x 7"):
+        read(save_nifti(tmp_path / "b.nii.gz"), Grid((5, 6, 8), AFFINE))
+    swapped = np.swapaxes(DATA, 0, 2)
+    with pytest.raises(DataError, match="7 x 6 x 5"):
+        read(save_hdf5(tmp_path / "b.hdf5", swapped))
+
+
+def test_hdf5_data_that_lies_in_another_file_is_refused(tmp_path: Path) -> None:
+    save_hdf5(tmp_path / "outside.hdf5")
+    with h5py.File(tmp_path / "b.hdf5", "w") as file:
+        file["betas"] = h5py.ExternalLink("outside.hdf5", "betas")
+    with pytest.raises(DataError, match="of its own"):
+        read(tmp_path / "b.hdf5")
+
+
+@pytest.mark.parametrize("save", [save_nifti, save_hdf5])
+def test_a_row_is_valid_unless_it_is_zero_in_the_whole_brain(tmp_path: Path, save) -> None:  # noqa: ANN001
+    data = DATA.copy()
+    data[..., 4] = 0
+    data[MASK, 5] = 0
+    path = save(tmp_path / ("b.nii.gz" if save is save_nifti else "b.hdf5"), data)
+    expected = [True] * 4 + [False] + [True] * 4
+    assert read_betas(path, GRID, VOXELS, None).is_valid.tolist() == expected
+    brain = tmp_path / "brain.nii.gz"
+    nib.save(nib.Nifti1Image(np.ones(SHAPE, np.int16), AFFINE), brain)
+    assert rows_with_data(path, brain).tolist() == expected
+    only_mask = read_betas(path, GRID, VOXELS, VOXELS).is_valid
+    assert only_mask.tolist() == [True] * 4 + [False, False] + [True] * 3
+
+
+def test_headers_are_read_without_the_numbers(tmp_path: Path) -> None:
+    for path in (save_nifti(tmp_path / "b.nii.gz"), save_hdf5(tmp_path / "b.hdf5")):
+        header = read_header(path)
+        assert (header.grid.shape, header.n_volumes, header.dtype) == (SHAPE, 9, np.dtype(np.int16))
+
+
+def test_a_mask_volume_keeps_its_axes(tmp_path: Path) -> None:
+    nib.save(nib.Nifti1Image(DATA[..., 0], AFFINE), tmp_path / "m.nii.gz")
+    values, grid = nifti.read_volume(tmp_path / "m.nii.gz")
+    np.testing.assert_array_equal(values, DATA[..., 0])
+    np.testing.assert_allclose(grid.affine, AFFINE, rtol=1e-6)
+
+
+INTEGERS = hnp.arrays(np.int16, st.tuples(st.integers(2, 12), st.integers(1, 4)))
+
+
+@given(INTEGERS)
+def test_moments_are_those_of_exact_arithmetic(stored: np.ndarray) -> None:
+    whole = np.zeros(len(stored), np.int64)
+    by = moments(stored, whole, 1, np.ones(len(stored), bool), Scaling.of(stored.dtype))
+    exact = stored.astype(object)
+    n = len(stored)
+    for column in range(stored.shape[1]):
+        total, squares = sum(exact[:, column]), sum(value * value for value in exact[:, column])
+        assert by.mean[0, column] == total / n
+        assert by.sd[0, column] == np.sqrt((n * squares - total * total) / (n * (n - 1)))
+
+
+@given(INTEGERS)
+def test_a_voxel_without_variance_is_zero_and_never_nan(stored: np.ndarray) -> None:
+    stored[:, 0] = stored[0, 0]
+    for values in (stored, stored / np.float32(7)):
+        group = np.arange(len(stored)) % 2
+        valid = np.arange(len(stored)) != 1
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            scores = zscore(values, group, valid, moments(values, group, 2, valid, Scaling()))
+        assert np.isfinite(scores).all()
+        assert not scores[:, 0].any()
+        assert not scores[1].any()
+
+
+def test_a_negative_slope_turns_the_scores_round() -> None:
+    stored = np.array([[1], [2], [6]], np.int16)
+    group, valid = np.zeros(3, np.int64), np.ones(3, bool)
+    up, down = (zscore(stored, group, valid, moments(stored, group, 1, valid, Scaling(slope))) for slope in (2.0, -2.0))
+    np.testing.assert_array_equal(up, -down)
