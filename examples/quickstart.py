@@ -20,6 +20,6 @@ nsd_id = 28751  # 0-based: the file shared0385_nsd28752.png
 picture = trials.filter(lambda shown: shown == nsd_id, input_columns="nsd_id")
 print(f"trials that imagine NSD picture {nsd_id}: {picture.num_rows}, in runs {sorted(set(picture['run_name']))}")
 
-batch = next(iter(DataLoader(picture.with_format("torch"), batch_size=8)))
+batch = next(iter(DataLoader(picture.with_format("torch"), batch_size=8)))  # type: ignore[arg-type]
 betas = batch["betas"]
 print(f"a torch batch: betas {tuple(betas.shape)} {betas.dtype}, mean {betas.mean():.2f}, sd {betas.std():.2f}")

@@ -1,7 +1,8 @@
-"""Reading betas against independent readers (nibabel, nilearn, h5py whole), and every way in which a file can be broken."""
+"""Reading betas against independent readers (nibabel, nilearn, h5py whole), and the ways a file can be broken."""
 
 import gzip
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
@@ -156,9 +157,10 @@ def test_any_flipped_bit_in_the_gzip_data_is_an_error_or_harmless(
     raw[int(where * len(raw))] ^= 1 << bit
     path.write_bytes(raw)
     try:
-        assert np.array_equal(read(path), DATA[MASK].T / 300)
-    except DataError as error:
-        assert str(path) in str(error)
+        numbers = read(path)
+    except DataError:
+        return
+    np.testing.assert_array_equal(numbers, DATA[MASK].T / 300)
 
 
 @pytest.mark.parametrize("keep", [0, 3, 100, 400, -1, -9])
@@ -209,7 +211,7 @@ def test_hdf5_data_that_lies_in_another_file_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("save", [save_nifti, save_hdf5])
-def test_a_row_is_valid_unless_it_is_zero_in_the_whole_brain(tmp_path: Path, save) -> None:  # noqa: ANN001
+def test_a_row_is_valid_unless_it_is_zero_in_the_whole_brain(tmp_path: Path, save: Callable[..., Path]) -> None:
     data = DATA.copy()
     data[..., 4] = 0
     data[MASK, 5] = 0

@@ -80,7 +80,7 @@ def seal(folder: Path, manifest: dict[str, Any]) -> None:
 
     The README is the one commit point: until it is renamed into place, `load_dataset` opens what it named before.
     """
-    replace_text(folder / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True) + "\n")
+    replace_text(folder / MANIFEST, json.dumps(manifest, indent=1) + "\n")
     replace_text(folder / README, card(manifest))
     _remove_leftovers(folder, manifest)
 

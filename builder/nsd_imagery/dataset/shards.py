@@ -94,12 +94,12 @@ class LogicalHash:
 
     def __init__(self, schema: pa.Schema) -> None:
         self._schema = json.dumps(features_yaml(schema), sort_keys=True)
-        self._columns = [xxhash.xxh3_128() for _ in schema]
+        self._columns = [_ColumnHash() for _ in schema]
 
     def update(self, batch: pa.RecordBatch) -> None:
         """Add the rows of a batch."""
-        for digest, column in zip(self._columns, batch.columns, strict=True):
-            _digest(column, digest)
+        for column_hash, column in zip(self._columns, batch.columns, strict=True):
+            column_hash.update(column)
 
     def hexdigest(self) -> str:
         """32 hexadecimal digits."""
@@ -109,19 +109,31 @@ class LogicalHash:
         return whole.hexdigest()
 
 
-def _digest(column: pa.Array, digest: Any) -> None:
-    if pa.types.is_fixed_size_list(column.type):
-        digest.update(column.flatten().to_numpy(zero_copy_only=False))
-        return
-    digest.update(column.is_valid().to_numpy(zero_copy_only=False))
-    if pa.types.is_string(column.type):
-        column = column.fill_null("")
-        words = [word.encode() for word in column.to_pylist()]
-        digest.update(np.array([len(word) for word in words], np.int64))
-        digest.update(b"".join(words))
-        return
-    zero = pa.scalar(False) if pa.types.is_boolean(column.type) else pa.scalar(0).cast(column.type)
-    digest.update(np.ascontiguousarray(column.fill_null(zero).to_numpy(zero_copy_only=False)))
+class _ColumnHash:
+    """A hash each of what is null, how long words are, and the values, so that no batch's end shows between them."""
+
+    def __init__(self) -> None:
+        self._nulls, self._lengths, self._values = (xxhash.xxh3_128() for _ in range(3))
+
+    def update(self, column: pa.Array) -> None:
+        if pa.types.is_fixed_size_list(column.type):
+            self._values.update(_plain(column.flatten()))
+            return
+        self._nulls.update(_plain(column.is_null()))
+        if pa.types.is_string(column.type):
+            words = [word.encode() for word in column.fill_null("").to_pylist()]
+            self._lengths.update(np.array([len(word) for word in words], np.int64).data)
+            self._values.update(b"".join(words))
+            return
+        zero = pa.scalar(False) if pa.types.is_boolean(column.type) else pa.scalar(0).cast(column.type)
+        self._values.update(_plain(column.fill_null(zero)))
+
+    def digest(self) -> bytes:
+        return self._nulls.digest() + self._lengths.digest() + self._values.digest()
+
+
+def _plain(column: pa.Array) -> memoryview:
+    return np.ascontiguousarray(column.to_numpy(zero_copy_only=False)).data
 
 
 class _Digesting:

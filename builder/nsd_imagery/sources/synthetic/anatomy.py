@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,8 @@ from nsd_imagery.sources.synthetic.fields import smooth_field
 from nsd_imagery.sources.synthetic.randomness import generator
 
 VOXEL_MM = 1.8
+
+_Scalar = TypeVar("_Scalar", bound=np.generic)
 
 _BRAIN_RADIUS = 0.94
 _CORTEX_DEPTH = {True: 0.12, False: 0.30}
@@ -55,7 +58,7 @@ class Anatomy:
         """(n_voxels, 3) of the brain's voxels, each axis of the grid from -1 to 1."""
         return np.stack([axis.ravel(order="F")[self.brain_voxels] for axis in _axes(self.shape)], axis=1)
 
-    def of_brain(self, volume: NDArray[np.generic]) -> NDArray[np.generic]:
+    def of_brain(self, volume: NDArray[_Scalar]) -> NDArray[_Scalar]:
         """The values of an (X, Y, Z) volume in the brain's voxels, (n_voxels,)."""
         return volume.ravel(order="F")[self.brain_voxels]
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import cast
 
 import h5py
-import nibabel as nib
 import numpy as np
 from isal import igzip
+from nibabel.nifti1 import Nifti1Header
 from numpy.typing import NDArray
 
 from nsd_imagery.sources.synthetic.anatomy import Anatomy
@@ -83,7 +83,7 @@ def _write_nifti(
     volumes: Iterable[NDArray[np.int16]],
 ) -> None:
     """Stream volumes, each flat with x fastest, behind a header of `shape`; nothing in the file tells the time."""
-    header = nib.nifti1.Nifti1Header(endianness="<")
+    header = Nifti1Header(endianness="<")
     header.set_data_dtype(_LITTLE_INT16)
     header.set_data_shape(shape)
     header.set_zooms((*np.abs(np.diag(affine))[:3], *[1.0] * (len(shape) - 3)))

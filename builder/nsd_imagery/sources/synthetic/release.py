@@ -4,7 +4,7 @@ import json
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from nsd_imagery.errors import FolderError, UsageError
 from nsd_imagery.experiment import BETA_VERSIONS, RUNS, SUBJECTS
@@ -30,7 +30,7 @@ def synth(
     subjects: Sequence[str] = ("subj01",),
     seed: int = 0,
     full_size: bool = False,
-    format: BetaFormat = "both",  # noqa: A002 - the option's name
+    format: BetaFormat = "both",
     progress: Callable[[str], None] | None = None,
 ) -> Path:
     """Write a synthetic release, in the tree and the formats of the real one (NSD Data Manual).
@@ -55,22 +55,33 @@ def synth(
         FolderError: The root holds something else, or a synthetic release of other arguments.
     """
     _check_arguments(subjects, seed, format)
-    report = progress or (lambda _: None)
     root = Path(root)
     _claim(root, seed, full_size, subjects)
-    schedule = draw_schedule(seed)
+    _write_tree(root, subjects, seed, full_size, format, progress or (lambda _: None))
+    logger.info("Wrote a synthetic release to %s", root)
+    return root
+
+
+def _write_tree(
+    root: Path,
+    subjects: Sequence[str],
+    seed: int,
+    full_size: bool,
+    beta_format: BetaFormat,
+    report: Callable[[str], None],
+) -> None:
     report("experiment")
+    schedule = draw_schedule(seed)
     _write_experiment(root, seed, schedule)
+    versions = BETA_VERSIONS[:1] if full_size else BETA_VERSIONS
     for subject in dict.fromkeys(subjects):
         report(f"{subject}: behaviour and ROIs")
         _write_behaviour(root, seed, subject, schedule)
         anatomy = make_anatomy(subject, full_size=full_size)
         _write_anatomy(root, anatomy)
-        for version in BETA_VERSIONS[:1] if full_size else BETA_VERSIONS:
+        for version in versions:
             report(f"{subject}: betas {version}")
-            _write_betas(root, seed, anatomy, schedule, version, format)
-    logger.info("Wrote a synthetic release to %s", root)
-    return root
+            _write_betas(root, seed, anatomy, schedule, version, beta_format)
 
 
 def _check_arguments(subjects: Sequence[str], seed: int, beta_format: str) -> None:
@@ -118,7 +129,7 @@ def _claim(root: Path, seed: int, full_size: bool, subjects: Sequence[str]) -> N
     files.write_bytes(marker, (json.dumps(contents, indent=2) + "\n").encode())
 
 
-def _read_marker(marker: Path) -> dict[str, object]:
+def _read_marker(marker: Path) -> dict[str, Any]:
     try:
         found = json.loads(marker.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:

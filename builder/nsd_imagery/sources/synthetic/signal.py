@@ -25,12 +25,12 @@ LAG_ONE = 0.34
 
 _PATTERN_SCALE = 0.18
 _NOISE_WAVES = 64
-_WAVE_NOISE, _LOCAL_NOISE, _RUN_OFFSET = 0.85, 1.15, 0.3
+_WAVE_NOISE, _LOCAL_NOISE, _RUN_OFFSET = 0.65, 0.8, 0.2
 _PHOTOGRAPH_SHARE = 0.6
 
-_MEAN_LEVEL = {"vision": {"A": 0.7, "B": 1.0, "C": 1.2}, "cue": 0.55, "detection": 0.95, "imagery": 0.3}
-_GAIN_EARLY = {"vision": 1.0, "attention": 0.55, "imagery": 0.36}
-_GAIN_OTHER = {"vision": 0.4, "attention": 0.3, "imagery": 0.3}
+_MEAN_LEVEL = {"vision": {"A": 0.55, "B": 0.85, "C": 1.05}, "cue": 0.5, "detection": 1.0, "imagery": 0.2}
+_GAIN_EARLY = {"vision": 0.42, "attention": 0.26, "imagery": 0.16}
+_GAIN_OTHER = {"vision": 0.16, "attention": 0.14, "imagery": 0.13}
 _DETECTION_GAIN = {True: 1.2, False: 0.8}
 
 
@@ -106,10 +106,10 @@ class Responses:
         streams = anatomy.of_brain(anatomy.rois["streams"]) > 0
         self._responsive = np.flatnonzero(nsdgeneral | early | streams)
         rng = generator(seed, "voxels", anatomy.subject)
-        spread = 0.45 * smooth_field(rng, at, 0.15) + 0.3 * rng.standard_normal(len(at), np.float32)
-        self._scale = np.exp(spread - 0.2) * np.where(cortex, 1, 0.6).astype(np.float32)
+        spread = 0.5 * smooth_field(rng, at, 0.15) + 0.4 * rng.standard_normal(len(at), np.float32)
+        self._scale = np.exp(spread - 0.05) * np.where(cortex, 1, 0.6).astype(np.float32)
         amount = np.where(nsdgeneral, 1, np.where(streams | early, 0.4, 0.0)).astype(np.float32)
-        self._mean = amount * (1 + 0.5 * smooth_field(rng, at, 0.2))
+        self._mean = amount * np.exp(0.5 * smooth_field(rng, at, 0.2))
         self._in_early = early[self._responsive]
         self._damping = np.where(nsdgeneral, 1, 0.6).astype(np.float32)[self._responsive]
         self._waves = plane_waves(generator(seed, "noise waves"), at, _NOISE_WAVES, _PATTERN_SCALE)
@@ -154,11 +154,11 @@ class Responses:
     def _local_noise(self, rng: np.random.Generator) -> NDArray[np.float32]:
         """Unit variance, correlated by 0.5 between voxels that touch."""
         nx, ny, nz = self._anatomy.shape
-        noise = rng.standard_normal((nz + 1, ny + 1, nx + 1), np.float32)
+        noise = rng.standard_normal((nz + 1, ny + 1, nx + 1), dtype=np.float32)
         noise = noise[1:] + noise[:-1]
         noise = noise[:, 1:] + noise[:, :-1]
         noise = noise[:, :, 1:] + noise[:, :, :-1]
-        return noise.reshape(-1)[self._anatomy.brain_voxels] / np.float32(8**0.5)
+        return noise.reshape(-1)[self._anatomy.brain_voxels].astype(np.float32, copy=False) * np.float32(8**-0.5)
 
 
 def session_betas(seed: int, anatomy: Anatomy, schedule: Sequence[RunSchedule], beta_version: str) -> NDArray[np.int16]:

@@ -1,0 +1,95 @@
+"""What finished pieces left in `.build`: a build that is run again keeps them instead of reading the betas again."""
+
+import json
+import os
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import xxhash
+
+from nsd_imagery.atomic import replace_text, sync_folder
+from nsd_imagery.dataset.folder import BUILD
+from nsd_imagery.dataset.pieces import FORMAT_VERSION, Piece
+from nsd_imagery.dataset.plan import Job
+from nsd_imagery.dataset.shards import LogicalHash, Shard, shard_name
+from nsd_imagery.volumes.roi import Roi
+
+
+@dataclass(frozen=True)
+class Made:
+    """The shards of a piece for one ROI, and what their numbers came from."""
+
+    key: str
+    roi: str
+    source_id: str
+    shards: tuple[Shard, ...]
+
+
+def write(job: Job, roi: Roi, made: Made) -> None:
+    """Note that a piece is finished for one ROI, after its shards are safely on disk."""
+    for config in {shard.config for shard in made.shards}:
+        sync_folder(job.folder / config)
+    entry = {
+        "stat": _stat(job.piece.session.beta_path),
+        "source_id": made.source_id,
+        "shards": [asdict(s) for s in made.shards],
+    }
+    replace_text(_journal_path(job, roi), json.dumps(entry))
+
+
+def kept(job: Job, roi: Roi) -> Made | None:
+    """What an earlier build made of the same file by the same recipe, under the names that this build gives it."""
+    path = _journal_path(job, roi)
+    if not path.is_file():
+        return None
+    entry = json.loads(path.read_text(encoding="utf-8"))
+    shards = [Shard(**shard) for shard in entry["shards"]]
+    files = [job.folder / shard.file for shard in shards]
+    whole = all(
+        file.is_file() and file.stat().st_size == shard.bytes for file, shard in zip(files, shards, strict=True)
+    )
+    if entry["stat"] != _stat(job.piece.session.beta_path) or not whole:
+        return None
+    renamed = [_renamed(job, shard) for shard in shards]
+    made = Made(job.piece.key, roi.name, entry["source_id"], tuple(renamed))
+    if renamed != shards:
+        write(job, roi, made)
+    return made
+
+
+def _renamed(job: Job, shard: Shard) -> Shard:
+    """A shard whose number or count has changed, as a second link: the dataset of now still names the first."""
+    name = shard_name(shard.config, shard.split, job.positions[shard.config, shard.split], shard.hash)
+    if name != shard.file:
+        (job.folder / name).unlink(missing_ok=True)
+        os.link(job.folder / shard.file, job.folder / name)
+    return replace(shard, file=name)
+
+
+def _journal_path(job: Job, roi: Roi) -> Path:
+    return job.folder / BUILD / f"{_fingerprint(job.piece, roi)}.json"
+
+
+def _fingerprint(piece: Piece, roi: Roi) -> str:
+    """Everything that decides a piece's shards but the contents of the beta file."""
+    rows = LogicalHash(piece.session.rows.schema)
+    for batch in piece.session.rows.combine_chunks().to_batches():
+        rows.update(batch)
+    said = [
+        FORMAT_VERSION,
+        asdict(piece.recipe),
+        piece.key,
+        piece.conditions,
+        roi.suffix,
+        roi.grid.shape,
+        rows.hexdigest(),
+    ]
+    whole = xxhash.xxh3_128(json.dumps(said, sort_keys=True).encode())
+    whole.update(roi.flat.tobytes())
+    whole.update(b"" if piece.brain is None else piece.brain.tobytes())
+    return whole.hexdigest()
+
+
+def _stat(path: Path) -> list[int]:
+    stat = path.stat()
+    return [stat.st_size, stat.st_mtime_ns]

@@ -1,0 +1,109 @@
+"""The manifest of a dataset folder: its configs, their shards, and what they were built from."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import xxhash
+
+from nsd_imagery.dataset.folder import FORMAT
+from nsd_imagery.dataset.journal import Made
+from nsd_imagery.dataset.pieces import FORMAT_VERSION, Piece
+from nsd_imagery.dataset.plan import Plan
+from nsd_imagery.dataset.shards import Shard, batches_of, write_shard
+from nsd_imagery.errors import FolderError
+from nsd_imagery.schema import features_yaml, stats_schema, trial_schema
+from nsd_imagery.volumes.roi import Roi
+from nsd_imagery.volumes.voxels import voxel_table
+
+
+def describe(todo: Plan, made: Sequence[Made]) -> dict[str, Any]:
+    """The manifest of what a plan has made; writes the `-voxels` shards, which come from masks alone."""
+    configs: dict[str, dict[str, Any]] = {}
+    for job in todo.jobs:
+        for roi in job.piece.rois:
+            _add_voxels(configs, todo, job.piece.session.subject, roi)
+            done = next(one for one in made if (one.key, one.roi) == (job.piece.key, roi.name))
+            for shard in done.shards:
+                config = configs.setdefault(shard.config, _config(todo, job.piece, roi, shard.config))
+                config["splits"].setdefault(shard.split, []).append(_shard_entry(shard))
+                config["sources"][job.piece.key] = done.source_id
+    return {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "synthetic": todo.synthetic,
+        "recipe": asdict(todo.recipe),
+        "notes": list(todo.notes),
+        "configs": configs,
+    }
+
+
+def merge(old: dict[str, Any] | None, new: dict[str, Any]) -> dict[str, Any]:
+    """The new manifest with the configs of the old one that were not built again."""
+    kept = {name: config for name, config in (old or {"configs": {}})["configs"].items() if name not in new["configs"]}
+    if old and kept:
+        for what in ("format_version", "recipe", "synthetic"):
+            if old[what] != new[what]:
+                names = ", ".join(sorted(kept)[:3])
+                msg = (
+                    f"{names}: built with {what} {old[what]}, now it is {new[what]}, and one folder holds one; "
+                    "use another --out, or build those again too"
+                )
+                raise FolderError(msg)
+        _refuse_other_sources(kept, new["configs"])
+    configs = {**kept, **new["configs"]}
+    return {**new, "configs": {name: configs[name] for name in sorted(configs)}}
+
+
+def _config(todo: Plan, piece: Piece, roi: Roi, name: str) -> dict[str, Any]:
+    kind = name.removeprefix(f"{piece.session.subject}-").removesuffix(roi.suffix)
+    schema = stats_schema(roi.flat.size) if kind == "stats" else trial_schema(roi.flat.size, todo.recipe.dtype)
+    return {
+        "kind": "stats" if kind == "stats" else "trials",
+        "subject": piece.session.subject,
+        "condition": "" if kind == "stats" else kind,
+        "roi": roi.name if "/" not in roi.name else Path(roi.name).name,
+        "n_voxels": int(roi.flat.size),
+        "features": features_yaml(schema),
+        "splits": {},
+        "sources": {},
+    }
+
+
+def _shard_entry(shard: Shard) -> dict[str, Any]:
+    return {key: value for key, value in asdict(shard).items() if key not in ("config", "split")}
+
+
+def _add_voxels(configs: dict[str, dict[str, Any]], todo: Plan, subject: str, roi: Roi) -> None:
+    name = f"{subject}-voxels{roi.suffix}"
+    if name in configs:
+        return
+    table: pa.Table = voxel_table(roi, todo.anatomies[subject])
+    shard = write_shard(todo.folder, name, "train", (0, 1), table.schema, batches_of(table))
+    files = sorted({path.name for path in roi.files})
+    configs[name] = {
+        "kind": "voxels",
+        "subject": subject,
+        "condition": "",
+        "roi": roi.name if "/" not in roi.name else Path(roi.name).name,
+        "n_voxels": int(roi.flat.size),
+        "features": features_yaml(table.schema),
+        "splits": {"train": [_shard_entry(shard)]},
+        "sources": dict.fromkeys(files, f"xxh3_128:{xxhash.xxh3_128(roi.flat.tobytes()).hexdigest()}"),
+    }
+
+
+def _refuse_other_sources(kept: dict[str, Any], built: dict[str, Any]) -> None:
+    """Configs of one session and ROI share their -stats and -voxels, so they must come from the same numbers."""
+    for name, config in kept.items():
+        for other_name, other in built.items():
+            if (config["subject"], config["roi"]) != (other["subject"], other["roi"]):
+                continue
+            if any(other["sources"].get(key, value) != value for key, value in config["sources"].items()):
+                msg = (
+                    f"{name} was built from other files than {other_name} is now: build it again too (--conditions), "
+                    "or use another --out"
+                )
+                raise FolderError(msg)
