@@ -14,8 +14,9 @@ from nsd_imagery.dataset.pieces import FORMAT_VERSION, Piece
 from nsd_imagery.dataset.plan import Plan
 from nsd_imagery.dataset.shards import Shard, batches_of, write_shard
 from nsd_imagery.errors import FolderError
+from nsd_imagery.experiment import CONDITIONS
 from nsd_imagery.schema import features_yaml, stats_schema, trial_schema
-from nsd_imagery.volumes.roi import Roi
+from nsd_imagery.volumes.roi import DEFAULT_ROI, Roi
 from nsd_imagery.volumes.voxels import voxel_table
 
 
@@ -54,7 +55,15 @@ def merge(old: dict[str, Any] | None, new: dict[str, Any]) -> dict[str, Any]:
                 raise FolderError(msg)
         _refuse_other_sources(kept, new["configs"])
     configs = {**kept, **new["configs"]}
-    return {**new, "configs": {name: configs[name] for name in sorted(configs)}}
+    return {**new, "configs": dict(sorted(configs.items(), key=_place))}
+
+
+def _place(item: tuple[str, dict[str, Any]]) -> tuple[str, bool, str, int]:
+    """Subject by subject, nsdgeneral first, conditions before sidecars."""
+    config = item[1]
+    kinds = [*CONDITIONS, "voxels", "stats"]
+    kind = config["condition"] or config["kind"]
+    return config["subject"], config["roi"] != DEFAULT_ROI, config["roi"], kinds.index(kind)
 
 
 def _config(todo: Plan, piece: Piece, roi: Roi, name: str) -> dict[str, Any]:
