@@ -47,7 +47,7 @@ class Anatomy:
 
 
 def read_label_table(path: Path) -> dict[int, str]:
-    """Label number to name, of a FreeSurfer colour table (`number name R G B A`); 0 is no label.
+    """Label number to name, of a FreeSurfer colour table (`number name`, colours may follow); 0 is none.
 
     Raises:
         DataError: A line is not of that form, or a number or a name comes twice.
@@ -58,7 +58,7 @@ def read_label_table(path: Path) -> dict[int, str]:
         if not words or words[0].startswith("#"):
             continue
         if len(words) < 2 or not words[0].isascii() or not words[0].isdigit():
-            msg = f"{path}, line {number}: not `number name R G B A`: {line.strip()[:60]!r}"
+            msg = f"{path}, line {number}: not `number name`: {line.strip()[:60]!r}"
             raise DataError(msg)
         label = int(words[0])
         if label in labels or words[1] in labels.values():
