@@ -3,8 +3,9 @@
 A piece is one beta file with all ROIs and configs that are made of it in one pass.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +23,9 @@ from nsd_imagery.volumes.roi import Roi
 
 ZSCORES = ("auto", "run", "session", "none")
 DTYPES = ("float32", "float16")
+
+_ROWS_AT_A_TIME = 10
+"""Rows that are float64 at a time: few enough to stay in the processor's cache."""
 
 FORMAT_VERSION = 1
 """Of the dataset folder; goes up when the same input gives other rows or files."""
@@ -98,35 +102,15 @@ def parts(piece: Piece, betas: Betas, roi: Roi) -> Iterator[Part]:
         roi: One of the piece's ROIs.
     """
     rows = piece.session.rows
-    order = rows["beta_index"].to_numpy()
-    union = _union(piece.rois)
-    columns = slice(None) if roi.flat.size == union.size else np.searchsorted(union, roi.flat)
-    stored = betas.stored[:, columns]
-    is_valid = betas.is_valid[order]
-    groups = _Groups.of(rows, piece.recipe.zscore)
-    scaling = betas.header.scaling
-    by = moments(stored[order], groups.of_row, len(groups.names), is_valid, scaling)
-    trial_columns = dataset_rows(
-        rows.set_column(rows.schema.get_field_index("is_valid"), "is_valid", pa.array(is_valid))
-    )
+    numbers = _Numbers.of(piece, betas, roi)
+    is_valid = pa.array(numbers.is_valid)
+    columns = dataset_rows(rows.set_column(rows.schema.get_field_index("is_valid"), "is_valid", is_valid))
     schema = trial_schema(roi.flat.size, piece.recipe.dtype)
     for condition in piece.conditions:
+        config = f"{piece.session.subject}-{condition}{roi.suffix}"
         for split, chosen in split_rows(rows, condition).items():
-            table = trial_columns.take(chosen)
-
-            def values(part: NDArray[np.int64], chosen: NDArray[np.int64] = chosen) -> NDArray[np.float64]:
-                at = chosen[part]
-                if piece.recipe.zscore == "none":
-                    return np.where(is_valid[at, None], scaling.percent(stored[order[at]]), 0.0)
-                return zscore(stored[order[at]], groups.of_row[at], is_valid[at], by)
-
-            yield Part(
-                f"{piece.session.subject}-{condition}{roi.suffix}",
-                split,
-                schema,
-                _batches(table, schema, values),
-            )
-    stats = _stats_table(piece, groups, by)
+            yield Part(config, split, schema, _batches(columns.take(chosen), chosen, numbers, schema))
+    stats = _stats(piece, numbers)
     yield Part(f"{piece.session.subject}-stats{roi.suffix}", "train", stats.schema, iter([stats]))
 
 
@@ -153,27 +137,52 @@ def source_id(betas: Betas, piece: Piece, roi: Roi) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class _Groups:
-    """The trials whose mean and sd a trial is z-scored by.
+class _Numbers:
+    """The betas of a piece at one ROI, and what they are z-scored by.
 
     Attributes:
-        names: (run_number, epoch) of each group, -1 and "" for a whole session.
-        of_row: (n_rows,) the group of each row.
+        stored: (n_volumes, n_voxels) as stored.
+        volume: (n_rows,) the volume of each row.
+        is_valid: (n_rows,) whether it holds data.
+        groups: (run_number, epoch) of each group of trials that are z-scored together; -1 and "" for a whole session.
+        group: (n_rows,) the group of each row.
+        by: Statistics of the groups.
+        zscored: Whether the dataset holds z-scores, or percent signal change.
     """
 
-    names: list[tuple[int, str]]
-    of_row: NDArray[np.int64]
+    stored: NDArray[Any]
+    volume: NDArray[np.int64]
+    is_valid: NDArray[np.bool_]
+    groups: list[tuple[int, str]]
+    group: NDArray[np.int64]
+    by: Moments
+    zscored: bool
 
     @classmethod
-    def of(cls, rows: pa.Table, zscore: str) -> "_Groups":
-        runs, epochs = rows["run_number"].to_pylist(), rows["epoch"].to_pylist()
-        nsdimagery = rows["experiment"][0].as_py() == "nsdimagery"
-        by_run = zscore == "run" or (zscore != "session" and nsdimagery)
+    def of(cls, piece: Piece, betas: Betas, roi: Roi) -> "_Numbers":
+        union = _union(piece.rois)
+        whole = roi.flat.size == union.size
+        stored = betas.stored if whole else betas.stored[:, np.searchsorted(union, roi.flat)]
+        rows, zscore = piece.session.rows, piece.recipe.zscore
+        volume = rows["beta_index"].to_numpy()
+        by_run = zscore == "run" or (zscore != "session" and piece.session.experiment == "nsdimagery")
         keys = [
-            (run or -1, epoch or "") if by_run and run else (-1, "") for run, epoch in zip(runs, epochs, strict=True)
+            (run, epoch or "") if by_run and run else (-1, "")
+            for run, epoch in zip(rows["run_number"].to_pylist(), rows["epoch"].to_pylist(), strict=True)
         ]
-        names = sorted(set(keys))
-        return cls(names, np.array([names.index(key) for key in keys], np.int64))
+        groups = sorted(set(keys))
+        group = np.array([groups.index(key) for key in keys], np.int64)
+        group_of_volume = np.full(len(stored), -1)
+        group_of_volume[volume] = group
+        by = moments(stored, group_of_volume, len(groups), betas.is_valid, betas.header.scaling)
+        return cls(stored, volume, betas.is_valid[volume], groups, group, by, zscore != "none")
+
+    def rows(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """(n, n_voxels) what the dataset holds for some rows."""
+        stored, is_valid = self.stored[self.volume[rows]], self.is_valid[rows]
+        if self.zscored:
+            return zscore(stored, self.group[rows], is_valid, self.by)
+        return np.where(is_valid[:, None], self.by.scaling.percent(stored), 0.0)
 
 
 def _union(rois: tuple[Roi, ...]) -> FlatIndex:
@@ -181,35 +190,33 @@ def _union(rois: tuple[Roi, ...]) -> FlatIndex:
 
 
 def _batches(
-    table: pa.Table, schema: pa.Schema, values: Callable[[NDArray[np.int64]], NDArray[np.float64]]
+    columns: pa.Table, rows: NDArray[np.int64], numbers: _Numbers, schema: pa.Schema
 ) -> Iterator[pa.RecordBatch]:
     betas = schema.field("betas").type
-    dtype = betas.value_type.to_pandas_dtype()
-    for start in range(0, table.num_rows, ROWS_PER_BATCH):
-        part = np.arange(start, min(start + ROWS_PER_BATCH, table.num_rows))
-        numbers = np.ascontiguousarray(values(part).astype(dtype, copy=False))
-        vectors = pa.FixedSizeListArray.from_arrays(pa.array(numbers.reshape(-1)), type=betas)
-        rows = table.slice(start, len(part)).combine_chunks().to_batches()[0]
-        yield pa.record_batch([*rows.columns, vectors], schema=schema)
+    for start in range(0, len(rows), ROWS_PER_BATCH):
+        part = rows[start : start + ROWS_PER_BATCH]
+        values = np.empty((len(part), betas.list_size), betas.value_type.to_pandas_dtype())
+        for at in range(0, len(part), _ROWS_AT_A_TIME):
+            values[at : at + _ROWS_AT_A_TIME] = numbers.rows(part[at : at + _ROWS_AT_A_TIME])
+        scalars = columns.slice(start, len(part)).combine_chunks().to_batches()[0]
+        yield pa.record_batch([*scalars.columns, _vectors(values, betas)], schema=schema)
 
 
-def _stats_table(piece: Piece, groups: _Groups, by: Moments) -> pa.RecordBatch:
+def _stats(piece: Piece, numbers: _Numbers) -> pa.RecordBatch:
+    by = numbers.by
     schema = stats_schema(by.mean.shape[1])
-    n = len(groups.names)
-    columns = {
-        "experiment": [piece.session.experiment] * n,
-        "session": [piece.session.session] * n,
-        "run_number": [run for run, _ in groups.names],
-        "epoch": [epoch for _, epoch in groups.names],
-        "n_trials": by.n_trials,
-        "mean": _vectors(by.percent_mean, schema.field("mean").type),
-        "sd": _vectors(by.percent_sd, schema.field("sd").type),
-    }
-    return pa.record_batch(
-        [values if isinstance(values := columns[f.name], pa.Array) else pa.array(values, f.type) for f in schema],
-        schema=schema,
+    n_groups = len(numbers.groups)
+    scalars = (
+        [piece.session.experiment] * n_groups,
+        [piece.session.session] * n_groups,
+        [run for run, _ in numbers.groups],
+        [epoch for _, epoch in numbers.groups],
+        by.n_trials,
     )
+    arrays = [pa.array(values, field.type) for values, field in zip(scalars, schema, strict=False)]
+    vectors = [_vectors(by.percent_mean, schema.field("mean").type), _vectors(by.percent_sd, schema.field("sd").type)]
+    return pa.record_batch([*arrays, *vectors], schema=schema)
 
 
-def _vectors(values: NDArray[np.float64], arrow_type: pa.DataType) -> pa.Array:
-    return pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(values).reshape(-1)), type=arrow_type)
+def _vectors(values: NDArray[np.floating], arrow_type: pa.DataType) -> pa.Array:
+    return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), type=arrow_type)

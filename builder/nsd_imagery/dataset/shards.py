@@ -18,6 +18,9 @@ from nsd_imagery.atomic import replacing
 from nsd_imagery.schema import features_yaml, with_features
 
 ROWS_PER_BATCH = 100
+"""Of configs with a vector a row, so that a batch is a few MB."""
+
+_NARROW_ROWS_PER_BATCH = 10_000
 
 
 @dataclass(frozen=True)
@@ -85,8 +88,8 @@ def write_shard(
 
 
 def batches_of(table: pa.Table) -> Iterator[pa.RecordBatch]:
-    """`table` in batches of about `ROWS_PER_BATCH` rows, the same whatever its own chunks are."""
-    yield from table.combine_chunks().to_batches(max_chunksize=ROWS_PER_BATCH)
+    """A table without vectors in batches, the same whatever its own chunks are."""
+    yield from table.combine_chunks().to_batches(max_chunksize=_NARROW_ROWS_PER_BATCH)
 
 
 class LogicalHash:

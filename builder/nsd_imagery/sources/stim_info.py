@@ -40,7 +40,7 @@ def read_stim_info(path: Path) -> StimInfo:
         for number, subject in enumerate(SUBJECTS, start=1)
     }
     numbers = ["nsdId", "cocoId", *(column for columns in repeats.values() for column in columns)]
-    types = {**dict.fromkeys(numbers, pa.int64()), "shared1000": pa.string()}
+    types = {**dict.fromkeys(numbers, pa.int64()), "shared1000": pa.bool_()}
     try:
         table = csv.read_csv(
             path,
@@ -56,7 +56,7 @@ def read_stim_info(path: Path) -> StimInfo:
         )
         raise DataError(msg)
     shown = {subject: _is_shown(table, columns, subject) for subject, columns in repeats.items()}
-    return StimInfo(table["cocoId"].to_numpy(), _booleans(table["shared1000"], path), shown)
+    return StimInfo(table["cocoId"].to_numpy(), table["shared1000"].to_numpy(), shown)
 
 
 def _is_shown(table: pa.Table, columns: list[str], subject: str) -> NDArray[np.bool_]:
@@ -64,21 +64,3 @@ def _is_shown(table: pa.Table, columns: list[str], subject: str) -> NDArray[np.b
     trials = np.stack([table[column].to_numpy() for column in columns])
     scanned = CORE_SESSIONS[subject] * CORE_TRIALS_PER_SESSION
     return np.logical_or.reduce((trials >= 1) & (trials <= scanned))
-
-
-def _booleans(column: pa.ChunkedArray, path: Path) -> NDArray[np.bool_]:
-    words = column.to_numpy(zero_copy_only=False)
-    known = {
-        "True": True,
-        "1": True,
-        "TRUE": True,
-        "true": True,
-        "False": False,
-        "0": False,
-        "FALSE": False,
-        "false": False,
-    }
-    if unknown := set(words) - set(known):
-        msg = f"{path}: shared1000 is {sorted(unknown)[0]!r}, not True or False"
-        raise DataError(msg)
-    return np.array([known[word] for word in words], np.bool_)

@@ -1,6 +1,7 @@
 """Mean and standard deviation of each voxel over groups of trials, from exact sums, and z-scores by them."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,12 @@ class Moments:
     sd: NDArray[np.float64]
     scaling: Scaling
 
+    @cached_property
+    def per_sd(self) -> NDArray[np.float64]:
+        """1 / sd, 0 where there is no variance; negative where the scaling turns the numbers round."""
+        inverse = np.divide(1.0, self.sd, out=np.zeros_like(self.sd), where=self.sd > 0)
+        return -inverse if self.scaling.slope < 0 else inverse
+
     @property
     def percent_mean(self) -> NDArray[np.float64]:
         """`mean` in percent signal change."""
@@ -47,7 +54,7 @@ def moments(
 
     Args:
         stored: (n_trials, n_voxels) as stored. Sums are exact for 8- and 16-bit integers, else in float64.
-        group: (n_trials,) the group of each trial, 0 to n_groups - 1.
+        group: (n_trials,) the group of each trial, 0 to n_groups - 1; -1 for trials that are in none.
         n_groups: Number of groups.
         is_valid: (n_trials,) trials to count.
         scaling: From stored numbers to percent signal change.
@@ -68,10 +75,9 @@ def zscore(
     stored: NDArray[Any], group: NDArray[np.int64], is_valid: NDArray[np.bool_], by: Moments
 ) -> NDArray[np.float64]:
     """(n_trials, n_voxels) z-scores; 0 where a voxel has no variance or the trial is not valid."""
-    inverse = np.divide(1.0, by.sd, out=np.zeros_like(by.sd), where=by.sd > 0)
-    if by.scaling.slope < 0:
-        inverse = -inverse
-    scores = (stored - by.mean[group]) * inverse[group]
+    scores = by.mean[group]
+    np.subtract(stored, scores, out=scores)
+    scores *= by.per_sd[group]
     scores[~is_valid] = 0
     return scores
 
