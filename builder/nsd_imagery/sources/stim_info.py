@@ -44,6 +44,8 @@ def read_stim_info(path: Path) -> StimInfo:
     try:
         table = csv.read_csv(
             path,
+            # Blocks of the whole file at once, one a thread, would be the peak of a small build's memory.
+            read_options=csv.ReadOptions(use_threads=False, block_size=1 << 20),
             convert_options=csv.ConvertOptions(column_types=types, include_columns=[*types], strings_can_be_null=False),
         )
     except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
