@@ -229,6 +229,24 @@ def test_a_rebuild_with_other_data_is_what_the_next_load_opens(release: Path, tm
     assert len(list((folder / "subj01-imagery").iterdir())) == 1
 
 
+def test_changed_betas_are_read_again_though_their_rows_are_the_same(
+    own_release: Path, tmp_path: Path, hf_cache: str
+) -> None:
+    folder = nsd_imagery.build(own_release, tmp_path / "nsd_imagery", subjects=["subj01"], zscore="none")
+    first = numbers(load(folder, "subj01-vision", hf_cache))
+    path = own_release / f"{expected_betas(BETAS, 'subj01')}.hdf5"
+    raw = path.read_bytes()
+    path.unlink()
+    path.write_bytes(raw)
+    voxel = load(folder, "subj01-voxels", hf_cache)[4]
+    with h5py.File(path, "r+") as file:
+        file["betas"][3, voxel["k"], voxel["j"], voxel["i"]] = 30_000
+    nsd_imagery.build(own_release, folder, subjects=["subj01"], zscore="none")
+    second = numbers(load(folder, "subj01-vision", hf_cache))
+    assert np.argwhere(first != second).tolist() == [[3, 4]]
+    assert second[3, 4] == 100
+
+
 def test_a_second_folder_of_the_same_name_is_what_its_load_opens(release: Path, tmp_path: Path, hf_cache: str) -> None:
     one = nsd_imagery.build(release, tmp_path / "one" / "nsd_imagery", subjects=["subj01"])
     two = nsd_imagery.build(release, tmp_path / "two" / "nsd_imagery", subjects=["subj01"], betas="fithrf")

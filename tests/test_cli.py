@@ -28,7 +28,7 @@ def test_the_three_commands_of_the_demo_say_what_comes_next(tmp_path: Path) -> N
     assert "720 rows of subj01, 720 with data" in index.stdout
     build = run("build", "release", cwd=tmp_path)
     assert (build.returncode, build.stderr) == (0, "")
-    assert 'load_dataset("./nsd_imagery", "subj01-imagery", split="test")' in build.stdout
+    assert 'load_dataset("./nsd_imagery", "subj01-imagery")' in build.stdout
     assert (tmp_path / "nsd_imagery" / "README.md").is_file()
 
 
@@ -141,4 +141,4 @@ def test_a_note_says_what_the_root_does_not_hold(own_release: Path, tmp_path: Pa
     (own_release / "nsddata/experiments/nsd/nsd_stim_info_merged.csv").unlink()
     result = run("build", own_release, "--out", tmp_path / "out", "--subjects", "subj01")
     assert result.returncode == 0
-    assert "note: nsd_stim_info_merged.csv is not in the root" in result.stderr
+    assert "missing: nsd_stim_info_merged.csv is not in the root" in result.stdout

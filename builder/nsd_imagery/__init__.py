@@ -13,18 +13,28 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nsd_imagery.dataset.build import build as build
+    from nsd_imagery.dataset.builder import NSDImagery as NSDImagery
+    from nsd_imagery.dataset.info import info as info
+    from nsd_imagery.dataset.restrict import restrict as restrict
     from nsd_imagery.sources.synthetic import synth as synth
+    from nsd_imagery.trials import find_roi as find_roi
     from nsd_imagery.trials import index as index
     from nsd_imagery.trials import read_index as read_index
+    from nsd_imagery.volumes.maps import to_nifti as to_nifti
 
 _HOMES = {
+    "NSDImagery": "nsd_imagery.dataset.builder",
     "build": "nsd_imagery.dataset.build",
+    "find_roi": "nsd_imagery.trials",
+    "info": "nsd_imagery.dataset.info",
+    "restrict": "nsd_imagery.dataset.restrict",
+    "to_nifti": "nsd_imagery.volumes.maps",
     "index": "nsd_imagery.trials",
     "read_index": "nsd_imagery.trials",
     "synth": "nsd_imagery.sources.synthetic",
 }
 
-__all__ = ["build", "index", "read_index", "synth"]
+__all__ = ["NSDImagery", "build", "find_roi", "index", "info", "read_index", "restrict", "synth", "to_nifti"]
 
 
 def __getattr__(name: str) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from nsd_imagery.errors import NSDImageryError, UsageError
-from nsd_imagery.experiment import BETA_VERSIONS
+from nsd_imagery.experiment import BETA_VERSIONS, CONDITIONS
 
 _ROOT_HELP = "ROOT is the folder that holds nsddata/ and nsddata_betas/; default: $NSD_CACHE_ROOT, else ./cache."
 
@@ -160,23 +160,48 @@ def build(out: Path, **options: Any) -> None:
       nsd-imagery build /data/nsd --zscore none --out ./nsd_imagery_percent
     """
     from nsd_imagery.dataset.build import build as run
-    from nsd_imagery.dataset.folder import read_manifest
+    from nsd_imagery.dataset.info import info as info_of
 
     with _progress("build") as report:
         folder = run(out=out, progress=lambda done, total, name: report(f"{done}/{total} {name}"), **options)
-    manifest = read_manifest(folder) or {"configs": {}, "notes": []}
-    for note in manifest["notes"]:
-        click.echo(f"note: {note}", err=True)
-    for name, config in manifest["configs"].items():
-        rows = ", ".join(
-            f"{split} {sum(shard['rows'] for shard in shards)}" for split, shards in config["splits"].items()
-        )
-        click.echo(f"  {name:<28} {rows:>14} rows  {config['n_voxels']:>6} voxels")
-    trials = next(
-        (name for name, config in manifest["configs"].items() if config["kind"] == "trials"), "subj01-imagery"
-    )
+    facts = info_of(folder)
+    _show_configs(facts)
+    trials = next((name for name in facts["configs"] if name.split("-")[1] in CONDITIONS), "subj01-imagery")
     where = out if out.is_absolute() else f"./{out.as_posix()}"
-    click.echo(f'{folder}: built.  Next, in Python: load_dataset("{where}", "{trials}", split="test")')
+    click.echo(f'{folder}: built.  Next, in Python: load_dataset("{where}", "{trials}")')
+
+
+@cli.command()
+@click.argument("dataset", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def info(dataset: Path, as_json: bool) -> None:
+    r"""Say what the dataset folder DATASET holds: configs, rows, voxels, sizes, recipe, and what is missing.
+
+    \b
+    Examples:
+      nsd-imagery info ./nsd_imagery
+      nsd-imagery info ./nsd_imagery --json
+    """
+    import json
+
+    from nsd_imagery.dataset.info import info as run
+
+    facts = run(dataset)
+    if as_json:
+        click.echo(json.dumps(facts, indent=1))
+        return
+    recipe = ", ".join(f"{key} {value}" for key, value in facts["recipe"].items())
+    click.echo(f"{dataset}: {'synthetic, ' if facts['synthetic'] else ''}{facts['bytes'] / 1e6:.1f} MB; {recipe}")
+    _show_configs(facts)
+
+
+def _show_configs(facts: dict[str, Any]) -> None:
+    click.echo(f"  {'config':<28} {'rows':<22} {'voxels':>7} {'MB':>8}")
+    for name, config in facts["configs"].items():
+        rows = ", ".join(f"{split} {count:,}" for split, count in config["rows"].items())
+        click.echo(f"  {name:<28} {rows:<22} {config['voxels']:>7,} {config['bytes'] / 1e6:>8.1f}")
+    for sentence in facts["missing"]:
+        click.echo(f"  missing: {sentence}")
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from nsd_imagery.sources import release
 from nsd_imagery.sources.session import Session
 from nsd_imagery.suggest import one_of
 from nsd_imagery.volumes.read import rows_with_data
+from nsd_imagery.volumes.roi import Roi, resolve
 
 ROOT_VARIABLE = "NSD_CACHE_ROOT"
 
@@ -65,6 +66,18 @@ def find_subjects(root: Path, subjects: Sequence[str] | None, betas: str) -> tup
         msg = f"{root}: no NSD-Imagery betas ({betas}); expected {release.expected_betas(betas)}.hdf5 or .nii.gz{hint}"
         raise MissingDataError(msg)
     return tuple(dict.fromkeys(subjects)) if subjects else here
+
+
+def find_roi(root: Path | str | None, subject: str, name: str) -> Roi:
+    """The voxels that a ROI name means for a subject; see `volumes.roi`.
+
+    Raises:
+        UsageError: No such subject or name, or one that several atlases have.
+        MissingDataError: A mask file is not there.
+        DataError: A mask file is damaged, or of another grid.
+    """
+    one_of("subject", subject, SUBJECTS)
+    return resolve(name, release.anatomy(find_root(root), subject))
 
 
 def read_sessions(root: Path, subjects: Sequence[str], betas: str) -> list[Session]:

@@ -67,10 +67,10 @@ def _renamed(job: Job, shard: Shard) -> Shard:
 
 
 def _journal_path(job: Job, roi: Roi) -> Path:
-    return job.folder / BUILD / f"{_fingerprint(job.piece, roi)}.json"
+    return job.folder / BUILD / f"{fingerprint(job.piece, roi)}.json"
 
 
-def _fingerprint(piece: Piece, roi: Roi) -> str:
+def fingerprint(piece: Piece, roi: Roi) -> str:
     """Everything that decides a piece's shards but the contents of the beta file."""
     rows = LogicalHash(piece.session.rows.schema)
     for batch in piece.session.rows.combine_chunks().to_batches():

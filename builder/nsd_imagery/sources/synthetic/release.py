@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from nsd_imagery.errors import FolderError, UsageError
 from nsd_imagery.experiment import BETA_VERSIONS, RUNS, SUBJECTS
+from nsd_imagery.sources.release import SYNTHETIC_MARKER
 from nsd_imagery.sources.synthetic import atlas, behaviour, design, files, pictures, signal, stimuli
 from nsd_imagery.sources.synthetic.anatomy import Anatomy, make_anatomy
 from nsd_imagery.sources.synthetic.schedule import RunSchedule, draw_schedule
@@ -15,7 +16,6 @@ from nsd_imagery.sources.synthetic.targets import TARGETS
 
 logger = logging.getLogger(__name__)
 
-MARKER = "synthetic.json"
 FORMAT_VERSION = 1
 FORMATS = ("hdf5", "nii.gz", "both")
 
@@ -106,7 +106,7 @@ def _claim(root: Path, seed: int, full_size: bool, subjects: Sequence[str]) -> N
     except NotADirectoryError as error:
         msg = f"{root}: is a file, not a folder: choose another one for the synthetic release"
         raise FolderError(msg) from error
-    marker = root / MARKER
+    marker = root / SYNTHETIC_MARKER
     wanted = {"format_version": FORMAT_VERSION, "seed": seed, "full_size": full_size}
     before: set[str] = set()
     if marker.exists():
@@ -121,7 +121,7 @@ def _claim(root: Path, seed: int, full_size: bool, subjects: Sequence[str]) -> N
     elif any(not name.startswith(".") for name in held):
         first = next(name for name in held if not name.startswith("."))
         msg = (
-            f"{root}: holds data that is not synthetic ({first}, no {MARKER}): choose an empty folder, "
+            f"{root}: holds data that is not synthetic ({first}, no {SYNTHETIC_MARKER}): choose an empty folder, "
             "because synthetic data must not be mixed with real data"
         )
         raise FolderError(msg)

@@ -1,0 +1,130 @@
+"""The builder class of the `datasets` library, over the same row generator as a built folder.
+
+    NSDImagery("subj01-imagery", root="/data/nsd").download_and_prepare()
+
+A folder (`nsd_imagery.build`) has resume, a card and shards that can be passed on; this class is for code that wants a
+builder: `as_dataset`, or `as_streaming_dataset` without a second copy of the data.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pyarrow as pa
+import xxhash
+
+from nsd_imagery.dataset.journal import fingerprint
+from nsd_imagery.dataset.pieces import Piece, Recipe, parts, read_piece, split_rows
+from nsd_imagery.dataset.plan import plan
+from nsd_imagery.errors import UsageError
+from nsd_imagery.experiment import BETA_VERSIONS, CONDITIONS, SUBJECTS
+from nsd_imagery.schema import trial_schema
+from nsd_imagery.suggest import one_of
+from nsd_imagery.trials import find_root
+from nsd_imagery.volumes.roi import DEFAULT_ROI
+
+
+@dataclass
+class NSDImageryConfig(datasets.BuilderConfig):
+    """A subject, a condition and a ROI.
+
+    Attributes:
+        subject: "subj01" to "subj08".
+        condition: "imagery", "vision", "attention" or "perception".
+        roi: A ROI name; see `volumes.roi`.
+    """
+
+    subject: str = ""
+    condition: str = ""
+    roi: str = DEFAULT_ROI
+
+
+class NSDImagery(datasets.ArrowBasedBuilder):
+    """One config of NSD-Imagery as a dataset builder.
+
+    Args:
+        config_name: As of a built folder: "subj01-imagery", "subj01-vision-V1", "subj01-imagery-streams.early".
+        root: Folder with the release tree; default $NSD_CACHE_ROOT, else ./cache.
+        roi: A ROI name, for ROIs that a config name cannot spell, such as a mask file.
+        zscore: "auto", "run", "session" or "none".
+        dtype: Of `betas`: "float32" or "float16".
+        betas: Beta version.
+        cache_dir: Cache of the datasets library.
+
+    Raises:
+        UsageError: A name or an option that cannot be meant.
+        MissingDataError: A file is not there.
+        DataError: Files contradict each other.
+    """
+
+    BUILDER_CONFIG_CLASS = NSDImageryConfig
+
+    def __init__(
+        self,
+        config_name: str,
+        root: Path | str | None = None,
+        *,
+        roi: str | None = None,
+        zscore: str = "auto",
+        dtype: str = "float32",
+        betas: str = BETA_VERSIONS[0],
+        cache_dir: str | None = None,
+    ) -> None:
+        subject, condition, named_roi = split_config_name(config_name)
+        self._recipe = Recipe(betas, zscore, dtype)
+        name = roi or named_roi
+        todo = plan(find_root(root), Path(), [subject], [condition], [name], self._recipe)
+        self._pieces = [job.piece for job in todo.jobs]
+        super().__init__(
+            cache_dir=cache_dir,
+            dataset_name="nsd_imagery",
+            config_name=f"{subject}-{condition}{self._pieces[0].rois[0].suffix}",
+            hash=_digest(self._pieces),
+            subject=subject,
+            condition=condition,
+            roi=name,
+        )
+
+    def _info(self) -> datasets.DatasetInfo:
+        schema = trial_schema(self._pieces[0].rois[0].flat.size, self._recipe.dtype)
+        return datasets.DatasetInfo(features=datasets.Features.from_arrow_schema(schema))
+
+    def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
+        condition = self._pieces[0].conditions[0]
+        splits = [split for piece in self._pieces for split in split_rows(piece.session.rows, condition)]
+        return [
+            datasets.SplitGenerator(name=split, gen_kwargs={"pieces": list(self._pieces), "split": split})
+            for split in dict.fromkeys(splits)
+        ]
+
+    def _generate_tables(self, pieces: list[Piece], split: str) -> Iterator[tuple[str, pa.Table]]:  # type: ignore[override]
+        for piece in pieces:
+            wanted = (part for part in parts(piece, read_piece(piece), piece.rois[0]) if part.split == split)
+            for number, batch in enumerate(next(wanted).batches):
+                yield f"{piece.key}/{number}", pa.Table.from_batches([batch])
+
+
+def split_config_name(name: str) -> tuple[str, str, str]:
+    """Subject, condition and ROI of a config name, where `.` stands for the `:` of atlas:label.
+
+    Raises:
+        UsageError: Not subjAA-CONDITION or subjAA-CONDITION-ROI.
+    """
+    words = name.split("-", 2)
+    if len(words) < 2:
+        msg = f"{name!r} is no config: write subjAA-CONDITION or subjAA-CONDITION-ROI, for example subj01-imagery"
+        raise UsageError(msg)
+    one_of("subject", words[0], SUBJECTS)
+    one_of("condition", words[1], CONDITIONS)
+    return words[0], words[1], words[2].replace(".", ":") if len(words) == 3 else DEFAULT_ROI
+
+
+def _digest(pieces: list[Piece]) -> str:
+    """Another source, option or row is another digest, and so never served from an old cache."""
+    digest = xxhash.xxh3_128()
+    for piece in pieces:
+        stat = piece.session.beta_path.stat()
+        digest.update(f"{fingerprint(piece, piece.rois[0])} {stat.st_size} {stat.st_mtime_ns} {stat.st_ino}".encode())
+    return digest.hexdigest()

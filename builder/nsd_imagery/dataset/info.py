@@ -1,0 +1,61 @@
+"""What a dataset folder holds, from its manifest alone."""
+
+from pathlib import Path
+from typing import Any
+
+from nsd_imagery.dataset.folder import read_manifest, shard_files
+from nsd_imagery.errors import MissingDataError
+from nsd_imagery.experiment import NSDIMAGERY_CONDITIONS, SUBJECTS
+
+
+def info(dataset: Path | str) -> dict[str, Any]:
+    """Configs, sizes, recipe, and what is missing.
+
+    Args:
+        dataset: A built folder.
+
+    Returns:
+        `configs` by name (rows by split, voxels, bytes, roi), `recipe`, `format_version`, `synthetic`, `bytes`, and
+        `missing`: sentences on subjects, conditions, files and columns that are not there.
+
+    Raises:
+        MissingDataError: Not a built folder.
+        DataError: Its manifest is damaged.
+    """
+    folder = Path(dataset).expanduser()
+    manifest = read_manifest(folder)
+    if manifest is None:
+        msg = f"{folder}: no dataset here (no manifest.json); build one: nsd-imagery build ROOT --out {folder}"
+        raise MissingDataError(msg)
+    configs = {name: _config(config) for name, config in manifest["configs"].items()}
+    return {
+        "configs": configs,
+        "recipe": manifest["recipe"],
+        "format_version": manifest["format_version"],
+        "synthetic": manifest["synthetic"],
+        "bytes": sum(config["bytes"] for config in configs.values()),
+        "missing": _missing(folder, manifest),
+    }
+
+
+def _config(config: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "rows": {split: sum(shard["rows"] for shard in shards) for split, shards in config["splits"].items()},
+        "voxels": config["n_voxels"],
+        "roi": config["roi"],
+        "bytes": sum(shard["bytes"] for shards in config["splits"].values() for shard in shards),
+    }
+
+
+def _missing(folder: Path, manifest: dict[str, Any]) -> list[str]:
+    configs = manifest["configs"].values()
+    here = {config["subject"] for config in configs}
+    gone = [file for file in shard_files(manifest) if not (folder / file).is_file()]
+    sentences = [f"{file}: this shard is gone; build again" for file in gone]
+    for subject in sorted(here):
+        have = {config["condition"] for config in configs if config["subject"] == subject}
+        if lacking := [condition for condition in NSDIMAGERY_CONDITIONS if condition not in have]:
+            sentences.append(f"{subject}: not built: {', '.join(lacking)}")
+    if others := [subject for subject in SUBJECTS if subject not in here]:
+        sentences.append(f"subjects not built: {', '.join(others)}")
+    return [*sentences, *manifest["notes"]]

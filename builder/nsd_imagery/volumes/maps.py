@@ -1,0 +1,49 @@
+"""A value a voxel, back in the volume that it came from."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from nibabel.affines import apply_affine
+from numpy.typing import ArrayLike, NDArray
+
+from nsd_imagery.errors import DataError
+from nsd_imagery.volumes.nifti import read_volume
+
+_PLACE_TOLERANCE_MM = 0.01
+
+
+def to_nifti(vector: ArrayLike, voxels: Any, like: Path | str, fill: float = 0) -> nib.Nifti1Image:
+    """Put one value a voxel into a volume; exact, in the type of `vector`.
+
+    Args:
+        vector: (n_voxels,) values in the order of the columns of `betas`.
+        voxels: The rows of `-voxels`: a Dataset, a DataFrame or a mapping with columns i, j, k, x, y, z.
+        like: A volume of the subject, for example its nsdgeneral.nii.gz, whose grid and place the image gets.
+        fill: What stands outside the voxels.
+
+    Returns:
+        An image of the shape and the affine of `like`.
+
+    Raises:
+        DataError: Not a value a voxel, or the voxels are not of the grid of `like` (another subject's).
+    """
+    values = np.asarray(vector)
+    ijk, xyz = _columns(voxels, "ijk"), _columns(voxels, "xyz")
+    if values.shape != (len(ijk),):
+        msg = f"vector has shape {values.shape}, but -voxels has {len(ijk)} rows: give one value a voxel"
+        raise DataError(msg)
+    _, grid = read_volume(Path(like))
+    place = apply_affine(grid.affine, ijk)
+    if (ijk >= grid.shape).any() or not np.allclose(place, xyz, atol=_PLACE_TOLERANCE_MM):
+        msg = f"{like}: the voxels do not lie on this grid; give a volume of the same subject and space"
+        raise DataError(msg)
+    volume = np.full(grid.shape, fill, values.dtype)
+    volume[tuple(ijk.astype(np.int64).T)] = values
+    return nib.Nifti1Image(volume, grid.affine, dtype=values.dtype)
+
+
+def _columns(voxels: Mapping[str, Any], names: str) -> NDArray[Any]:
+    return np.stack([np.asarray(voxels[name][:]) for name in names], axis=1)
