@@ -13,12 +13,13 @@ export HF_HOME := $(CURDIR)/.venv/huggingface
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check clean
+.PHONY: help demo test check bench clean
 
 help:
 	@echo 'make demo    synthetic release -> index -> dataset in ./nsd_imagery -> a torch batch'
 	@echo 'make test    run the tests'
 	@echo 'make check   lint, format, types, layers, and no data among the tracked files'
+	@echo 'make bench   speed and memory beside the peers, into benchmarks/RESULTS.md (some minutes, 1.4 GB)'
 	@echo 'make clean   remove .venv, .demo and caches; ./nsd_imagery stays'
 	@echo
 	@echo 'Each installs what it needs into .venv at its first call. Variables:'
@@ -43,8 +44,11 @@ check: .venv/dev.stamp
 	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/python scripts/guard_data.py
 
+bench: .venv/dev.stamp
+	$(BIN)/python benchmarks/run.py
+
 clean:
-	rm -rf .venv .demo dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .demo .bench dist .pytest_cache .ruff_cache .hypothesis
 	find builder tests scripts -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/bin/pip:
