@@ -14,6 +14,7 @@ import pyarrow as pa
 import pytest
 import torch
 from datasets import Dataset, Features, concatenate_datasets, load_dataset
+from nilearn.masking import apply_mask
 from torch.utils.data import DataLoader
 
 import nsd_imagery
@@ -277,6 +278,22 @@ def test_other_rois_are_configs_beside_the_first(release: Path, tmp_path: Path, 
     assert len(both) > 5
     np.testing.assert_array_equal(numbers(general)[:, both["column_x"]], numbers(area)[:, both["column_y"]])
     assert set(load(folder, "subj01-voxels-nsdgeneral&streams.early", hf_cache)["streams"]) == {"early"}
+
+
+@pytest.mark.parametrize("name", ["V3", "OFA", "streams:ventral"])
+def test_the_betas_of_a_roi_are_those_that_nilearn_selects(
+    release: Path, tmp_path: Path, hf_cache: str, name: str
+) -> None:
+    folder = nsd_imagery.build(release, tmp_path / "d", subjects=["subj01"], roi=name, zscore="none")
+    suffix = name.replace(":", ".")
+    trials = load(folder, f"subj01-vision-{suffix}", hf_cache)
+    voxels = load(folder, f"subj01-voxels-{suffix}", hf_cache).to_pandas()
+    like = nib.load(release / "nsddata/ppdata/subj01/func1pt8mm/roi/nsdgeneral.nii.gz")
+    mask = np.zeros(like.shape, np.int8)
+    mask[tuple(voxels[["i", "j", "k"]].to_numpy().T)] = 1
+    betas = release / f"{expected_betas(BETAS, 'subj01')}.nii.gz"
+    selected = apply_mask(str(betas), nib.Nifti1Image(mask, like.affine))
+    np.testing.assert_allclose(numbers(trials), selected[trials["beta_index"]] / 300, rtol=1e-6)
 
 
 def test_a_mask_file_is_a_roi(release: Path, tmp_path: Path, hf_cache: str) -> None:

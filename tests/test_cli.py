@@ -142,3 +142,39 @@ def test_a_note_says_what_the_root_does_not_hold(own_release: Path, tmp_path: Pa
     result = run("build", own_release, "--out", tmp_path / "out", "--subjects", "subj01")
     assert result.returncode == 0
     assert "missing: nsd_stim_info_merged.csv is not in the root" in result.stdout
+
+
+def test_ctrl_c_stops_with_one_line_and_leaves_nothing_that_opens(own_release: Path, tmp_path: Path) -> None:
+    (own_release / f"{BETAS}.hdf5").unlink()
+    interrupted = (
+        "import os, signal, sys\n"
+        "def stop(event, arguments):\n"
+        "    if event == 'os.rename' and str(arguments[1]).endswith('.arrow'):\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.addaudithook(stop)\n"
+        "from nsd_imagery.cli import main; main()"
+    )
+    command = [sys.executable, "-c", interrupted, "build", str(own_release), "--out", str(tmp_path / "out")]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert result.returncode == 130
+    assert result.stderr.strip().splitlines() == ["stopped; nothing is broken, run the same command again to go on"]
+    assert not (tmp_path / "out" / "README.md").exists()
+    assert run("build", own_release, "--out", tmp_path / "out").returncode == 0
+
+
+def test_a_full_disk_is_one_line_and_what_was_there_stays(release: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert run("build", release, "--out", out, "--subjects", "subj01", "--conditions", "vision").returncode == 0
+    before = (out / "README.md").read_bytes()
+    limited = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000));"
+        "from nsd_imagery.cli import main; main()"
+    )
+    command = [sys.executable, "-c", limited, "build", str(release), "--out", str(out), "--subjects", "subj01"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert result.stderr.count("\n") == 1
+    assert "File too large" in result.stderr
+    assert (out / "README.md").read_bytes() == before
+    assert not list(out.rglob(".partial-*"))
