@@ -62,7 +62,7 @@ def test_restricted_rows_are_those_of_the_rois_own_build(release: Path, tmp_path
 def test_filtered_rows_stay_filtered_when_they_are_restricted(release: Path, dataset: Path, hf_cache: str) -> None:
     general, voxels = load(dataset, "subj01-vision", hf_cache), load(dataset, "subj01-voxels", hf_cache)
     some = general.filter(lambda run: run == "visB", input_columns="run_name")
-    restricted = nsd_imagery.restrict(some, voxels, nsd_imagery.find_roi(release, "subj01", "early"))
+    restricted = nsd_imagery.restrict(some, voxels, "early", root=release)
     assert set(restricted.dataset["run_name"]) == {"visB"}
     assert restricted.n_missing == 0
     with pytest.raises(DataError, match="-voxels of the same config"):

@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass
+from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -10,6 +11,7 @@ from datasets import Dataset, Features
 from numpy.typing import NDArray
 
 from nsd_imagery.errors import DataError
+from nsd_imagery.trials import find_roi
 from nsd_imagery.volumes.roi import Roi
 
 logger = logging.getLogger(__name__)
@@ -32,24 +34,29 @@ class Restricted:
     n_missing: int
 
 
-def restrict(dataset: Dataset, voxels: Dataset, roi: Roi | Dataset) -> Restricted:
+def restrict(dataset: Dataset, voxels: Dataset, roi: Roi | Dataset | str, root: Path | str | None = None) -> Restricted:
     """Keep the columns of `betas` that lie in a ROI, in their order.
 
     Args:
         dataset: Rows of a trial config, filtered or not.
         voxels: The `-voxels` config of the same subject and ROI as the rows.
-        roi: The ROI: of `find_roi`, or the `-voxels` config of another build of the subject.
+        roi: The ROI: a name, what `find_roi` gave, or the `-voxels` config of another build of the subject.
+        root: Where the masks are, for a ROI by name; default $NSD_CACHE_ROOT, else ./cache.
 
     Returns:
         The rows, their voxels, and how many voxels of the ROI were not there.
 
     Raises:
         DataError: The rows and `voxels` are of different ROIs, or nothing of the ROI is there.
+        UsageError: No such ROI name.
+        MissingDataError: A mask file is not there.
     """
     n_voxels = dataset.features["betas"].length
     if n_voxels != voxels.num_rows:
         msg = f"betas have {n_voxels} columns, but -voxels {voxels.num_rows} rows: load the -voxels of the same config"
         raise DataError(msg)
+    if isinstance(roi, str):
+        roi = find_roi(root, dataset.with_format(None)[0]["subject"], roi)
     wanted = {tuple(ijk) for ijk in (roi.grid.ijk(roi.flat) if isinstance(roi, Roi) else _ijk(roi)).tolist()}
     keep = np.array([tuple(ijk) in wanted for ijk in _ijk(voxels).tolist()], np.bool_)
     if not keep.any():
