@@ -12,17 +12,15 @@ BETAS = "nsddata_betas/ppdata/subj01/func1pt8mm/nsdimagerybetas_fithrf_GLMdenois
 
 
 def startup(_root: Path, _out: Path) -> None:
-    """Python and the imports of a build; pyarrow imports pandas at its first array."""
-    import pandas  # noqa: F401
-
+    """Python and the imports of a build."""
     import nsd_imagery.dataset.build  # noqa: F401
 
 
 def build(root: Path, out: Path) -> None:
-    """This package: sealed shards of all three conditions."""
-    import nsd_imagery
+    """This package's command: sealed shards of all three conditions."""
+    from nsd_imagery.cli import cli
 
-    nsd_imagery.build(root, out)
+    cli.main(["build", str(root), "--out", str(out)], standalone_mode=False)
 
 
 def inflate(root: Path, _out: Path) -> None:

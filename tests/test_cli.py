@@ -45,6 +45,83 @@ def test_help_imports_nothing_heavy_and_a_build_neither_datasets_nor_torch() -> 
         assert subprocess.check_output([sys.executable, "-c", check], text=True).strip() == "[]"
 
 
+def test_a_whole_build_imports_no_pandas_and_leaves_it_usable(release: Path, tmp_path: Path) -> None:
+    check = (
+        "import sys; from nsd_imagery.cli import cli; cli.main(sys.argv[1:], standalone_mode=False);"
+        "print('pandas' in sys.modules); import pyarrow; print(len(pyarrow.table({'a': [1, 2]}).to_pandas()))"
+    )
+    arguments = ["build", str(release), "--out", str(tmp_path / "out"), "--subjects", "subj01"]
+    printed = subprocess.check_output([sys.executable, "-c", check, *arguments], text=True)
+    assert printed.splitlines()[-2:] == ["False", "2"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("buidl", "release"), 2, "Did you mean 'build'?"),
+        (("build", "--rio", "V1"), 2, "No such option '--rio'"),
+        (("build", "{release}", "--out"), 2, "'--out' requires an argument"),
+        (("build", "{release}", "--roi", "streams"), 2, "streams is an atlas; name one of its labels: streams:early"),
+        (("build", "{release}", "--roi", "nsdgeneral&stream:early"), 2, "did you mean 'streams'"),
+        (("build", "{release}", "--out", "file"), 1, "is a file, not a folder"),
+        (("index", "nowhere"), 1, "nowhere: no such folder"),
+        (("index", "{release}", "--betas", "fit"), 2, "did you mean 'fithrf'"),
+        (("index", "{release}", "--subjects", "sub01"), 2, "did you mean 'subj01'"),
+        (("index", "{release}", "--out", "file"), 1, "file/imagery: Not a directory"),
+        (("info", "nowhere"), 1, "no dataset here"),
+        (("info", "file"), 1, "no dataset here"),
+        (("info",), 2, "Missing argument 'DATASET'"),
+        (("synth", "new", "--seed", "a"), 2, "'a' is not a valid integer"),
+        (("synth", "new", "--seed", "-1"), 2, "seed must be a whole number"),
+        (("synth", "new", "--subjects", "subj1"), 2, "unknown: subj1"),
+        (("synth", "file"), 1, "is a file, not a folder"),
+    ],
+)
+def test_what_is_mistyped_is_one_line_that_says_what_was_meant(
+    release: Path, tmp_path: Path, arguments: tuple[str, ...], code: int, words: str
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    result = run(*(word.format(release=release) for word in arguments), cwd=tmp_path)
+    assert result.returncode == code, result.stderr
+    assert len(complaints(result.stderr)) == 1
+    assert words in result.stderr
+    assert [path.name for path in tmp_path.iterdir() if path.name != "release"] == ["file"]
+
+
+def complaints(stderr: str) -> list[str]:
+    return [line for line in stderr.splitlines() if line and not line.startswith(("Usage:", "Try "))]
+
+
+def run_as_a_user(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """The command without the right of root to read and write whatever it likes (capabilities 1 and 2)."""
+    drop = (
+        "import ctypes, os, sys; prctl = ctypes.CDLL(None).prctl; prctl(24, 1, 0, 0, 0); prctl(24, 2, 0, 0, 0);"
+        "os.execv(sys.executable, [sys.executable, '-m', 'nsd_imagery', *sys.argv[1:]])"
+    )
+    command = [sys.executable, "-c", drop, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="drops the capabilities of root")
+@pytest.mark.parametrize("name", [f"{BETAS}.hdf5", "nsddata/bdata/nsdimagery/nsdimagery_subj01_attB.tsv"])
+def test_a_file_that_may_not_be_read_is_named(own_release: Path, tmp_path: Path, name: str) -> None:
+    raw = (own_release / name).read_bytes()
+    (own_release / name).unlink()
+    (own_release / name).write_bytes(raw)
+    (own_release / name).chmod(0)
+    result = run_as_a_user("build", own_release, "--out", tmp_path / "out", "--subjects", "subj01")
+    assert (result.returncode, result.stderr.count("\n")) == (1, 1)
+    assert f"{name}: Permission denied" in result.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="drops the capabilities of root")
+def test_a_folder_that_may_not_be_written_is_named(release: Path, tmp_path: Path) -> None:
+    (tmp_path / "locked").mkdir(mode=0o500)
+    result = run_as_a_user("build", release, "--out", tmp_path / "locked" / "out", "--subjects", "subj01")
+    assert (result.returncode, result.stderr.count("\n")) == (1, 1)
+    assert "locked/out: Permission denied" in result.stderr
+
+
 def damage_gzip(root: Path) -> None:
     (root / f"{BETAS}.hdf5").unlink()
     path = root / f"{BETAS}.nii.gz"
@@ -110,7 +187,7 @@ def test_whatever_is_wrong_is_one_line_and_nothing_opens(
     if break_it:
         break_it(own_release)
     result = run("build", own_release, "--out", tmp_path / "out", *options)
-    lines = [line for line in result.stderr.splitlines() if not line.startswith(("Usage:", "Try ")) and line]
+    lines = complaints(result.stderr)
     assert result.returncode == code, result.stderr
     assert len(lines) == 1
     assert words in lines[0]

@@ -14,6 +14,7 @@ import click
 
 from nsd_imagery.errors import NSDImageryError, UsageError
 from nsd_imagery.experiment import BETA_VERSIONS, CONDITIONS
+from nsd_imagery.lean import without_pandas
 
 _ROOT_HELP = "ROOT is the folder that holds nsddata/ and nsddata_betas/; default: $NSD_CACHE_ROOT, else ./cache."
 
@@ -105,6 +106,7 @@ def index(root: Path | None, subjects: tuple[str, ...] | None, betas: str, out: 
     from nsd_imagery.trials import index as run
     from nsd_imagery.trials import read_index
 
+    without_pandas()
     with _progress("index") as report:
         folder = run(root, subjects, betas, out, progress=report)
     path = folder / "imagery" / "full_index.parquet"
@@ -162,6 +164,7 @@ def build(out: Path, **options: Any) -> None:
     from nsd_imagery.dataset.build import build as run
     from nsd_imagery.dataset.info import info as info_of
 
+    without_pandas()
     with _progress("build") as report:
         folder = run(out=out, progress=lambda done, total, name: report(f"{done}/{total} {name}"), **options)
     facts = info_of(folder)

@@ -130,10 +130,12 @@ def source_id(betas: Betas, piece: Piece, roi: Roi) -> str:
     size = piece.session.beta_path.stat().st_size
     if betas.file_digest is not None:
         return f"nifti:{size}:xxh3_128:{betas.file_digest}"
-    block = betas.stored[:, np.searchsorted(_union(piece.rois), roi.flat)]
     shape = "x".join(map(str, (betas.header.n_volumes, *betas.header.grid.shape)))
-    digest = xxhash.xxh3_128(np.ascontiguousarray(block).data).hexdigest()
-    return f"hdf5:{size}:{shape}:{betas.header.dtype.str}:xxh3_128:{digest}"
+    digest = xxhash.xxh3_128()
+    columns = _columns_of(piece, roi)
+    for row in betas.stored:
+        digest.update(row[columns].data)
+    return f"hdf5:{size}:{shape}:{betas.header.dtype.str}:xxh3_128:{digest.hexdigest()}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,9 +162,7 @@ class _Numbers:
 
     @classmethod
     def of(cls, piece: Piece, betas: Betas, roi: Roi) -> "_Numbers":
-        union = _union(piece.rois)
-        whole = roi.flat.size == union.size
-        stored = betas.stored if whole else betas.stored[:, np.searchsorted(union, roi.flat)]
+        stored = betas.stored[:, _columns_of(piece, roi)]
         rows, zscore = piece.session.rows, piece.recipe.zscore
         volume = rows["beta_index"].to_numpy()
         by_run = zscore == "run" or (zscore != "session" and piece.session.experiment == "nsdimagery")
@@ -187,6 +187,12 @@ class _Numbers:
 
 def _union(rois: tuple[Roi, ...]) -> FlatIndex:
     return rois[0].flat if len(rois) == 1 else np.unique(np.concatenate([roi.flat for roi in rois]))
+
+
+def _columns_of(piece: Piece, roi: Roi) -> slice | NDArray[np.int64]:
+    """Where the voxels of a ROI are among those that were read; a slice if they are all of them, so that none is copied."""
+    union = _union(piece.rois)
+    return slice(None) if roi.flat.size == union.size else np.searchsorted(union, roi.flat)
 
 
 def _batches(

@@ -50,12 +50,12 @@ def _header(dataset: h5py.Dataset) -> BetaHeader:
 
 @contextmanager
 def _open(path: Path) -> Iterator[h5py.Dataset]:
+    with path.open("rb"):  # says which file may not be read, as h5py's own error does not
+        pass
     try:
         with h5py.File(path, "r") as file:
             yield _beta_dataset(file, path)
     except (OSError, RuntimeError, KeyError) as error:
-        if isinstance(error, FileNotFoundError | PermissionError):
-            raise
         msg = f"{path}: is not a sound HDF5 file ({error}): copy the file again"
         raise DataError(msg) from error
 
