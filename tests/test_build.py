@@ -411,4 +411,4 @@ def test_the_shards_are_plain_arrow_streams_of_batches_of_100_rows(dataset: Path
     (path,) = (dataset / "subj01-imagery").glob("*.arrow")
     with pa.ipc.open_stream(path) as reader:
         assert [batch.num_rows for batch in reader] == [100, 100, 88]
-    assert json.loads((dataset / "manifest.json").read_text())["format_version"] == 1
+    assert json.loads((dataset / "manifest.json").read_text())["format_version"] == 2

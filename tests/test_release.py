@@ -13,7 +13,8 @@ from scipy.io import loadmat, savemat
 
 import nsd_imagery
 from nsd_imagery.errors import DataError, MissingDataError, UsageError
-from nsd_imagery.sources import release as release_tree
+from nsd_imagery.sources import nsdimagery
+from nsd_imagery.sources import release as release_files
 from nsd_imagery.sources.design import nsd_id_of_name
 
 BETAS = "fithrf_GLMdenoise_RR"
@@ -22,7 +23,7 @@ Rewrite = Callable[[Path, Callable[[str], str]], None]
 
 @pytest.fixture(scope="module")
 def rows(release: Path) -> pd.DataFrame:
-    return release_tree.read_session(release, "subj01", BETAS).rows.to_pandas()
+    return nsdimagery.read_session(release, "subj01", BETAS).rows.to_pandas()
 
 
 def behaviour(root: Path, run: str) -> Path:
@@ -126,13 +127,13 @@ def test_paths_are_relative_and_hdf5_is_preferred(release: Path, rows: pd.DataFr
     assert (release / path).is_file()
     assert path.endswith(".hdf5")
     (own_release / path).unlink()
-    again = release_tree.read_session(own_release, "subj01", BETAS).rows.to_pandas()
+    again = nsdimagery.read_session(own_release, "subj01", BETAS).rows.to_pandas()
     assert set(again["beta_path"]) == {path.replace(".hdf5", ".nii.gz")}
     pd.testing.assert_frame_equal(again.drop(columns="beta_path"), rows.drop(columns="beta_path"))
 
 
 def read(root: Path) -> pd.DataFrame:
-    return release_tree.read_session(root, "subj01", BETAS).rows.to_pandas()
+    return nsdimagery.read_session(root, "subj01", BETAS).rows.to_pandas()
 
 
 def test_shuffled_lines_give_the_same_rows(own_release: Path, rows: pd.DataFrame, rewrite: Rewrite) -> None:
@@ -265,7 +266,7 @@ def test_a_damaged_matlab_file_is_named(own_release: Path, name: str) -> None:
 
 
 def test_another_number_of_volumes_is_an_error(own_release: Path) -> None:
-    path = own_release / f"{release_tree.expected_betas(BETAS, 'subj01')}.hdf5"
+    path = own_release / f"{release_files.expected_betas(BETAS, 'subj01')}.hdf5"
     path.unlink()
     with h5py.File(path, "w") as file:
         file["betas"] = np.zeros((719, 3, 3, 3), np.int16)
@@ -296,7 +297,7 @@ def test_the_index_is_one_file_a_subject_and_one_of_all(release: Path, tmp_path:
 
 
 def test_the_index_says_which_betas_are_all_zero(own_release: Path, tmp_path: Path) -> None:
-    path = own_release / f"{release_tree.expected_betas(BETAS, 'subj01')}.hdf5"
+    path = own_release / f"{release_files.expected_betas(BETAS, 'subj01')}.hdf5"
     raw = path.read_bytes()
     path.unlink()
     path.write_bytes(raw)

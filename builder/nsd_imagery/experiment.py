@@ -10,6 +10,7 @@ from typing import Final, Literal
 Condition = Literal["imagery", "vision", "attention", "perception"]
 Experiment = Literal["nsdimagery", "nsd"]
 
+EXPERIMENTS: Final[tuple[Experiment, ...]] = ("nsdimagery", "nsd")
 SUBJECTS: Final = tuple(f"subj{number:02d}" for number in range(1, 9))
 CONDITIONS: Final[tuple[Condition, ...]] = ("imagery", "vision", "attention", "perception")
 NSDIMAGERY_CONDITIONS: Final[tuple[Condition, ...]] = ("imagery", "vision", "attention")
@@ -28,6 +29,14 @@ N_NSD_PICTURES: Final = 73_000
 
 CORE_SESSIONS: Final = dict(zip(SUBJECTS, (40, 40, 32, 30, 40, 32, 40, 30), strict=True))
 CORE_TRIALS_PER_SESSION: Final = 750
+CORE_RUNS: Final = 12
+"""Of one session of NSD core."""
+
+CORE_RUN_TRIALS: Final = (62, 63)
+"""What a run of NSD core can have; its odd runs have the one, its even runs the other."""
+
+CORE_REPEATS: Final = 3
+"""How often NSD core shows a picture to a subject, at most."""
 
 GRIDS: Final = dict(
     zip(

@@ -155,7 +155,7 @@ def trial_table(n_rows: int, **columns: Any) -> pa.Table:
         value = columns.get(field.name)
         whole = isinstance(value, Sequence | pa.Array) and not isinstance(value, str)
         try:
-            array = pa.array(value if whole else [value] * n_rows, type=field.type)
+            array = pa.array(value, type=field.type) if whole else pa.repeat(pa.scalar(value, type=field.type), n_rows)
         except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
             msg = f"column {field.name}: {error}"
             raise DataError(msg) from error

@@ -6,6 +6,7 @@
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,14 +14,16 @@ import pyarrow.parquet as pq
 
 from nsd_imagery.atomic import replacing
 from nsd_imagery.errors import DataError, MissingDataError
-from nsd_imagery.experiment import BETA_VERSIONS, SUBJECTS
-from nsd_imagery.sources import release
+from nsd_imagery.experiment import BETA_VERSIONS, EXPERIMENTS, SUBJECTS, Experiment
+from nsd_imagery.sources import nsd, nsdimagery, release
 from nsd_imagery.sources.session import Session
 from nsd_imagery.suggest import one_of
 from nsd_imagery.volumes.read import rows_with_data
 from nsd_imagery.volumes.roi import Roi, resolve
 
 ROOT_VARIABLE = "NSD_CACHE_ROOT"
+
+INDEX_FOLDERS: dict[Experiment, str] = {"nsdimagery": "imagery", "nsd": "perception"}
 
 
 def find_root(root: Path | str | None) -> Path:
@@ -63,7 +66,7 @@ def find_subjects(root: Path, subjects: Sequence[str] | None, betas: str) -> tup
             version for version in BETA_VERSIONS if version != betas and release.subjects_with_betas(root, version)
         ]
         hint = f"; --betas {other[0]} is there" if other else ""
-        msg = f"{root}: no NSD-Imagery betas ({betas}); expected {release.expected_betas(betas)}.hdf5 or .nii.gz{hint}"
+        msg = f"{root}: no betas ({betas}); expected {release.expected_betas(betas)}.hdf5 or .nii.gz{hint}"
         raise MissingDataError(msg)
     return tuple(dict.fromkeys(subjects)) if subjects else here
 
@@ -80,17 +83,41 @@ def find_roi(root: Path | str | None, subject: str, name: str) -> Roi:
     return resolve(name, release.anatomy(find_root(root), subject))
 
 
-def read_sessions(root: Path, subjects: Sequence[str], betas: str) -> list[Session]:
-    """The sessions of subjects with their rows, validated.
+def read_sessions(
+    root: Path, subjects: Sequence[str], betas: str, experiments: Sequence[Experiment] | None = None
+) -> list[Session]:
+    """All sessions of some subjects with their rows, validated: NSD-Imagery, then NSD core session by session.
+
+    Args:
+        root: Where the data is.
+        subjects: Of whom.
+        betas: Beta version.
+        experiments: Which; default: all that the root holds. Then NSD core without the files that label it is left out,
+            and a note says so.
 
     Raises:
         MissingDataError: A file that the labels need is not there.
         DataError: The files contradict each other.
     """
-    sessions = [release.read_session(root, subject, betas) for subject in subjects]
+    sessions = [session for subject in subjects for session in _sessions_of_subject(root, subject, betas, experiments)]
     for session in sessions:
         validate(session)
     return sessions
+
+
+def _sessions_of_subject(
+    root: Path, subject: str, betas: str, experiments: Sequence[Experiment] | None
+) -> list[Session]:
+    wanted = EXPERIMENTS if experiments is None else experiments
+    imagery = "nsdimagery" in wanted and release.nsdimagery_betas(root, subject, betas) is not None
+    sessions = [nsdimagery.read_session(root, subject, betas)] if imagery else []
+    if "nsd" not in wanted or not release.nsd_betas(root, subject, betas):
+        return sessions
+    lacking = nsd.unlabelled(root, subject)
+    if lacking is not None and imagery and experiments is None:
+        note = f"NSD core of {subject} is left out: {lacking.relative_to(root).as_posix()} is not in the root"
+        return [replace(session, notes=(*session.notes, note)) for session in sessions]
+    return sessions + nsd.read_sessions(root, subject, betas)
 
 
 def validate(session: Session) -> None:
@@ -115,16 +142,17 @@ def index(
     out: Path | str | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Path:
-    """Write the trial index: `imagery/subjAA.parquet` a subject, and `imagery/full_index.parquet` of all.
+    """Write the trial index as Parquet: `imagery/` for NSD-Imagery, `perception/` for NSD core where the root has it.
 
-    Reads the betas once to say which rows hold data (`is_valid`).
+    Each holds `subjAA.parquet` a subject, and `full_index.parquet` of all. Reads the betas once to say which rows hold
+    data (`is_valid`).
 
     Args:
         root: Folder with the release tree; default $NSD_CACHE_ROOT, else ./cache.
         subjects: Default: all whose betas are there.
         betas: Beta version.
         out: Where the index goes; default `<root>/indices`.
-        progress: Called with the name of each subject before it is read.
+        progress: Called with the name of each session before it is read.
 
     Returns:
         The folder of the index.
@@ -134,17 +162,21 @@ def index(
         DataError: A file is damaged, or files contradict each other.
     """
     root = find_root(root)
-    folder = (Path(out) if out else root / "indices") / "imagery"
-    for session in read_sessions(root, find_subjects(root, subjects, betas), betas):
-        if progress:
-            progress(session.subject)
-        _write(
-            _with_validity(session, release.anatomy(root, session.subject).brain).rows,
-            folder / f"{session.subject}.parquet",
-        )
-    parts = [read_index(path) for path in sorted(folder.glob("subj[0-9][0-9].parquet"))]
-    _write(pa.concat_tables(parts), folder / "full_index.parquet")
-    return folder.parent
+    folder = Path(out) if out else root / "indices"
+    sessions = read_sessions(root, find_subjects(root, subjects, betas), betas)
+    for (subject, experiment), group in groupby(sessions, lambda session: (session.subject, session.experiment)):
+        brain = release.anatomy(root, subject).brain
+        rows = []
+        for session in group:
+            if progress:
+                progress(session.key)
+            rows.append(_with_validity(session, brain).rows)
+        _write(pa.concat_tables(rows), folder / INDEX_FOLDERS[experiment] / f"{subject}.parquet")
+    for name in INDEX_FOLDERS.values():
+        parts = [read_index(path) for path in sorted((folder / name).glob("subj[0-9][0-9].parquet"))]
+        if parts:
+            _write(pa.concat_tables(parts), folder / name / "full_index.parquet")
+    return folder
 
 
 def read_index(path: Path | str) -> pa.Table:

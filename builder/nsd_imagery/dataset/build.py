@@ -10,10 +10,11 @@ from pathlib import Path
 
 from nsd_imagery.dataset import journal
 from nsd_imagery.dataset.folder import locked, read_manifest, seal
-from nsd_imagery.dataset.journal import Made
-from nsd_imagery.dataset.manifest import describe, merge
+from nsd_imagery.dataset.journal import Made, relink
+from nsd_imagery.dataset.manifest import describe, merge, start
 from nsd_imagery.dataset.pieces import Recipe, parts, read_piece, source_id
-from nsd_imagery.dataset.plan import Job, Plan, plan
+from nsd_imagery.dataset.places import Job, positions, staying_stats
+from nsd_imagery.dataset.plan import plan
 from nsd_imagery.dataset.shards import write_shard
 from nsd_imagery.experiment import BETA_VERSIONS
 from nsd_imagery.trials import find_root
@@ -64,8 +65,12 @@ def build(
     todo = plan(find_root(root), Path(out).expanduser().absolute(), subjects, conditions, rois, recipe)
     with locked(todo.folder):
         old = read_manifest(todo.folder)
-        made = list(_run(todo, executor, progress))
-        manifest = merge(old, describe(todo, made))
+        manifest = start(todo, old)
+        staying = staying_stats(old, todo.pieces)
+        places = positions(todo.pieces, staying)
+        jobs = [Job(piece, todo.folder, places[piece.key]) for piece in todo.pieces]
+        configs = describe(todo, list(_run(jobs, executor, progress)))
+        manifest = merge(manifest, old, configs, relink(todo.folder, staying, places))
         seal(todo.folder, manifest)
     return todo.folder
 
@@ -92,11 +97,11 @@ def make(job: Job) -> list[Made]:
     return made
 
 
-def _run(todo: Plan, executor: Executor | None, progress: Progress | None) -> Iterator[Made]:
-    """The shards of all pieces, kept or made, in the order of the plan."""
-    total = len(todo.jobs)
+def _run(jobs: Sequence[Job], executor: Executor | None, progress: Progress | None) -> Iterator[Made]:
+    """The shards of all pieces, kept or made, in the order of the jobs."""
+    total = len(jobs)
     pending = []
-    for job in todo.jobs:
+    for job in jobs:
         kept = {roi.name: journal.kept(job, roi) for roi in job.piece.rois}
         left = tuple(roi for roi in job.piece.rois if kept[roi.name] is None)
         rest = replace(job, piece=replace(job.piece, rois=left))

@@ -76,7 +76,7 @@ class NSDImagery(datasets.ArrowBasedBuilder):
         self._recipe = Recipe(betas, zscore, dtype)
         name = roi or named_roi
         todo = plan(find_root(root), Path(), [subject], [condition], [name], self._recipe)
-        self._pieces = [job.piece for job in todo.jobs]
+        self._pieces = list(todo.pieces)
         super().__init__(
             cache_dir=cache_dir,
             dataset_name="nsd_imagery",
@@ -101,6 +101,8 @@ class NSDImagery(datasets.ArrowBasedBuilder):
 
     def _generate_tables(self, pieces: list[Piece], split: str) -> Iterator[tuple[str, pa.Table]]:  # type: ignore[override]
         for piece in pieces:
+            if split not in split_rows(piece.session.rows, piece.conditions[0]):
+                continue
             wanted = (part for part in parts(piece, read_piece(piece), piece.rois[0]) if part.split == split)
             for number, batch in enumerate(next(wanted).batches):
                 yield f"{piece.key}/{number}", pa.Table.from_batches([batch])

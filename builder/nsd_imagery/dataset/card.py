@@ -28,6 +28,7 @@ def card(manifest: dict[str, Any]) -> str:
         voxel_columns=column_table(VOXEL_COLUMNS),
         stats_columns=column_table(STATS_COLUMNS),
         example=first,
+        notes=notes(manifest),
     )
 
 
@@ -52,6 +53,11 @@ def front_matter(manifest: dict[str, Any]) -> dict[str, Any]:
         ],
         "dataset_info": [_dataset_info(name, config) for name, config in configs.items()],
     }
+
+
+def notes(manifest: dict[str, Any]) -> list[str]:
+    """What the configs of a manifest lack because the root did, each sentence once."""
+    return list(dict.fromkeys(note for config in manifest["configs"].values() for note in config["notes"]))
 
 
 def column_table(columns: Sequence[Column]) -> str:

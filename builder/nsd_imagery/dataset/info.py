@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+from nsd_imagery.dataset.card import notes
 from nsd_imagery.dataset.folder import read_manifest, shard_files
 from nsd_imagery.errors import MissingDataError
-from nsd_imagery.experiment import NSDIMAGERY_CONDITIONS, SUBJECTS
+from nsd_imagery.experiment import CONDITIONS, CORE_SESSIONS, SUBJECTS
 
 
 def info(dataset: Path | str) -> dict[str, Any]:
@@ -54,8 +55,21 @@ def _missing(folder: Path, manifest: dict[str, Any]) -> list[str]:
     sentences = [f"{file}: this shard is gone; build again" for file in gone]
     for subject in sorted(here):
         have = {config["condition"] for config in configs if config["subject"] == subject}
-        if lacking := [condition for condition in NSDIMAGERY_CONDITIONS if condition not in have]:
+        if lacking := [condition for condition in CONDITIONS if condition not in have]:
             sentences.append(f"{subject}: not built: {', '.join(lacking)}")
+    for name, config in manifest["configs"].items():
+        if config["condition"] == "perception" and (sentence := _missing_sessions(name, config)):
+            sentences.append(sentence)
     if others := [subject for subject in SUBJECTS if subject not in here]:
         sentences.append(f"subjects not built: {', '.join(others)}")
-    return [*sentences, *manifest["notes"]]
+    return [*sentences, *notes(manifest)]
+
+
+def _missing_sessions(name: str, config: dict[str, Any]) -> str:
+    """Which sessions of NSD core a perception config lacks, as spans: "4-40"."""
+    have = {int(key.rpartition("/")[2]) for key in config["sources"]}
+    lacking = [n for n in range(1, CORE_SESSIONS[config["subject"]] + 1) if n not in have]
+    starts = [n for n in lacking if n - 1 not in lacking]
+    ends = [n for n in lacking if n + 1 not in lacking]
+    spans = ", ".join(f"{a}-{b}" if a < b else f"{a}" for a, b in zip(starts, ends, strict=True))
+    return f"{name}: sessions not in the root when it was built: {spans}" if spans else ""

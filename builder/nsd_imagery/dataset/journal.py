@@ -2,15 +2,17 @@
 
 import json
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import xxhash
 
 from nsd_imagery.atomic import replace_text, sync_folder
 from nsd_imagery.dataset.folder import BUILD
 from nsd_imagery.dataset.pieces import FORMAT_VERSION, Piece
-from nsd_imagery.dataset.plan import Job
+from nsd_imagery.dataset.places import Job, Positions
 from nsd_imagery.dataset.shards import LogicalHash, Shard, shard_name
 from nsd_imagery.volumes.roi import Roi
 
@@ -57,12 +59,39 @@ def kept(job: Job, roi: Roi) -> Made | None:
     return made
 
 
+def relink(
+    folder: Path, staying: Mapping[str, Sequence[dict[str, Any]]], places: Mapping[str, Positions]
+) -> dict[str, list[dict[str, Any]]]:
+    """Give `-stats` shards that stay their numbers among the new ones, on disk and in the journals; see `places`.
+
+    Returns:
+        `staying` with the new names.
+    """
+    names: dict[str, str] = {}
+    for config, shards in staying.items():
+        for shard in shards:
+            name = shard_name(config, "train", places[shard["piece"]][config, "train"], shard["hash"])
+            _link(folder, shard["file"], name)
+            names[shard["file"]] = name
+    for path in (folder / BUILD).glob("*.json"):
+        entry = json.loads(path.read_text(encoding="utf-8"))
+        renamed = [{**shard, "file": names.get(shard["file"], shard["file"])} for shard in entry["shards"]]
+        if renamed != entry["shards"]:
+            replace_text(path, json.dumps({**entry, "shards": renamed}))
+    return {config: [{**shard, "file": names[shard["file"]]} for shard in shards] for config, shards in staying.items()}
+
+
+def _link(folder: Path, old: str, new: str) -> None:
+    """A second link: the dataset of now still names the first."""
+    if new != old:
+        (folder / new).unlink(missing_ok=True)
+        os.link(folder / old, folder / new)
+
+
 def _renamed(job: Job, shard: Shard) -> Shard:
-    """A shard whose number or count has changed, as a second link: the dataset of now still names the first."""
+    """A shard under the number that it has now."""
     name = shard_name(shard.config, shard.split, job.positions[shard.config, shard.split], shard.hash)
-    if name != shard.file:
-        (job.folder / name).unlink(missing_ok=True)
-        os.link(job.folder / shard.file, job.folder / name)
+    _link(job.folder, shard.file, name)
     return replace(shard, file=name)
 
 

@@ -1,6 +1,6 @@
 """The manifest of a dataset folder: its configs, their shards, and what they were built from."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,8 @@ import xxhash
 
 from nsd_imagery.dataset.folder import FORMAT
 from nsd_imagery.dataset.journal import Made
-from nsd_imagery.dataset.pieces import FORMAT_VERSION, Piece
+from nsd_imagery.dataset.pieces import FORMAT_VERSION, Piece, places
+from nsd_imagery.dataset.places import in_order
 from nsd_imagery.dataset.plan import Plan
 from nsd_imagery.dataset.shards import Shard, batches_of, write_shard
 from nsd_imagery.errors import FolderError
@@ -20,42 +21,78 @@ from nsd_imagery.volumes.roi import DEFAULT_ROI, Roi
 from nsd_imagery.volumes.voxels import voxel_table
 
 
-def describe(todo: Plan, made: Sequence[Made]) -> dict[str, Any]:
-    """The manifest of what a plan has made; writes the `-voxels` shards, which come from masks alone."""
-    configs: dict[str, dict[str, Any]] = {}
-    for job in todo.jobs:
-        for roi in job.piece.rois:
-            _add_voxels(configs, todo, job.piece.session.subject, roi)
-            done = next(one for one in made if (one.key, one.roi) == (job.piece.key, roi.name))
-            for shard in done.shards:
-                config = configs.setdefault(shard.config, _config(todo, job.piece, roi, shard.config))
-                config["splits"].setdefault(shard.split, []).append(_shard_entry(shard))
-                config["sources"][job.piece.key] = done.source_id
-    return {
+def start(todo: Plan, old: dict[str, Any] | None) -> dict[str, Any]:
+    """The manifest of a plan without any config.
+
+    Raises:
+        FolderError: Configs that stay in the folder were built by another recipe.
+    """
+    new = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "synthetic": todo.synthetic,
         "recipe": asdict(todo.recipe),
-        "notes": list(todo.notes),
-        "configs": configs,
+        "configs": {},
     }
+    built = {config for piece in todo.pieces for roi in piece.rois for config, _ in places(piece, roi)}
+    kept = sorted(name for name, config in (old or new)["configs"].items() if _is_kept(name, config, built))
+    for what in ("format_version", "recipe", "synthetic"):
+        if old and kept and old[what] != new[what]:
+            msg = (
+                f"{', '.join(kept[:3])}: built with {what} {old[what]}, now it is {new[what]}, and one folder holds "
+                "one; use another --out, or build those again too"
+            )
+            raise FolderError(msg)
+    return new
 
 
-def merge(old: dict[str, Any] | None, new: dict[str, Any]) -> dict[str, Any]:
-    """The new manifest with the configs of the old one that were not built again."""
-    kept = {name: config for name, config in (old or {"configs": {}})["configs"].items() if name not in new["configs"]}
-    if old and kept:
-        for what in ("format_version", "recipe", "synthetic"):
-            if old[what] != new[what]:
-                names = ", ".join(sorted(kept)[:3])
-                msg = (
-                    f"{names}: built with {what} {old[what]}, now it is {new[what]}, and one folder holds one; "
-                    "use another --out, or build those again too"
-                )
-                raise FolderError(msg)
-        _refuse_other_sources(kept, new["configs"])
-    configs = {**kept, **new["configs"]}
-    return {**new, "configs": dict(sorted(configs.items(), key=_place))}
+def describe(todo: Plan, made: Sequence[Made]) -> dict[str, dict[str, Any]]:
+    """The configs of what a plan has made; writes the `-voxels` shards, which come from masks alone."""
+    configs: dict[str, dict[str, Any]] = {}
+    by_piece = {(one.key, one.roi): one for one in made}
+    for piece in todo.pieces:
+        for roi in piece.rois:
+            _add_voxels(configs, todo, piece.session.subject, roi)
+            done = by_piece[piece.key, roi.name]
+            for shard in done.shards:
+                config = configs.setdefault(shard.config, _config(todo, piece, roi, shard.config))
+                config["splits"].setdefault(shard.split, []).append({**_shard_entry(shard), "piece": piece.key})
+                config["sources"][piece.key] = done.source_id
+                config["notes"] = list(dict.fromkeys([*config["notes"], *piece.session.notes]))
+    return configs
+
+
+def merge(
+    manifest: dict[str, Any],
+    old: dict[str, Any] | None,
+    built: dict[str, dict[str, Any]],
+    staying: Mapping[str, Sequence[Mapping[str, Any]]],
+) -> dict[str, Any]:
+    """`manifest` with the configs that were built, and what stays of the old one: other configs, shards of `-stats`.
+
+    Raises:
+        FolderError: What stays was built from other files.
+    """
+    before = old["configs"] if old else {}
+    kept = {name: config for name, config in before.items() if name not in built}
+    _refuse_other_sources(kept, built)
+    for name, shards in staying.items():
+        _add_stats(built[name], before[name], shards)
+    return {**manifest, "configs": dict(sorted({**kept, **built}.items(), key=_place))}
+
+
+def _is_kept(name: str, config: Mapping[str, Any], built: Collection[str]) -> bool:
+    """`-voxels` goes with the `-stats` of its subject and ROI, which every build of them makes anew."""
+    stats = name.replace("-voxels", "-stats", 1) if config["kind"] == "voxels" else name
+    return stats not in built
+
+
+def _add_stats(config: dict[str, Any], old: Mapping[str, Any], shards: Sequence[Mapping[str, Any]]) -> None:
+    config["splits"]["train"] = sorted(
+        [*config["splits"]["train"], *shards], key=lambda shard: in_order(shard["piece"])
+    )
+    config["sources"] |= {shard["piece"]: old["sources"][shard["piece"]] for shard in shards}
+    config["notes"] = list(dict.fromkeys([*config["notes"], *old["notes"]]))
 
 
 def _place(item: tuple[str, dict[str, Any]]) -> tuple[str, bool, str, int]:
@@ -78,6 +115,7 @@ def _config(todo: Plan, piece: Piece, roi: Roi, name: str) -> dict[str, Any]:
         "features": features_yaml(schema),
         "splits": {},
         "sources": {},
+        "notes": [],
     }
 
 
@@ -100,6 +138,7 @@ def _add_voxels(configs: dict[str, dict[str, Any]], todo: Plan, subject: str, ro
         "n_voxels": int(roi.flat.size),
         "features": features_yaml(table.schema),
         "splits": {"train": [_shard_entry(shard)]},
+        "notes": [],
         "sources": dict.fromkeys(files, f"xxh3_128:{xxhash.xxh3_128(roi.flat.tobytes()).hexdigest()}"),
     }
 

@@ -27,7 +27,7 @@ DTYPES = ("float32", "float16")
 _ROWS_AT_A_TIME = 10
 """Rows that are float64 at a time: few enough to stay in the processor's cache."""
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Of the dataset folder; goes up when the same input gives other rows or files."""
 
 
@@ -67,7 +67,7 @@ class Piece:
     @property
     def key(self) -> str:
         """Names the piece: "subj01/nsdimagery/01"."""
-        return f"{self.session.subject}/{self.session.experiment}/{self.session.session:02d}"
+        return self.session.key
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +112,17 @@ def parts(piece: Piece, betas: Betas, roi: Roi) -> Iterator[Part]:
             yield Part(config, split, schema, _batches(columns.take(chosen), chosen, numbers, schema))
     stats = _stats(piece, numbers)
     yield Part(f"{piece.session.subject}-stats{roi.suffix}", "train", stats.schema, iter([stats]))
+
+
+def places(piece: Piece, roi: Roi) -> list[tuple[str, str]]:
+    """Config and split of each part of a piece for one of its ROIs, in the order of `parts`."""
+    subject, rows = piece.session.subject, piece.session.rows
+    trials = [
+        (f"{subject}-{condition}{roi.suffix}", split)
+        for condition in piece.conditions
+        for split in split_rows(rows, condition)
+    ]
+    return [*trials, (f"{subject}-stats{roi.suffix}", "train")]
 
 
 def split_rows(rows: pa.Table, condition: str) -> dict[str, NDArray[np.int64]]:
@@ -190,7 +201,7 @@ def _union(rois: tuple[Roi, ...]) -> FlatIndex:
 
 
 def _columns_of(piece: Piece, roi: Roi) -> slice | NDArray[np.int64]:
-    """Where the voxels of a ROI are among those that were read; a slice if they are all of them, so that none is copied."""
+    """Where the voxels of a ROI are among those that were read; all of them as a slice, so that nothing is copied."""
     union = _union(piece.rois)
     return slice(None) if roi.flat.size == union.size else np.searchsorted(union, roi.flat)
 

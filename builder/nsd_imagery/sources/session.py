@@ -18,6 +18,7 @@ class Session:
         session: Number of the session, 1-based.
         beta_path: The beta file, absolute.
         rows: Index rows in the order of the volumes; `is_valid` says only that the volume is there.
+        notes: What these rows lack because the root does, in sentences.
     """
 
     subject: str
@@ -25,3 +26,9 @@ class Session:
     session: int
     beta_path: Path
     rows: pa.Table
+    notes: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """Names the session: "subj01/nsdimagery/01"."""
+        return f"{self.subject}/{self.experiment}/{self.session:02d}"

@@ -1,7 +1,9 @@
 """NSD's table of its 73,000 pictures, nsd_stim_info_merged.csv: COCO ids, shared pictures, who sees what when."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +13,8 @@ from pyarrow import csv
 from nsd_imagery.errors import DataError
 from nsd_imagery.experiment import CORE_SESSIONS, CORE_TRIALS_PER_SESSION, N_NSD_PICTURES, SUBJECTS
 
+NO_STIM_INFO = "nsd_stim_info_merged.csv is not in the root: coco_id is absent, and is_shared false everywhere"
+
 _REPEATS = range(3)
 
 
@@ -19,14 +23,23 @@ class StimInfo:
     """The columns that this package uses, indexed by 0-based NSD id.
 
     Attributes:
+        path: The file.
         coco_id: (73000,) COCO id.
         shared1000: (73000,) whether the picture is one of the 1,000 shared ones.
-        shown: By subject, (73000,) whether NSD core's sessions of that subject show the picture.
+        trials: By subject, (73000, 3) trials of NSD core that show the picture, 1-based over all sessions; 0 for never.
+            Trials after the subject's last session were planned and never scanned.
     """
 
+    path: Path
     coco_id: NDArray[np.int64]
     shared1000: NDArray[np.bool_]
-    shown: dict[str, NDArray[np.bool_]]
+    trials: dict[str, NDArray[np.int32]]
+
+    def shown(self, subject: str) -> NDArray[np.bool_]:
+        """(73000,) whether the scanned sessions of a subject's NSD core show the picture."""
+        trials = self.trials[subject]
+        scanned = (trials >= 1) & (trials <= CORE_SESSIONS[subject] * CORE_TRIALS_PER_SESSION)
+        return np.logical_or.reduce(scanned, axis=1)
 
 
 def read_stim_info(path: Path) -> StimInfo:
@@ -39,8 +52,8 @@ def read_stim_info(path: Path) -> StimInfo:
         subject: [f"subject{number}_rep{repeat}" for repeat in _REPEATS]
         for number, subject in enumerate(SUBJECTS, start=1)
     }
-    numbers = ["nsdId", "cocoId", *(column for columns in repeats.values() for column in columns)]
-    types = {**dict.fromkeys(numbers, pa.int64()), "shared1000": pa.bool_()}
+    trials = dict.fromkeys((column for columns in repeats.values() for column in columns), pa.int32())
+    types = {"nsdId": pa.int64(), "cocoId": pa.int64(), **trials, "shared1000": pa.bool_()}
     try:
         table = csv.read_csv(
             path,
@@ -57,12 +70,34 @@ def read_stim_info(path: Path) -> StimInfo:
             f"{path}: nsdId must be 0 to {N_NSD_PICTURES - 1} in order, but the table has {len(ids)} rows that are not"
         )
         raise DataError(msg)
-    shown = {subject: _is_shown(table, columns, subject) for subject, columns in repeats.items()}
-    return StimInfo(table["cocoId"].to_numpy(), table["shared1000"].to_numpy(), shown)
+    by_subject = {
+        subject: np.stack([table[column].to_numpy() for column in columns], axis=1)
+        for subject, columns in repeats.items()
+    }
+    return StimInfo(path, table["cocoId"].to_numpy(), table["shared1000"].to_numpy(), by_subject)
 
 
-def _is_shown(table: pa.Table, columns: list[str], subject: str) -> NDArray[np.bool_]:
-    """Whether a repeat falls into the sessions that were scanned; trials are 1-based, 0 means never."""
-    trials = np.stack([table[column].to_numpy() for column in columns])
-    scanned = CORE_SESSIONS[subject] * CORE_TRIALS_PER_SESSION
-    return np.logical_or.reduce((trials >= 1) & (trials <= scanned))
+def picture_columns(
+    info: StimInfo | None, subject: str, nsd_ids: Sequence[int | None], imagined: Collection[int]
+) -> dict[str, Sequence[Any]]:
+    """The columns coco_id, shared1000 and is_shared of rows.
+
+    Args:
+        info: NSD's table of pictures. Without it coco_id is absent and is_shared false (nothing says that NSD core
+            shows the picture); every NSD picture of NSD-Imagery is one of the shared 1,000, as its file name says.
+        subject: Whose rows.
+        nsd_ids: 0-based id of the picture of each row, or None.
+        imagined: The NSD pictures among the targets.
+    """
+    if info is None:
+        return {
+            "coco_id": [None] * len(nsd_ids),
+            "shared1000": [nsd_id is not None for nsd_id in nsd_ids],
+            "is_shared": [False] * len(nsd_ids),
+        }
+    shared = {nsd_id for nsd_id in imagined if info.shown(subject)[nsd_id]}
+    return {
+        "coco_id": [None if nsd_id is None else int(info.coco_id[nsd_id]) for nsd_id in nsd_ids],
+        "shared1000": [nsd_id is not None and bool(info.shared1000[nsd_id]) for nsd_id in nsd_ids],
+        "is_shared": [nsd_id in shared for nsd_id in nsd_ids],
+    }

@@ -1,0 +1,126 @@
+"""The rows of NSD core from a release tree: the sessions whose betas are there, labelled by responses.tsv."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from nsd_imagery.errors import DataError, MissingDataError
+from nsd_imagery.experiment import CORE_SESSIONS, CORE_TRIALS_PER_SESSION
+from nsd_imagery.schema import trial_id, trial_table
+from nsd_imagery.sources import release
+from nsd_imagery.sources.design import read_targets, stimulus_key
+from nsd_imagery.sources.nsdimagery import imagined_pictures
+from nsd_imagery.sources.responses import Responses, read_responses
+from nsd_imagery.sources.session import Session
+from nsd_imagery.sources.stim_info import StimInfo, picture_columns
+from nsd_imagery.volumes.read import read_header
+
+_NO_PAIR_LIST = "B_pair_list.mat is not in the root: is_shared is false in perception"
+
+
+def unlabelled(root: Path, subject: str) -> Path | None:
+    """The first file that is not in the root and that rows of NSD core cannot be made without."""
+    needed = (release.responses_file(root, subject), release.stim_info_file(root))
+    return next((path for path in needed if not path.is_file()), None)
+
+
+def read_sessions(root: Path, subject: str, betas: str) -> list[Session]:
+    """The NSD core sessions of a subject whose betas are in the root, in rising order.
+
+    Repeats are counted over all of responses.tsv, whichever sessions are in the root. Each 73KID is proven by
+    nsd_stim_info_merged.csv, which says by trial what was shown.
+
+    Raises:
+        MissingDataError: responses.tsv or nsd_stim_info_merged.csv, which has the split, is not there.
+        DataError: Two files contradict each other, or one is damaged.
+    """
+    files = release.nsd_betas(root, subject, betas)
+    if not files:
+        return []
+    responses = read_responses(release.required(release.responses_file(root, subject)), subject)
+    info = release.stim_info(root)
+    if info is None:
+        msg = (
+            f"{release.stim_info_file(root)}: no such file; copy it from the release: it says which pictures are shared"
+        )
+        raise MissingDataError(msg)
+    _prove(responses, info, subject)
+    pair_list = release.pair_list_file(root, "B")
+    imagined = imagined_pictures(read_targets(pair_list)) if pair_list.is_file() else set()
+    notes = () if imagined else (_NO_PAIR_LIST,)
+    return [
+        Session(
+            subject,
+            "nsd",
+            number,
+            path,
+            _rows(root, subject, number, path, betas, responses, info, imagined),
+            notes,
+        )
+        for number, path in files.items()
+    ]
+
+
+def _prove(responses: Responses, info: StimInfo, subject: str) -> None:
+    """Check each picture against the table of pictures, whose trials are counted from 1 over all sessions."""
+    trial = np.arange(1, len(responses.nsd_id) + 1)
+    planned = info.trials[subject]
+    wrong = ~(planned[responses.nsd_id] == trial[:, None]).any(axis=1)
+    if wrong.any():
+        at = int(np.flatnonzero(wrong)[0])
+        shown = np.flatnonzero((planned == trial[at]).any(axis=1))
+        what = f"shows nsdId {shown[0]} (73KID {shown[0] + 1})" if shown.size else "shows no picture"
+        msg = (
+            f"{responses.path}, line {responses.line[at]}: 73KID is {responses.nsd_id[at] + 1}, but {info.path} {what} "
+            f"to {subject} in trial {trial[at]}"
+        )
+        raise DataError(msg)
+
+
+def _rows(root: Path, subject: str, number: int, path: Path, betas: str, responses: Responses, info: StimInfo,
+          imagined: set[int]) -> pa.Table:  # fmt: skip
+    chosen = np.flatnonzero(responses.session == number)
+    _check_session(path, subject, number, chosen, responses)
+    nsd_ids = responses.nsd_id[chosen].tolist()
+    trials = range(CORE_TRIALS_PER_SESSION)
+    return trial_table(
+        len(chosen),
+        trial_id=[trial_id("nsd", subject, number, trial) for trial in trials],
+        subject=subject,
+        session=number,
+        trial_in_session=list(trials),
+        condition="perception",
+        nsd_id=nsd_ids,
+        beta_path=path.relative_to(root).as_posix(),
+        beta_index=list(trials),
+        repeat_index=responses.repeat[chosen].tolist(),
+        is_valid=True,
+        run_number=responses.run[chosen].tolist(),
+        experiment="nsd",
+        stimulus=[stimulus_key(nsd_id, "") for nsd_id in nsd_ids],
+        response=_or_none(responses.button[chosen]),
+        response_time=_or_none(responses.response_time[chosen]),
+        beta_version=betas,
+        **picture_columns(info, subject, nsd_ids, imagined),
+    )
+
+
+def _check_session(path: Path, subject: str, number: int, chosen: NDArray[np.int64], responses: Responses) -> None:
+    if number > CORE_SESSIONS[subject] or number < 1:
+        msg = f"{path}: {subject} has sessions 1 to {CORE_SESSIONS[subject]}; remove the file or give it its own name"
+        raise DataError(msg)
+    if not chosen.size:
+        msg = f"{path}: {responses.path} has no SESSION {number}: copy responses.tsv again, or leave this session out"
+        raise DataError(msg)
+    n_volumes = read_header(path).n_volumes
+    if n_volumes != CORE_TRIALS_PER_SESSION:
+        msg = (
+            f"{path}: has {n_volumes} volumes, a session of NSD core has {CORE_TRIALS_PER_SESSION}: copy the file again"
+        )
+        raise DataError(msg)
+
+
+def _or_none(values: NDArray[np.float64]) -> list[float | None]:
+    return [None if np.isnan(value) else value for value in values.tolist()]

@@ -1,0 +1,132 @@
+"""The rows of NSD-Imagery from a release tree: 12 runs of behaviour, proven, become the 720 rows of a session."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from nsd_imagery.errors import DataError, MissingDataError
+from nsd_imagery.experiment import N_BETAS, RUNS, STIMULUS_SETS, TRIALS_PER_RUN
+from nsd_imagery.schema import trial_id, trial_table
+from nsd_imagery.sources import release
+from nsd_imagery.sources.behaviour import RunBehaviour, Trial, read_behaviour
+from nsd_imagery.sources.design import Target, nsd_id_of_name, read_design, read_targets, stimulus_key
+from nsd_imagery.sources.proof import prove_session
+from nsd_imagery.sources.session import Session
+from nsd_imagery.sources.stim_info import NO_STIM_INFO, picture_columns
+from nsd_imagery.volumes.read import read_header
+
+
+def read_session(root: Path, subject: str, betas: str) -> Session:
+    """The NSD-Imagery session of a subject: its beta file and its 720 rows, proven from the behaviour and design files.
+
+    Raises:
+        MissingDataError: A file is not there.
+        DataError: Two files contradict each other, or one is damaged.
+    """
+    beta_path = release.nsdimagery_betas(root, subject, betas)
+    if beta_path is None:
+        msg = f"{root}: no {release.expected_betas(betas, subject)}.hdf5 or .nii.gz; copy it from the release"
+        raise MissingDataError(msg)
+    n_volumes = read_header(beta_path).n_volumes
+    if n_volumes != N_BETAS:
+        msg = f"{beta_path}: has {n_volumes} volumes, a session of NSD-Imagery has {N_BETAS}: copy the file again"
+        raise DataError(msg)
+    targets = read_all_targets(root)
+    behaviours = _read_behaviours(root, subject)
+    design_path = release.required(release.design_file(root))
+    prove_session(behaviours, targets, read_design(design_path), design_path)
+    rows = _rows(root, subject, beta_path, behaviours, targets, betas)
+    notes = () if release.stim_info_file(root).is_file() else (NO_STIM_INFO,)
+    return Session(subject, "nsdimagery", 1, beta_path, rows, notes)
+
+
+def read_all_targets(root: Path) -> dict[str, dict[str, Target]]:
+    """The 18 targets by stimulus set and cue letter.
+
+    Raises:
+        MissingDataError: A pair list is not there.
+        DataError: One is damaged.
+    """
+    return {name: read_targets(release.required(release.pair_list_file(root, name))) for name in STIMULUS_SETS}
+
+
+def _read_behaviours(root: Path, subject: str) -> list[RunBehaviour]:
+    """The 12 runs in the order of their RUN column, which is the order of the betas."""
+    files = [(run.name, release.required(release.behaviour_file(root, subject, run.name))) for run in RUNS]
+    behaviours = [read_behaviour(path, subject, name) for name, path in files]
+    return sorted(behaviours, key=lambda behaviour: behaviour.run.number)
+
+
+def _rows(root: Path, subject: str, beta_path: Path, behaviours: Sequence[RunBehaviour],
+          targets: Mapping[str, Mapping[str, Target]], betas: str) -> pa.Table:  # fmt: skip
+    events = [
+        (behaviour, trial, number, epoch)
+        for behaviour in behaviours
+        for trial in behaviour.trials
+        for number, epoch in enumerate(behaviour.run.epochs)
+    ]
+    runs = [behaviour.run for behaviour, *_ in events]
+    trials = [trial for _, trial, *_ in events]
+    epochs = [epoch for *_, epoch in events]
+    in_session = [(run.number - 1) * TRIALS_PER_RUN + trial.number - 1 for run, trial in zip(runs, trials, strict=True)]
+    about = [targets[run.stimulus_set][trial.condition] for run, trial in zip(runs, trials, strict=True)]
+    nsd_ids = [_picture(behaviour, trial, target) for (behaviour, trial, *_), target in zip(events, about, strict=True)]
+    return trial_table(
+        len(events),
+        trial_id=[
+            trial_id("nsdimagery", subject, 1, trial, number)
+            for trial, (_, _, number, _) in zip(in_session, events, strict=True)
+        ],
+        subject=subject,
+        session=1,
+        trial_in_session=in_session,
+        condition=[run.condition for run in runs],
+        nsd_id=nsd_ids,
+        beta_path=beta_path.relative_to(root).as_posix(),
+        beta_index=list(range(len(events))),
+        repeat_index=_repeats(
+            [(run.condition, epoch, target.name) for run, epoch, target in zip(runs, epochs, about, strict=True)]
+        ),
+        is_valid=True,
+        run_number=[run.number for run in runs],
+        experiment="nsdimagery",
+        run_name=[run.name for run in runs],
+        stimulus_set=[run.stimulus_set for run in runs],
+        epoch=[epoch or None for epoch in epochs],
+        target=[target.name for target in about],
+        stimulus=[stimulus_key(nsd_id, target.name) for nsd_id, target in zip(nsd_ids, about, strict=True)],
+        cue=[trial.cue for trial in trials],
+        cue_matches=[int(trial.cue == trial.condition) for trial in trials],
+        target_present=[_target_present(run.condition, trial) for run, trial in zip(runs, trials, strict=True)],
+        response=[trial.button for trial in trials],
+        response_time=[trial.response_time for trial in trials],
+        beta_version=betas,
+        **picture_columns(release.stim_info(root), subject, nsd_ids, imagined_pictures(targets["B"])),
+    )
+
+
+def imagined_pictures(targets: Mapping[str, Target]) -> set[int]:
+    """0-based ids of the targets of set B that are NSD pictures."""
+    return {target.nsd_id for target in targets.values() if target.nsd_id is not None}
+
+
+def _picture(behaviour: RunBehaviour, trial: Trial, target: Target) -> int | None:
+    """0-based id of the picture that a trial is about; in visC the photograph that the frame file names."""
+    shown = behaviour.run.condition == "vision" and behaviour.run.stimulus_set == "C"
+    return nsd_id_of_name(trial.picture) if shown else target.nsd_id
+
+
+def _target_present(condition: str, trial: Trial) -> int | None:
+    return int(trial.ground_truth) if condition == "attention" and trial.ground_truth is not None else None
+
+
+def _repeats(keys: Sequence[tuple[str, ...]]) -> list[int]:
+    """How often each key came before, in the order given."""
+    seen: Counter[tuple[str, ...]] = Counter()
+    repeats = []
+    for key in keys:
+        repeats.append(seen[key])
+        seen[key] += 1
+    return repeats
