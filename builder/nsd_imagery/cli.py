@@ -58,15 +58,23 @@ def cli() -> None:
     show_default=True,
     help="Another seed is another experiment and other data.",
 )
-@click.option("--full-size", is_flag=True, help="The real grid and voxel counts: 1 GB a subject and format.")
+@click.option("--full-size", is_flag=True, help="The real grid and voxel counts: 1 GB a session and format.")
 @click.option(
     "--format",
-    "file_format",
     type=click.Choice(["hdf5", "nii.gz", "both"]),
     default="both",
     show_default=True,
+    help="Of the beta files.",
 )
-def synth(root: Path, subjects: tuple[str, ...], seed: int, full_size: bool, file_format: Any) -> None:
+@click.option(
+    "--perception-sessions",
+    type=int,
+    metavar="N",
+    default=0,
+    show_default=True,
+    help="Sessions 1 to N of NSD core for each subject; more may be added later.",
+)
+def synth(root: Path, subjects: tuple[str, ...], **options: Any) -> None:
     r"""Write a synthetic NSD release into ROOT.
 
     It has the files, formats and quirks of the real release and none of its data: a schedule drawn from the
@@ -76,11 +84,12 @@ def synth(root: Path, subjects: tuple[str, ...], seed: int, full_size: bool, fil
     Examples:
       nsd-imagery synth release
       nsd-imagery synth release --subjects subj01,subj02 --format nii.gz
+      nsd-imagery synth release --perception-sessions 2
     """
     from nsd_imagery.sources.synthetic import synth as run
 
     with _progress("synth") as report:
-        run(root, subjects=subjects, seed=seed, full_size=full_size, format=file_format, progress=report)
+        run(root, subjects=subjects, progress=report, **options)
     click.echo(f"{root}: a synthetic release of {', '.join(subjects)}.  Next: nsd-imagery build {root}")
 
 

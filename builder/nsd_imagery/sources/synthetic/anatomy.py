@@ -62,6 +62,20 @@ class Anatomy:
         """The values of an (X, Y, Z) volume in the brain's voxels, (n_voxels,)."""
         return volume.ravel(order="F")[self.brain_voxels]
 
+    def to_volume(self, values: NDArray[_Scalar]) -> NDArray[_Scalar]:
+        """The (X, Y, Z) volume of values in the brain's voxels, 0 elsewhere; undoes `of_brain`."""
+        volume = np.zeros(self.brain.size, values.dtype)
+        volume[self.brain_voxels] = values
+        return volume.reshape(self.shape, order="F")
+
+    def valid_in_core(self, session: int) -> NDArray[np.bool_]:
+        """(X, Y, Z) those of `valid` with data in a session of NSD core; each lacks a few of its own."""
+        purpose = ("invalid in core", self.subject, session)
+        nsdgeneral = self.rois["nsdgeneral"] == 1
+        inside = _invalid(generator(0, *purpose, "inside"), self.valid & nsdgeneral)
+        outside = _invalid(generator(0, *purpose, "outside"), self.valid & ~nsdgeneral)
+        return self.valid & ~inside & ~outside
+
     def hemisphere(self, name: str, side: str) -> NDArray[np.int16]:
         """The labels of a ROI file in one half of the brain, "lh" or "rh"; -1 in the other."""
         is_left = np.arange(self.shape[0]) < self.shape[0] / 2
@@ -90,7 +104,8 @@ def make_anatomy(subject: str, *, full_size: bool) -> Anatomy:
         rois[name][is_cortex] = label_cortex(name, cortex)
     affine = np.diag([VOXEL_MM, VOXEL_MM, VOXEL_MM, 1])
     affine[:3, 3] = -VOXEL_MM * (np.array(shape) - 1) / 2 + (0.3 * number, -17.5, 9.25)
-    return Anatomy(subject, affine, brain, brain & ~_invalid(subject, rois["nsdgeneral"] == 1), rois)
+    invalid = _invalid(generator(0, "invalid voxels", subject), rois["nsdgeneral"] == 1)
+    return Anatomy(subject, affine, brain, brain & ~invalid, rois)
 
 
 def _axes(shape: tuple[int, int, int]) -> list[NDArray[np.float32]]:
@@ -112,9 +127,10 @@ def _make_cortex(subject: str, coordinates: NDArray[np.float32], n_nsdgeneral: i
     return Cortex(points, (polar / border + shift).astype(np.float32), border, in_nsdgeneral)
 
 
-def _invalid(subject: str, nsdgeneral: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    places = np.flatnonzero(nsdgeneral)
+def _invalid(rng: np.random.Generator, where: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """A few of the voxels of an (X, Y, Z) mask."""
+    places = np.flatnonzero(where)
     count = max(_INVALID_AT_LEAST, round(_INVALID_SHARE * len(places)))
-    invalid = np.zeros(nsdgeneral.shape, bool)
-    invalid.flat[generator(0, "invalid voxels", subject).choice(places, count, replace=False)] = True
+    invalid = np.zeros(where.shape, bool)
+    invalid.flat[rng.choice(places, count, replace=False)] = True
     return invalid

@@ -13,9 +13,12 @@ from isal import igzip
 from nibabel.nifti1 import Nifti1Header
 from numpy.typing import NDArray
 
+from nsd_imagery.experiment import N_NSD_PICTURES
 from nsd_imagery.sources.synthetic.anatomy import Anatomy
+from nsd_imagery.sources.synthetic.pictures import SIDE
 
 _LITTLE_INT16 = np.dtype("<i2")
+_LITTLE_FLOAT32 = np.dtype("<f4")
 
 
 @contextmanager
@@ -37,14 +40,15 @@ def write_bytes(path: Path, contents: bytes) -> None:
 
 
 def write_volume(path: Path, volume: NDArray[np.generic], affine: NDArray[np.float64]) -> None:
-    """Write an (X, Y, Z) volume as int16 .nii.gz."""
-    _write_nifti(path, volume.shape, affine, [volume.astype(_LITTLE_INT16).ravel(order="F")])
+    """Write an (X, Y, Z) volume as .nii.gz, of float32 if its values are floats, else of int16."""
+    dtype = _LITTLE_FLOAT32 if np.issubdtype(volume.dtype, np.floating) else _LITTLE_INT16
+    _write_nifti(path, volume.shape, affine, dtype, [volume.astype(dtype).ravel(order="F")])
 
 
 def write_betas_nifti(path: Path, betas: NDArray[np.int16], anatomy: Anatomy) -> None:
     """Write (n_betas, n_voxels) betas of the brain's voxels as an (X, Y, Z, n_betas) int16 .nii.gz."""
     volumes = _volumes(betas, anatomy)
-    _write_nifti(path, (*anatomy.shape, len(betas)), anatomy.affine, volumes)
+    _write_nifti(path, (*anatomy.shape, len(betas)), anatomy.affine, _LITTLE_INT16, volumes)
 
 
 def write_betas_hdf5(path: Path, betas: NDArray[np.int16], anatomy: Anatomy) -> None:
@@ -69,6 +73,24 @@ def write_betas_hdf5(path: Path, betas: NDArray[np.int16], anatomy: Anatomy) -> 
                 dataset.id.write_direct_chunk((0, z, y, x), slab[place])
 
 
+def write_pictures_hdf5(path: Path, pictures: Iterable[tuple[int, NDArray[np.uint8]]]) -> None:
+    """Write NSD's pictures, of which most may be left out.
+
+    Dataset `imgBrick`, (73000, 425, 425, 3) uint8, gzip, one chunk a picture; of those left out none is allocated.
+
+    Args:
+        path: Of the file.
+        pictures: 0-based NSD ids, rising, and (425, 425, 3) pictures.
+    """
+    with beside(path) as partial, h5py.File(partial, "w") as file:
+        shape = (SIDE, SIDE, 3)
+        brick = file.create_dataset(
+            "imgBrick", (N_NSD_PICTURES, *shape), np.uint8, chunks=(1, *shape), compression="gzip", track_times=False
+        )
+        for nsd_id, picture in pictures:
+            brick[nsd_id] = picture
+
+
 def _volumes(betas: NDArray[np.int16], anatomy: Anatomy) -> Iterator[NDArray[np.int16]]:
     volume = np.zeros(anatomy.brain.size, _LITTLE_INT16)
     for row in betas:
@@ -80,11 +102,12 @@ def _write_nifti(
     path: Path,
     shape: tuple[int, ...],
     affine: NDArray[np.float64],
-    volumes: Iterable[NDArray[np.int16]],
+    dtype: np.dtype[np.generic],
+    volumes: Iterable[NDArray[np.generic]],
 ) -> None:
     """Stream volumes, each flat with x fastest, behind a header of `shape`; nothing in the file tells the time."""
     header = Nifti1Header(endianness="<")
-    header.set_data_dtype(_LITTLE_INT16)
+    header.set_data_dtype(dtype)
     header.set_data_shape(shape)
     header.set_zooms((*np.abs(np.diag(affine))[:3], *[1.0] * (len(shape) - 3)))
     header.set_qform(affine, code="scanner")

@@ -1,12 +1,18 @@
-"""Target images: bars, crosses, and coloured fields in the place of NSD's photographs, which may not be passed on."""
+"""Target images and NSD's pictures: bars, crosses, and coloured fields in the place of photographs.
+
+NSD's own may not be passed on. The field of an NSD picture shows its 0-based id, in writing and as a strip of black
+and white blocks, so that a pipeline which takes one picture for another can be found out from the pixels.
+"""
 
 import io
 import math
 import zlib
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from nsd_imagery.sources.synthetic.targets import Target
+from nsd_imagery.sources.synthetic.targets import Target, nsd_stimulus
 
 SIDE = 425
 """Pixels a side, as of NSD's pictures."""
@@ -15,13 +21,52 @@ _LENGTH = 340
 _WIDTH = 43
 _GREY = (127, 127, 127)
 
+_ID_BITS = 17
+_BLOCK = SIDE // _ID_BITS
+_STRIP_TOP, _STRIP_HEIGHT = 340, 40
+_BLACK, _WHITE = 40, 215
+"""What `picture_id` takes for black is below, and for white above; the colour of a field, 64 to 191, is neither."""
+
 
 def target_png(target: Target) -> bytes:
-    """The image file of a target of set A or B: 425 x 425 RGB."""
-    image = _angle(target.name) if target.stimulus_set == "A" else _field(target.name)
+    """The image file of a target of set A or B: 425 x 425 RGB; an NSD picture has the pixels of `nsd_picture`."""
+    if target.nsd_id is not None:
+        image = Image.fromarray(nsd_picture(target.nsd_id))
+    elif target.stimulus_set == "A":
+        image = _angle(target.name)
+    else:
+        image = _field(target.name)
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def nsd_picture(nsd_id: int) -> NDArray[np.uint8]:
+    """What stands for an NSD picture (0-based id): (425, 425, 3), readable by `picture_id`."""
+    pixels = np.array(_field(nsd_stimulus(nsd_id)))
+    bits = nsd_id >> np.arange(_ID_BITS)[::-1] & 1
+    strip = np.repeat(255 * bits, _BLOCK)[:, None]
+    pixels[_STRIP_TOP : _STRIP_TOP + _STRIP_HEIGHT] = strip
+    return pixels
+
+
+def picture_id(image: NDArray[np.generic]) -> int:
+    """The 0-based NSD id that a picture shows.
+
+    Args:
+        image: (height, width, 3) from 0 to 255, of `nsd_picture`, scaled or not.
+
+    Raises:
+        ValueError: It shows none.
+    """
+    height, width = image.shape[:2]
+    row = int((_STRIP_TOP + _STRIP_HEIGHT / 2) / SIDE * height)
+    columns = ((np.arange(_ID_BITS) + 0.5) / _ID_BITS * width).astype(int)
+    blocks = image[row, columns].astype(float)
+    if not np.all((blocks < _BLACK).all(axis=1) | (blocks > _WHITE).all(axis=1)):
+        msg = "the image shows no NSD id: it has no strip of black and white blocks"
+        raise ValueError(msg)
+    return int((blocks[:, 0] > _WHITE) @ (1 << np.arange(_ID_BITS)[::-1]))
 
 
 def _angle(name: str) -> Image.Image:

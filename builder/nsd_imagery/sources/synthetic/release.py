@@ -2,17 +2,24 @@
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from nsd_imagery.errors import FolderError, UsageError
-from nsd_imagery.experiment import BETA_VERSIONS, RUNS, SUBJECTS
+from nsd_imagery.experiment import BETA_VERSIONS, CORE_SESSIONS, RUNS, SUBJECTS
 from nsd_imagery.sources.release import SYNTHETIC_MARKER
-from nsd_imagery.sources.synthetic import atlas, behaviour, design, files, pictures, signal, stimuli
+from nsd_imagery.sources.synthetic import atlas, behaviour, core, core_behaviour, design, files, pictures, stimuli
 from nsd_imagery.sources.synthetic.anatomy import Anatomy, make_anatomy
+from nsd_imagery.sources.synthetic.events import perception_event, run_events
+from nsd_imagery.sources.synthetic.randomness import generator
 from nsd_imagery.sources.synthetic.schedule import RunSchedule, draw_schedule
-from nsd_imagery.sources.synthetic.targets import TARGETS
+from nsd_imagery.sources.synthetic.signal import Responses, RunEvents, session_betas
+from nsd_imagery.sources.synthetic.targets import SET_B_NSD_IDS, TARGETS
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +31,23 @@ _EXPERIMENT = Path("nsddata/experiments/nsdimagery")
 BetaFormat = Literal["hdf5", "nii.gz", "both"]
 
 
+@dataclass(frozen=True, eq=False)
+class _Scan:
+    """One session of a subject.
+
+    Attributes:
+        name: Of its file of betas.
+        folder: Of that file, but for the beta version.
+        runs: What its betas are the response to.
+        valid: (X, Y, Z) bool, where it has data.
+    """
+
+    name: str
+    folder: str
+    runs: Sequence[RunEvents]
+    valid: NDArray[np.bool_]
+
+
 def synth(
     root: Path | str,
     *,
@@ -31,12 +55,14 @@ def synth(
     seed: int = 0,
     full_size: bool = False,
     format: BetaFormat = "both",
+    perception_sessions: int = 0,
     progress: Callable[[str], None] | None = None,
 ) -> Path:
     """Write a synthetic release, in the tree and the formats of the real one (NSD Data Manual).
 
     The schedule is drawn from the seed and is not NSD's. Each target has a planted pattern, strong in vision, weaker in
-    attention and imagery. The same arguments give the same bytes; more subjects may be added later.
+    attention and imagery; a picture has the same one in NSD core. The same arguments give the same bytes. More
+    subjects, formats and sessions of NSD core may be added later, in any order.
 
     Args:
         root: Folder of the tree; made if it is not there.
@@ -45,19 +71,23 @@ def synth(
         full_size: True grids and numbers of voxels (about 1 GB a file of betas, fithrf_GLMdenoise_RR alone), else
             a small brain (about 10 MB a file).
         format: Of the beta files.
+        perception_sessions: How many sessions of NSD core, from the first, to write for each subject (betas of the
+            same sizes, behaviour of all sessions).
         progress: Called with a line on each step.
 
     Returns:
         The root.
 
     Raises:
-        UsageError: An unknown subject or format, or a negative seed.
+        UsageError: An unknown subject or format, a negative seed, or more sessions than a subject had.
         FolderError: The root holds something else, or a synthetic release of other arguments.
     """
     _check_arguments(subjects, seed, format)
+    _check_sessions(subjects, perception_sessions)
     root = Path(root)
     _claim(root, seed, full_size, subjects)
-    _write_tree(root, subjects, seed, full_size, format, progress or (lambda _: None))
+    sessions = range(1, perception_sessions + 1)
+    _write_tree(root, subjects, seed, full_size, format, sessions, progress or (lambda _: None))
     logger.info("Wrote a synthetic release to %s", root)
     return root
 
@@ -68,6 +98,7 @@ def _write_tree(
     seed: int,
     full_size: bool,
     beta_format: BetaFormat,
+    sessions: range,
     report: Callable[[str], None],
 ) -> None:
     report("experiment")
@@ -79,9 +110,16 @@ def _write_tree(
         _write_behaviour(root, seed, subject, schedule)
         anatomy = make_anatomy(subject, full_size=full_size)
         _write_anatomy(root, anatomy)
+        if sessions:
+            _write_core(root, seed, anatomy, sessions)
         for version in versions:
-            report(f"{subject}: betas {version}")
-            _write_betas(root, seed, anatomy, schedule, version, beta_format)
+            report(f"{subject}: {version}")
+            responses = Responses(seed, anatomy, version)
+            for scan in _scans(seed, anatomy, schedule, sessions):
+                report(f"{subject}: {version}, {scan.name}")
+                _write_betas(root, anatomy, scan, responses, beta_format)
+            if sessions:
+                _write_ncsnr(root, anatomy, responses)
 
 
 def _check_arguments(subjects: Sequence[str], seed: int, beta_format: str) -> None:
@@ -96,6 +134,15 @@ def _check_arguments(subjects: Sequence[str], seed: int, beta_format: str) -> No
         raise UsageError(msg)
     if beta_format not in FORMATS:
         msg = f"format must be one of {', '.join(FORMATS)}, not {beta_format!r}"
+        raise UsageError(msg)
+
+
+def _check_sessions(subjects: Sequence[str], perception_sessions: int) -> None:
+    fewest = min(subjects, key=CORE_SESSIONS.__getitem__)
+    most = CORE_SESSIONS[fewest]
+    is_number = isinstance(perception_sessions, int) and not isinstance(perception_sessions, bool)
+    if not is_number or not 0 <= perception_sessions <= most:
+        msg = f"perception_sessions must be a whole number from 0 to {most} for {fewest}, not {perception_sessions!r}"
         raise UsageError(msg)
 
 
@@ -150,8 +197,14 @@ def _write_experiment(root: Path, seed: int, schedule: tuple[RunSchedule, ...]) 
         for target in targets if stimulus_set != "C" else ():
             path = root / _EXPERIMENT / "rawtargetimages" / f"set{stimulus_set}" / target.listed_name
             files.write_bytes(path, pictures.target_png(target))
-    table = stimuli.csv_text(stimuli.stimulus_table(seed))
+    table = stimuli.table_text(stimuli.stimulus_table(seed))
     files.write_bytes(root / "nsddata/experiments/nsd/nsd_stim_info_merged.csv", table.encode())
+    photographs = [int(nsd_id) for run_schedule in schedule for nsd_id in run_schedule.photographs]
+    needed = sorted([*SET_B_NSD_IDS, *photographs])
+    files.write_pictures_hdf5(
+        root / "nsddata_stimuli/stimuli/nsd/nsd_stimuli.hdf5",
+        ((nsd_id, pictures.nsd_picture(nsd_id)) for nsd_id in needed),
+    )
 
 
 def _write_behaviour(root: Path, seed: int, subject: str, schedule: tuple[RunSchedule, ...]) -> None:
@@ -175,17 +228,41 @@ def _write_anatomy(root: Path, anatomy: Anatomy) -> None:
     files.write_volume(folder / "mean_nsdimagery.nii.gz", anatomy.mean_volume(), anatomy.affine)
 
 
-def _write_betas(
-    root: Path,
-    seed: int,
-    anatomy: Anatomy,
-    schedule: tuple[RunSchedule, ...],
-    version: str,
-    beta_format: BetaFormat,
-) -> None:
-    folder = root / "nsddata_betas/ppdata" / anatomy.subject / "func1pt8mm" / f"nsdimagerybetas_{version}"
-    betas = signal.session_betas(seed, anatomy, schedule, version)
+def _write_core(root: Path, seed: int, anatomy: Anatomy, sessions: range) -> None:
+    """What a subject's NSD core has beside the betas."""
+    folder = root / "nsddata/ppdata" / anatomy.subject
+    text = core_behaviour.responses_text(seed, anatomy.subject)
+    files.write_bytes(folder / "behav/responses.tsv", text.encode())
+    for session in sessions:
+        path = folder / "func1pt8mm" / f"valid_session{session:02d}.nii.gz"
+        files.write_volume(path, anatomy.valid_in_core(session), anatomy.affine)
+
+
+def _scans(seed: int, anatomy: Anatomy, schedule: tuple[RunSchedule, ...], sessions: range) -> Iterator[_Scan]:
+    subject = anatomy.subject
+    runs = [(run_events(of_run), generator(seed, "noise", subject, of_run.run.name)) for of_run in schedule]
+    yield _Scan("betas_nsdimagery", "nsdimagerybetas", runs, anatomy.valid)
+    for session in sessions:
+        runs = core.session_runs(seed, subject, session)
+        yield _Scan(f"betas_session{session:02d}", "betas", runs, anatomy.valid_in_core(session))
+
+
+def _write_betas(root: Path, anatomy: Anatomy, scan: _Scan, responses: Responses, beta_format: BetaFormat) -> None:
+    folder = _betas_folder(root, anatomy, scan.folder, responses)
+    betas = session_betas(responses, scan.runs, anatomy.of_brain(scan.valid))
     if beta_format != "nii.gz":
-        files.write_betas_hdf5(folder / "betas_nsdimagery.hdf5", betas, anatomy)
+        files.write_betas_hdf5(folder / f"{scan.name}.hdf5", betas, anatomy)
     if beta_format != "hdf5":
-        files.write_betas_nifti(folder / "betas_nsdimagery.nii.gz", betas, anatomy)
+        files.write_betas_nifti(folder / f"{scan.name}.nii.gz", betas, anatomy)
+
+
+def _write_ncsnr(root: Path, anatomy: Anatomy, responses: Responses) -> None:
+    snr = responses.snr(perception_event(SET_B_NSD_IDS[0]))
+    snr[~anatomy.of_brain(anatomy.valid)] = 0
+    path = _betas_folder(root, anatomy, "betas", responses) / "ncsnr.nii.gz"
+    files.write_volume(path, anatomy.to_volume(snr), anatomy.affine)
+
+
+def _betas_folder(root: Path, anatomy: Anatomy, folder: str, responses: Responses) -> Path:
+    name = f"{folder}_{responses.beta_version}"
+    return root / "nsddata_betas/ppdata" / anatomy.subject / "func1pt8mm" / name

@@ -1,21 +1,20 @@
 """The betas of a synthetic session: a planted pattern for each stimulus, run offsets, and noise that is not white.
 
-Scale and effect sizes follow what is known of the real data: percent signal change of mean 0.7 and sd 1.9 in
-nsdgeneral, more for what is seen than for what is imagined, neighbouring betas correlated by about 0.3.
+The scale follows what is known of the real data: percent signal change of mean 0.7 and sd 1.9 in nsdgeneral,
+neighbouring betas correlated by about 0.3.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nsd_imagery.experiment import PERCENT_SIGNAL_SCALE
 from nsd_imagery.sources.synthetic.anatomy import Anatomy
+from nsd_imagery.sources.synthetic.events import Event
 from nsd_imagery.sources.synthetic.fields import plane_waves, smooth_field
 from nsd_imagery.sources.synthetic.randomness import generator
-from nsd_imagery.sources.synthetic.schedule import RunSchedule
-from nsd_imagery.sources.synthetic.targets import nsd_stimulus
 
 NOISE_GAIN = {"fithrf_GLMdenoise_RR": 1.0, "fithrf": 1.2}
 """The beta version without denoising has the same signal in more noise."""
@@ -23,36 +22,17 @@ NOISE_GAIN = {"fithrf_GLMdenoise_RR": 1.0, "fithrf": 1.2}
 LAG_ONE = 0.34
 """Correlation of the noise of neighbouring betas."""
 
+RunEvents = tuple[Sequence[Event], np.random.Generator]
+"""The events of one run in the order of its betas, and what its noise is drawn from."""
+
 _PATTERN_SCALE = 0.18
 _NOISE_WAVES = 64
 _WAVE_NOISE, _LOCAL_NOISE, _RUN_OFFSET = 0.65, 0.8, 0.2
-_PHOTOGRAPH_SHARE = 0.6
-
-_MEAN_LEVEL = {"vision": {"A": 0.55, "B": 0.85, "C": 1.05}, "cue": 0.5, "detection": 1.0, "imagery": 0.2}
-_GAIN_EARLY = {"vision": 0.42, "attention": 0.26, "imagery": 0.16}
-_GAIN_OTHER = {"vision": 0.16, "attention": 0.14, "imagery": 0.13}
-_DETECTION_GAIN = {True: 1.2, False: 0.8}
-
-
-@dataclass(frozen=True)
-class Event:
-    """What one beta is the response to.
-
-    Attributes:
-        stimuli: Pattern keys and their weights.
-        gain_early: Of the pattern in early visual cortex (V1 to hV4).
-        gain_other: Of the pattern in the rest of nsdgeneral.
-        level: Of the voxel's response to anything at all.
-    """
-
-    stimuli: tuple[tuple[str, float], ...]
-    gain_early: float
-    gain_other: float
-    level: float
+_LEAST_SNR = 0.02
 
 
 def pattern(seed: int, stimulus: str, coordinates: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The pattern that a stimulus evokes wherever it is seen, attended or imagined.
+    """The pattern that a stimulus evokes wherever it is seen, attended or imagined, in either experiment.
 
     Args:
         seed: Seed of the release.
@@ -65,40 +45,17 @@ def pattern(seed: int, stimulus: str, coordinates: NDArray[np.float32]) -> NDArr
     return smooth_field(generator(seed, "pattern", stimulus), coordinates, _PATTERN_SCALE)
 
 
-def run_events(schedule: RunSchedule) -> list[Event]:
-    """The events of a run in the order of its betas; an attention trial has two."""
-    condition = schedule.run.condition
-    gains = _GAIN_EARLY[condition], _GAIN_OTHER[condition]
-    events: list[Event] = []
-    for trial, number in enumerate(schedule.conditions):
-        target = schedule.targets[number]
-        stimuli = ((target.stimulus, 1.0),)
-        if condition == "vision":
-            if len(schedule.photographs):
-                photograph = nsd_stimulus(int(schedule.photographs[trial]))
-                own = _PHOTOGRAPH_SHARE
-                stimuli = ((target.stimulus, (1 - own**2) ** 0.5), (photograph, own))
-            events.append(Event(stimuli, *gains, _MEAN_LEVEL["vision"][target.stimulus_set]))
-        elif condition == "imagery":
-            events.append(Event(stimuli, *gains, _MEAN_LEVEL["imagery"]))
-        else:
-            factor = _DETECTION_GAIN[bool(schedule.present[trial])]
-            events.append(Event(stimuli, *gains, _MEAN_LEVEL["cue"]))
-            events.append(Event(stimuli, gains[0] * factor, gains[1] * factor, _MEAN_LEVEL["detection"]))
-    return events
-
-
 class Responses:
-    """The voxels of one subject: what they answer to, and how noisily.
+    """The voxels of one subject: what they answer to, and how noisily in one beta version.
 
     All arrays are over the brain's voxels in the order of `Anatomy.brain_voxels`.
     """
 
-    def __init__(self, seed: int, anatomy: Anatomy, noise_gain: float) -> None:
+    def __init__(self, seed: int, anatomy: Anatomy, beta_version: str) -> None:
         self._seed = seed
         self._anatomy = anatomy
-        self._noise_gain = noise_gain
-        self._patterns: dict[str, NDArray[np.float32]] = {}
+        self.beta_version = beta_version
+        self._noise_gain = NOISE_GAIN[beta_version]
         at = anatomy.coordinates
         nsdgeneral = anatomy.of_brain(anatomy.rois["nsdgeneral"]) == 1
         cortex = anatomy.of_brain(anatomy.rois["nsdgeneral"]) >= 0
@@ -114,39 +71,45 @@ class Responses:
         self._damping = np.where(nsdgeneral, 1, 0.6).astype(np.float32)[self._responsive]
         self._waves = plane_waves(generator(seed, "noise waves"), at, _NOISE_WAVES, _PATTERN_SCALE)
         self._waves /= np.float32(np.sqrt(_NOISE_WAVES))
-        self._valid = anatomy.of_brain(anatomy.valid)
 
     def run(self, events: Sequence[Event], rng: np.random.Generator) -> Iterator[NDArray[np.int16]]:
         """The betas of one run, one event after the other.
 
         Yields:
-            (n_voxels,) percent signal change x 300, saturated; 0 in invalid voxels.
+            (n_voxels,) percent signal change x 300, saturated.
         """
+        at = self._anatomy.coordinates[self._responsive]
+        shown = dict.fromkeys(stimulus for event in events for stimulus, _ in event.stimuli)
+        patterns = {stimulus: pattern(self._seed, stimulus, at) for stimulus in shown}
         offset = _RUN_OFFSET * self._smooth_noise(rng)
         noise = None
         for event in events:
             fresh = _WAVE_NOISE * self._smooth_noise(rng) + _LOCAL_NOISE * self._local_noise(rng)
             noise = fresh if noise is None else LAG_ONE * noise + np.float32((1 - LAG_ONE**2) ** 0.5) * fresh
             percent = self._noise_gain * noise + offset + event.level * self._mean
-            percent[self._responsive] += self._signal(event)
+            evoked = np.zeros(len(self._responsive), np.float32)
+            for stimulus, weight in event.stimuli:
+                evoked += np.float32(weight) * patterns[stimulus]
+            percent[self._responsive] += self._gain(event) * evoked
             percent *= self._scale * PERCENT_SIGNAL_SCALE
             limits = np.iinfo(np.int16)
-            betas = np.clip(np.rint(percent), limits.min, limits.max).astype(np.int16)
-            betas[~self._valid] = 0
-            yield betas
+            yield np.clip(np.rint(percent), limits.min, limits.max).astype(np.int16)
 
-    def _signal(self, event: Event) -> NDArray[np.float32]:
-        evoked = np.zeros(len(self._responsive), np.float32)
-        for stimulus, weight in event.stimuli:
-            evoked += np.float32(weight) * self._pattern(stimulus)
+    def snr(self, event: Event) -> NDArray[np.float32]:
+        """Signal to noise of such an event: sd over stimuli by sd over repeats, as planted.
+
+        Returns:
+            (n_voxels,) above 0 even where nothing is planted, as an estimate from real trials would be.
+        """
+        signal = np.zeros(len(self._scale), np.float32)
+        signal[self._responsive] = self._gain(event)
+        waves = np.square(self._waves).sum(axis=0)
+        noise = self._noise_gain**2 * (_WAVE_NOISE**2 * waves + _LOCAL_NOISE**2) + _RUN_OFFSET**2 * waves
+        return np.hypot(signal / np.sqrt(noise), np.float32(_LEAST_SNR))
+
+    def _gain(self, event: Event) -> NDArray[np.float32]:
         gain = np.where(self._in_early, np.float32(event.gain_early), np.float32(event.gain_other))
-        return gain * self._damping * evoked
-
-    def _pattern(self, stimulus: str) -> NDArray[np.float32]:
-        if stimulus not in self._patterns:
-            at = self._anatomy.coordinates[self._responsive]
-            self._patterns[stimulus] = pattern(self._seed, stimulus, at)
-        return self._patterns[stimulus]
+        return gain * self._damping
 
     def _smooth_noise(self, rng: np.random.Generator) -> NDArray[np.float32]:
         return rng.standard_normal(_NOISE_WAVES, np.float32) @ self._waves
@@ -161,22 +124,22 @@ class Responses:
         return noise.reshape(-1)[self._anatomy.brain_voxels].astype(np.float32, copy=False) * np.float32(8**-0.5)
 
 
-def session_betas(seed: int, anatomy: Anatomy, schedule: Sequence[RunSchedule], beta_version: str) -> NDArray[np.int16]:
-    """The betas of one NSD-Imagery session.
+def session_betas(responses: Responses, runs: Sequence[RunEvents], valid: NDArray[np.bool_]) -> NDArray[np.int16]:
+    """The betas of one session.
 
-    The noise of the two beta versions is drawn alike: they are two estimates from one scan.
+    Args:
+        responses: Of the subject and the beta version.
+        runs: In the order of the session. The noise of the beta versions is to be drawn from like generators,
+            for they are two estimates from one scan.
+        valid: (n_voxels,) whether a voxel has data in this session; elsewhere its betas are 0.
 
     Returns:
-        (720, n_voxels) percent signal change x 300, over the brain's voxels in the order of
+        (n_betas, n_voxels) percent signal change x 300, over the brain's voxels in the order of
         `Anatomy.brain_voxels`.
     """
-    responses = Responses(seed, anatomy, NOISE_GAIN[beta_version])
-    n_betas = sum(run_schedule.run.n_betas for run_schedule in schedule)
-    betas = np.empty((n_betas, len(anatomy.brain_voxels)), np.int16)
-    row = 0
-    for run_schedule in schedule:
-        rng = generator(seed, "noise", anatomy.subject, run_schedule.run.name)
-        for volume in responses.run(run_events(run_schedule), rng):
-            betas[row] = volume
-            row += 1
+    betas = np.empty((sum(len(events) for events, _ in runs), len(valid)), np.int16)
+    volumes = chain.from_iterable(responses.run(events, rng) for events, rng in runs)
+    for row, volume in zip(betas, volumes, strict=True):
+        row[:] = volume
+    betas[:, ~valid] = 0
     return betas

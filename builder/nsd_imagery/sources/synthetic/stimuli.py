@@ -94,11 +94,11 @@ def stimulus_table(seed: int) -> pa.Table:
     return pa.table(list(columns.values()), names=list(columns))
 
 
-def csv_text(table: pa.Table) -> str:
-    """The table as pandas would write it, words unquoted; pyarrow's own writer quotes all of them."""
-    cells = [pc.cast(column.combine_chunks(), pa.string()) for column in table.columns]
-    lines = pc.call_function("binary_join_element_wise", [*cells, pa.scalar(",")])
-    return "\n".join([",".join(table.column_names), *lines.to_pylist(), ""])
+def table_text(table: pa.Table, delimiter: str = ",") -> str:
+    """The table as pandas would write it: words unquoted, nulls blank; pyarrow's own writer quotes all words."""
+    cells = [pc.cast(column.combine_chunks(), pa.string()).fill_null("") for column in table.columns]
+    lines = pc.call_function("binary_join_element_wise", [*cells, pa.scalar(delimiter)])
+    return "\n".join([delimiter.join(table.column_names), *lines.to_pylist(), ""])
 
 
 def _words(flags: NDArray[np.bool_]) -> NDArray[np.str_]:
