@@ -37,7 +37,7 @@ _LIST = _List()
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="nsd-imagery")
 def cli() -> None:
-    r"""NSD-Imagery as a Hugging Face dataset.
+    """NSD-Imagery as a Hugging Face dataset.
 
     \b
     Try it without any data:
@@ -75,7 +75,7 @@ def cli() -> None:
     help="Sessions 1 to N of NSD core for each subject; more may be added later.",
 )
 def synth(root: Path, subjects: tuple[str, ...], **options: Any) -> None:
-    r"""Write a synthetic NSD release into ROOT.
+    """Write a synthetic NSD release into ROOT.
 
     It has the files, formats and quirks of the real release and none of its data: a schedule drawn from the
     seed, and betas with a planted signal.
@@ -105,7 +105,7 @@ def synth(root: Path, subjects: tuple[str, ...], **options: Any) -> None:
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Where the index goes. Default: ROOT/indices.")
 def index(root: Path | None, subjects: tuple[str, ...] | None, betas: str, out: Path | None) -> None:
-    r"""Write the trial index of ROOT as Parquet: one row a beta, each label proven from the files.
+    """Write the trial index of ROOT as Parquet: one row a beta, each label proven from the files.
 
     \b
     Examples:
@@ -118,11 +118,11 @@ def index(root: Path | None, subjects: tuple[str, ...] | None, betas: str, out: 
     without_pandas()
     with _progress("index") as report:
         folder = run(root, subjects, betas, out, progress=report)
-    path = folder / "imagery" / "full_index.parquet"
-    rows = read_index(path)
-    valid = sum(rows["is_valid"].to_pylist())
-    names = ", ".join(rows["subject"].unique().to_pylist())
-    click.echo(f"{path}: {rows.num_rows} rows of {names}, {valid} with data")
+    for path in sorted(folder.glob("*/full_index.parquet")):
+        rows = read_index(path)
+        valid = sum(rows["is_valid"].to_pylist())
+        names = ", ".join(rows["subject"].unique().to_pylist())
+        click.echo(f"{path}: {rows.num_rows:,} rows of {names}, {valid:,} with data")
 
 
 @cli.command(epilog=_ROOT_HELP)
@@ -135,7 +135,7 @@ def index(root: Path | None, subjects: tuple[str, ...] | None, betas: str, out: 
     help="The dataset folder.",
 )
 @click.option("--subjects", type=_LIST, help="Default: all whose betas are there.")
-@click.option("--conditions", type=_LIST, help="Of imagery,vision,attention. Default: all.")
+@click.option("--conditions", type=_LIST, help="Of imagery,vision,attention,perception. Default: all that ROOT holds.")
 @click.option(
     "--roi",
     type=_LIST,
@@ -147,7 +147,7 @@ def index(root: Path | None, subjects: tuple[str, ...] | None, betas: str, out: 
     type=str,
     default="auto",
     show_default=True,
-    help="Group of trials that a voxel is z-scored over: auto (run), run, session, or none (percent signal change).",
+    help="Trials that a voxel is z-scored over: auto (run; session in perception), run, session, or none (percent signal).",
 )
 @click.option("--dtype", type=str, default="float32", show_default=True, help="float32 or float16.")
 @click.option(
@@ -158,7 +158,7 @@ def index(root: Path | None, subjects: tuple[str, ...] | None, betas: str, out: 
     help=f"One of: {', '.join(BETA_VERSIONS)}.",
 )
 def build(out: Path, **options: Any) -> None:
-    r"""Build the dataset folder from ROOT, or bring it up to date.
+    """Build the dataset folder from ROOT, or bring it up to date.
 
     Configs are named subjAA-CONDITION, with -ROI behind it unless the ROI is nsdgeneral. What is there
     already and still fits is kept; configs that are not named stay as they are.
@@ -187,7 +187,7 @@ def build(out: Path, **options: Any) -> None:
 @click.argument("dataset", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def info(dataset: Path, as_json: bool) -> None:
-    r"""Say what the dataset folder DATASET holds: configs, rows, voxels, sizes, recipe, and what is missing.
+    """Say what the dataset folder DATASET holds: configs, rows, voxels, sizes, recipe, and what is missing.
 
     \b
     Examples:
