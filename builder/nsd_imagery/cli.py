@@ -147,7 +147,7 @@ def index(root: Path | None, subjects: tuple[str, ...] | None, betas: str, out: 
     type=str,
     default="auto",
     show_default=True,
-    help="Trials that a voxel is z-scored over: auto (run; session in perception), run, session, or none (percent signal).",
+    help="Trials that a voxel is z-scored over: auto (run; session in perception), run, session, or none (percent).",
 )
 @click.option("--dtype", type=str, default="float32", show_default=True, help="float32 or float16.")
 @click.option(
