@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+CORE_SESSION = "nsddata_betas/ppdata/subj01/func1pt8mm/betas_fithrf_GLMdenoise_RR/betas_session01.nii.gz"
 NSDGENERAL = "nsddata/ppdata/subj01/func1pt8mm/roi/nsdgeneral.nii.gz"
 BETAS = "nsddata_betas/ppdata/subj01/func1pt8mm/nsdimagerybetas_fithrf_GLMdenoise_RR/betas_nsdimagery"
 
@@ -25,12 +26,12 @@ def build(root: Path, out: Path) -> None:
 
 def inflate(root: Path, _out: Path) -> None:
     """The floor of a .nii.gz: isal inflates it, and nothing is done with it."""
-    from isal import igzip
+    _inflate(root / f"{BETAS}.nii.gz")
 
-    buffer = bytearray(1 << 20)
-    with igzip.IGzipFile(root / f"{BETAS}.nii.gz", "rb") as file:
-        while file.readinto(buffer):
-            pass
+
+def inflate_core(root: Path, _out: Path) -> None:
+    """The floor of a .nii.gz session of NSD core."""
+    _inflate(root / CORE_SESSION)
 
 
 def nilearn_masker(root: Path, _out: Path) -> None:
@@ -78,6 +79,15 @@ def h5py_box(root: Path, _out: Path) -> None:
     assert values.shape[0] == 720
 
 
+def _inflate(path: Path) -> None:
+    from isal import igzip
+
+    buffer = bytearray(1 << 20)
+    with igzip.IGzipFile(path, "rb") as file:
+        while file.readinto(buffer):
+            pass
+
+
 def _mask(root: Path):
     import nibabel as nib
     import numpy as np
@@ -94,7 +104,17 @@ def _mask_image(root: Path):
 
 PEERS: dict[str, Callable[[Path, Path], None]] = {
     peer.__name__: peer
-    for peer in (startup, build, inflate, nilearn_masker, nilearn_apply_mask, get_fdata, dataobj, h5py_box)
+    for peer in (
+        startup,
+        build,
+        inflate,
+        inflate_core,
+        nilearn_masker,
+        nilearn_apply_mask,
+        get_fdata,
+        dataobj,
+        h5py_box,
+    )
 }
 
 if __name__ == "__main__":

@@ -67,9 +67,10 @@ def prepare(work: Path) -> dict[str, Path]:
     return roots
 
 
-def measure(peer: str, root: Path, out: Path) -> tuple[float, float]:
-    """Wall seconds and peak memory (MB) of one process."""
-    shutil.rmtree(out, ignore_errors=True)
+def measure(peer: str, root: Path, out: Path, *, keep: bool = False) -> tuple[float, float]:
+    """Wall seconds and peak memory (MB) of one process; with `keep` it finds what the last one left in `out`."""
+    if not keep:
+        shutil.rmtree(out, ignore_errors=True)
     assert peer in PEERS
     start = time.perf_counter()
     process = subprocess.Popen([sys.executable, str(HERE / "peers.py"), peer, str(root), str(out)])

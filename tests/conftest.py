@@ -47,3 +47,22 @@ def rewrite() -> Callable[[Path, Callable[[str], str]], None]:
         path.write_text(text)
 
     return rewrite
+
+
+@pytest.fixture(scope="session")
+def core_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """subj01 with three sessions of NSD core, .hdf5. Not to be changed: see `own_core_release`."""
+    folder = tmp_path_factory.mktemp("core") / "release"
+    return nsd_imagery.synth(folder, format="hdf5", perception_sessions=3)
+
+
+@pytest.fixture
+def own_core_release(core_release: Path, tmp_path: Path) -> Path:
+    """A copy that a test may change, as `own_release`."""
+    return Path(shutil.copytree(core_release, tmp_path / "release", copy_function=os.link))
+
+
+@pytest.fixture(scope="session")
+def core_dataset(core_release: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of `core_release` in percent signal change. Not to be changed."""
+    return nsd_imagery.build(core_release, tmp_path_factory.mktemp("built") / "nsd_imagery", zscore="none")

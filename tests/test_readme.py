@@ -1,0 +1,30 @@
+"""The README's Python runs as it stands, in its order, on a folder built from the synthetic release."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import nsd_imagery
+
+README = Path(__file__).resolve().parents[1] / "README.md"
+
+
+def blocks() -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.filterwarnings("ignore:.*pin_memory.*")
+def test_the_examples_run_one_after_the_other(
+    core_release: Path, tmp_path: Path, hf_cache: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", Path(hf_cache))
+    nsd_imagery.build(core_release)
+    nsdgeneral = core_release / "nsddata/ppdata/subj01/func1pt8mm/roi/nsdgeneral.nii.gz"
+    names: dict[str, object] = {}
+    for number, block in enumerate(blocks()):
+        text = block.replace("/data/nsd", str(core_release)).replace("…/roi/nsdgeneral.nii.gz", str(nsdgeneral))
+        exec(compile(text, f"README.md, block {number}", "exec"), names)
+    assert len(blocks()) > 3
+    assert names["subjects"] == ["subj01"]
