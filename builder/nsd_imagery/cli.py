@@ -16,7 +16,10 @@ from nsd_imagery.errors import NSDImageryError, UsageError
 from nsd_imagery.experiment import BETA_VERSIONS, CONDITIONS
 from nsd_imagery.lean import without_pandas
 
-_ROOT_HELP = "ROOT is the folder that holds nsddata/ and nsddata_betas/; default: $NSD_CACHE_ROOT, else ./cache."
+_ROOT_HELP = (
+    "ROOT holds the release's nsddata/ and nsddata_betas/, or the Guide's nsd_imagery/; "
+    "default: $NSD_CACHE_ROOT, else ./cache."
+)
 
 
 class _List(click.ParamType[tuple[str, ...]]):
@@ -104,7 +107,9 @@ def synth(root: Path, subjects: tuple[str, ...], **options: Any) -> None:
     help=f"One of: {', '.join(BETA_VERSIONS)}.",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Where the index goes. Default: ROOT/indices.")
-def index(root: Path | None, subjects: tuple[str, ...] | None, betas: str, out: Path | None) -> None:
+@click.option("--captions", type=click.Path(path_type=Path), help="Folder of COCO's captions_{train,val}2017.json.")
+@click.option("--source", type=str, help="release or cache, where ROOT holds a subject in both trees.")
+def index(root: Path | None, **options: Any) -> None:
     """Write the trial index of ROOT as Parquet: one row a beta, each label proven from the files.
 
     \b
@@ -117,7 +122,7 @@ def index(root: Path | None, subjects: tuple[str, ...] | None, betas: str, out: 
 
     without_pandas()
     with _progress("index") as report:
-        folder = run(root, subjects, betas, out, progress=report)
+        folder = run(root, progress=report, **options)
     for path in sorted(folder.glob("*/full_index.parquet")):
         rows = read_index(path)
         valid = sum(rows["is_valid"].to_pylist())
@@ -157,6 +162,8 @@ def index(root: Path | None, subjects: tuple[str, ...] | None, betas: str, out: 
     show_default=True,
     help=f"One of: {', '.join(BETA_VERSIONS)}.",
 )
+@click.option("--captions", type=click.Path(path_type=Path), help="Folder of COCO's captions_{train,val}2017.json.")
+@click.option("--source", type=str, help="release or cache, where ROOT holds a subject in both trees.")
 def build(out: Path, **options: Any) -> None:
     """Build the dataset folder from ROOT, or bring it up to date.
 
@@ -178,7 +185,7 @@ def build(out: Path, **options: Any) -> None:
         folder = run(out=out, progress=lambda done, total, name: report(f"{done}/{total} {name}"), **options)
     facts = info_of(folder)
     _show_configs(facts)
-    trials = next((name for name in facts["configs"] if name.split("-")[1] in CONDITIONS), "subj01-imagery")
+    trials = next((name for name in facts["configs"] if name.split("-")[-1] in CONDITIONS), "subj01-imagery")
     where = out if out.is_absolute() else f"./{out.as_posix()}"
     click.echo(f'{folder}: built.  Next, in Python: load_dataset("{where}", "{trials}")')
 

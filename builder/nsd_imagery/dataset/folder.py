@@ -94,10 +94,10 @@ def shard_files(manifest: dict[str, Any]) -> Iterator[str]:
 
 def _remove_leftovers(folder: Path, manifest: dict[str, Any]) -> None:
     named = set(shard_files(manifest))
-    for path in folder.glob("subj*/*.arrow"):
-        if path.relative_to(folder).as_posix() not in named:
-            path.unlink()
-    for path in folder.glob("subj*"):
+    for path in [*folder.glob("subj*"), *folder.glob("stimuli")]:
+        for shard in path.glob("*.arrow"):
+            if shard.relative_to(folder).as_posix() not in named:
+                shard.unlink()
         if path.is_dir() and not any(path.iterdir()):
             path.rmdir()
     for journal in (folder / BUILD).glob("*.json"):

@@ -50,7 +50,7 @@ def _config(config: dict[str, Any]) -> dict[str, Any]:
 
 def _missing(folder: Path, manifest: dict[str, Any]) -> list[str]:
     configs = manifest["configs"].values()
-    here = {config["subject"] for config in configs}
+    here = {config["subject"] for config in configs} - {""}
     gone = [file for file in shard_files(manifest) if not (folder / file).is_file()]
     sentences = [f"{file}: this shard is gone; build again" for file in gone]
     for subject in sorted(here):

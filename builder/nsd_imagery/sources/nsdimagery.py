@@ -1,6 +1,5 @@
 """The rows of NSD-Imagery from a release tree: 12 runs of behaviour, proven, become the 720 rows of a session."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from nsd_imagery.sources import release
 from nsd_imagery.sources.behaviour import RunBehaviour, Trial, read_behaviour
 from nsd_imagery.sources.design import Target, nsd_id_of_name, read_design, read_targets, stimulus_key
 from nsd_imagery.sources.proof import prove_session
+from nsd_imagery.sources.repeats import repeats
 from nsd_imagery.sources.session import Session
 from nsd_imagery.sources.stim_info import NO_STIM_INFO, picture_columns
 from nsd_imagery.volumes.read import read_header
@@ -86,7 +86,7 @@ def _rows(root: Path, subject: str, beta_path: Path, behaviours: Sequence[RunBeh
         nsd_id=nsd_ids,
         beta_path=beta_path.relative_to(root).as_posix(),
         beta_index=list(range(len(events))),
-        repeat_index=_repeats(
+        repeat_index=repeats(
             [(run.condition, epoch, target.name) for run, epoch, target in zip(runs, epochs, about, strict=True)]
         ),
         is_valid=True,
@@ -120,13 +120,3 @@ def _picture(behaviour: RunBehaviour, trial: Trial, target: Target) -> int | Non
 
 def _target_present(condition: str, trial: Trial) -> int | None:
     return int(trial.ground_truth) if condition == "attention" and trial.ground_truth is not None else None
-
-
-def _repeats(keys: Sequence[tuple[str, ...]]) -> list[int]:
-    """How often each key came before, in the order given."""
-    seen: Counter[tuple[str, ...]] = Counter()
-    repeats = []
-    for key in keys:
-        repeats.append(seen[key])
-        seen[key] += 1
-    return repeats

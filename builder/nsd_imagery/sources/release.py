@@ -16,7 +16,7 @@ from nsd_imagery.volumes.anatomy import Anatomy
 SYNTHETIC_MARKER = "synthetic.json"
 """Lies in the root of a tree that `synth` wrote, and in no other."""
 
-_FORMATS = (".hdf5", ".nii.gz", ".nii")
+BETA_FORMATS = (".hdf5", ".nii.gz", ".nii")
 """Of betas, the preferred one first."""
 
 
@@ -37,7 +37,7 @@ def expected_betas(betas: str, subject: str = "subjAA") -> str:
 def nsdimagery_betas(root: Path, subject: str, betas: str) -> Path | None:
     """The beta file of a subject's NSD-Imagery session; None if it is not in the root."""
     stem = root / expected_betas(betas, subject)
-    return next((path for ending in _FORMATS if (path := stem.with_name(stem.name + ending)).is_file()), None)
+    return next((path for ending in BETA_FORMATS if (path := stem.with_name(stem.name + ending)).is_file()), None)
 
 
 def expected_nsd_betas(betas: str, subject: str = "subjAA") -> str:
@@ -49,7 +49,7 @@ def nsd_betas(root: Path, subject: str, betas: str) -> dict[int, Path]:
     """The beta files of NSD core by session (1-based), in rising order; those that are in the root."""
     stem = root / expected_nsd_betas(betas, subject)
     found: dict[int, Path] = {}
-    for ending in _FORMATS:
+    for ending in BETA_FORMATS:
         for path in stem.parent.glob(f"{stem.name}*{ending}"):
             number = re.fullmatch(r"(\d\d)", path.name.removeprefix(stem.name).removesuffix(ending))
             if number and path.is_file():
@@ -77,6 +77,16 @@ def design_file(root: Path) -> Path:
     return root / "nsddata" / "experiments" / "nsdimagery" / "designmatrixGLMsingle.mat"
 
 
+def target_images_folder(root: Path, stimulus_set: str) -> Path:
+    """The pictures of the targets of set A or B, by their names in the pair list."""
+    return root / "nsddata" / "experiments" / "nsdimagery" / "rawtargetimages" / f"set{stimulus_set}"
+
+
+def pictures_file(root: Path) -> Path:
+    """NSD's 73,000 pictures."""
+    return root / "nsddata_stimuli" / "stimuli" / "nsd" / "nsd_stimuli.hdf5"
+
+
 def stim_info_file(root: Path) -> Path:
     """NSD's table of its 73,000 pictures."""
     return root / "nsddata" / "experiments" / "nsd" / "nsd_stim_info_merged.csv"
@@ -97,8 +107,11 @@ def required(path: Path) -> Path:
 def stim_info(root: Path) -> StimInfo | None:
     """NSD's table of pictures, read once however many subjects ask; None where the root has none."""
     path = stim_info_file(root)
-    if not path.is_file():
-        return None
+    return read_stim_info_once(path) if path.is_file() else None
+
+
+def read_stim_info_once(path: Path) -> StimInfo:
+    """NSD's table of pictures, read again only when the file has changed."""
     stat = path.stat()
     return _cached_stim_info(path, stat.st_size, stat.st_mtime_ns)
 

@@ -36,6 +36,10 @@ class Scaling:
         divisor = float(PERCENT_SIGNAL_SCALE) if unscaled and dtype.kind in "iu" else 1.0
         return cls(float(slope), float(intercept), divisor)
 
+    def over(self, scale: float) -> "Scaling":
+        """This scaling for a file whose numbers, scaled as its header says, are percent signal change x `scale`."""
+        return Scaling(self.slope, self.intercept / scale, scale)
+
     def percent(self, stored: NDArray[Any]) -> NDArray[np.float64]:
         """Percent signal change, float64, of stored numbers of any shape."""
         return stored.astype(np.float64) * self.slope / self.divisor + self.intercept
