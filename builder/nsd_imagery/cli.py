@@ -70,6 +70,13 @@ def cli() -> None:
     help="Of the beta files.",
 )
 @click.option(
+    "--layout",
+    type=click.Choice(["release", "cache"]),
+    default="release",
+    show_default=True,
+    help="The release's tree, or a folder cache/ with a trial manifest for each subject.",
+)
+@click.option(
     "--perception-sessions",
     type=int,
     metavar="N",
@@ -88,6 +95,7 @@ def synth(root: Path, subjects: tuple[str, ...], **options: Any) -> None:
       nsd-imagery synth release
       nsd-imagery synth release --subjects subj01,subj02 --format nii.gz
       nsd-imagery synth release --perception-sessions 2
+      nsd-imagery synth cache --layout cache
     """
     from nsd_imagery.sources.synthetic import synth as run
 
