@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from nsd_imagery.dataset.builder import NSDImagery as NSDImagery
     from nsd_imagery.dataset.info import info as info
     from nsd_imagery.dataset.restrict import restrict as restrict
+    from nsd_imagery.imagery_trial import ImageryTrial as ImageryTrial
     from nsd_imagery.sources.synthetic import synth as synth
     from nsd_imagery.trials import find_roi as find_roi
     from nsd_imagery.trials import index as index
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from nsd_imagery.volumes.maps import to_nifti as to_nifti
 
 _HOMES = {
+    "ImageryTrial": "nsd_imagery.imagery_trial",
     "NSDImagery": "nsd_imagery.dataset.builder",
     "build": "nsd_imagery.dataset.build",
     "find_roi": "nsd_imagery.trials",
@@ -34,7 +36,18 @@ _HOMES = {
     "synth": "nsd_imagery.sources.synthetic",
 }
 
-__all__ = ["NSDImagery", "build", "find_roi", "index", "info", "read_index", "restrict", "synth", "to_nifti"]
+__all__ = [
+    "ImageryTrial",
+    "NSDImagery",
+    "build",
+    "find_roi",
+    "index",
+    "info",
+    "read_index",
+    "restrict",
+    "synth",
+    "to_nifti",
+]
 
 
 def __getattr__(name: str) -> Any:

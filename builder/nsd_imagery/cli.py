@@ -229,6 +229,8 @@ def _show_configs(facts: dict[str, Any]) -> None:
         click.echo(f"  {name:<28} {rows:<22} {config['voxels']:>7,} {config['bytes'] / 1e6:>8.1f}")
     for sentence in facts["missing"]:
         click.echo(f"  missing: {sentence}")
+    for sentence in facts["notes"]:
+        click.echo(f"  note: {sentence}")
 
 
 @contextmanager

@@ -17,7 +17,8 @@ def info(dataset: Path | str) -> dict[str, Any]:
 
     Returns:
         `configs` by name (rows by split, voxels, bytes, roi), `recipe`, `format_version`, `synthetic`, `bytes`, and
-        `missing`: sentences on subjects, conditions, files and columns that are not there.
+        `missing`: sentences on subjects, conditions, sessions and shards that are not there; and `notes`: sentences on
+        what the rows lack because the root did.
 
     Raises:
         MissingDataError: Not a built folder.
@@ -36,6 +37,7 @@ def info(dataset: Path | str) -> dict[str, Any]:
         "synthetic": manifest["synthetic"],
         "bytes": sum(config["bytes"] for config in configs.values()),
         "missing": _missing(folder, manifest),
+        "notes": notes(manifest),
     }
 
 
@@ -62,7 +64,7 @@ def _missing(folder: Path, manifest: dict[str, Any]) -> list[str]:
             sentences.append(sentence)
     if others := [subject for subject in SUBJECTS if subject not in here]:
         sentences.append(f"subjects not built: {', '.join(others)}")
-    return [*sentences, *notes(manifest)]
+    return sentences
 
 
 def _missing_sessions(name: str, config: dict[str, Any]) -> str:

@@ -113,7 +113,7 @@ def _place(row: Row) -> tuple[str, bool, str]:
 
 
 def _with_images(root: Path, rows: Sequence[Row]) -> list[Row]:
-    absent = {column.name: column.absent for column in STIMULI_COLUMNS}
+    absent: Row = {column.name: column.absent for column in STIMULI_COLUMNS}
     filled = [{name: absent[name] if row.get(name) is None else row[name] for name in absent} for row in rows]
     files = [_target_file(root, row) for row in filled]
     images = [read_png(file) if file else None for file in files]

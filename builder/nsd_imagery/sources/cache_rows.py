@@ -35,7 +35,7 @@ def read_sessions(root: Path, subject: str, betas: str) -> list[Session]:
         DataError: The manifest is not sound, or contradicts another file.
     """
     path = _trials_file(root, subject)
-    info = read_info(root)
+    info = [_with_picture(entry) for entry in read_info(root)]
     entries = [_with_picture(entry) for entry in read_trial_manifest(path, subject, info)]
     _check_presented(root, entries)
     _check_session_count(root, subject, entries)
@@ -74,7 +74,7 @@ def manifest_mask(root: Path, subject: str) -> Path | None:
     """
     named = {
         entry["roi_mask_path"]: entry
-        for entry in read_entries(_trials_file(root, subject))
+        for entry in reversed(read_entries(_trials_file(root, subject)))
         if entry["roi_mask_path"] and entry["subject"] in (None, subject)
     }
     if len(named) != 1:
@@ -182,7 +182,7 @@ def _session(root: Path, subject: str, betas: str, key: tuple[Experiment, int], 
 
 
 def _beta_path(root: Path, subject: str, number: int, entries: Sequence[Entry]) -> Path:
-    named = {entry["beta_path"]: entry for entry in entries}
+    named = {entry["beta_path"]: entry for entry in reversed(entries)}
     if len(named) > 1:
         first, other = list(named.values())[:2]
         raise other.error("beta_path", f"but line {first.line.number} has another for session {number}: one file each")

@@ -16,6 +16,7 @@ from nsd_imagery.sources.session import Captions, Session
 SPLITS = ("train2017", "val2017")
 
 NO_CAPTIONS = "COCO's caption files are not in the root: captions are absent (--captions)"
+SOME_CAPTIONS = "COCO's caption files at hand lack some pictures: their captions are absent"
 
 _PLACES = (".", "annotations", "coco/annotations", "coco", "nsddata_stimuli/annotations", "nsd_imagery/stimuli")
 """Where in a root the files are looked for."""
@@ -58,7 +59,7 @@ def read_captions(path: Path, coco_ids: Collection[int]) -> Captions:
             msg = f"{path}: an annotation has no image_id or no caption: {str(annotation)[:60]}"
             raise DataError(msg) from None
         if coco_id in wanted:
-            found[coco_id].append(" ".join(str(caption).split()))
+            found[coco_id].append(str(caption).strip())
     return {coco_id: tuple(captions) for coco_id, captions in found.items()}
 
 
@@ -79,7 +80,9 @@ def with_captions(sessions: Sequence[Session], root: Path, folder: Path | str | 
     found: Captions = {}
     for path in files:
         found |= read_captions(path, coco_ids)
-    return [_add(session, found) if files else _without(session) for session in sessions]
+    if not files:
+        return [_with_note(session, NO_CAPTIONS) for session in sessions]
+    return [_with_note(_add(session, found), SOME_CAPTIONS) for session in sessions]
 
 
 def _add(session: Session, found: Captions) -> Session:
@@ -94,11 +97,11 @@ def _add(session: Session, found: Captions) -> Session:
     return replace(session, rows=rows.set_column(position, field, pa.array(captions, field.type)), captions=own)
 
 
-def _without(session: Session) -> Session:
-    """A note where rows have pictures and no captions."""
+def _with_note(session: Session, note: str) -> Session:
+    """The note where rows have pictures without captions."""
     rows = session.rows
     lacking = rows["caption"].null_count > rows["nsd_id"].null_count
-    return replace(session, notes=(*session.notes, NO_CAPTIONS)) if lacking else session
+    return replace(session, notes=(*session.notes, note)) if lacking else session
 
 
 def _annotations(path: Path) -> Iterator[Any]:

@@ -4,6 +4,7 @@ The columns are the fields of the Guide's `ImageryTrial` and, where they stand, 
 whatever their capitals and underscores are: `nsdId` is `nsd_id`.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -54,9 +55,12 @@ _READERS: Mapping[str, Callable[[Line, str], Any]] = {
 }
 """How the field of each column is read; all other columns are passed over."""
 
+EPOCHS = ("cue", "detection")
+"""The two betas of an attention trial, in order."""
+
 _WORDS = {
     "condition": ("imagery", "vision", "attention", "perception"),
-    "epoch": ("cue", "detection"),
+    "epoch": EPOCHS,
     "stimulus_set": ("A", "B", "C"),
     "run_name": tuple(run.name for run in RUNS),
     "subject": SUBJECTS,
@@ -103,7 +107,7 @@ def read_trial_manifest(path: Path, subject: str, info: Sequence[Entry] = ()) ->
     if not entries:
         msg = f"{path}: has no trial of {subject}"
         raise DataError(msg)
-    entries = _filled(entries, info, subject)
+    entries = _with_epochs(_filled(entries, info, subject))
     for entry in entries:
         for column in ("session", "trial_in_session", "condition", "beta_index"):
             if entry[column] is None:
@@ -167,6 +171,24 @@ def _entry(line: Line) -> Entry:
     if entry["beta_scale"] is not None and entry["beta_scale"] <= 0:
         raise line.error("beta_scale", "but must be more than 0")
     return entry
+
+
+def _with_epochs(entries: list[Entry]) -> list[Entry]:
+    """Name the epochs of attention trials where the table does not: of two betas of a trial, the cue's comes first."""
+    betas: dict[Any, list[Entry]] = defaultdict(list)
+    for entry in entries:
+        if entry["condition"] == "attention" and entry["epoch"] is None:
+            betas[entry["session"], entry["trial_in_session"]].append(entry)
+    epochs = {
+        id(entry): epoch
+        for pair in betas.values()
+        if len(pair) == len(EPOCHS)
+        for entry, epoch in zip(sorted(pair, key=lambda entry: entry["beta_index"]), EPOCHS, strict=True)
+    }
+    return [
+        replace(entry, values={**entry.values, "epoch": epochs[id(entry)]}) if id(entry) in epochs else entry
+        for entry in entries
+    ]
 
 
 def _kind(entry: Entry) -> bool:
