@@ -12,6 +12,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nsd_imagery.checks.run import verify as verify
     from nsd_imagery.dataset.build import build as build
     from nsd_imagery.dataset.builder import NSDImagery as NSDImagery
     from nsd_imagery.dataset.info import info as info
@@ -34,6 +35,7 @@ _HOMES = {
     "index": "nsd_imagery.trials",
     "read_index": "nsd_imagery.trials",
     "synth": "nsd_imagery.sources.synthetic",
+    "verify": "nsd_imagery.checks.run",
 }
 
 __all__ = [
@@ -47,6 +49,7 @@ __all__ = [
     "restrict",
     "synth",
     "to_nifti",
+    "verify",
 ]
 
 

@@ -199,6 +199,37 @@ def build(out: Path, **options: Any) -> None:
 
 
 @cli.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--subjects", type=_LIST, help="Default: all that are there.")
+@click.option("--deep", is_flag=True, help="Also read NSD core's betas and both formats, and hash every row.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the report there, for programs.")
+@click.option("--root", type=click.Path(path_type=Path), help="Where a dataset folder was built from.")
+@click.option("--betas", type=str, default=BETA_VERSIONS[0], show_default=True, help="Beta version, for a root.")
+@click.option("--source", type=str, help="release or cache, where a root holds a subject in both trees.")
+def verify(path: Path, json_file: Path | None, **options: Any) -> None:
+    """Check that labels and numbers are right: files, labels, betas, and that they agree.
+
+    PATH is a root (the release's tree or the Guide's), an index, or a dataset folder. Exit status 1 if a check fails.
+
+    \b
+    Examples:
+      nsd-imagery verify release
+      nsd-imagery verify ./nsd_imagery --root release
+      nsd-imagery verify /data/nsd --subjects subj01 --deep --json report.json
+    """
+    from nsd_imagery.atomic import replace_text
+    from nsd_imagery.checks.run import verify as run
+
+    without_pandas()
+    with _progress("verify") as report:
+        found = run(path, progress=report, **options)
+    if json_file is not None:
+        replace_text(json_file, found.dumps())
+    click.echo(found.to_text())
+    sys.exit(0 if found.passed else 1)
+
+
+@cli.command()
 @click.argument("dataset", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def info(dataset: Path, as_json: bool) -> None:

@@ -101,7 +101,7 @@ def check_behaviour(files: SessionFiles, scope: str) -> list[Finding]:
 
 
 def check_picture_ids(files: SessionFiles, info: StimInfo | None, n_pictures: int, scope: str) -> Finding:
-    """The numbers in file names are 1-based: each picture minus 1 is one of NSD's shared 1,000, of the rank it names."""
+    """The numbers in file names are 1-based: each minus 1 is one of NSD's shared 1,000, of the rank it names."""
     check, proves = "labels.id-base", "The number in a picture's file name is its 0-based NSD id plus 1"
     if info is None:
         return skipped(check, proves, scope, "nsd_stim_info_merged.csv is not in the root")

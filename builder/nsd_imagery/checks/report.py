@@ -75,21 +75,21 @@ class Report:
         }
 
     def to_text(self) -> str:
-        """For a terminal: failures first, checks that passed a line each."""
+        """For a terminal: what failed first, with its rows; what passed in a line a kind, but for the figures of data."""
         counts = ", ".join(f"{count} {outcome}" for outcome, count in self.counts().items() if count)
-        verdict = "passed" if self.passed else "FAILED"
-        lines = [
-            f"{self.path} ({self.kind}{', synthetic' if self.synthetic else ''}): {verdict}; {counts or 'no check'}"
-        ]
+        what = f"{self.kind}{', synthetic' if self.synthetic else ''}"
+        lines = [f"{self.path} ({what}): {'passed' if self.passed else 'FAILED'}; {counts or 'no check'}"]
         for outcome in OUTCOMES:
-            groups = _grouped(finding for finding in self.findings if finding.outcome == outcome)
-            for (check, evidence), findings in groups.items():
+            mine = [finding for finding in self.findings if finding.outcome == outcome]
+            told = [f for f in mine if outcome != "pass" or f.id.startswith("data.")]
+            for (check, evidence), findings in _grouped(told).items():
                 scopes = _spans([finding.scope for finding in findings])
-                lines.append(f"  {outcome:<13} {check:<28} {scopes}: {evidence or findings[0].proves}")
-                for finding in findings if outcome == "fail" else ():
+                lines.append(f"  {outcome:<13} {check:<27} {scopes}: {evidence or findings[0].proves}")
+                for finding in findings:
                     lines += [f"      {row}" for row in finding.offending]
                     if finding.n_offending > len(finding.offending):
                         lines.append(f"      and {finding.n_offending - len(finding.offending)} more")
+            lines += _summary([finding for finding in mine if finding not in told])
         return "\n".join(lines)
 
     def to_markdown(self) -> str:
@@ -129,6 +129,16 @@ def judged(id: str, proves: str, scope: str, offending: Iterable[Any], evidence:
 def skipped(id: str, proves: str, scope: str, reason: str) -> Finding:
     """A check that could not be made, with the reason."""
     return Finding(id, proves, scope, "skipped", reason)
+
+
+def _summary(findings: Sequence[Finding]) -> list[str]:
+    """Checks that passed, a line for each kind."""
+    lines = []
+    for kind in dict.fromkeys(finding.id.partition(".")[0] for finding in findings):
+        mine = [finding for finding in findings if finding.id.startswith(f"{kind}.")]
+        names = ", ".join(dict.fromkeys(finding.id.partition(".")[2] for finding in mine))
+        lines.append(f"  pass          {kind:<27} {_spans([finding.scope for finding in mine])}: {names}")
+    return lines
 
 
 def _grouped(findings: Iterable[Finding]) -> dict[tuple[str, str], list[Finding]]:

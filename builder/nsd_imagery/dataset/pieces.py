@@ -4,7 +4,7 @@ A piece is one beta file with all ROIs and configs that are made of it in one pa
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -91,9 +91,7 @@ def read_piece(piece: Piece) -> Betas:
     """The betas of a piece at the voxels of all its ROIs (their union, sorted)."""
     session = piece.session
     betas = read_betas(session.beta_path, piece.rois[0].grid, _union(piece.rois), piece.brain)
-    if session.beta_scale is None:
-        return betas
-    return replace(betas, header=replace(betas.header, scaling=betas.header.scaling.over(session.beta_scale)))
+    return betas.over(session.beta_scale)
 
 
 def parts(piece: Piece, betas: Betas, roi: Roi) -> Iterator[Part]:

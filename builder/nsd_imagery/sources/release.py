@@ -57,6 +57,12 @@ def nsd_betas(root: Path, subject: str, betas: str) -> dict[int, Path]:
     return dict(sorted(found.items()))
 
 
+def other_formats(path: Path) -> list[Path]:
+    """Where the same betas would lie in the other formats."""
+    stem = path.name.removesuffix(".gz").rpartition(".")[0]
+    return [other for ending in BETA_FORMATS if (other := path.with_name(stem + ending)) != path]
+
+
 def behaviour_file(root: Path, subject: str, run_name: str) -> Path:
     """The behaviour of one run of NSD-Imagery."""
     return root / "nsddata" / "bdata" / "nsdimagery" / f"nsdimagery_{subject}_{run_name}.tsv"

@@ -11,10 +11,10 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from nsd_imagery.checks.orders import N_DRAWS, draw_cued, draw_targets, null_orders
-from nsd_imagery.checks.semantic import check_session
-from nsd_imagery.checks.session import SessionBetas
-from nsd_imagery.checks.verdicts import AS_LABELLED, BY_CUE, ROW_RIVALS, SWAPPED, Findings, pool
+from nsd_imagery.checks.agreement.measure import check_session
+from nsd_imagery.checks.agreement.orders import N_DRAWS, draw_cued, draw_targets, null_orders
+from nsd_imagery.checks.agreement.session import SessionBetas
+from nsd_imagery.checks.agreement.verdicts import AS_LABELLED, BY_CUE, ROW_RIVALS, SWAPPED, Findings, pool
 from nsd_imagery.sources.release import anatomy, read_session
 from nsd_imagery.volumes.read import read_betas
 from nsd_imagery.volumes.roi import resolve

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 
-from nsd_imagery.checks.semantic import check_session
-from nsd_imagery.checks.session import SessionBetas
-from nsd_imagery.checks.verdicts import Findings
+from nsd_imagery.checks.agreement.measure import check_session
+from nsd_imagery.checks.agreement.session import SessionBetas
+from nsd_imagery.checks.agreement.verdicts import Findings
 from nsd_imagery.sources.synthetic.fields import plane_waves, smooth_field
 from nsd_imagery.sources.synthetic.schedule import RunSchedule, draw_schedule
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from nsd_imagery.checks.orders import FIRST, REPEATS_PER_RUN, SECOND, Order, same_target
+from nsd_imagery.checks.agreement.orders import FIRST, REPEATS_PER_RUN, SECOND, Order, same_target
 from nsd_imagery.experiment import TARGETS_PER_SET, TRIALS_PER_RUN
 
 NEIGHBOURS: Final = 2

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from scipy.stats import norm, t, ttest_ind
 
-from nsd_imagery.checks.evidence import (
+from nsd_imagery.checks.agreement.evidence import (
     Array,
     Evidence,
     against_draws,
@@ -28,9 +28,9 @@ from nsd_imagery.checks.evidence import (
     voxel_separation,
     zscores,
 )
-from nsd_imagery.checks.orders import REPEATS_PER_RUN, null_orders, same_target, seen_against_cued
-from nsd_imagery.checks.session import ENOUGH_TRIALS, Mask, Run, SessionBetas, find_run, window
-from nsd_imagery.checks.verdicts import (
+from nsd_imagery.checks.agreement.orders import REPEATS_PER_RUN, null_orders, same_target, seen_against_cued
+from nsd_imagery.checks.agreement.session import ENOUGH_TRIALS, Mask, Run, SessionBetas, find_run, window
+from nsd_imagery.checks.agreement.verdicts import (
     ACQUIT,
     BEST_OTHER_START,
     ROW_RIVALS,

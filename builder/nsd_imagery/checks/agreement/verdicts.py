@@ -10,8 +10,8 @@ from typing import Final, Literal
 
 from scipy.stats import norm
 
-from nsd_imagery.checks.evidence import Evidence, total
-from nsd_imagery.checks.session import ENOUGH_TRIALS
+from nsd_imagery.checks.agreement.evidence import Evidence, total
+from nsd_imagery.checks.agreement.session import ENOUGH_TRIALS
 
 Verdict = Literal["pass", "fail", "not decidable", "information"]
 
