@@ -44,22 +44,31 @@ Manifest = Mapping[str, Any]
 def check_folder(folder: Path, manifest: Manifest, subjects: Sequence[str] | None) -> Iterator[Finding]:
     """All checks that need nothing but the folder, config by config."""
     yield check_card(folder, manifest)
+    sound = True
     for name, config in manifest["configs"].items():
         if subjects and config["subject"] and config["subject"] not in subjects:
             continue
         found = check_shards(folder, name, config)
         yield found
-        if found.outcome != "pass":
+        if found.outcome == "pass":
+            tables = _tables(folder, config)
+            columns = judged(*COLUMNS, name, _column_faults(config, manifest, tables), f"{config['n_voxels']:,} voxels")
+            yield columns
+            if columns.outcome == "pass":
+                yield from _check_rows(name, config, tables)
+                continue
+        else:
             yield skipped(*COLUMNS, name, "its shards are not sound")
-            continue
-        tables = _tables(folder, config)
-        yield judged(*COLUMNS, name, _column_faults(config, manifest, tables), f"{config['n_voxels']:,} voxels")
-        if config["kind"] == "voxels":
-            yield judged(*VOXELS, name, _voxel_faults(tables["train"]), f"{tables['train'].num_rows:,} voxels")
-        if config["kind"] == "trials":
-            rows = pa.concat_tables([table.drop_columns(["betas"]) for table in tables.values()])
-            yield from check_rows(rows, name)
-    yield from _check_scores(folder, manifest, subjects)
+        sound = False
+    if sound:
+        yield from _check_scores(folder, manifest, subjects)
+
+
+def _check_rows(name: str, config: Manifest, tables: Mapping[str, pa.Table]) -> Iterator[Finding]:
+    if config["kind"] == "voxels":
+        yield judged(*VOXELS, name, _voxel_faults(tables["train"]), f"{tables['train'].num_rows:,} voxels")
+    if config["kind"] == "trials":
+        yield from check_rows(pa.concat_tables([table.drop_columns(["betas"]) for table in tables.values()]), name)
 
 
 def check_card(folder: Path, manifest: Manifest) -> Finding:

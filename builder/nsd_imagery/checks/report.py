@@ -75,7 +75,7 @@ class Report:
         }
 
     def to_text(self) -> str:
-        """For a terminal: what failed first, with its rows; what passed in a line a kind, but for the figures of data."""
+        """For a terminal: what failed first, with its rows; what passed a line a kind, but for the figures of data."""
         counts = ", ".join(f"{count} {outcome}" for outcome, count in self.counts().items() if count)
         what = f"{self.kind}{', synthetic' if self.synthetic else ''}"
         lines = [f"{self.path} ({what}): {'passed' if self.passed else 'FAILED'}; {counts or 'no check'}"]
