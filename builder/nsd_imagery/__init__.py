@@ -13,8 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nsd_imagery.checks.run import verify as verify
+    from nsd_imagery.consent import accept_terms as accept_terms
+    from nsd_imagery.consent import terms_accepted as terms_accepted
     from nsd_imagery.dataset.build import build as build
     from nsd_imagery.dataset.builder import NSDImagery as NSDImagery
+    from nsd_imagery.dataset.hub import pull as pull
+    from nsd_imagery.dataset.hub import push as push
     from nsd_imagery.dataset.info import info as info
     from nsd_imagery.dataset.restrict import restrict as restrict
     from nsd_imagery.imagery_trial import ImageryTrial as ImageryTrial
@@ -27,10 +31,14 @@ if TYPE_CHECKING:
 _HOMES = {
     "ImageryTrial": "nsd_imagery.imagery_trial",
     "NSDImagery": "nsd_imagery.dataset.builder",
+    "accept_terms": "nsd_imagery.consent",
     "build": "nsd_imagery.dataset.build",
     "find_roi": "nsd_imagery.trials",
     "info": "nsd_imagery.dataset.info",
+    "pull": "nsd_imagery.dataset.hub",
+    "push": "nsd_imagery.dataset.hub",
     "restrict": "nsd_imagery.dataset.restrict",
+    "terms_accepted": "nsd_imagery.consent",
     "to_nifti": "nsd_imagery.volumes.maps",
     "index": "nsd_imagery.trials",
     "read_index": "nsd_imagery.trials",
@@ -41,13 +49,17 @@ _HOMES = {
 __all__ = [
     "ImageryTrial",
     "NSDImagery",
+    "accept_terms",
     "build",
     "find_roi",
     "index",
     "info",
+    "pull",
+    "push",
     "read_index",
     "restrict",
     "synth",
+    "terms_accepted",
     "to_nifti",
     "verify",
 ]
