@@ -12,9 +12,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nsd_imagery.dataset.average import average_repeats as average_repeats
     from nsd_imagery.dataset.build import build as build
     from nsd_imagery.dataset.builder import NSDImagery as NSDImagery
     from nsd_imagery.dataset.info import info as info
+    from nsd_imagery.dataset.load import load as load
     from nsd_imagery.dataset.restrict import restrict as restrict
     from nsd_imagery.sources.synthetic import synth as synth
     from nsd_imagery.trials import find_roi as find_roi
@@ -24,9 +26,11 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "NSDImagery": "nsd_imagery.dataset.builder",
+    "average_repeats": "nsd_imagery.dataset.average",
     "build": "nsd_imagery.dataset.build",
     "find_roi": "nsd_imagery.trials",
     "info": "nsd_imagery.dataset.info",
+    "load": "nsd_imagery.dataset.load",
     "restrict": "nsd_imagery.dataset.restrict",
     "to_nifti": "nsd_imagery.volumes.maps",
     "index": "nsd_imagery.trials",
@@ -34,7 +38,19 @@ _HOMES = {
     "synth": "nsd_imagery.sources.synthetic",
 }
 
-__all__ = ["NSDImagery", "build", "find_roi", "index", "info", "read_index", "restrict", "synth", "to_nifti"]
+__all__ = [
+    "NSDImagery",
+    "average_repeats",
+    "build",
+    "find_roi",
+    "index",
+    "info",
+    "load",
+    "read_index",
+    "restrict",
+    "synth",
+    "to_nifti",
+]
 
 
 def __getattr__(name: str) -> Any:

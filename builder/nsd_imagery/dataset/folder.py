@@ -10,7 +10,7 @@ from typing import Any
 
 from nsd_imagery.atomic import remove_partial, replace_text
 from nsd_imagery.dataset.card import card
-from nsd_imagery.errors import BusyError, DataError, FolderError
+from nsd_imagery.errors import BusyError, DataError, FolderError, MissingDataError
 
 BUILD = ".build"
 MANIFEST = "manifest.json"
@@ -73,6 +73,20 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
         msg = f"{path}: is not a manifest of nsd-imagery ({error}); build into another --out"
         raise DataError(msg) from error
     return manifest if ours else None
+
+
+def sealed_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a folder that must have one.
+
+    Raises:
+        MissingDataError: There is none.
+        DataError: There is one that cannot be read.
+    """
+    manifest = read_manifest(folder)
+    if manifest is None:
+        msg = f"{folder}: no dataset here (no {MANIFEST}); build one: nsd-imagery build ROOT --out {folder}"
+        raise MissingDataError(msg)
+    return manifest
 
 
 def seal(folder: Path, manifest: dict[str, Any]) -> None:
