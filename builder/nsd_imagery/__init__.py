@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from nsd_imagery.dataset.info import info as info
     from nsd_imagery.dataset.load import load as load
     from nsd_imagery.dataset.restrict import restrict as restrict
+    from nsd_imagery.learn.view import torch_view as torch_view
     from nsd_imagery.sources.synthetic import synth as synth
     from nsd_imagery.trials import find_roi as find_roi
     from nsd_imagery.trials import index as index
@@ -33,6 +34,7 @@ _HOMES = {
     "load": "nsd_imagery.dataset.load",
     "restrict": "nsd_imagery.dataset.restrict",
     "to_nifti": "nsd_imagery.volumes.maps",
+    "torch_view": "nsd_imagery.learn.view",
     "index": "nsd_imagery.trials",
     "read_index": "nsd_imagery.trials",
     "synth": "nsd_imagery.sources.synthetic",
@@ -50,6 +52,7 @@ __all__ = [
     "restrict",
     "synth",
     "to_nifti",
+    "torch_view",
 ]
 
 

@@ -27,3 +27,7 @@ class FolderError(NSDImageryError, FileExistsError):
 
 class BusyError(NSDImageryError, BlockingIOError):
     """Another build is writing to the same folder."""
+
+
+class MissingExtraError(NSDImageryError, ImportError):
+    """A package that only some of this package's parts need is not installed."""
