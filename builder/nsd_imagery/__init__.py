@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from nsd_imagery.dataset.info import info as info
     from nsd_imagery.dataset.load import load as load
     from nsd_imagery.dataset.restrict import restrict as restrict
+    from nsd_imagery.learn.dataset import NSDImageryDataset as NSDImageryDataset
     from nsd_imagery.learn.view import torch_view as torch_view
     from nsd_imagery.sources.synthetic import synth as synth
     from nsd_imagery.trials import find_roi as find_roi
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "NSDImagery": "nsd_imagery.dataset.builder",
+    "NSDImageryDataset": "nsd_imagery.learn.dataset",
     "average_repeats": "nsd_imagery.dataset.average",
     "build": "nsd_imagery.dataset.build",
     "find_roi": "nsd_imagery.trials",
@@ -42,6 +44,7 @@ _HOMES = {
 
 __all__ = [
     "NSDImagery",
+    "NSDImageryDataset",
     "average_repeats",
     "build",
     "find_roi",

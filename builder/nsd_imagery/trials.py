@@ -23,6 +23,7 @@ from nsd_imagery.volumes.roi import Roi, resolve
 
 ROOT_VARIABLE = "NSD_CACHE_ROOT"
 
+INDICES = "indices"
 INDEX_FOLDERS: dict[Experiment, str] = {"nsdimagery": "imagery", "nsd": "perception"}
 
 
@@ -41,6 +42,16 @@ def find_root(root: Path | str | None) -> Path:
         )
         raise MissingDataError(msg)
     return path.resolve()
+
+
+def root_of_index(path: Path) -> Path:
+    """The root that an index file is of: the folder that `indices/` above it lies in, else as `find_root` without one.
+
+    Raises:
+        MissingDataError: Neither is there.
+    """
+    folders = path.absolute().parents
+    return next((folder.parent for folder in folders if folder.name == INDICES), None) or find_root(None)
 
 
 def find_subjects(root: Path, subjects: Sequence[str] | None, betas: str) -> tuple[str, ...]:
@@ -162,7 +173,7 @@ def index(
         DataError: A file is damaged, or files contradict each other.
     """
     root = find_root(root)
-    folder = Path(out) if out else root / "indices"
+    folder = Path(out) if out else root / INDICES
     sessions = read_sessions(root, find_subjects(root, subjects, betas), betas)
     for (subject, experiment), group in groupby(sessions, lambda session: (session.subject, session.experiment)):
         brain = release.anatomy(root, subject).brain
