@@ -10,7 +10,7 @@ from datasets import Dataset, DatasetInfo, Features
 from numpy.typing import NDArray
 
 from nsd_imagery.dataset.shards import ROWS_PER_BATCH
-from nsd_imagery.dataset.vectors import Rows, Vectors, table_rows
+from nsd_imagery.dataset.vectors import Rows, table_rows, vectors
 from nsd_imagery.errors import UsageError
 from nsd_imagery.schema import AVERAGE_COLUMNS, BETAS, N_REPEATS, average_schema
 
@@ -38,11 +38,11 @@ def average_repeats(dataset: Dataset) -> Dataset:
     if lacking or BETAS.name not in dataset.column_names:
         msg = f"these rows cannot be averaged, they have no {', '.join(lacking) or BETAS.name}: load a trial config"
         raise UsageError(msg)
-    rows = table_rows(dataset)
-    labels = dataset.data.table.select([column.name for column in AVERAGE_COLUMNS]).take(rows).combine_chunks()
+    names = [column.name for column in AVERAGE_COLUMNS]
+    labels = dataset.data.table.select(names).take(table_rows(dataset)).combine_chunks()
     groups = _repeats(labels)
     schema = average_schema(dataset.features[BETAS.name].length)
-    batches = list(_batches(labels, rows, groups, Vectors.of(dataset.data.column(BETAS.name)), schema))
+    batches = list(_batches(labels, groups, vectors(dataset, BETAS.name), schema))
     return Dataset(
         pa.Table.from_batches(batches, schema),
         info=_info(dataset, schema),
@@ -62,7 +62,7 @@ def _repeats(labels: pa.Table) -> list[Rows]:
 
 
 def _batches(
-    labels: pa.Table, rows: Rows, groups: Sequence[Rows], betas: Vectors, schema: pa.Schema
+    labels: pa.Table, groups: Sequence[Rows], betas: Sequence[NDArray[Any]], schema: pa.Schema
 ) -> Iterator[pa.RecordBatch]:
     is_valid = labels["is_valid"].to_numpy()
     scalars = schema.remove(schema.get_field_index(BETAS.name))
@@ -71,10 +71,12 @@ def _batches(
         valid = [group[is_valid[group]] for group in part]
         firsts = labels.take([group[0] for group in part]).to_pylist()
         said = [_said(first, len(group)) for first, group in zip(firsts, valid, strict=True)]
-        means = np.stack([_mean(betas, rows[group]) for group in valid])
-        vectors = pa.FixedSizeListArray.from_arrays(pa.array(means.reshape(-1)), type=schema.field(BETAS.name).type)
+        arrow_type = schema.field(BETAS.name).type
+        means = np.concatenate([_mean(betas, group, arrow_type.list_size) for group in valid])
         columns = pa.RecordBatch.from_pylist(said, schema=scalars).columns
-        yield pa.record_batch([*columns, vectors], schema=schema)
+        yield pa.record_batch(
+            [*columns, pa.FixedSizeListArray.from_arrays(pa.array(means), type=arrow_type)], schema=schema
+        )
 
 
 def _said(first: dict[str, Any], n_repeats: int) -> dict[str, Any]:
@@ -83,10 +85,10 @@ def _said(first: dict[str, Any], n_repeats: int) -> dict[str, Any]:
     return {**first, **word, "is_valid": n_repeats > 0, N_REPEATS.name: n_repeats}
 
 
-def _mean(betas: Vectors, rows: Rows) -> NDArray[np.float32]:
-    total = np.zeros(betas.length)
+def _mean(betas: Sequence[NDArray[Any]], rows: Rows, length: int) -> NDArray[np.float32]:
+    total = np.zeros(length)
     for row in rows:
-        total += betas.row(row)
+        total += betas[row]
     return (total / max(len(rows), 1)).astype(np.float32)
 
 
