@@ -141,11 +141,12 @@ def test_without_cache_dir_all_that_filter_made_goes_with_the_process_and_not_wi
     dataset: Path, tmp_path: Path
 ) -> None:
     script = (
-        "import os, sys, nsd_imagery\n"
+        "import os, pickle, sys, nsd_imagery\n"
         "trials = nsd_imagery.load(sys.argv[1], 'subj01-imagery', 'test')\n"
         "if os.fork() == 0:\n"
         "    sys.exit()\n"
         "os.wait()\n"
+        "pickle.loads(pickle.dumps(trials))\n"
         "left = trials.filter(lambda cue: cue == 'W', input_columns='cue')\n"
         "print(left.num_rows, left.cache_files[-1]['filename'])"
     )
