@@ -73,9 +73,10 @@ def test_a_batch_is_that_of_the_torch_format_over_load_and_load_dataset(
         lambda trials: concatenate_datasets([trials.shuffle(seed=4), trials.select(range(5))]),
         lambda trials: trials.remove_columns(["caption", "nsd_id"]).rename_column("target", "name"),
         lambda trials: trials.filter(lambda target: False, input_columns="target"),
+        lambda trials: Dataset(pa.concat_tables([trials.data.table.slice(0, 0), trials.data.table])),
     ],
     ids=["shuffled", "filtered", "filtered and shuffled", "sliced", "sliced and shuffled", "repeated", "none",
-         "joined", "other columns", "all filtered out"],
+         "joined", "other columns", "all filtered out", "an empty chunk"],
 )  # fmt: skip
 def test_it_follows_whatever_was_done_to_the_dataset(dataset: Path, change: Callable[[Dataset], Dataset]) -> None:
     trials = change(trials_of(dataset))

@@ -28,9 +28,10 @@ def vectors(dataset: Dataset, column: str) -> list[NDArray[Any]]:
     Raises:
         DataError: A row has no vector.
     """
-    chunks = dataset.data.column(column).chunks
-    if n_nulls := sum(chunk.null_count for chunk in chunks):
-        msg = f"column {column!r}: {n_nulls} rows have no vector"
+    chunked = dataset.data.column(column)
+    if chunked.null_count:
+        msg = f"column {column!r}: {chunked.null_count} rows have no vector"
         raise DataError(msg)
-    in_table = [row for chunk in chunks for row in chunk.flatten().to_numpy().reshape(len(chunk), -1)]
+    length = chunked.type.list_size
+    in_table = [row for chunk in chunked.chunks for row in chunk.flatten().to_numpy().reshape(-1, length)]
     return [in_table[row] for row in table_rows(dataset).tolist()]
