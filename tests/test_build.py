@@ -137,7 +137,7 @@ def test_scores_do_not_depend_on_the_conditions_that_are_built(release: Path, da
     alone = nsd_imagery.build(release, tmp_path / "alone", subjects=["subj01"], conditions=["vision"])
     mine, whole = files(alone), files(dataset)
     arrow = [name for name in mine if name.endswith(".arrow")]
-    assert {name.split("/")[0] for name in arrow} == {"subj01-vision", "subj01-stats", "subj01-voxels"}
+    assert {name.split("/")[0] for name in arrow} == {"subj01-vision", "subj01-stats", "subj01-voxels", "stimuli"}
     assert all(mine[name] == whole[name] for name in arrow)
 
 
@@ -263,7 +263,7 @@ def test_a_rerun_keeps_what_is_finished_and_a_second_subject_leaves_the_first(re
     assert {path: path.stat().st_ino for path in before} == before
     manifest = read_manifest(folder)
     assert manifest is not None
-    assert {name.split("-")[0] for name in manifest["configs"]} == {"subj01", "subj02"}
+    assert {name.split("-")[0] for name in manifest["configs"]} == {"subj01", "subj02", "stimuli"}
 
 
 def test_other_rois_are_configs_beside_the_first(release: Path, tmp_path: Path, hf_cache: str) -> None:

@@ -220,7 +220,7 @@ def test_a_note_says_what_the_root_does_not_hold(own_release: Path, tmp_path: Pa
     (own_release / "nsddata/experiments/nsd/nsd_stim_info_merged.csv").unlink()
     result = run("build", own_release, "--out", tmp_path / "out", "--subjects", "subj01")
     assert result.returncode == 0
-    assert "missing: nsd_stim_info_merged.csv is not in the root" in result.stdout
+    assert "note: nsd_stim_info_merged.csv is not in the root" in result.stdout
 
 
 def test_ctrl_c_stops_with_one_line_and_leaves_nothing_that_opens(own_release: Path, tmp_path: Path) -> None:

@@ -223,8 +223,8 @@ def test_core_alone_builds_and_without_behaviour_it_is_left_out_and_said(
 ) -> None:
     responses_file(own_core_release, "subj01").unlink()
     folder = nsd_imagery.build(own_core_release, tmp_path / "a")
-    missing = nsd_imagery.info(folder)["missing"]
-    assert any("NSD core of subj01 is left out: nsddata/ppdata/subj01/behav/responses.tsv" in what for what in missing)
+    notes = nsd_imagery.info(folder)["notes"]
+    assert any("NSD core of subj01 is left out: nsddata/ppdata/subj01/behav/responses.tsv" in note for note in notes)
     with pytest.raises(MissingDataError, match=r"responses\.tsv: no such file"):
         nsd_imagery.build(own_core_release, tmp_path / "b", conditions=["perception"])
 
@@ -238,7 +238,7 @@ def test_a_root_with_nothing_but_core_builds_perception(core_release: Path, tmp_
     facts = nsd_imagery.info(folder)
     assert list(facts["configs"]) == ["subj01-perception", "subj01-voxels", "subj01-stats"]
     assert "subj01-perception: sessions not in the root when it was built: 1, 3-40" in facts["missing"]
-    assert any("is_shared is false in perception" in what for what in facts["missing"])
+    assert any("is_shared is false in perception" in note for note in facts["notes"])
     assert not any(load(folder, "subj01-perception", hf_cache)["is_shared"])
 
 

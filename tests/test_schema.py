@@ -39,12 +39,17 @@ def test_a_trial_id_does_not_wrap_into_its_neighbour() -> None:
         schema.trial_schema(7, "float16"),
         schema.stats_schema(7),
         schema.voxels_schema(["streams"]),
+        schema.stimuli_schema(),
     ],
 )
 def test_features_are_those_of_the_datasets_library(table: pa.Schema) -> None:
-    features = datasets.Features.from_arrow_schema(table)
+    features = datasets.Features.from_arrow_schema(schema.with_features(table))
     assert schema.features_yaml(table) == features._to_yaml_list()
-    assert datasets.Features.from_arrow_schema(schema.with_features(table)) == features
+    assert features.arrow_schema.remove_metadata() == table
+    if "image" in table.names:
+        assert isinstance(features["image"], datasets.Image)
+    else:
+        assert features == datasets.Features.from_arrow_schema(table)
 
 
 def one_row(**columns: object) -> pa.Table:

@@ -12,12 +12,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nsd_imagery.checks.run import verify as verify
     from nsd_imagery.dataset.average import average_repeats as average_repeats
     from nsd_imagery.dataset.build import build as build
     from nsd_imagery.dataset.builder import NSDImagery as NSDImagery
     from nsd_imagery.dataset.info import info as info
     from nsd_imagery.dataset.load import load as load
     from nsd_imagery.dataset.restrict import restrict as restrict
+    from nsd_imagery.imagery_trial import ImageryTrial as ImageryTrial
     from nsd_imagery.learn.dataset import NSDImageryDataset as NSDImageryDataset
     from nsd_imagery.learn.view import torch_view as torch_view
     from nsd_imagery.sources.synthetic import synth as synth
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from nsd_imagery.volumes.maps import to_nifti as to_nifti
 
 _HOMES = {
+    "ImageryTrial": "nsd_imagery.imagery_trial",
     "NSDImagery": "nsd_imagery.dataset.builder",
     "NSDImageryDataset": "nsd_imagery.learn.dataset",
     "average_repeats": "nsd_imagery.dataset.average",
@@ -40,9 +43,11 @@ _HOMES = {
     "index": "nsd_imagery.trials",
     "read_index": "nsd_imagery.trials",
     "synth": "nsd_imagery.sources.synthetic",
+    "verify": "nsd_imagery.checks.run",
 }
 
 __all__ = [
+    "ImageryTrial",
     "NSDImagery",
     "NSDImageryDataset",
     "average_repeats",
@@ -56,6 +61,7 @@ __all__ = [
     "synth",
     "to_nifti",
     "torch_view",
+    "verify",
 ]
 
 

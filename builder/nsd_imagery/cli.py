@@ -16,7 +16,10 @@ from nsd_imagery.errors import NSDImageryError, UsageError
 from nsd_imagery.experiment import BETA_VERSIONS, CONDITIONS
 from nsd_imagery.lean import without_pandas
 
-_ROOT_HELP = "ROOT is the folder that holds nsddata/ and nsddata_betas/; default: $NSD_CACHE_ROOT, else ./cache."
+_ROOT_HELP = (
+    "ROOT holds the release's nsddata/ and nsddata_betas/, or the Guide's nsd_imagery/; "
+    "default: $NSD_CACHE_ROOT, else ./cache."
+)
 
 
 class _List(click.ParamType[tuple[str, ...]]):
@@ -67,6 +70,13 @@ def cli() -> None:
     help="Of the beta files.",
 )
 @click.option(
+    "--layout",
+    type=click.Choice(["release", "cache"]),
+    default="release",
+    show_default=True,
+    help="The release's tree, or a folder cache/ with a trial manifest for each subject.",
+)
+@click.option(
     "--perception-sessions",
     type=int,
     metavar="N",
@@ -85,6 +95,7 @@ def synth(root: Path, subjects: tuple[str, ...], **options: Any) -> None:
       nsd-imagery synth release
       nsd-imagery synth release --subjects subj01,subj02 --format nii.gz
       nsd-imagery synth release --perception-sessions 2
+      nsd-imagery synth cache --layout cache
     """
     from nsd_imagery.sources.synthetic import synth as run
 
@@ -104,7 +115,9 @@ def synth(root: Path, subjects: tuple[str, ...], **options: Any) -> None:
     help=f"One of: {', '.join(BETA_VERSIONS)}.",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Where the index goes. Default: ROOT/indices.")
-def index(root: Path | None, subjects: tuple[str, ...] | None, betas: str, out: Path | None) -> None:
+@click.option("--captions", type=click.Path(path_type=Path), help="Folder of COCO's captions_{train,val}2017.json.")
+@click.option("--source", type=str, help="release or cache, where ROOT holds a subject in both trees.")
+def index(root: Path | None, **options: Any) -> None:
     """Write the trial index of ROOT as Parquet: one row a beta, each label proven from the files.
 
     \b
@@ -117,7 +130,7 @@ def index(root: Path | None, subjects: tuple[str, ...] | None, betas: str, out: 
 
     without_pandas()
     with _progress("index") as report:
-        folder = run(root, subjects, betas, out, progress=report)
+        folder = run(root, progress=report, **options)
     for path in sorted(folder.glob("*/full_index.parquet")):
         rows = read_index(path)
         valid = sum(rows["is_valid"].to_pylist())
@@ -157,6 +170,8 @@ def index(root: Path | None, subjects: tuple[str, ...] | None, betas: str, out: 
     show_default=True,
     help=f"One of: {', '.join(BETA_VERSIONS)}.",
 )
+@click.option("--captions", type=click.Path(path_type=Path), help="Folder of COCO's captions_{train,val}2017.json.")
+@click.option("--source", type=str, help="release or cache, where ROOT holds a subject in both trees.")
 def build(out: Path, **options: Any) -> None:
     """Build the dataset folder from ROOT, or bring it up to date.
 
@@ -178,9 +193,40 @@ def build(out: Path, **options: Any) -> None:
         folder = run(out=out, progress=lambda done, total, name: report(f"{done}/{total} {name}"), **options)
     facts = info_of(folder)
     _show_configs(facts)
-    trials = next((name for name in facts["configs"] if name.split("-")[1] in CONDITIONS), "subj01-imagery")
+    trials = next((name for name in facts["configs"] if name.split("-")[-1] in CONDITIONS), "subj01-imagery")
     where = out if out.is_absolute() else f"./{out.as_posix()}"
     click.echo(f'{folder}: built.  Next, in Python: load_dataset("{where}", "{trials}")')
+
+
+@cli.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--subjects", type=_LIST, help="Default: all that are there.")
+@click.option("--deep", is_flag=True, help="Also read NSD core's betas and both formats, and hash every row.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the report there, for programs.")
+@click.option("--root", type=click.Path(path_type=Path), help="Where a dataset folder was built from.")
+@click.option("--betas", type=str, default=BETA_VERSIONS[0], show_default=True, help="Beta version, for a root.")
+@click.option("--source", type=str, help="release or cache, where a root holds a subject in both trees.")
+def verify(path: Path, json_file: Path | None, **options: Any) -> None:
+    """Check that labels and numbers are right: files, labels, betas, and that they agree.
+
+    PATH is a root (the release's tree or the Guide's), an index, or a dataset folder. Exit status 1 if a check fails.
+
+    \b
+    Examples:
+      nsd-imagery verify release
+      nsd-imagery verify ./nsd_imagery --root release
+      nsd-imagery verify /data/nsd --subjects subj01 --deep --json report.json
+    """
+    from nsd_imagery.atomic import replace_text
+    from nsd_imagery.checks.run import verify as run
+
+    without_pandas()
+    with _progress("verify") as report:
+        found = run(path, progress=report, **options)
+    if json_file is not None:
+        replace_text(json_file, found.dumps())
+    click.echo(found.to_text())
+    sys.exit(0 if found.passed else 1)
 
 
 @cli.command()
@@ -214,6 +260,8 @@ def _show_configs(facts: dict[str, Any]) -> None:
         click.echo(f"  {name:<28} {rows:<22} {config['voxels']:>7,} {config['bytes'] / 1e6:>8.1f}")
     for sentence in facts["missing"]:
         click.echo(f"  missing: {sentence}")
+    for sentence in facts["notes"]:
+        click.echo(f"  note: {sentence}")
 
 
 @contextmanager

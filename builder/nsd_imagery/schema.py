@@ -23,6 +23,8 @@ _ARROW_TYPES: Final[dict[str, pa.DataType]] = {
     "float32": pa.float32(),
     "float64": pa.float64(),
     "string": pa.string(),
+    "List(string)": pa.list_(pa.string()),
+    "Image": pa.struct({"bytes": pa.binary(), "path": pa.string()}),
 }
 _TYPE_NAMES: Final = {arrow_type: name for name, arrow_type in _ARROW_TYPES.items()}
 
@@ -126,6 +128,19 @@ STATS_COLUMNS: Final = (
 )
 """The scalar columns of `-stats`; `mean` and `sd` (ddof 1, percent signal change, float64) follow, one value a voxel."""
 
+STIMULI_COLUMNS: Final = (
+    Column("stimulus", "string", "as in trials: nsd28751 (0-based) for an NSD picture, else the target"),
+    Column("stimulus_set", "string", "A (simple), B (complex) or C (conceptual)", ""),
+    Column("target", "string", "the target's name, as in trials; a photograph that stood for a word of set C has none", ""),
+    Column("cue", "string", "the target's own letter", ""),
+    Column("nsd_id", "int32", "0-based id of the NSD picture", -1),
+    Column("coco_id", "int32", "COCO id of that picture", -1),
+    Column("caption", "string", "first COCO caption of the uncropped photograph", ""),
+    Column("captions", "List(string)", "all its COCO captions, in the order of COCO's file; empty where there are none"),
+    Column("image", "Image", "the picture as shown; null for words, and where the root does not hold it"),
+)  # fmt: skip
+"""The columns of `stimuli`: one row a target, and one a photograph that stood for a word of set C."""
+
 
 def trial_id(experiment: Experiment, subject: str, session: int, trial: int, epoch: int = 0) -> int:
     """The id of a trial by formula, so that it never depends on what else is in the index.
@@ -214,6 +229,11 @@ def stats_schema(n_voxels: int) -> pa.Schema:
     return pa.schema([*_flat_schema(STATS_COLUMNS), *vectors])
 
 
+def stimuli_schema() -> pa.Schema:
+    """The Arrow schema of the `stimuli` config."""
+    return _flat_schema(STIMULI_COLUMNS)
+
+
 def voxels_schema(atlases: Iterable[str]) -> pa.Schema:
     """The Arrow schema of a `-voxels` config with a label column for each of `atlases`."""
     return pa.schema([*_flat_schema(VOXEL_COLUMNS), *(pa.field(name, pa.string()) for name in atlases)])
@@ -245,7 +265,9 @@ def _feature_yaml(field: pa.Field) -> dict[str, Any]:
             "list": _TYPE_NAMES[field.type.value_type],
             "length": field.type.list_size,
         }
-    return {"name": field.name, "dtype": _TYPE_NAMES[field.type]}
+    if pa.types.is_list(field.type):
+        return {"name": field.name, "list": _TYPE_NAMES[field.type.value_type]}
+    return {"name": field.name, "dtype": _TYPE_NAMES[field.type].lower()}
 
 
 def _feature_json(arrow_type: pa.DataType) -> dict[str, Any]:
@@ -255,4 +277,8 @@ def _feature_json(arrow_type: pa.DataType) -> dict[str, Any]:
             "length": arrow_type.list_size,
             "_type": "List",
         }
+    if pa.types.is_list(arrow_type):
+        return {"feature": _feature_json(arrow_type.value_type), "_type": "List"}
+    if pa.types.is_struct(arrow_type):
+        return {"_type": "Image"}
     return {"dtype": _TYPE_NAMES[arrow_type], "_type": "Value"}

@@ -3,6 +3,7 @@
 `index` writes it for people and other programs. A build derives the same rows from the sources each time.
 """
 
+import logging
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -13,13 +14,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nsd_imagery.atomic import replacing
-from nsd_imagery.errors import DataError, MissingDataError
-from nsd_imagery.experiment import BETA_VERSIONS, EXPERIMENTS, SUBJECTS, Experiment
-from nsd_imagery.sources import nsd, nsdimagery, release
+from nsd_imagery.errors import DataError, MissingDataError, UsageError
+from nsd_imagery.experiment import BETA_VERSIONS, SUBJECTS, Experiment
+from nsd_imagery.sources import release
+from nsd_imagery.sources import source as sources
+from nsd_imagery.sources.captions import with_captions
 from nsd_imagery.sources.session import Session
+from nsd_imagery.sources.source import SOURCES
 from nsd_imagery.suggest import one_of
 from nsd_imagery.volumes.read import rows_with_data
 from nsd_imagery.volumes.roi import Roi, resolve
+
+logger = logging.getLogger(__name__)
 
 ROOT_VARIABLE = "NSD_CACHE_ROOT"
 
@@ -54,35 +60,32 @@ def root_of_index(path: Path) -> Path:
     return next((folder.parent for folder in folders if folder.name == INDICES), None) or find_root(None)
 
 
-def find_subjects(root: Path, subjects: Sequence[str] | None, betas: str) -> tuple[str, ...]:
+def find_subjects(root: Path, subjects: Sequence[str] | None, betas: str, source: str | None = None) -> tuple[str, ...]:
     """The subjects to work on: those asked for, else all whose betas are in the root.
 
     Raises:
-        UsageError: A name that is no subject, or no beta version.
+        UsageError: A name that is no subject, no beta version or no source.
         MissingDataError: The betas of a subject are not in the root, or none are.
     """
     one_of("betas", betas, BETA_VERSIONS)
-    here = release.subjects_with_betas(root, betas)
+    if source is not None:
+        one_of("source", source, SOURCES)
+    here = sources.subjects(root, betas, source)
     for subject in subjects or ():
         one_of("subject", subject, SUBJECTS)
         if subject not in here:
-            expected = release.expected_betas(betas, subject)
-            msg = (
-                f"{root}: no betas of {subject} ({betas}); here are: {', '.join(here) or 'none'}; "
-                f"expected {expected}.hdf5 or .nii.gz"
-            )
+            where = _expected(betas, subject)
+            msg = f"{root}: no betas of {subject} ({betas}); here are: {', '.join(here) or 'none'}; expected {where}"
             raise MissingDataError(msg)
     if not here:
-        other = [
-            version for version in BETA_VERSIONS if version != betas and release.subjects_with_betas(root, version)
-        ]
+        other = [version for version in BETA_VERSIONS if version != betas and sources.subjects(root, version, source)]
         hint = f"; --betas {other[0]} is there" if other else ""
-        msg = f"{root}: no betas ({betas}); expected {release.expected_betas(betas)}.hdf5 or .nii.gz{hint}"
+        msg = f"{root}: no betas ({betas}); expected {_expected(betas, 'subjAA')}{hint}"
         raise MissingDataError(msg)
     return tuple(dict.fromkeys(subjects)) if subjects else here
 
 
-def find_roi(root: Path | str | None, subject: str, name: str) -> Roi:
+def find_roi(root: Path | str | None, subject: str, name: str, source: str | None = None) -> Roi:
     """The voxels that a ROI name means for a subject; see `volumes.roi`.
 
     Raises:
@@ -91,11 +94,16 @@ def find_roi(root: Path | str | None, subject: str, name: str) -> Roi:
         DataError: A mask file is damaged, or of another grid.
     """
     one_of("subject", subject, SUBJECTS)
-    return resolve(name, release.anatomy(find_root(root), subject))
+    return resolve(name, sources.anatomy(find_root(root), subject, BETA_VERSIONS[0], source))
 
 
 def read_sessions(
-    root: Path, subjects: Sequence[str], betas: str, experiments: Sequence[Experiment] | None = None
+    root: Path,
+    subjects: Sequence[str],
+    betas: str,
+    experiments: Sequence[Experiment] | None = None,
+    source: str | None = None,
+    captions: Path | str | None = None,
 ) -> list[Session]:
     """All sessions of some subjects with their rows, validated: NSD-Imagery, then NSD core session by session.
 
@@ -105,45 +113,37 @@ def read_sessions(
         betas: Beta version.
         experiments: Which; default: all that the root holds. Then NSD core without the files that label it is left out,
             and a note says so.
+        source: "release" or "cache", for a root that holds a subject in both.
+        captions: Folder of COCO's caption files; default: where the root has them, if it does.
 
     Raises:
+        UsageError: A subject is in both trees.
         MissingDataError: A file that the labels need is not there.
         DataError: The files contradict each other.
     """
-    sessions = [session for subject in subjects for session in _sessions_of_subject(root, subject, betas, experiments)]
+    sessions = [
+        session for subject in subjects for session in sources.read_sessions(root, subject, betas, experiments, source)
+    ]
     for session in sessions:
         validate(session)
-    return sessions
-
-
-def _sessions_of_subject(
-    root: Path, subject: str, betas: str, experiments: Sequence[Experiment] | None
-) -> list[Session]:
-    wanted = EXPERIMENTS if experiments is None else experiments
-    imagery = "nsdimagery" in wanted and release.nsdimagery_betas(root, subject, betas) is not None
-    sessions = [nsdimagery.read_session(root, subject, betas)] if imagery else []
-    if "nsd" not in wanted or not release.nsd_betas(root, subject, betas):
-        return sessions
-    lacking = nsd.unlabelled(root, subject)
-    if lacking is not None and imagery and experiments is None:
-        note = f"NSD core of {subject} is left out: {lacking.relative_to(root).as_posix()} is not in the root"
-        return [replace(session, notes=(*session.notes, note)) for session in sessions]
-    return sessions + nsd.read_sessions(root, subject, betas)
+    keys = [session.key for session in sessions]
+    if twice := [key for key in keys if keys.count(key) > 1]:
+        msg = f"{root}: {twice[0]} is in the release's tree and in the cache tree: say which (--source release|cache)"
+        raise UsageError(msg)
+    return with_captions(sessions, root, captions)
 
 
 def validate(session: Session) -> None:
-    """Check what must hold of any source's rows: ids are unique, and every beta index comes exactly once.
+    """Check what must hold of any source's rows: no trial_id and no volume comes twice.
 
     Raises:
         DataError: It does not hold.
     """
     rows = session.rows
-    if len(rows["trial_id"].unique()) != len(rows):
-        msg = f"{session.beta_path}: two rows have one trial_id"
-        raise DataError(msg)
-    if sorted(rows["beta_index"].to_pylist()) != list(range(len(rows))):
-        msg = f"{session.beta_path}: the rows do not name every volume exactly once"
-        raise DataError(msg)
+    for column in ("trial_id", "beta_index"):
+        if len(rows[column].unique()) != len(rows):
+            msg = f"{session.beta_path}: two rows have one {column}"
+            raise DataError(msg)
 
 
 def index(
@@ -151,6 +151,9 @@ def index(
     subjects: Sequence[str] | None = None,
     betas: str = BETA_VERSIONS[0],
     out: Path | str | None = None,
+    *,
+    captions: Path | str | None = None,
+    source: str | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Path:
     """Write the trial index as Parquet: `imagery/` for NSD-Imagery, `perception/` for NSD core where the root has it.
@@ -159,10 +162,12 @@ def index(
     data (`is_valid`).
 
     Args:
-        root: Folder with the release tree; default $NSD_CACHE_ROOT, else ./cache.
+        root: Folder with the release tree or the Guide's cache tree; default $NSD_CACHE_ROOT, else ./cache.
         subjects: Default: all whose betas are there.
         betas: Beta version.
         out: Where the index goes; default `<root>/indices`.
+        captions: Folder of COCO's caption files; default: where the root has them, if it does.
+        source: "release" or "cache", for a root that holds a subject in both.
         progress: Called with the name of each session before it is read.
 
     Returns:
@@ -174,9 +179,12 @@ def index(
     """
     root = find_root(root)
     folder = Path(out) if out else root / INDICES
-    sessions = read_sessions(root, find_subjects(root, subjects, betas), betas)
+    names = find_subjects(root, subjects, betas, source)
+    sessions = read_sessions(root, names, betas, source=source, captions=captions)
+    for note in dict.fromkeys(note for session in sessions for note in session.notes):
+        logger.warning("%s", note)
     for (subject, experiment), group in groupby(sessions, lambda session: (session.subject, session.experiment)):
-        brain = release.anatomy(root, subject).brain
+        brain = sources.anatomy(root, subject, betas, source).brain
         rows = []
         for session in group:
             if progress:
@@ -207,11 +215,16 @@ def read_index(path: Path | str) -> pa.Table:
         raise DataError(msg) from error
 
 
+def _expected(betas: str, subject: str) -> str:
+    return f"{release.expected_betas(betas, subject)}.hdf5 or .nii.gz, or the Guide's cache tree"
+
+
 def _with_validity(session: Session, brain: Path | None) -> Session:
-    has_data = rows_with_data(session.beta_path, brain)[session.rows["beta_index"].to_numpy()]
-    position = session.rows.schema.get_field_index("is_valid")
-    field = session.rows.schema.field(position)
-    return replace(session, rows=session.rows.set_column(position, field, pa.array(has_data)))
+    rows = session.rows
+    has_data = rows_with_data(session.beta_path, brain)[rows["beta_index"].to_numpy()]
+    position = rows.schema.get_field_index("is_valid")
+    is_valid = pa.array(has_data & rows["is_valid"].to_numpy(zero_copy_only=False))
+    return replace(session, rows=rows.set_column(position, rows.schema.field(position), is_valid))
 
 
 def _write(rows: pa.Table, path: Path) -> None:

@@ -33,13 +33,15 @@ def build(
     zscore: str = "auto",
     dtype: str = "float32",
     betas: str = BETA_VERSIONS[0],
+    captions: Path | str | None = None,
+    source: str | None = None,
     executor: Executor | None = None,
     progress: Progress | None = None,
 ) -> Path:
     """Build the dataset folder, or bring it up to date; configs that are not named stay as they are.
 
     Args:
-        root: Folder with the release tree; default $NSD_CACHE_ROOT, else ./cache.
+        root: Folder with the release tree or the Guide's cache tree; default $NSD_CACHE_ROOT, else ./cache.
         out: The dataset folder.
         subjects: Default: all whose betas are there.
         conditions: Default: all that the root holds.
@@ -47,6 +49,8 @@ def build(
         zscore: "auto", "run", "session" or "none".
         dtype: Of `betas`: "float32" or "float16".
         betas: Beta version.
+        captions: Folder of COCO's caption files; default: where the root has them, if it does.
+        source: "release" or "cache", for a root that holds a subject in both.
         executor: Runs the pieces; default: here, one after the other.
         progress: Called with pieces done, pieces in all, and the name of the last one.
 
@@ -62,14 +66,15 @@ def build(
     """
     rois = tuple(dict.fromkeys([roi] if isinstance(roi, str) else roi))
     recipe = Recipe(betas, zscore, dtype)
-    todo = plan(find_root(root), Path(out).expanduser().absolute(), subjects, conditions, rois, recipe)
+    folder = Path(out).expanduser().absolute()
+    todo = plan(find_root(root), folder, subjects, conditions, rois, recipe, source, captions)
     with locked(todo.folder):
         old = read_manifest(todo.folder)
         manifest = start(todo, old)
         staying = staying_stats(old, todo.pieces)
         places = positions(todo.pieces, staying)
         jobs = [Job(piece, todo.folder, places[piece.key]) for piece in todo.pieces]
-        configs = describe(todo, list(_run(jobs, executor, progress)))
+        configs = describe(todo, list(_run(jobs, executor, progress)), old)
         manifest = merge(manifest, old, configs, relink(todo.folder, staying, places))
         seal(todo.folder, manifest)
     return todo.folder

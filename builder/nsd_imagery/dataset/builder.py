@@ -51,6 +51,8 @@ class NSDImagery(datasets.ArrowBasedBuilder):
         zscore: "auto", "run", "session" or "none".
         dtype: Of `betas`: "float32" or "float16".
         betas: Beta version.
+        captions: Folder of COCO's caption files; default: where the root has them, if it does.
+        source: "release" or "cache", for a root that holds the subject in both.
         cache_dir: Cache of the datasets library.
 
     Raises:
@@ -70,12 +72,14 @@ class NSDImagery(datasets.ArrowBasedBuilder):
         zscore: str = "auto",
         dtype: str = "float32",
         betas: str = BETA_VERSIONS[0],
+        captions: Path | str | None = None,
+        source: str | None = None,
         cache_dir: str | None = None,
     ) -> None:
         subject, condition, named_roi = split_config_name(config_name)
         self._recipe = Recipe(betas, zscore, dtype)
         name = roi or named_roi
-        todo = plan(find_root(root), Path(), [subject], [condition], [name], self._recipe)
+        todo = plan(find_root(root), Path(), [subject], [condition], [name], self._recipe, source, captions)
         self._pieces = list(todo.pieces)
         super().__init__(
             cache_dir=cache_dir,

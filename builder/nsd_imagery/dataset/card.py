@@ -8,7 +8,7 @@ from typing import Any
 import jinja2
 import yaml
 
-from nsd_imagery.schema import BETAS, STATS_COLUMNS, TRIAL_COLUMNS, VOXEL_COLUMNS, Column
+from nsd_imagery.schema import BETAS, STATS_COLUMNS, STIMULI_COLUMNS, TRIAL_COLUMNS, VOXEL_COLUMNS, Column
 
 _TEMPLATE = "dataset_card.md"
 
@@ -27,6 +27,7 @@ def card(manifest: dict[str, Any]) -> str:
         trial_columns=column_table([*TRIAL_COLUMNS, BETAS]),
         voxel_columns=column_table(VOXEL_COLUMNS),
         stats_columns=column_table(STATS_COLUMNS),
+        stimuli_columns=column_table(STIMULI_COLUMNS),
         example=first,
         notes=notes(manifest),
     )

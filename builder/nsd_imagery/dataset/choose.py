@@ -10,7 +10,7 @@ import pyarrow as pa
 from datasets import Dataset, concatenate_datasets
 from numpy.typing import NDArray
 
-from nsd_imagery.dataset.folder import read_manifest, sealed_manifest
+from nsd_imagery.dataset.folder import open_manifest, read_manifest
 from nsd_imagery.dataset.indexed import index_rows, pieces_of_index
 from nsd_imagery.dataset.load import load
 from nsd_imagery.dataset.pieces import ZSCORES, Piece, Recipe, parts, read_piece, split_rows
@@ -18,6 +18,7 @@ from nsd_imagery.dataset.plan import plan
 from nsd_imagery.errors import MissingDataError, UsageError
 from nsd_imagery.experiment import BETA_VERSIONS, CONDITIONS
 from nsd_imagery.schema import BETAS, trial_schema
+from nsd_imagery.sources.source import SOURCES
 from nsd_imagery.suggest import one_of
 from nsd_imagery.trials import find_root, find_subjects, root_of_index
 from nsd_imagery.volumes.roi import DEFAULT_ROI, config_suffix
@@ -38,6 +39,7 @@ class Choice:
         roi: A ROI name; see `volumes.roi`.
         zscore: "auto", "run", "session" or "none"; None is as built, else "auto".
         betas: Beta version; None is as built or indexed, else the default one.
+        source: "release" or "cache", for a root that holds the subject in both.
     """
 
     subject: str | None = None
@@ -48,6 +50,7 @@ class Choice:
     roi: str = DEFAULT_ROI
     zscore: str | None = None
     betas: str | None = None
+    source: str | None = None
 
     @property
     def conditions(self) -> tuple[str, ...]:
@@ -103,6 +106,7 @@ def _refuse_unknown(choice: Choice) -> None:
         ("split", choice.split, SPLITS),
         ("zscore", choice.zscore, ZSCORES),
         ("betas", choice.betas, BETA_VERSIONS),
+        ("source", choice.source, SOURCES),
     ):
         if word is not None:
             one_of(what, word, choices)
@@ -117,7 +121,7 @@ def _root(place: Path | None, root: Path | str | None) -> Path:
 
 
 def _of_folder(folder: Path, choice: Choice) -> Dataset:
-    manifest = sealed_manifest(folder)
+    manifest = open_manifest(folder)
     for what, word, built in (
         ("zscore", choice.zscore, manifest["recipe"]["zscore"]),
         ("betas", choice.betas, manifest["recipe"]["beta_version"]),
@@ -142,9 +146,12 @@ def _of_folder(folder: Path, choice: Choice) -> Dataset:
 
 def _of_root(root: Path, choice: Choice) -> Dataset:
     betas = choice.betas or BETA_VERSIONS[0]
-    subject = _the_subject(choice.subject, find_subjects(root, choice.subject and [choice.subject], betas), root)
+    subject = _the_subject(
+        choice.subject, find_subjects(root, choice.subject and [choice.subject], betas, choice.source), root
+    )
     conditions = None if choice.condition is None else [choice.condition]
-    todo = plan(root, Path(), [subject], conditions, [choice.roi], Recipe(betas, choice.zscore or "auto"))
+    recipe = Recipe(betas, choice.zscore or "auto")
+    todo = plan(root, Path(), [subject], conditions, [choice.roi], recipe, choice.source)
     return _read(todo.pieces, pa.concat_tables([piece.session.rows for piece in todo.pieces]), choice)
 
 
@@ -160,7 +167,8 @@ def _of_index(path: Path, root: Path | str | None, choice: Choice) -> Dataset:
         _refuse_missing_sessions(choice, rows["session"].unique().to_pylist())
         rows = rows.take(np.flatnonzero(np.isin(rows["session"].to_numpy(), choice.sessions)))
     home = root_of_index(path) if root is None else find_root(root)
-    return _read(pieces_of_index(path, rows, home, choice.roi, choice.zscore or "auto"), rows, choice)
+    pieces = pieces_of_index(path, rows, home, choice.roi, choice.zscore or "auto", choice.source)
+    return _read(pieces, rows, choice)
 
 
 def _the_subject(subject: str | None, here: Sequence[str], where: Path) -> str:

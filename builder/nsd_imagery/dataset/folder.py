@@ -75,16 +75,16 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     return manifest if ours else None
 
 
-def sealed_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a folder that must have one.
+def open_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a sealed folder.
 
     Raises:
-        MissingDataError: There is none.
-        DataError: There is one that cannot be read.
+        MissingDataError: Not a built folder.
+        DataError: Its manifest is damaged.
     """
     manifest = read_manifest(folder)
     if manifest is None:
-        msg = f"{folder}: no dataset here (no {MANIFEST}); build one: nsd-imagery build ROOT --out {folder}"
+        msg = f"{folder}: no dataset here (no manifest.json); build one: nsd-imagery build ROOT --out {folder}"
         raise MissingDataError(msg)
     return manifest
 
@@ -108,10 +108,10 @@ def shard_files(manifest: dict[str, Any]) -> Iterator[str]:
 
 def _remove_leftovers(folder: Path, manifest: dict[str, Any]) -> None:
     named = set(shard_files(manifest))
-    for path in folder.glob("subj*/*.arrow"):
-        if path.relative_to(folder).as_posix() not in named:
-            path.unlink()
-    for path in folder.glob("subj*"):
+    for path in [*folder.glob("subj*"), *folder.glob("stimuli")]:
+        for shard in path.glob("*.arrow"):
+            if shard.relative_to(folder).as_posix() not in named:
+                shard.unlink()
         if path.is_dir() and not any(path.iterdir()):
             path.rmdir()
     for journal in (folder / BUILD).glob("*.json"):

@@ -1,6 +1,8 @@
 """Pieces from an index file instead of the sources: its rows are checked, then read as those of a build are."""
 
 import contextlib
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ from nsd_imagery.dataset.plan import brain_voxels
 from nsd_imagery.errors import DataError, MissingDataError
 from nsd_imagery.experiment import CONDITIONS
 from nsd_imagery.schema import index_schema
-from nsd_imagery.sources import release
+from nsd_imagery.sources import source as sources
 from nsd_imagery.sources.session import Session
 from nsd_imagery.trials import read_index, read_sessions
 from nsd_imagery.volumes.read import read_header
@@ -44,7 +46,9 @@ def index_rows(path: Path) -> pa.Table:
     return rows
 
 
-def pieces_of_index(path: Path, rows: pa.Table, root: Path, roi: str, zscore: str) -> list[Piece]:
+def pieces_of_index(
+    path: Path, rows: pa.Table, root: Path, roi: str, zscore: str, source: str | None = None
+) -> list[Piece]:
     """The pieces of one subject's rows, one a beta file, in order of first appearance.
 
     Args:
@@ -53,72 +57,81 @@ def pieces_of_index(path: Path, rows: pa.Table, root: Path, roi: str, zscore: st
         root: Where the betas and masks are.
         roi: A ROI name.
         zscore: "auto", "run", "session" or "none".
+        source: "release" or "cache", for a root that holds the subject in both.
 
     Raises:
-        UsageError: No such ROI.
+        UsageError: No such ROI, or the subject is in both trees.
         MissingDataError: A beta file or mask is not there.
         DataError: The index is of another root, or lacks rows that z-scores need.
     """
-    first = rows.slice(0, 1).to_pylist()[0]
-    anatomy = release.anatomy(root, first["subject"])
-    rois, brain = (resolve(roi, anatomy),), brain_voxels(anatomy)
-    recipe = Recipe(first["beta_version"], zscore)
-    pieces = []
+    subject, betas = rows["subject"][0].as_py(), rows["beta_version"][0].as_py()
     paths = rows["beta_path"].to_numpy()
-    for beta_path in rows["beta_path"].unique().to_pylist():
-        session = _session(path, rows.take(np.flatnonzero(paths == beta_path)), root)
-        _refuse_other_volumes(path, session, whole=zscore != "none")
+    named = [rows.take(np.flatnonzero(paths == name)) for name in rows["beta_path"].unique().to_pylist()]
+    for of_file in named:
+        _refuse_missing_file(path, root / of_file["beta_path"][0].as_py())
+    own = _own_sessions(rows, root, source)
+    anatomy = sources.anatomy(root, subject, betas, source)
+    rois, brain = (resolve(roi, anatomy),), brain_voxels(anatomy)
+    pieces = []
+    for of_file in named:
+        session = _session(path, of_file, root, own, whole=zscore != "none")
         conditions = tuple(name for name in CONDITIONS if split_rows(session.rows, name))
-        pieces.append(Piece(session, conditions, rois, brain, recipe))
-    _refuse_other_labels(path, rows, root)
+        pieces.append(Piece(session, conditions, rois, brain, Recipe(betas, zscore)))
     return pieces
 
 
-def _session(path: Path, rows: pa.Table, root: Path) -> Session:
-    first = rows.slice(0, 1).to_pylist()[0]
-    beta_path = root / first["beta_path"]
+def _refuse_missing_file(path: Path, beta_path: Path) -> None:
     if not beta_path.is_file():
         msg = f"{beta_path}: no such file, but {path} names it: pass root= of the data that this index is of"
         raise MissingDataError(msg)
-    return Session(first["subject"], first["experiment"], first["session"], beta_path, rows.combine_chunks())
 
 
-def _refuse_other_volumes(path: Path, session: Session, *, whole: bool) -> None:
-    volumes = session.rows["beta_index"].to_numpy()
-    n_volumes = read_header(session.beta_path).n_volumes
+def _own_sessions(rows: pa.Table, root: Path, source: str | None) -> dict[tuple[str, int], Session]:
+    """What the root says of its sessions, by experiment and number; none where files that label them are missing."""
+    subject, betas = rows["subject"][0].as_py(), rows["beta_version"][0].as_py()
+    found: list[Session] = []
+    for experiment in rows["experiment"].unique().to_pylist():
+        with contextlib.suppress(MissingDataError):
+            found += read_sessions(root, [subject], betas, [experiment], source)
+    return {(session.experiment, session.session): session for session in found}
+
+
+def _session(path: Path, rows: pa.Table, root: Path, own: Mapping[tuple[str, int], Session], *, whole: bool) -> Session:
+    """The session of the rows of one beta file.
+
+    Another root may have files of the same names and sizes: where this one can label its trials, it must agree.
+    """
+    first = rows.slice(0, 1).to_pylist()[0]
+    beta_path = root / first["beta_path"]
+    mine = own.get((first["experiment"], first["session"]))
+    n_volumes = read_header(beta_path).n_volumes
+    volumes = rows["beta_index"].to_numpy()
     if len(np.unique(volumes)) != len(volumes) or volumes.min() < 0 or volumes.max() >= n_volumes:
-        msg = f"{path}: names a volume twice, or one that {session.beta_path} (of {n_volumes}) has not: {_WRITE_AGAIN}"
+        msg = f"{path}: names a volume twice, or one that {beta_path} (of {n_volumes}) has not; {_WRITE_AGAIN}"
         raise DataError(msg)
-    if whole and len(volumes) != n_volumes:
+    n_trials = n_volumes if mine is None else len(mine.rows)
+    if whole and len(rows) != n_trials:
         msg = (
-            f"{path}: names {len(volumes)} of the {n_volumes} volumes of {session.beta_path}, but z-scores are over "
-            "all of a run: leave the index whole and choose rows by condition=, session=, split= or stimuli=, or pass "
-            "zscore='none'"
+            f"{path}: names {len(rows)} of the {n_trials} volumes of {beta_path}, but z-scores are over all of a run: "
+            "leave the index whole and choose rows by condition=, session=, split= or stimuli=, or pass zscore='none'"
         )
         raise DataError(msg)
+    if mine is None:
+        return Session(first["subject"], first["experiment"], first["session"], beta_path, rows)
+    _refuse_other_labels(path, rows, mine.rows, root)
+    return replace(mine, beta_path=beta_path, rows=rows)
 
 
-def _refuse_other_labels(path: Path, rows: pa.Table, root: Path) -> None:
-    """Another root may have files of the same names and sizes; where this one can label its trials, it must agree."""
+def _refuse_other_labels(path: Path, rows: pa.Table, own_rows: pa.Table, root: Path) -> None:
     columns = ["trial_id", *_LABELS]
-    own = {row["trial_id"]: row for row in _rows_of_root(rows, root).select(columns).to_pylist()}
+    own = {row["trial_id"]: row for row in own_rows.select(columns).to_pylist()}
     for row in rows.select(columns).to_pylist():
-        said = own.get(row["trial_id"], row)
+        said = own.get(row["trial_id"], dict.fromkeys(columns))
         if row != said:
-            wrong = next(name for name in _LABELS if row[name] != said[name])
+            wrong = next(name for name in columns if row[name] != said[name])
             msg = (
                 f"{path}: {wrong} of trial {row['trial_id']} is {row[wrong]!r}, but the files in {root} say "
                 f"{said[wrong]!r}: this is the index of another root, or an old one; pass its own root=, or write it "
                 f"again with: nsd-imagery index {root}"
             )
             raise DataError(msg)
-
-
-def _rows_of_root(rows: pa.Table, root: Path) -> pa.Table:
-    """What the sources say of the subject and experiments of some rows; nothing where files that label are missing."""
-    subject, betas = rows["subject"][0].as_py(), rows["beta_version"][0].as_py()
-    found = [rows.slice(0, 0)]
-    for experiment in rows["experiment"].unique().to_pylist():
-        with contextlib.suppress(MissingDataError):
-            found += [session.rows for session in read_sessions(root, [subject], betas, [experiment])]
-    return pa.concat_tables(found)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from nsd_imagery.dataset.card import notes
-from nsd_imagery.dataset.folder import sealed_manifest, shard_files
+from nsd_imagery.dataset.folder import open_manifest, shard_files
 from nsd_imagery.experiment import CONDITIONS, CORE_SESSIONS, SUBJECTS
 
 
@@ -16,14 +16,15 @@ def info(dataset: Path | str) -> dict[str, Any]:
 
     Returns:
         `configs` by name (rows by split, voxels, bytes, roi), `recipe`, `format_version`, `synthetic`, `bytes`, and
-        `missing`: sentences on subjects, conditions, files and columns that are not there.
+        `missing`: sentences on subjects, conditions, sessions and shards that are not there; and `notes`: sentences on
+        what the rows lack because the root did.
 
     Raises:
         MissingDataError: Not a built folder.
         DataError: Its manifest is damaged.
     """
     folder = Path(dataset).expanduser()
-    manifest = sealed_manifest(folder)
+    manifest = open_manifest(folder)
     configs = {name: _config(config) for name, config in manifest["configs"].items()}
     return {
         "configs": configs,
@@ -32,6 +33,7 @@ def info(dataset: Path | str) -> dict[str, Any]:
         "synthetic": manifest["synthetic"],
         "bytes": sum(config["bytes"] for config in configs.values()),
         "missing": _missing(folder, manifest),
+        "notes": notes(manifest),
     }
 
 
@@ -46,7 +48,7 @@ def _config(config: dict[str, Any]) -> dict[str, Any]:
 
 def _missing(folder: Path, manifest: dict[str, Any]) -> list[str]:
     configs = manifest["configs"].values()
-    here = {config["subject"] for config in configs}
+    here = {config["subject"] for config in configs} - {""}
     gone = [file for file in shard_files(manifest) if not (folder / file).is_file()]
     sentences = [f"{file}: this shard is gone; build again" for file in gone]
     for subject in sorted(here):
@@ -58,7 +60,7 @@ def _missing(folder: Path, manifest: dict[str, Any]) -> list[str]:
             sentences.append(sentence)
     if others := [subject for subject in SUBJECTS if subject not in here]:
         sentences.append(f"subjects not built: {', '.join(others)}")
-    return [*sentences, *notes(manifest)]
+    return sentences
 
 
 def _missing_sessions(name: str, config: dict[str, Any]) -> str:

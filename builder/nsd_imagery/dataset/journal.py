@@ -59,6 +59,23 @@ def kept(job: Job, roi: Roi) -> Made | None:
     return made
 
 
+def kept_shard(folder: Path, config: str, made_of: str) -> Shard | None:
+    """The one shard of a sidecar that an earlier build made of the same things."""
+    path = folder / BUILD / f"{config}.json"
+    if not path.is_file():
+        return None
+    entry = json.loads(path.read_text(encoding="utf-8"))
+    shard = Shard(**entry["shards"][0])
+    file = folder / shard.file
+    return shard if entry["made_of"] == made_of and file.is_file() and file.stat().st_size == shard.bytes else None
+
+
+def write_shard_entry(folder: Path, config: str, made_of: str, shard: Shard) -> None:
+    """Note of what the one shard of a sidecar was made."""
+    sync_folder(folder / config)
+    replace_text(folder / BUILD / f"{config}.json", json.dumps({"made_of": made_of, "shards": [asdict(shard)]}))
+
+
 def relink(
     folder: Path, staying: Mapping[str, Sequence[dict[str, Any]]], places: Mapping[str, Positions]
 ) -> dict[str, list[dict[str, Any]]]:
@@ -111,6 +128,7 @@ def fingerprint(piece: Piece, roi: Roi) -> str:
         piece.conditions,
         roi.suffix,
         roi.grid.shape,
+        piece.session.beta_scale,
         rows.hexdigest(),
     ]
     whole = xxhash.xxh3_128(json.dumps(said, sort_keys=True).encode())

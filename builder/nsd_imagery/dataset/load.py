@@ -17,7 +17,7 @@ from datasets import Dataset, DatasetDict, DatasetInfo, Features, NamedSplit
 from datasets.splits import SplitDict, SplitInfo
 from datasets.table import MemoryMappedTable, Table, concat_tables
 
-from nsd_imagery.dataset.folder import sealed_manifest
+from nsd_imagery.dataset.folder import open_manifest
 from nsd_imagery.errors import DataError, MissingDataError
 from nsd_imagery.schema import features_yaml
 from nsd_imagery.suggest import one_of
@@ -53,7 +53,7 @@ def load(
         DataError: A shard is not what the manifest says.
     """
     folder = Path(path).expanduser().resolve()
-    configs = sealed_manifest(folder)["configs"]
+    configs = open_manifest(folder)["configs"]
     one_of("config", config, configs)
     splits = configs[config]["splits"]
     if split is not None:

@@ -14,9 +14,10 @@ from nsd_imagery.dataset.pieces import FORMAT_VERSION, Piece, places
 from nsd_imagery.dataset.places import in_order
 from nsd_imagery.dataset.plan import Plan
 from nsd_imagery.dataset.shards import Shard, batches_of, write_shard
+from nsd_imagery.dataset.stimuli import CONFIG, make_stimuli, stimulus_rows, without_image
 from nsd_imagery.errors import FolderError
-from nsd_imagery.experiment import CONDITIONS
-from nsd_imagery.schema import features_yaml, stats_schema, trial_schema
+from nsd_imagery.experiment import CONDITIONS, NSDIMAGERY_CONDITIONS
+from nsd_imagery.schema import features_yaml, stats_schema, stimuli_schema, trial_schema
 from nsd_imagery.volumes.roi import DEFAULT_ROI, Roi
 from nsd_imagery.volumes.voxels import voxel_table
 
@@ -46,8 +47,8 @@ def start(todo: Plan, old: dict[str, Any] | None) -> dict[str, Any]:
     return new
 
 
-def describe(todo: Plan, made: Sequence[Made]) -> dict[str, dict[str, Any]]:
-    """The configs of what a plan has made; writes the `-voxels` shards, which come from masks alone."""
+def describe(todo: Plan, made: Sequence[Made], old: Mapping[str, Any] | None) -> dict[str, dict[str, Any]]:
+    """The configs of what a plan has made; writes the sidecars that come from masks and tables alone."""
     configs: dict[str, dict[str, Any]] = {}
     by_piece = {(one.key, one.roi): one for one in made}
     for piece in todo.pieces:
@@ -59,6 +60,7 @@ def describe(todo: Plan, made: Sequence[Made]) -> dict[str, dict[str, Any]]:
                 config["splits"].setdefault(shard.split, []).append({**_shard_entry(shard), "piece": piece.key})
                 config["sources"][piece.key] = done.source_id
                 config["notes"] = list(dict.fromkeys([*config["notes"], *piece.session.notes]))
+    _add_stimuli(configs, todo, old)
     return configs
 
 
@@ -82,7 +84,9 @@ def merge(
 
 
 def _is_kept(name: str, config: Mapping[str, Any], built: Collection[str]) -> bool:
-    """`-voxels` goes with the `-stats` of its subject and ROI, which every build of them makes anew."""
+    """`stimuli` fits every recipe, and `-voxels` goes with the `-stats` that every build of its ROI makes anew."""
+    if config["kind"] == "stimuli":
+        return False
     stats = name.replace("-voxels", "-stats", 1) if config["kind"] == "voxels" else name
     return stats not in built
 
@@ -98,9 +102,9 @@ def _add_stats(config: dict[str, Any], old: Mapping[str, Any], shards: Sequence[
 def _place(item: tuple[str, dict[str, Any]]) -> tuple[str, bool, str, int]:
     """Subject by subject, nsdgeneral first, conditions before sidecars."""
     config = item[1]
-    kinds = [*CONDITIONS, "voxels", "stats"]
+    kinds = [*CONDITIONS, "voxels", "stats", "stimuli"]
     kind = config["condition"] or config["kind"]
-    return config["subject"], config["roi"] != DEFAULT_ROI, config["roi"], kinds.index(kind)
+    return config["subject"] or "~", config["roi"] != DEFAULT_ROI, config["roi"], kinds.index(kind)
 
 
 def _config(todo: Plan, piece: Piece, roi: Roi, name: str) -> dict[str, Any]:
@@ -140,6 +144,31 @@ def _add_voxels(configs: dict[str, dict[str, Any]], todo: Plan, subject: str, ro
         "splits": {"train": [_shard_entry(shard)]},
         "notes": [],
         "sources": dict.fromkeys(files, f"xxh3_128:{xxhash.xxh3_128(roi.flat.tobytes()).hexdigest()}"),
+    }
+
+
+def _add_stimuli(configs: dict[str, dict[str, Any]], todo: Plan, old: Mapping[str, Any] | None) -> None:
+    sessions = [piece.session for piece in todo.pieces]
+    rows = stimulus_rows(sessions)
+    if not rows:
+        return
+    here = {session.subject for session in sessions if session.experiment == "nsdimagery"}
+    before = old["configs"] if old else {}
+    others = any(
+        config["condition"] in NSDIMAGERY_CONDITIONS and config["subject"] not in here for config in before.values()
+    )
+    shard = make_stimuli(todo.folder, todo.root, rows, before.get(CONFIG) if others else None)
+    note = without_image(todo.root, rows)
+    configs[CONFIG] = {
+        "kind": "stimuli",
+        "subject": "",
+        "condition": "",
+        "roi": "",
+        "n_voxels": 0,
+        "features": features_yaml(stimuli_schema()),
+        "splits": {"train": [_shard_entry(shard)]},
+        "notes": [note] if note else [],
+        "sources": {},
     }
 
 

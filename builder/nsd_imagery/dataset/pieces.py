@@ -89,8 +89,9 @@ class Part:
 
 def read_piece(piece: Piece) -> Betas:
     """The betas of a piece at the voxels of all its ROIs (their union, sorted)."""
-    grid = piece.rois[0].grid
-    return read_betas(piece.session.beta_path, grid, _union(piece.rois), piece.brain)
+    session = piece.session
+    betas = read_betas(session.beta_path, piece.rois[0].grid, _union(piece.rois), piece.brain)
+    return betas.over(session.beta_scale)
 
 
 def parts(piece: Piece, betas: Betas, roi: Roi) -> Iterator[Part]:
@@ -185,8 +186,11 @@ class _Numbers:
         group = np.array([groups.index(key) for key in keys], np.int64)
         group_of_volume = np.full(len(stored), -1)
         group_of_volume[volume] = group
-        by = moments(stored, group_of_volume, len(groups), betas.is_valid, betas.header.scaling)
-        return cls(stored, volume, betas.is_valid[volume], groups, group, by, zscore != "none")
+        is_valid = betas.is_valid[volume] & rows["is_valid"].to_numpy()
+        valid_volume = np.zeros(len(stored), np.bool_)
+        valid_volume[volume] = is_valid
+        by = moments(stored, group_of_volume, len(groups), valid_volume, betas.header.scaling)
+        return cls(stored, volume, is_valid, groups, group, by, zscore != "none")
 
     def rows(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """(n, n_voxels) what the dataset holds for some rows."""

@@ -9,7 +9,8 @@ import numpy as np
 from nsd_imagery.dataset.pieces import DTYPES, ZSCORES, Piece, Recipe, split_rows
 from nsd_imagery.errors import MissingDataError, UsageError
 from nsd_imagery.experiment import CONDITIONS, EXPERIMENTS, Experiment
-from nsd_imagery.sources import release
+from nsd_imagery.sources import source as sources
+from nsd_imagery.sources.release import SYNTHETIC_MARKER
 from nsd_imagery.sources.session import Session
 from nsd_imagery.suggest import one_of
 from nsd_imagery.trials import find_subjects, read_sessions
@@ -41,16 +42,20 @@ class Plan:
 
 
 def plan(root: Path, folder: Path, subjects: Sequence[str] | None, conditions: Sequence[str] | None,
-         rois: Sequence[str], recipe: Recipe) -> Plan:  # fmt: skip
+         rois: Sequence[str], recipe: Recipe, source: str | None = None,
+         captions: Path | str | None = None) -> Plan:  # fmt: skip
     """Find out what to build, without reading a beta or writing a file; see `build`."""
     one_of("zscore", recipe.zscore, ZSCORES)
     one_of("dtype", recipe.dtype, DTYPES)
     for condition in conditions or ():
         one_of("condition", condition, CONDITIONS)
-    names = find_subjects(root, subjects, recipe.beta_version)
-    sessions = read_sessions(root, names, recipe.beta_version, _experiments(conditions))
+    betas = recipe.beta_version
+    names = find_subjects(root, subjects, betas, source)
+    sessions = read_sessions(root, names, betas, _experiments(conditions), source, captions)
     _refuse_missing(root, names if subjects else None, conditions, sessions)
-    anatomies = {name: release.anatomy(root, name) for name in dict.fromkeys(s.subject for s in sessions)}
+    anatomies = {
+        name: sources.anatomy(root, name, betas, source) for name in dict.fromkeys(s.subject for s in sessions)
+    }
     subject_rois = {name: tuple(resolve(roi, anatomy) for roi in rois) for name, anatomy in anatomies.items()}
     _refuse_same_suffix(subject_rois)
     brains = {name: brain_voxels(anatomy) for name, anatomy in anatomies.items()}
@@ -58,7 +63,7 @@ def plan(root: Path, folder: Path, subjects: Sequence[str] | None, conditions: S
     for session in sessions:
         here = tuple(name for name in conditions or CONDITIONS if split_rows(session.rows, name))
         pieces.append(Piece(session, here, subject_rois[session.subject], brains[session.subject], recipe))
-    return Plan(root, folder, recipe, tuple(pieces), anatomies, (root / release.SYNTHETIC_MARKER).is_file())
+    return Plan(root, folder, recipe, tuple(pieces), anatomies, (root / SYNTHETIC_MARKER).is_file())
 
 
 def _experiments(conditions: Sequence[str] | None) -> tuple[Experiment, ...] | None:

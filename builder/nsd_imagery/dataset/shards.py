@@ -15,6 +15,7 @@ import pyarrow as pa
 import xxhash
 
 from nsd_imagery.atomic import replacing
+from nsd_imagery.errors import DataError
 from nsd_imagery.schema import features_yaml, with_features
 
 ROWS_PER_BATCH = 100
@@ -87,6 +88,20 @@ def write_shard(
     return Shard(config, split, path.relative_to(folder).as_posix(), rows, sink.size, sink.sha256.hexdigest(), digest)
 
 
+def open_shard(path: Path) -> pa.Table:
+    """The rows of a shard, mapped into memory.
+
+    Raises:
+        DataError: The file is gone, cut short, or no Arrow stream.
+    """
+    try:
+        with pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as reader:
+            return reader.read_all()
+    except (OSError, pa.ArrowInvalid) as error:
+        msg = f"{path}: is not a sound shard ({error}); build again"
+        raise DataError(msg) from error
+
+
 def batches_of(table: pa.Table) -> Iterator[pa.RecordBatch]:
     """A table without vectors in batches, the same whatever its own chunks are."""
     yield from table.combine_chunks().to_batches(max_chunksize=_NARROW_ROWS_PER_BATCH)
@@ -113,26 +128,44 @@ class LogicalHash:
 
 
 class _ColumnHash:
-    """A hash each of what is null, how long words are, and the values, so that no batch's end shows between them."""
+    """A hash each of what is null, how long words or lists are, and the values, so that no batch's end shows."""
 
     def __init__(self) -> None:
         self._nulls, self._lengths, self._values = (xxhash.xxh3_128() for _ in range(3))
+        self._parts: list[_ColumnHash] = []
 
     def update(self, column: pa.Array) -> None:
         if pa.types.is_fixed_size_list(column.type):
             self._values.update(_plain(column.flatten()))
             return
         self._nulls.update(_plain(column.is_null()))
-        if pa.types.is_string(column.type):
-            words = [word.encode() for word in column.fill_null("").to_pylist()]
-            self._lengths.update(np.array([len(word) for word in words], np.int64).data)
-            self._values.update(b"".join(words))
-            return
-        zero = pa.scalar(False) if pa.types.is_boolean(column.type) else pa.scalar(0).cast(column.type)
-        self._values.update(_plain(column.fill_null(zero)))
+        if pa.types.is_string(column.type) or pa.types.is_binary(column.type):
+            self._words(column)
+        elif pa.types.is_list(column.type):
+            self._lengths.update(_plain(column.value_lengths().fill_null(0)))
+            self._within([column.flatten()])
+        elif pa.types.is_struct(column.type):
+            self._within(column.flatten())
+        else:
+            zero = pa.scalar(False) if pa.types.is_boolean(column.type) else pa.scalar(0).cast(column.type)
+            self._values.update(_plain(column.fill_null(zero)))
+
+    def _words(self, column: pa.Array) -> None:
+        whole = column.fill_null(pa.scalar("").cast(column.type))
+        _, offsets, values = whole.buffers()
+        ends = np.frombuffer(offsets, np.int32)[whole.offset : whole.offset + len(whole) + 1]
+        self._lengths.update(np.diff(ends).astype(np.int64).data)
+        if values is not None:
+            self._values.update(memoryview(values)[ends[0] : ends[-1]])
+
+    def _within(self, columns: list[pa.Array]) -> None:
+        self._parts = self._parts or [_ColumnHash() for _ in columns]
+        for part, column in zip(self._parts, columns, strict=True):
+            part.update(column)
 
     def digest(self) -> bytes:
-        return self._nulls.digest() + self._lengths.digest() + self._values.digest()
+        own = self._nulls.digest() + self._lengths.digest() + self._values.digest()
+        return own + b"".join(part.digest() for part in self._parts)
 
 
 def _plain(column: pa.Array) -> memoryview:

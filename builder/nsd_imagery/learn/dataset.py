@@ -46,6 +46,7 @@ class NSDImageryDataset(BatchDataset):
         stimuli: Only rows of these stimuli. `stimuli=clip_cache` leaves out what has no embedding.
         zscore: "auto", "run", "session" or "none"; default: as built, else "auto".
         betas: Beta version; default: as built or indexed.
+        source: "release" or "cache", for a root that holds the subject in both trees.
         columns: Label columns of an item; default: all.
 
     Raises:
@@ -69,10 +70,11 @@ class NSDImageryDataset(BatchDataset):
         stimuli: Collection[str] | None = None,
         zscore: str | None = None,
         betas: str | None = None,
+        source: str | None = None,
         columns: Sequence[str] | None = None,
     ) -> None:
         sessions = None if session is None else (session,) if isinstance(session, int) else tuple(session)
-        choice = Choice(subject, condition, sessions, split, stimuli, roi, zscore, betas)
+        choice = Choice(subject, condition, sessions, split, stimuli, roi, zscore, betas, source)
         trials = choose_rows(index_path, root, choice)
         self._view = torch_view(trials, columns if columns is None else list(dict.fromkeys([*columns, BETAS.name])))
         self._preprocessor = preprocessor

@@ -16,7 +16,7 @@ from nsd_imagery.volumes.anatomy import Anatomy
 SYNTHETIC_MARKER = "synthetic.json"
 """Lies in the root of a tree that `synth` wrote, and in no other."""
 
-_FORMATS = (".hdf5", ".nii.gz", ".nii")
+BETA_FORMATS = (".hdf5", ".nii.gz", ".nii")
 """Of betas, the preferred one first."""
 
 
@@ -37,7 +37,7 @@ def expected_betas(betas: str, subject: str = "subjAA") -> str:
 def nsdimagery_betas(root: Path, subject: str, betas: str) -> Path | None:
     """The beta file of a subject's NSD-Imagery session; None if it is not in the root."""
     stem = root / expected_betas(betas, subject)
-    return next((path for ending in _FORMATS if (path := stem.with_name(stem.name + ending)).is_file()), None)
+    return next((path for ending in BETA_FORMATS if (path := stem.with_name(stem.name + ending)).is_file()), None)
 
 
 def expected_nsd_betas(betas: str, subject: str = "subjAA") -> str:
@@ -49,12 +49,18 @@ def nsd_betas(root: Path, subject: str, betas: str) -> dict[int, Path]:
     """The beta files of NSD core by session (1-based), in rising order; those that are in the root."""
     stem = root / expected_nsd_betas(betas, subject)
     found: dict[int, Path] = {}
-    for ending in _FORMATS:
+    for ending in BETA_FORMATS:
         for path in stem.parent.glob(f"{stem.name}*{ending}"):
             number = re.fullmatch(r"(\d\d)", path.name.removeprefix(stem.name).removesuffix(ending))
             if number and path.is_file():
                 found.setdefault(int(number[1]), path)
     return dict(sorted(found.items()))
+
+
+def other_formats(path: Path) -> list[Path]:
+    """Where the same betas would lie in the other formats."""
+    stem = path.name.removesuffix(".gz").rpartition(".")[0]
+    return [other for ending in BETA_FORMATS if (other := path.with_name(stem + ending)) != path]
 
 
 def behaviour_file(root: Path, subject: str, run_name: str) -> Path:
@@ -77,6 +83,16 @@ def design_file(root: Path) -> Path:
     return root / "nsddata" / "experiments" / "nsdimagery" / "designmatrixGLMsingle.mat"
 
 
+def target_images_folder(root: Path, stimulus_set: str) -> Path:
+    """The pictures of the targets of set A or B, by their names in the pair list."""
+    return root / "nsddata" / "experiments" / "nsdimagery" / "rawtargetimages" / f"set{stimulus_set}"
+
+
+def pictures_file(root: Path) -> Path:
+    """NSD's 73,000 pictures."""
+    return root / "nsddata_stimuli" / "stimuli" / "nsd" / "nsd_stimuli.hdf5"
+
+
 def stim_info_file(root: Path) -> Path:
     """NSD's table of its 73,000 pictures."""
     return root / "nsddata" / "experiments" / "nsd" / "nsd_stim_info_merged.csv"
@@ -97,10 +113,23 @@ def required(path: Path) -> Path:
 def stim_info(root: Path) -> StimInfo | None:
     """NSD's table of pictures, read once however many subjects ask; None where the root has none."""
     path = stim_info_file(root)
-    if not path.is_file():
-        return None
+    return read_stim_info_once(path) if path.is_file() else None
+
+
+def read_stim_info_once(path: Path) -> StimInfo:
+    """NSD's table of pictures, read again only when the file has changed."""
     stat = path.stat()
     return _cached_stim_info(path, stat.st_size, stat.st_mtime_ns)
+
+
+def mask_file(root: Path, subject: str, name: str) -> Path:
+    """A mask or atlas of a subject."""
+    return root / "nsddata" / "ppdata" / subject / "func1pt8mm" / "roi" / f"{name}.nii.gz"
+
+
+def brain_file(root: Path, subject: str) -> Path:
+    """The brain mask of a subject."""
+    return root / "nsddata" / "ppdata" / subject / "func1pt8mm" / "brainmask.nii.gz"
 
 
 def anatomy(root: Path, subject: str) -> Anatomy:
@@ -114,7 +143,7 @@ def anatomy(root: Path, subject: str) -> Anatomy:
         label_tables={path.name.removesuffix(".mgz.ctab"): path for path in tables},
         left={name[3:]: path for name, path in volumes.items() if name.startswith("lh.")},
         right={name[3:]: path for name, path in volumes.items() if name.startswith("rh.")},
-        brain=_if_file(space / "brainmask.nii.gz"),
+        brain=_if_file(brain_file(root, subject)),
         valid_nsdimagery=_if_file(space / "valid_nsdimagery.nii.gz"),
         valid_nsd=tuple(sorted(space.glob("valid_session[0-9][0-9].nii.gz"))),
         ncsnr_nsd=_if_file(

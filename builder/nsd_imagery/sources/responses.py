@@ -19,6 +19,7 @@ from nsd_imagery.experiment import (
     N_NSD_PICTURES,
     SUBJECTS,
 )
+from nsd_imagery.sources.repeats import repeats
 
 _COLUMNS = ("SUBJECT", "SESSION", "RUN", "TRIAL", "73KID", "BUTTON", "RT")
 _PLACE = ("SESSION", "RUN", "TRIAL")
@@ -80,7 +81,7 @@ def read_responses(path: Path, subject: str) -> Responses:
     session, run, trial = (whole[name][order] for name in _PLACE)
     _check_complete(path, line[order], session, run, trial)
     nsd_id = whole["73KID"][order] - 1
-    repeat = _repeats(nsd_id)
+    repeat = np.array(repeats(nsd_id.tolist()), np.int64)
     _refuse(path, "73KID", nsd_id + 1, line[order], repeat >= CORE_REPEATS, f"shown {CORE_REPEATS} times already")
     return Responses(
         path, line[order], session, run, nsd_id, repeat, columns["BUTTON"][order], columns["RT"][order] / 1000
@@ -143,13 +144,3 @@ def _check_complete(path: Path, line: Numbers, session: Numbers, run: Numbers, t
         if counts.sum() != CORE_TRIALS_PER_SESSION:
             msg = f"{where}: has {counts.sum()} trials, not {CORE_TRIALS_PER_SESSION}: copy the file again"
             raise DataError(msg)
-
-
-def _repeats(keys: Numbers) -> Numbers:
-    """(n,) how often each key came before."""
-    order = np.argsort(keys, kind="stable")
-    starts = np.append(True, keys[order][1:] != keys[order][:-1])
-    rank = np.arange(len(keys)) - np.flatnonzero(starts)[np.cumsum(starts) - 1]
-    repeat = np.empty(len(keys), np.int64)
-    repeat[order] = rank
-    return repeat

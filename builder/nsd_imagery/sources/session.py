@@ -1,11 +1,14 @@
 """What a source yields: one beta file and the rows that its volumes are."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
 
 from nsd_imagery.experiment import Experiment
+
+Captions = dict[int, tuple[str, ...]]
+"""The captions of a picture by COCO id, in the order of COCO's file."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,6 +22,8 @@ class Session:
         beta_path: The beta file, absolute.
         rows: Index rows in the order of the volumes; `is_valid` says only that the volume is there.
         notes: What these rows lack because the root does, in sentences.
+        beta_scale: What the stored betas are percent signal change times, where the source says so.
+        captions: All captions of the pictures of the rows, where COCO's files are there.
     """
 
     subject: str
@@ -27,6 +32,8 @@ class Session:
     beta_path: Path
     rows: pa.Table
     notes: tuple[str, ...] = ()
+    beta_scale: float | None = None
+    captions: Captions = field(default_factory=dict, repr=False)
 
     @property
     def key(self) -> str:

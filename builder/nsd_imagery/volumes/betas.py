@@ -1,6 +1,6 @@
 """What a beta file says of itself, and what one pass over it gives, whatever its format."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,10 @@ class Scaling:
         unscaled = (slope, intercept) == (1.0, 0.0)
         divisor = float(PERCENT_SIGNAL_SCALE) if unscaled and dtype.kind in "iu" else 1.0
         return cls(float(slope), float(intercept), divisor)
+
+    def over(self, scale: float) -> "Scaling":
+        """This scaling for a file whose numbers, scaled as its header says, are percent signal change x `scale`."""
+        return Scaling(self.slope, self.intercept / scale, scale)
 
     def percent(self, stored: NDArray[Any]) -> NDArray[np.float64]:
         """Percent signal change, float64, of stored numbers of any shape."""
@@ -73,6 +77,12 @@ class Betas:
     stored: NDArray[Any]
     is_valid: NDArray[np.bool_]
     file_digest: str | None
+
+    def over(self, scale: float | None) -> "Betas":
+        """These betas of a file whose numbers are percent signal change x `scale`; as they are where it is None."""
+        if scale is None:
+            return self
+        return replace(self, header=replace(self.header, scaling=self.header.scaling.over(scale)))
 
 
 def without_nan(stored: NDArray[Any], path: Path) -> NDArray[Any]:

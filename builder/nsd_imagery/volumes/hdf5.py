@@ -49,24 +49,39 @@ def _header(dataset: h5py.Dataset) -> BetaHeader:
 
 
 @contextmanager
-def _open(path: Path) -> Iterator[h5py.Dataset]:
+def open_dataset(path: Path, name: str) -> Iterator[h5py.Dataset]:
+    """A dataset of an HDF5 file, open for reading as long as the block runs.
+
+    Raises:
+        DataError: The file is damaged, or has no such dataset of its own.
+    """
     with path.open("rb"):  # says which file may not be read, as h5py's own error does not
         pass
     try:
         with h5py.File(path, "r") as file:
-            yield _beta_dataset(file, path)
+            yield _own_dataset(file, path, name)
     except (OSError, RuntimeError, KeyError) as error:
         msg = f"{path}: is not a sound HDF5 file ({error}): copy the file again"
         raise DataError(msg) from error
 
 
-def _beta_dataset(file: h5py.File, path: Path) -> h5py.Dataset:
+@contextmanager
+def _open(path: Path) -> Iterator[h5py.Dataset]:
+    with open_dataset(path, "betas") as dataset:
+        yield _checked(dataset, path)
+
+
+def _own_dataset(file: h5py.File, path: Path, name: str) -> h5py.Dataset:
     # A link or external storage could lead out of the root.
-    inside = isinstance(file.get("betas", getlink=True), h5py.HardLink)
-    dataset = file["betas"] if inside else None
+    inside = isinstance(file.get(name, getlink=True), h5py.HardLink)
+    dataset = file[name] if inside else None
     if not isinstance(dataset, h5py.Dataset) or dataset.external or dataset.is_virtual:
-        msg = f"{path}: has no dataset 'betas' of its own (it has: {', '.join(file) or 'nothing'})"
+        msg = f"{path}: has no dataset {name!r} of its own (it has: {', '.join(file) or 'nothing'})"
         raise DataError(msg)
+    return dataset
+
+
+def _checked(dataset: h5py.Dataset, path: Path) -> h5py.Dataset:
     if dataset.ndim != 4 or dataset.dtype.kind not in "iuf":
         msg = f"{path}: 'betas' is {dataset.dtype} of shape {dataset.shape}, not numbers of (trials, z, y, x)"
         raise DataError(msg)

@@ -9,6 +9,11 @@ from numpy.typing import NDArray
 
 from nsd_imagery.volumes.betas import Scaling
 
+Vector = NDArray[np.float64]
+
+_VOXELS_AT_A_TIME = 2048
+"""So that the float64 copy of a whole session's trials stays small."""
+
 
 @dataclass(frozen=True, eq=False)
 class Moments:
@@ -64,10 +69,10 @@ def moments(
     sd = np.zeros_like(mean)
     one_group = _integer_moments if stored.dtype.kind in "iu" and stored.dtype.itemsize <= 2 else _float_moments
     for number in range(n_groups):
-        trials = stored[(group == number) & is_valid]
+        trials = np.flatnonzero((group == number) & is_valid)
         counts[number] = len(trials)
         if len(trials):
-            mean[number], sd[number] = one_group(trials)
+            mean[number], sd[number] = one_group(stored, trials)
     return Moments(counts, mean, sd, scaling)
 
 
@@ -82,19 +87,24 @@ def zscore(
     return scores
 
 
-def _integer_moments(trials: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _integer_moments(stored: NDArray[Any], trials: NDArray[np.int64]) -> tuple[Vector, Vector]:
+    total, squares = np.zeros((2, stored.shape[1]), np.int64)
+    for trial in trials:
+        total += stored[trial]
+        squares += np.square(stored[trial], dtype=np.int64)
     n = len(trials)
-    total = trials.sum(axis=0, dtype=np.int64)
-    squares = np.square(trials, dtype=np.int64).sum(axis=0)
     # n * squares - total**2 is an exact integer, so a voxel without variance is exactly 0.
     spread = (n * squares - total**2) / max(n * (n - 1), 1)
     return total / n, np.sqrt(spread)
 
 
-def _float_moments(trials: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    values = trials.astype(np.float64)
-    mean = values.mean(axis=0)
-    sd = np.sqrt(np.square(values - mean).sum(axis=0) / max(len(values) - 1, 1))
-    # The mean of equal numbers can be off by a rounding, which would make noise out of nothing.
-    sd[(values == values[0]).all(axis=0)] = 0
+def _float_moments(stored: NDArray[Any], trials: NDArray[np.int64]) -> tuple[Vector, Vector]:
+    mean, sd = np.empty((2, stored.shape[1]))
+    for start in range(0, stored.shape[1], _VOXELS_AT_A_TIME):
+        part = slice(start, start + _VOXELS_AT_A_TIME)
+        values = stored[trials, part].astype(np.float64)
+        mean[part] = values.mean(axis=0)
+        sd[part] = np.sqrt(np.square(values - mean[part]).sum(axis=0) / max(len(values) - 1, 1))
+        # The mean of equal numbers can be off by a rounding, which would make noise out of nothing.
+        sd[part][(values == values[0]).all(axis=0)] = 0
     return mean, sd

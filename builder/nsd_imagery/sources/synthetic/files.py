@@ -1,4 +1,4 @@
-"""Writers of the release's binary files. Each file is written beside its place and renamed when it is whole."""
+"""Writers of what both layouts hold. Each file is written beside its place and renamed when it is whole."""
 
 import gzip
 import os
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from nsd_imagery.experiment import N_NSD_PICTURES
 from nsd_imagery.sources.synthetic.anatomy import Anatomy
-from nsd_imagery.sources.synthetic.pictures import SIDE
+from nsd_imagery.sources.synthetic.atlas import label_table
+from nsd_imagery.sources.synthetic.pictures import SIDE, nsd_picture
 
 _LITTLE_INT16 = np.dtype("<i2")
 _LITTLE_FLOAT32 = np.dtype("<f4")
@@ -45,17 +46,35 @@ def write_volume(path: Path, volume: NDArray[np.generic], affine: NDArray[np.flo
     _write_nifti(path, volume.shape, affine, dtype, [volume.astype(dtype).ravel(order="F")])
 
 
-def write_betas_nifti(path: Path, betas: NDArray[np.int16], anatomy: Anatomy) -> None:
-    """Write (n_betas, n_voxels) betas of the brain's voxels as an (X, Y, Z, n_betas) int16 .nii.gz."""
+def write_rois(folder: Path, tables: Path, anatomy: Anatomy) -> None:
+    """Write the ROI volumes, whole and by hemisphere, to one folder and their label tables to another."""
+    for name, labels in anatomy.rois.items():
+        write_volume(folder / f"{name}.nii.gz", labels, anatomy.affine)
+        for side in ("lh", "rh"):
+            write_volume(folder / f"{side}.{name}.nii.gz", anatomy.hemisphere(name, side), anatomy.affine)
+        write_bytes(tables / f"{name}.mgz.ctab", label_table(name).encode())
+
+
+def write_masks(folder: Path, anatomy: Anatomy) -> None:
+    """Write brainmask and valid_nsdimagery."""
+    write_volume(folder / "brainmask.nii.gz", anatomy.brain, anatomy.affine)
+    write_volume(folder / "valid_nsdimagery.nii.gz", anatomy.valid, anatomy.affine)
+
+
+def write_betas(path: Path, betas: NDArray[np.int16], anatomy: Anatomy) -> None:
+    """Write (n_betas, n_voxels) betas of the brain's voxels in the format that the path's ending says."""
+    write = _write_betas_hdf5 if path.suffix == ".hdf5" else _write_betas_nifti
+    write(path, betas, anatomy)
+
+
+def _write_betas_nifti(path: Path, betas: NDArray[np.int16], anatomy: Anatomy) -> None:
+    """(X, Y, Z, n_betas) int16, as the release has it."""
     volumes = _volumes(betas, anatomy)
     _write_nifti(path, (*anatomy.shape, len(betas)), anatomy.affine, _LITTLE_INT16, volumes)
 
 
-def write_betas_hdf5(path: Path, betas: NDArray[np.int16], anatomy: Anatomy) -> None:
-    """Write (n_betas, n_voxels) betas of the brain's voxels as the release does.
-
-    Dataset `betas`, (n_betas, Z, Y, X) int16, not compressed, one chunk a voxel and all of them allocated.
-    """
+def _write_betas_hdf5(path: Path, betas: NDArray[np.int16], anatomy: Anatomy) -> None:
+    """Dataset `betas`, (n_betas, Z, Y, X) int16, not compressed, one chunk a voxel and all of them allocated."""
     nx, ny, nz = anatomy.shape
     n_betas = len(betas)
     ends = np.searchsorted(anatomy.brain_voxels, np.arange(nz + 1) * ny * nx)
@@ -73,22 +92,22 @@ def write_betas_hdf5(path: Path, betas: NDArray[np.int16], anatomy: Anatomy) -> 
                 dataset.id.write_direct_chunk((0, z, y, x), slab[place])
 
 
-def write_pictures_hdf5(path: Path, pictures: Iterable[tuple[int, NDArray[np.uint8]]]) -> None:
+def write_pictures_hdf5(path: Path, nsd_ids: Iterable[int]) -> None:
     """Write NSD's pictures, of which most may be left out.
 
     Dataset `imgBrick`, (73000, 425, 425, 3) uint8, gzip, one chunk a picture; of those left out none is allocated.
 
     Args:
         path: Of the file.
-        pictures: 0-based NSD ids, rising, and (425, 425, 3) pictures.
+        nsd_ids: 0-based ids of the pictures that are in it, rising.
     """
     with beside(path) as partial, h5py.File(partial, "w") as file:
         shape = (SIDE, SIDE, 3)
         brick = file.create_dataset(
             "imgBrick", (N_NSD_PICTURES, *shape), np.uint8, chunks=(1, *shape), compression="gzip", track_times=False
         )
-        for nsd_id, picture in pictures:
-            brick[nsd_id] = picture
+        for nsd_id in nsd_ids:
+            brick[nsd_id] = nsd_picture(nsd_id)
 
 
 def _volumes(betas: NDArray[np.int16], anatomy: Anatomy) -> Iterator[NDArray[np.int16]]:

@@ -50,6 +50,11 @@ class RunSchedule:
         """The six targets of the run's set."""
         return TARGETS[self.run.stimulus_set]
 
+    def nsd_id(self, trial: int) -> int | None:
+        """0-based id of the NSD picture that a trial is about: visC's photograph, else the target; None for no such."""
+        photographs = self.photographs
+        return int(photographs[trial]) if len(photographs) else self.targets[self.conditions[trial]].nsd_id
+
     @property
     def seconds(self) -> int:
         """Length of the run."""
@@ -65,6 +70,12 @@ def draw_schedule(seed: int) -> tuple[RunSchedule, ...]:
     """Draw the 12 runs, in the order of the session."""
     seen: dict[str, NDArray[np.int64]] = {}
     return tuple(_draw_run(seed, run, seen) for run in RUNS)
+
+
+def nsd_ids_of(schedule: tuple[RunSchedule, ...]) -> list[int]:
+    """The NSD pictures of a session, 0-based and rising: set B's five and the photographs of visC."""
+    shown = {of_run.nsd_id(trial) for of_run in schedule for trial in range(TRIALS_PER_RUN)}
+    return sorted(nsd_id for nsd_id in shown if nsd_id is not None)
 
 
 def _draw_run(seed: int, run: Run, seen: dict[str, NDArray[np.int64]]) -> RunSchedule:

@@ -1,0 +1,256 @@
+"""The rows of the Guide's cache tree: a trial manifest becomes sessions, each checked against its beta file."""
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from nsd_imagery.errors import DataError, MissingDataError
+from nsd_imagery.experiment import SUBJECTS, Experiment
+from nsd_imagery.schema import trial_id, trial_table
+from nsd_imagery.sources import cache, release
+from nsd_imagery.sources.design import nsd_id_of_name, stimulus_key
+from nsd_imagery.sources.paths import named_file
+from nsd_imagery.sources.repeats import repeats
+from nsd_imagery.sources.session import Session
+from nsd_imagery.sources.stim_info import StimInfo, picture_columns
+from nsd_imagery.sources.trial_manifest import REQUIRED, Entry, read_entries, read_trial_manifest, unused_columns
+from nsd_imagery.volumes.read import read_header
+
+UNKNOWN = "unknown"
+"""The stimulus of a row whose manifest names neither a picture nor a target."""
+
+
+def read_sessions(root: Path, subject: str, betas: str) -> list[Session]:
+    """The sessions that a subject's trial manifest names.
+
+    The Guide knows only the conditions "perception" and "imagery": perception whose betas lie under nsd_imagery/ is
+    vision here, because NSD-Imagery's own vision runs are not NSD core.
+
+    Raises:
+        MissingDataError: A file that the manifest names is not there.
+        DataError: The manifest is not sound, or contradicts another file.
+    """
+    path = _trials_file(root, subject)
+    info = [_with_picture(entry) for entry in read_info(root)]
+    entries = [_with_picture(entry) for entry in read_trial_manifest(path, subject, info)]
+    _check_presented(root, entries)
+    _check_session_count(root, subject, entries)
+    groups: dict[tuple[Experiment, int], list[Entry]] = defaultdict(list)
+    for entry in entries:
+        groups[_experiment(entry), entry["session"]].append(entry)
+    stim_info = cache.stim_info(root)
+    imagined = {entry["nsd_id"] for entry in entries if entry["condition"] in ("imagery", "attention")} - {None}
+    notes = _notes(path, entries, stim_info)
+    return [
+        _session(root, subject, betas, key, groups[key], stim_info, imagined, notes)
+        for key in sorted(groups, key=lambda key: (key[0] != "nsdimagery", key[1]))
+    ]
+
+
+def subjects(root: Path) -> tuple[str, ...]:
+    """Subjects who have a trial manifest, or trials in imagery_stimuli_info.csv."""
+    in_info = {entry["subject"] for entry in read_info(root) if set(REQUIRED) <= set(entry.values)}
+    return tuple(
+        subject for subject in SUBJECTS if cache.trial_manifest_file(root, subject).is_file() or subject in in_info
+    )
+
+
+def read_info(root: Path) -> list[Entry]:
+    """The lines of imagery_stimuli_info.csv; none where there is no such file."""
+    path = cache.stimuli_info_file(root)
+    return read_entries(path) if path.is_file() else []
+
+
+def manifest_mask(root: Path, subject: str) -> Path | None:
+    """The mask that a subject's trials name as roi_mask_path; None if they name none, or several.
+
+    Raises:
+        DataError: The manifest is not sound, or the path leads out of the root.
+        MissingDataError: There is no such mask.
+    """
+    named = {
+        entry["roi_mask_path"]: entry
+        for entry in reversed(read_entries(_trials_file(root, subject)))
+        if entry["roi_mask_path"] and entry["subject"] in (None, subject)
+    }
+    if len(named) != 1:
+        return None
+    ((text, entry),) = named.items()
+    return named_file(root, entry.line, "roi_mask_path", text)
+
+
+def _trials_file(root: Path, subject: str) -> Path:
+    """The subject's own manifest, else the table of all subjects."""
+    own = cache.trial_manifest_file(root, subject)
+    return own if own.is_file() else release.required(cache.stimuli_info_file(root))
+
+
+def _experiment(entry: Entry) -> Experiment:
+    core = entry["condition"] == "perception" and not (entry["beta_path"] or cache.IMAGERY).startswith(cache.IMAGERY)
+    return "nsd" if core else "nsdimagery"
+
+
+def _with_picture(entry: Entry) -> Entry:
+    """The target without its file's ending, and the picture that its name says; a name's number is 1-based."""
+    target = (entry["target"] or "").removesuffix(".png") or None
+    named = nsd_id_of_name(target or "")
+    if named is not None and entry["nsd_id"] not in (None, named):
+        why = f"but target {target!r} is nsd_id {named}: the number in a file's name is 1-based, nsd_id is 0-based"
+        raise entry.error("nsd_id", why)
+    return Entry(
+        entry.line, {**entry.values, "target": target, "nsd_id": named if entry["nsd_id"] is None else entry["nsd_id"]}
+    )
+
+
+def _check_presented(root: Path, entries: Sequence[Entry]) -> None:
+    """Each picture is in the list of those presented; a list that is off by one is named as such."""
+    path = cache.presented_ids_file(root)
+    if not path.is_file():
+        return
+    words = path.read_text(encoding="utf-8", errors="replace").split()
+    for word in words:
+        if not (word.isascii() and word.isdigit()):
+            msg = f"{path}: has {word[:20]!r}, but must have one 0-based nsd_id a line"
+            raise DataError(msg)
+    presented = set(map(int, words))
+    for entry in entries:
+        nsd_id = entry["nsd_id"]
+        if nsd_id is not None and nsd_id not in presented and _experiment(entry) == "nsdimagery":
+            beside = next((other for other in (nsd_id - 1, nsd_id + 1) if other in presented), None)
+            hint = f", but has {beside}: one of the two tables counts from 1; nsd_id is 0-based" if beside else ""
+            raise entry.error("nsd_id", f"which {path} does not have{hint}")
+
+
+def _check_session_count(root: Path, subject: str, entries: Sequence[Entry]) -> None:
+    """No trial is of a session that subject_sessions.json does not count: {"subj01": {"sessions": 2, ...}}."""
+    path = cache.subject_sessions_file(root)
+    if not path.is_file():
+        return
+    try:
+        counts = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        msg = f"{path}: is not JSON ({error})"
+        raise DataError(msg) from error
+    said = counts.get(subject) if isinstance(counts, dict) else None
+    said = said.get("sessions") if isinstance(said, dict) else said
+    known = range(1, said + 1) if isinstance(said, int) else said
+    if not isinstance(known, range | list):
+        return
+    for entry in entries:
+        if entry["session"] not in known and _experiment(entry) == "nsdimagery":
+            raise entry.error("session", f"but {path} has {json.dumps(said)[:60]} for {subject}")
+
+
+def _notes(path: Path, entries: Sequence[Entry], info: StimInfo | None) -> tuple[str, ...]:
+    """What a reader of the dataset should know of the manifest, in sentences."""
+    notes = []
+    if any(entry["condition"] == "perception" and _experiment(entry) == "nsdimagery" for entry in entries):
+        notes.append("trial manifests: perception whose betas lie under nsd_imagery/ is vision here")
+    if any(entry["run_number"] is None for entry in entries):
+        notes.append(f"{path.name}: has trials without run_number, which are z-scored over their session")
+    if unknown := sum(entry["nsd_id"] is None and entry["target"] is None for entry in entries):
+        notes.append(f"{path.name}: {unknown} trials have neither nsd_id nor target; their stimulus is {UNKNOWN!r}")
+    if unused := unused_columns(path):
+        notes.append(f"{path.name}: columns that are not used: {', '.join(unused)}")
+    if info is None:
+        notes.append("nsd_stim_info_merged.csv is not in the root: is_shared is false everywhere")
+    return tuple(notes)
+
+
+def _session(root: Path, subject: str, betas: str, key: tuple[Experiment, int], entries: Sequence[Entry],
+             info: StimInfo | None, imagined: set[int], notes: tuple[str, ...]) -> Session:  # fmt: skip
+    experiment, number = key
+    entries = sorted(entries, key=lambda entry: entry["beta_index"])
+    beta_path = _beta_path(root, subject, number, entries)
+    n_volumes = read_header(beta_path).n_volumes
+    for entry in entries:
+        if entry["beta_index"] >= n_volumes:
+            raise entry.error("beta_index", f"but {beta_path} has {n_volumes} volumes, 0 to {n_volumes - 1}")
+        if entry["beta_version"] not in (None, betas):
+            raise entry.error("beta_version", f"but the build is of {betas}: name it (--betas)")
+        if entry["roi_mask_path"]:
+            named_file(root, entry.line, "roi_mask_path", entry["roi_mask_path"])
+    scales = {entry["beta_scale"] for entry in entries}
+    if len(scales) > 1:
+        raise entries[0].error("beta_scale", f"but other trials of the file have {sorted(map(str, scales))}")
+    rows = _rows(subject, betas, key, entries, beta_path.relative_to(root).as_posix(), info, imagined)
+    return Session(subject, experiment, number, beta_path, rows, notes, scales.pop())
+
+
+def _beta_path(root: Path, subject: str, number: int, entries: Sequence[Entry]) -> Path:
+    named = {entry["beta_path"]: entry for entry in reversed(entries)}
+    if len(named) > 1:
+        first, other = list(named.values())[:2]
+        raise other.error("beta_path", f"but line {first.line.number} has another for session {number}: one file each")
+    ((text, entry),) = named.items()
+    if text is not None:
+        return named_file(root, entry.line, "beta_path", text)
+    path = cache.betas_file(root, subject, number)
+    if path is None:
+        msg = f"{root}: no {cache.expected_betas(subject, number)}.nii.gz, which {entry.line.path} needs: copy it there"
+        raise MissingDataError(msg)
+    return path
+
+
+def _rows(subject: str, betas: str, key: tuple[Experiment, int], entries: Sequence[Entry], beta_path: str,
+          info: StimInfo | None, imagined: set[int]) -> pa.Table:  # fmt: skip
+    experiment, number = key
+
+    def column(name: str) -> list[Any]:
+        return [entry[name] for entry in entries]
+
+    conditions = [
+        "vision" if name == "perception" and experiment == "nsdimagery" else name for name in column("condition")
+    ]
+    stimuli = [
+        UNKNOWN if entry["nsd_id"] is None and entry["target"] is None
+        else stimulus_key(entry["nsd_id"], entry["target"] or "")
+        for entry in entries
+    ]  # fmt: skip
+    counted = repeats([
+        (condition, entry["epoch"], entry["target"] or stimulus)
+        for condition, entry, stimulus in zip(conditions, entries, stimuli, strict=True)
+    ])  # fmt: skip
+    return trial_table(
+        len(entries),
+        trial_id=[
+            trial_id(experiment, subject, number, trial, int(epoch == "detection"))
+            for trial, epoch in zip(column("trial_in_session"), column("epoch"), strict=True)
+        ],
+        subject=subject,
+        session=number,
+        condition=conditions,
+        beta_path=beta_path,
+        repeat_index=[said if said is not None else n for said, n in zip(column("repeat_index"), counted, strict=True)],
+        is_valid=[said is not False for said in column("is_valid")],
+        experiment=experiment,
+        stimulus=stimuli,
+        cue_matches=[None if said is None else int(said) for said in column("cue_matches")],
+        target_present=[None if said is None else int(said) for said in column("target_present")],
+        beta_version=betas,
+        **{name: column(name) for name in _AS_THEY_STAND},
+        **_pictures(subject, entries, info, imagined),
+    )
+
+
+_AS_THEY_STAND = (
+    "trial_in_session nsd_id caption beta_index roi_mask_path run_number snr_estimate run_name stimulus_set epoch "
+    "target cue response response_time"
+).split()
+
+
+def _pictures(subject: str, entries: Sequence[Entry], info: StimInfo | None, imagined: set[int]) -> dict[str, Any]:
+    columns = picture_columns(info, subject, [entry["nsd_id"] for entry in entries], imagined)
+    for entry, coco_id in zip(entries, columns["coco_id"], strict=True):
+        if coco_id is not None and entry["coco_id"] not in (None, coco_id):
+            why = f"but nsd_stim_info_merged.csv has {coco_id} for nsd_id {entry['nsd_id']} (0-based)"
+            raise entry.error("coco_id", why)
+    coco_ids = [
+        known if known is not None else entry["coco_id"]
+        for entry, known in zip(entries, columns["coco_id"], strict=True)
+    ]
+    return {**columns, "coco_id": coco_ids}

@@ -1,0 +1,75 @@
+"""The pictures of the stimuli: the release's target images, and rows of nsd_stimuli.hdf5 (39 GB, never whole)."""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from nsd_imagery.errors import DataError
+from nsd_imagery.experiment import N_NSD_PICTURES
+from nsd_imagery.sources import cache, release
+from nsd_imagery.volumes.hdf5 import open_dataset
+
+_SHAPE = (N_NSD_PICTURES, 425, 425, 3)
+
+
+def target_file(root: Path, stimulus_set: str, target: str) -> Path | None:
+    """The picture of a target of set A or B; None where the root has none.
+
+    Raises:
+        DataError: The name of the target is no name of a file.
+    """
+    name = PurePosixPath(f"{target}.png")
+    if len(name.parts) != 1 or "\0" in target:
+        msg = f"{root}: target {target!r} is no name of a file"
+        raise DataError(msg)
+    path = release.target_images_folder(root, stimulus_set) / name
+    return path if path.is_file() else None
+
+
+def read_png(path: Path) -> bytes:
+    """The contents of a PNG file, checked to be one.
+
+    Raises:
+        DataError: It is not.
+    """
+    contents = path.read_bytes()
+    try:
+        with Image.open(io.BytesIO(contents), formats=["PNG"]) as image:
+            image.verify()
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        msg = f"{path}: is not a sound PNG file ({error}): copy it again"
+        raise DataError(msg) from error
+    return contents
+
+
+def pictures_file(root: Path) -> Path | None:
+    """NSD's picture file, in the release's place or the Guide's; None where the root has none."""
+    places = (release.pictures_file(root), cache.pictures_file(root))
+    return next((path for path in places if path.is_file()), None)
+
+
+@contextmanager
+def open_pictures(path: Path) -> Iterator[h5py.Dataset]:
+    """The dataset `imgBrick`, (73000, 425, 425, 3) uint8, indexed by 0-based NSD id.
+
+    Raises:
+        DataError: The file is damaged, or is not NSD's.
+    """
+    with open_dataset(path, "imgBrick") as pictures:
+        if pictures.shape != _SHAPE or pictures.dtype != np.uint8:
+            msg = f"{path}: imgBrick is {pictures.dtype} of shape {pictures.shape}, not bytes of {_SHAPE}"
+            raise DataError(msg)
+        yield pictures
+
+
+def png(picture: NDArray[np.uint8]) -> bytes:
+    """A picture, (height, width, 3) uint8, as a PNG file; lossless, packed lightly because that is quick."""
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()

@@ -1,0 +1,67 @@
+"""The marker of a synthetic tree, synthetic.json: it keeps made-up data apart from real data and from each other."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from nsd_imagery.errors import FolderError
+from nsd_imagery.sources.release import SYNTHETIC_MARKER
+from nsd_imagery.sources.synthetic import files
+from nsd_imagery.sources.synthetic.request import Request
+
+FORMAT_VERSION = 1
+
+_UNSAID = {"layout": "release"}
+"""What a marker means that does not say it."""
+
+
+def claim(root: Path, request: Request) -> None:
+    """Mark the root as synthetic before anything else is in it.
+
+    Raises:
+        FolderError: The root is not ours, or is drawn otherwise.
+    """
+    try:
+        held = sorted(path.name for path in root.iterdir()) if root.exists() else []
+    except NotADirectoryError as error:
+        msg = f"{root}: is a file, not a folder: choose another one for the synthetic release"
+        raise FolderError(msg) from error
+    marker = root / SYNTHETIC_MARKER
+    wanted = {
+        "format_version": FORMAT_VERSION,
+        "seed": request.seed,
+        "full_size": request.full_size,
+        "layout": request.layout,
+    }
+    before: set[str] = set()
+    if marker.exists():
+        found = {**_UNSAID, **_read_marker(marker)}
+        other = {name: found.get(name) for name, value in wanted.items() if found.get(name) != value}
+        if other:
+            has = ", ".join(f"{name} {value}" for name, value in other.items())
+            want = ", ".join(f"{name} {wanted[name]}" for name in other)
+            msg = f"{root}: holds a synthetic release of {has}, not {want}: choose another folder or delete this one"
+            raise FolderError(msg)
+        before = set(map(str, found.get("subjects", [])))
+    elif any(not name.startswith(".") for name in held):
+        first = next(name for name in held if not name.startswith("."))
+        msg = (
+            f"{root}: holds data that is not synthetic ({first}, no {SYNTHETIC_MARKER}): choose an empty folder, "
+            "because synthetic data must not be mixed with real data"
+        )
+        raise FolderError(msg)
+    said = {name: value for name, value in wanted.items() if _UNSAID.get(name) != value}
+    contents = {**said, "subjects": sorted({*before, *request.subjects})}
+    files.write_bytes(marker, (json.dumps(contents, indent=2) + "\n").encode())
+
+
+def _read_marker(marker: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(marker.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        msg = f"{marker}: cannot be read ({error}): delete the folder, or choose another one"
+        raise FolderError(msg) from error
+    if not isinstance(found, dict) or not isinstance(found.get("subjects", []), list):
+        msg = f"{marker}: does not say what the release was drawn from: delete the folder, or choose another one"
+        raise FolderError(msg)
+    return found

@@ -1,0 +1,72 @@
+"""What a synthetic tree is asked to be: the arguments of `synth`, checked before anything is written."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from nsd_imagery.errors import UsageError
+from nsd_imagery.experiment import CORE_SESSIONS, SUBJECTS
+
+BetaFormat = Literal["hdf5", "nii.gz", "both"]
+Layout = Literal["release", "cache"]
+
+FORMATS: Final[dict[str, tuple[str, ...]]] = {
+    "hdf5": ("hdf5",),
+    "nii.gz": ("nii.gz",),
+    "both": ("hdf5", "nii.gz"),
+}
+"""Endings of the beta files that each format stands for."""
+
+LAYOUTS: Final[tuple[Layout, ...]] = ("release", "cache")
+
+
+@dataclass(frozen=True)
+class Request:
+    """The arguments of `synth`, but for the root; see there."""
+
+    subjects: Sequence[str]
+    seed: int
+    full_size: bool
+    format: BetaFormat
+    layout: Layout
+    perception_sessions: int
+    report: Callable[[str], None]
+
+
+def check(request: Request) -> None:
+    """Refuse arguments that cannot be meant.
+
+    Raises:
+        UsageError: Says which argument, and what it may be.
+    """
+    _check_subjects(request.subjects)
+    seed = request.seed
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        msg = f"seed must be a whole number that is not negative, not {seed!r}"
+        raise UsageError(msg)
+    for name, value, known in (("format", request.format, FORMATS), ("layout", request.layout, LAYOUTS)):
+        if value not in known:
+            msg = f"{name} must be one of {', '.join(known)}, not {value!r}"
+            raise UsageError(msg)
+    _check_sessions(request.subjects, request.perception_sessions)
+    if request.layout == "cache" and request.perception_sessions:
+        msg = "NSD core is written in the release layout: leave perception_sessions out, or choose layout release"
+        raise UsageError(msg)
+
+
+def _check_subjects(subjects: Sequence[str]) -> None:
+    names = [subjects] if isinstance(subjects, str) else list(subjects)
+    unknown = [subject for subject in names if subject not in SUBJECTS]
+    if isinstance(subjects, str) or unknown or not names:
+        what = f"unknown: {', '.join(map(str, unknown))}" if unknown else f"got {subjects!r}"
+        msg = f"subjects must be one or more of {', '.join(SUBJECTS)} ({what})"
+        raise UsageError(msg)
+
+
+def _check_sessions(subjects: Sequence[str], perception_sessions: int) -> None:
+    fewest = min(subjects, key=CORE_SESSIONS.__getitem__)
+    most = CORE_SESSIONS[fewest]
+    is_number = isinstance(perception_sessions, int) and not isinstance(perception_sessions, bool)
+    if not is_number or not 0 <= perception_sessions <= most:
+        msg = f"perception_sessions must be a whole number from 0 to {most} for {fewest}, not {perception_sessions!r}"
+        raise UsageError(msg)

@@ -1,0 +1,64 @@
+"""The entry: a synthetic tree in one of two layouts, with the same trials and the same betas."""
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from nsd_imagery.sources.synthetic.cache import write_cache
+from nsd_imagery.sources.synthetic.marker import claim
+from nsd_imagery.sources.synthetic.release import write_release
+from nsd_imagery.sources.synthetic.request import BetaFormat, Layout, Request, check
+
+logger = logging.getLogger(__name__)
+
+_WRITERS: Final[dict[Layout, Callable[[Path, Request], None]]] = {"release": write_release, "cache": write_cache}
+
+
+def synth(
+    root: Path | str,
+    *,
+    subjects: Sequence[str] = ("subj01",),
+    seed: int = 0,
+    full_size: bool = False,
+    format: BetaFormat = "both",
+    layout: Layout = "release",
+    perception_sessions: int = 0,
+    progress: Callable[[str], None] | None = None,
+) -> Path:
+    """Write a synthetic release, in the formats of the real one (NSD Data Manual), and COCO captions of its pictures.
+
+    The schedule is drawn from the seed and is not NSD's. Each target has a planted pattern, strong in vision, weaker in
+    attention and imagery; a picture has the same one in NSD core. The same arguments give the same bytes. More
+    subjects, formats and sessions of NSD core may be added later, in any order.
+
+    Args:
+        root: Folder of the tree; made if it is not there.
+        subjects: "subj01" to "subj08".
+        seed: What everything is drawn from, not negative.
+        full_size: True grids and numbers of voxels (about 1 GB a file of betas, fithrf_GLMdenoise_RR alone), else
+            a small brain (about 10 MB a file).
+        format: Of the beta files. The cache layout has one file a subject: .nii.gz for "both", and the format asked
+            for last.
+        layout: "release" for the tree of the real release, "cache" for a folder `cache/` with a trial manifest a
+            subject and the betas of fithrf_GLMdenoise_RR. A root has one of the two.
+        perception_sessions: How many sessions of NSD core, from the first, to write for each subject (betas of the
+            same sizes, behaviour of all sessions); in the release layout only.
+        progress: Called with a line on each step.
+
+    Returns:
+        The root.
+
+    Raises:
+        UsageError: An unknown subject, format or layout, a negative seed, or more sessions than a subject had.
+        FolderError: The root holds something else, or a synthetic release of other arguments.
+    """
+    request = Request(
+        subjects, seed, full_size, format, layout, perception_sessions, report=progress or (lambda _: None)
+    )
+    check(request)
+    root = Path(root)
+    claim(root, request)
+    _WRITERS[layout](root, request)
+    logger.info("Wrote a synthetic release to %s", root)
+    return root

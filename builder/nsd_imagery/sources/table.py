@@ -1,0 +1,116 @@
+"""Text tables line by line: fields by column, as numbers where they must be, and errors that name line and value."""
+
+import csv
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nsd_imagery.errors import DataError
+
+_MOST = 2**31 - 1
+"""Columns of whole numbers are int32."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a table.
+
+    Attributes:
+        path: The file.
+        number: Number of the line, 1-based, as editors count.
+        fields: Text by column.
+    """
+
+    path: Path
+    number: int
+    fields: dict[str, str]
+
+    def error(self, column: str, why: str) -> DataError:
+        """An error that names file, line, column and value."""
+        return DataError(f"{self.path}, line {self.number}: {column} is {self.fields.get(column, '')!r}, {why}")
+
+    def text(self, column: str) -> str | None:
+        """The field without blanks around it; None where it is blank or the table has no such column."""
+        return self.fields.get(column, "").strip() or None
+
+    def decimal(self, column: str) -> float | None:
+        """A number; None where it is blank or NaN."""
+        text = self.text(column)
+        if text is None:
+            return None
+        try:
+            value = float(text)
+        except ValueError:
+            raise self.error(column, "not a number") from None
+        if math.isinf(value):
+            raise self.error(column, "not a finite number")
+        return None if math.isnan(value) else value
+
+    def whole(self, column: str) -> int | None:
+        """A whole number, also where it is written as 3.0; None where it is blank or NaN."""
+        value = self.decimal(column)
+        if value is not None and (value != int(value) or abs(value) > _MOST):
+            raise self.error(column, "not a whole number")
+        return None if value is None else int(value)
+
+    def required(self, column: str) -> int:
+        """A whole number that must be there."""
+        value = self.whole(column)
+        if value is None:
+            raise self.error(column, "but must have a value")
+        return value
+
+    def flag(self, column: str) -> bool | None:
+        """True or False, also as 1 and 0; None where it is blank."""
+        text = self.text(column)
+        if text is None:
+            return None
+        if text.lower() not in _FLAGS:
+            raise self.error(column, "not True or False")
+        return _FLAGS[text.lower()]
+
+    def letter(self, column: str) -> str:
+        """A cue letter."""
+        text = self.text(column) or ""
+        if len(text) != 1 or not text.isascii() or not text.isupper():
+            raise self.error(column, "not a cue letter")
+        return text
+
+
+_FLAGS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
+
+
+def read_lines(path: Path, delimiter: str, required: Sequence[str], what: str, *, quoted: bool = True) -> list[Line]:
+    """The lines of a table whose first line names the columns; blank lines are passed over.
+
+    Args:
+        path: A UTF-8 text file.
+        delimiter: Between the fields.
+        required: Columns that must be there.
+        what: What the file should be, for messages.
+        quoted: Whether fields may stand in double quotes.
+
+    Raises:
+        DataError: Not such a table: a column is missing or twice, a line is too short or too long.
+    """
+    quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, delimiter=delimiter, quoting=quoting, strict=True)
+            header = [name.strip() for name in next(reader, [])]
+            rows = [(reader.line_num, row) for row in reader if any(field.strip() for field in row)]
+    except (UnicodeDecodeError, csv.Error) as error:
+        msg = f"{path}: is not a text table of {what} ({error})"
+        raise DataError(msg) from error
+    missing = [column for column in required if column not in header]
+    if missing or len(set(header)) != len(header):
+        twice = sorted({name for name in header if header.count(name) > 1})
+        fault = f"missing: {', '.join(missing)}" if missing else f"twice: {', '.join(twice)}"
+        msg = f"{path}: has not the columns of {what} ({fault}; line 1: {delimiter.join(header)[:60]!r})"
+        raise DataError(msg)
+    for number, row in rows:
+        if len(row) != len(header):
+            msg = f"{path}, line {number}: has {len(row)} fields, line 1 has {len(header)}"
+            raise DataError(msg)
+    return [Line(path, number, dict(zip(header, row, strict=True))) for number, row in rows]
