@@ -1,6 +1,6 @@
-"""How often the semantic check is right: simulated subjects, right labels and planted faults, a Markdown table.
+"""How often `verify` judges the agreement of betas and labels rightly, as a Markdown table.
 
-    python benchmarks/calibrate_semantic.py --subjects 1000
+    python benchmarks/calibrate_agreement.py --subjects 1000
 
 Subjects are simulated in ROI space: some hundred voxels at random places in two areas, noise and patterns as in the
 synthetic release (neighbouring betas correlated by 0.3, noise smooth in space), a schedule drawn anew for each.
@@ -185,7 +185,7 @@ def half_run_identification(session: SessionBetas, stimulus_set: str) -> float:
 
 def main() -> None:
     """Simulate, count verdicts, print the table."""
-    parser = argparse.ArgumentParser(description="How often the semantic check is right.")
+    parser = argparse.ArgumentParser(description="How often the agreement of betas and labels is judged right.")
     parser.add_argument("--subjects", type=int, default=1000, help="with right labels, at each level")
     parser.add_argument("--faulty", type=int, help="with each planted fault; as many as --subjects if not given")
     arguments = parser.parse_args()

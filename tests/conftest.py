@@ -9,6 +9,7 @@ import pytest
 
 import nsd_imagery
 
+os.environ["OMP_NUM_THREADS"] = "1"  # two test processes on two cores: more threads only wait for each other
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
 

@@ -1,4 +1,4 @@
-"""The semantic check: right labels pass, each rival labelling is named, noise accuses nobody."""
+"""The check of betas against labels: right labels pass, each rival labelling is named, noise accuses nobody."""
 
 import importlib.util
 import sys
@@ -15,7 +15,10 @@ from nsd_imagery.checks.agreement.measure import check_session
 from nsd_imagery.checks.agreement.orders import N_DRAWS, draw_cued, draw_targets, null_orders
 from nsd_imagery.checks.agreement.session import SessionBetas
 from nsd_imagery.checks.agreement.verdicts import AS_LABELLED, BY_CUE, ROW_RIVALS, SWAPPED, Findings, pool
-from nsd_imagery.sources.release import anatomy, read_session
+from nsd_imagery.checks.data import AREAS, areas_of, labelled_betas
+from nsd_imagery.checks.rows import plain_rows
+from nsd_imagery.sources.nsdimagery import read_session
+from nsd_imagery.sources.release import anatomy
 from nsd_imagery.volumes.read import read_betas
 from nsd_imagery.volumes.roi import resolve
 
@@ -25,8 +28,8 @@ BETAS = "fithrf_GLMdenoise_RR"
 
 
 def _benchmark() -> ModuleType:
-    path = Path(__file__).parents[1] / "benchmarks" / "calibrate_semantic.py"
-    spec = importlib.util.spec_from_file_location("calibrate_semantic", path)
+    path = Path(__file__).parents[1] / "benchmarks" / "calibrate_agreement.py"
+    spec = importlib.util.spec_from_file_location("calibrate_agreement", path)
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
@@ -44,31 +47,13 @@ def simulated(seed: int = 0, level: str = "average") -> SessionBetas:
 
 
 def released(root: Path, subject: str) -> SessionBetas:
-    """The session of a release, as `verify` would read it."""
+    """The session of a release, as `verify` reads it."""
     session = read_session(root, subject, BETAS)
-    rows = session.rows.to_pydict()
-    masks = {
-        name: resolve(name, anatomy(root, subject)) for name in ("nsdgeneral", "early", "higher", "V1", "V2", "V3")
-    }
-    whole = masks["nsdgeneral"]
-    inside = {name: np.isin(whole.flat, roi.flat) for name, roi in masks.items()}
+    rois = {name: resolve(name, anatomy(root, subject)) for name in ("nsdgeneral", *AREAS)}
+    whole = rois["nsdgeneral"]
     betas = read_betas(session.beta_path, whole.grid, whole.flat, None)
-    letters = {(name, cue): target for name, cue, target, own in zip(
-        rows["stimulus_set"], rows["cue"], rows["target"], rows["cue_matches"], strict=True) if own}  # fmt: skip
-    return SessionBetas(
-        betas=betas.header.scaling.percent(betas.stored),
-        condition=np.array(rows["condition"]),
-        stimulus_set=np.array(rows["stimulus_set"]),
-        run=np.array(rows["run_number"]),
-        position=np.array(rows["beta_index"]),
-        target=np.array(rows["target"]),
-        cued_target=np.array([letters[key] for key in zip(rows["stimulus_set"], rows["cue"], strict=True)]),
-        is_valid=betas.is_valid,
-        early=inside["early"],
-        v1_v3=inside["V1"] | inside["V2"] | inside["V3"],
-        higher=inside["higher"],
-        nsdgeneral=inside["nsdgeneral"],
-    )
+    percent = betas.header.scaling.percent(betas.stored)
+    return labelled_betas(plain_rows(session.rows), percent, betas.is_valid, areas_of(whole, rois))
 
 
 def verdicts(findings: Findings) -> dict[str, str]:

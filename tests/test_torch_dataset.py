@@ -280,6 +280,28 @@ def test_part_of_an_index_is_enough_for_percent_signal_change(cache: Path, tmp_p
     same(TRIALS(path, root=cache, **percent)[:], TRIALS(cache, **percent)[:])
 
 
+def test_the_cache_tree_of_the_guide_is_a_root_like_any_other(tmp_path: Path) -> None:
+    root = nsd_imagery.synth(tmp_path / "cache", layout="cache", format="nii.gz")
+    nsd_imagery.index(root)
+    built = nsd_imagery.build(root, tmp_path / "built")
+    for condition in CONDITIONS[:3]:
+        expected = TRIALS(built, condition=condition)[:]
+        same(TRIALS(root, condition=condition)[:], expected)
+        same(TRIALS(index_file(root), condition=condition)[:], expected)
+    percent = TRIALS(root, condition="vision", zscore="none")[:]
+    same(TRIALS(index_file(root), condition="vision", zscore="none")[:], percent)
+
+
+def test_a_root_with_both_trees_needs_a_source(tmp_path: Path) -> None:
+    root = nsd_imagery.synth(tmp_path / "both", format="hdf5")
+    guide = nsd_imagery.synth(tmp_path / "guide", layout="cache", format="hdf5")
+    shutil.copytree(guide / "nsd_imagery", root / "nsd_imagery")
+    with pytest.raises(UsageError, match="say which"):
+        TRIALS(root, condition="vision")
+    assert TRIALS(root, condition="vision", source="release")[0]["beta_path"].startswith("nsddata_betas/")
+    assert TRIALS(root, condition="vision", source="cache")[0]["beta_path"].startswith("nsd_imagery/")
+
+
 def test_an_index_of_another_root_is_refused(
     cache: Path, release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
