@@ -35,3 +35,7 @@ class AccessError(NSDImageryError, PermissionError):
 
 class HubError(NSDImageryError, ConnectionError):
     """The hub cannot be reached, or answers with an error; nothing is broken, and the next try goes on."""
+
+
+class MissingExtraError(NSDImageryError, ImportError):
+    """A package that only some of this package's parts need is not installed."""

@@ -58,7 +58,7 @@ def plan(root: Path, folder: Path, subjects: Sequence[str] | None, conditions: S
     }
     subject_rois = {name: tuple(resolve(roi, anatomy) for roi in rois) for name, anatomy in anatomies.items()}
     _refuse_same_suffix(subject_rois)
-    brains = {name: _brain(anatomy) for name, anatomy in anatomies.items()}
+    brains = {name: brain_voxels(anatomy) for name, anatomy in anatomies.items()}
     pieces = []
     for session in sessions:
         here = tuple(name for name in conditions or CONDITIONS if split_rows(session.rows, name))
@@ -88,7 +88,8 @@ def _refuse_missing(
             raise MissingDataError(msg)
 
 
-def _brain(anatomy: Anatomy) -> FlatIndex | None:
+def brain_voxels(anatomy: Anatomy) -> FlatIndex | None:
+    """C-order flat indices by which a row is told to hold data; None, the whole volume, without a brain mask."""
     return None if anatomy.brain is None else np.flatnonzero(read_volume(anatomy.brain)[0] > 0)
 
 
