@@ -1,0 +1,213 @@
+"""The commands on data: synth, index, build, verify, info."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nsd_imagery.cli.common import LIST, ROOT_HELP, progress_line, show_configs
+from nsd_imagery.experiment import BETA_VERSIONS, CONDITIONS
+from nsd_imagery.lean import without_pandas
+
+
+@click.command()
+@click.argument("root", type=click.Path(path_type=Path))
+@click.option("--subjects", type=LIST, default=("subj01",), help="Default: subj01.")
+@click.option(
+    "--seed",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Another seed is another experiment and other data.",
+)
+@click.option("--full-size", is_flag=True, help="The real grid and voxel counts: 1 GB a session and format.")
+@click.option(
+    "--format",
+    type=click.Choice(["hdf5", "nii.gz", "both"]),
+    default="both",
+    show_default=True,
+    help="Of the beta files.",
+)
+@click.option(
+    "--layout",
+    type=click.Choice(["release", "cache"]),
+    default="release",
+    show_default=True,
+    help="The release's tree, or a folder cache/ with a trial manifest for each subject.",
+)
+@click.option(
+    "--perception-sessions",
+    type=int,
+    metavar="N",
+    default=0,
+    show_default=True,
+    help="Sessions 1 to N of NSD core for each subject; more may be added later.",
+)
+def synth(root: Path, subjects: tuple[str, ...], **options: Any) -> None:
+    """Write a synthetic NSD release into ROOT.
+
+    It has the files, formats and quirks of the real release and none of its data: a schedule drawn from the
+    seed, and betas with a planted signal.
+
+    \b
+    Examples:
+      nsd-imagery synth release
+      nsd-imagery synth release --subjects subj01,subj02 --format nii.gz
+      nsd-imagery synth release --perception-sessions 2
+      nsd-imagery synth cache --layout cache
+    """
+    from nsd_imagery.sources.synthetic import synth as run
+
+    with progress_line("synth") as report:
+        run(root, subjects=subjects, progress=report, **options)
+    click.echo(f"{root}: a synthetic release of {', '.join(subjects)}.  Next: nsd-imagery build {root}")
+
+
+@click.command(epilog=ROOT_HELP)
+@click.argument("root", type=click.Path(path_type=Path), required=False)
+@click.option("--subjects", type=LIST, help="Default: all whose betas are there.")
+@click.option(
+    "--betas",
+    type=str,
+    default=BETA_VERSIONS[0],
+    show_default=True,
+    help=f"One of: {', '.join(BETA_VERSIONS)}.",
+)
+@click.option("--out", type=click.Path(path_type=Path), help="Where the index goes. Default: ROOT/indices.")
+@click.option("--captions", type=click.Path(path_type=Path), help="Folder of COCO's captions_{train,val}2017.json.")
+@click.option("--source", type=str, help="release or cache, where ROOT holds a subject in both trees.")
+def index(root: Path | None, **options: Any) -> None:
+    """Write the trial index of ROOT as Parquet: one row a beta, each label proven from the files.
+
+    \b
+    Examples:
+      nsd-imagery index release
+      nsd-imagery index /data/nsd --subjects subj01,subj05 --out my_indices
+    """
+    from nsd_imagery.trials import index as run
+    from nsd_imagery.trials import read_index
+
+    without_pandas()
+    with progress_line("index") as report:
+        folder = run(root, progress=report, **options)
+    for path in sorted(folder.glob("*/full_index.parquet")):
+        rows = read_index(path)
+        valid = sum(rows["is_valid"].to_pylist())
+        names = ", ".join(rows["subject"].unique().to_pylist())
+        click.echo(f"{path}: {rows.num_rows:,} rows of {names}, {valid:,} with data")
+
+
+@click.command(epilog=ROOT_HELP)
+@click.argument("root", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default="nsd_imagery",
+    show_default=True,
+    help="The dataset folder.",
+)
+@click.option("--subjects", type=LIST, help="Default: all whose betas are there.")
+@click.option("--conditions", type=LIST, help="Of imagery,vision,attention,perception. Default: all that ROOT holds.")
+@click.option(
+    "--roi",
+    type=LIST,
+    default=("nsdgeneral",),
+    help="ROI names or mask files; each makes configs of its own. Default: nsdgeneral.",
+)
+@click.option(
+    "--zscore",
+    type=str,
+    default="auto",
+    show_default=True,
+    help="Trials that a voxel is z-scored over: auto (run; session in perception), run, session, or none (percent).",
+)
+@click.option("--dtype", type=str, default="float32", show_default=True, help="float32 or float16.")
+@click.option(
+    "--betas",
+    type=str,
+    default=BETA_VERSIONS[0],
+    show_default=True,
+    help=f"One of: {', '.join(BETA_VERSIONS)}.",
+)
+@click.option("--captions", type=click.Path(path_type=Path), help="Folder of COCO's captions_{train,val}2017.json.")
+@click.option("--source", type=str, help="release or cache, where ROOT holds a subject in both trees.")
+def build(out: Path, **options: Any) -> None:
+    """Build the dataset folder from ROOT, or bring it up to date.
+
+    Configs are named subjAA-CONDITION, with -ROI behind it unless the ROI is nsdgeneral. What is there
+    already and still fits is kept; configs that are not named stay as they are.
+
+    \b
+    Examples:
+      nsd-imagery build release
+      nsd-imagery build /data/nsd --subjects subj01 --conditions imagery,vision
+      nsd-imagery build /data/nsd --roi nsdgeneral,V1,early,streams:ventral
+      nsd-imagery build /data/nsd --zscore none --out ./nsd_imagery_percent
+    """
+    from nsd_imagery.dataset.build import build as run
+    from nsd_imagery.dataset.info import info as info_of
+
+    without_pandas()
+    with progress_line("build") as report:
+        folder = run(out=out, progress=lambda done, total, name: report(f"{done}/{total} {name}"), **options)
+    facts = info_of(folder)
+    show_configs(facts)
+    trials = next((name for name in facts["configs"] if name.split("-")[-1] in CONDITIONS), "subj01-imagery")
+    where = out if out.is_absolute() else f"./{out.as_posix()}"
+    click.echo(f'{folder}: built.  Next, in Python: load_dataset("{where}", "{trials}")')
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--subjects", type=LIST, help="Default: all that are there.")
+@click.option("--deep", is_flag=True, help="Also read NSD core's betas and both formats, and hash every row.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the report there, for programs.")
+@click.option("--root", type=click.Path(path_type=Path), help="Where a dataset folder was built from.")
+@click.option("--betas", type=str, default=BETA_VERSIONS[0], show_default=True, help="Beta version, for a root.")
+@click.option("--source", type=str, help="release or cache, where a root holds a subject in both trees.")
+def verify(path: Path, json_file: Path | None, **options: Any) -> None:
+    """Check that labels and numbers are right: files, labels, betas, and that they agree.
+
+    PATH is a root (the release's tree or the Guide's), an index, or a dataset folder. Exit status 1 if a check fails.
+
+    \b
+    Examples:
+      nsd-imagery verify release
+      nsd-imagery verify ./nsd_imagery --root release
+      nsd-imagery verify /data/nsd --subjects subj01 --deep --json report.json
+    """
+    from nsd_imagery.atomic import replace_text
+    from nsd_imagery.checks.run import verify as run
+
+    without_pandas()
+    with progress_line("verify") as report:
+        found = run(path, progress=report, **options)
+    if json_file is not None:
+        replace_text(json_file, found.dumps())
+    click.echo(found.to_text())
+    sys.exit(0 if found.passed else 1)
+
+
+@click.command()
+@click.argument("dataset", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def info(dataset: Path, as_json: bool) -> None:
+    """Say what the dataset folder DATASET holds: configs, rows, voxels, sizes, recipe, and what is missing.
+
+    \b
+    Examples:
+      nsd-imagery info ./nsd_imagery
+      nsd-imagery info ./nsd_imagery --json
+    """
+    import json
+
+    from nsd_imagery.dataset.info import info as run
+
+    facts = run(dataset)
+    if as_json:
+        click.echo(json.dumps(facts, indent=1))
+        return
+    recipe = ", ".join(f"{key} {value}" for key, value in facts["recipe"].items())
+    click.echo(f"{dataset}: {'synthetic, ' if facts['synthetic'] else ''}{facts['bytes'] / 1e6:.1f} MB; {recipe}")
+    show_configs(facts)
