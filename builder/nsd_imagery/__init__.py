@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nsd_imagery.consent import terms_accepted as terms_accepted
     from nsd_imagery.dataset.average import average_repeats as average_repeats
     from nsd_imagery.dataset.build import build as build
+    from nsd_imagery.dataset.build import preview as preview
     from nsd_imagery.dataset.builder import NSDImagery as NSDImagery
     from nsd_imagery.dataset.hub import pull as pull
     from nsd_imagery.dataset.hub import push as push
@@ -43,6 +44,7 @@ _HOMES = {
     "index": "nsd_imagery.trials",
     "info": "nsd_imagery.dataset.info",
     "load": "nsd_imagery.dataset.load",
+    "preview": "nsd_imagery.dataset.build",
     "pull": "nsd_imagery.dataset.hub",
     "push": "nsd_imagery.dataset.hub",
     "read_index": "nsd_imagery.trials",
@@ -65,6 +67,7 @@ __all__ = [
     "index",
     "info",
     "load",
+    "preview",
     "pull",
     "push",
     "read_index",

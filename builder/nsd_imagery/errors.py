@@ -29,6 +29,10 @@ class BusyError(NSDImageryError, BlockingIOError):
     """Another build is writing to the same folder."""
 
 
+class SpaceError(NSDImageryError, OSError):
+    """The disk has too little room for what is to be written."""
+
+
 class AccessError(NSDImageryError, PermissionError):
     """Something is not allowed: terms that are not accepted, a public repo, a token that may not do this."""
 

@@ -46,5 +46,6 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except (NSDImageryError, OSError) as error:
-        click.echo(f"nsd-imagery: {_line(error)}", err=True)
+        for line in (_line(error), *getattr(error, "__notes__", [])):
+            click.echo(f"nsd-imagery: {line}", err=True)
         sys.exit(2 if isinstance(error, UsageError) else 1)

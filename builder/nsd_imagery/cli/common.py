@@ -51,3 +51,21 @@ def progress_line(verb: str) -> Iterator[Callable[[str], None]]:
 
     with tqdm(bar_format="{desc} {elapsed}", leave=False) as bar:
         yield lambda what: bar.set_description_str(f"{verb}: {what}")
+
+
+@contextmanager
+def progress_bar(verb: str) -> Iterator[Callable[[Any], None]]:
+    """A bar over the bytes of beta files, with an estimate of what is left; says nothing where there is no terminal."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from tqdm import tqdm
+
+    with tqdm(desc=verb, unit="B", unit_scale=True, leave=False) as bar:
+
+        def report(progress: Any) -> None:
+            bar.total = progress.n_bytes
+            bar.set_postfix_str(f"{progress.n_done}/{progress.n_pieces} pieces {progress.name}", refresh=False)
+            bar.update(progress.bytes_done - bar.n)
+
+        yield report

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from nsd_imagery.cli.common import LIST, ROOT_HELP, progress_line, show_configs
+from nsd_imagery.cli.common import LIST, ROOT_HELP, progress_bar, progress_line, show_configs
 from nsd_imagery.experiment import BETA_VERSIONS, CONDITIONS
 from nsd_imagery.lean import without_pandas
 
@@ -132,7 +132,10 @@ def index(root: Path | None, **options: Any) -> None:
 )
 @click.option("--captions", type=click.Path(path_type=Path), help="Folder of COCO's captions_{train,val}2017.json.")
 @click.option("--source", type=str, help="release or cache, where ROOT holds a subject in both trees.")
-def build(out: Path, **options: Any) -> None:
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
+@click.option("--scheduler", help="Address of a Dask scheduler (or its scheduler.json), instead of processes.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be read, kept and written.")
+def build(out: Path, workers: int, scheduler: str | None, dry_run: bool, **options: Any) -> None:
     """Build the dataset folder from ROOT, or bring it up to date.
 
     Configs are named subjAA-CONDITION, with -ROI behind it unless the ROI is nsdgeneral. What is there
@@ -144,18 +147,37 @@ def build(out: Path, **options: Any) -> None:
       nsd-imagery build /data/nsd --subjects subj01 --conditions imagery,vision
       nsd-imagery build /data/nsd --roi nsdgeneral,V1,early,streams:ventral
       nsd-imagery build /data/nsd --zscore none --out ./nsd_imagery_percent
+      nsd-imagery build /data/nsd --workers 8
     """
+    from nsd_imagery.cli.workers import with_executor
     from nsd_imagery.dataset.build import build as run
+    from nsd_imagery.dataset.build import preview
     from nsd_imagery.dataset.info import info as info_of
 
     without_pandas()
-    with progress_line("build") as report:
-        folder = run(out=out, progress=lambda done, total, name: report(f"{done}/{total} {name}"), **options)
+    if dry_run:
+        _show_preview(preview(out=out, **options), out)
+        return
+    with progress_bar("build") as report:
+        folder = with_executor(
+            workers, scheduler, lambda executor: run(out=out, executor=executor, progress=report, **options)
+        )
     facts = info_of(folder)
     show_configs(facts)
     trials = next((name for name in facts["configs"] if name.split("-")[-1] in CONDITIONS), "subj01-imagery")
     where = out if out.is_absolute() else f"./{out.as_posix()}"
     click.echo(f'{folder}: built.  Next, in Python: load_dataset("{where}", "{trials}")')
+
+
+def _show_preview(found: Any, out: Path) -> None:
+    for piece in found.pieces:
+        state = f"read {piece.bytes_in / 1e6:,.0f} MB for {', '.join(piece.todo)}" if piece.todo else "kept"
+        click.echo(f"  {piece.key:<24} {state}  ({piece.beta_path})")
+    todo = sum(bool(piece.todo) for piece in found.pieces)
+    click.echo(
+        f"{out}: {todo} of {len(found.pieces)} pieces to do: {found.bytes_in / 1e9:.2f} GB to read, about "
+        f"{found.bytes_out / 1e9:.2f} GB to write, {found.bytes_free / 1e9:.1f} GB free"
+    )
 
 
 @click.command()

@@ -10,9 +10,10 @@ from typing import Any
 
 from nsd_imagery.atomic import remove_partial, replace_text
 from nsd_imagery.dataset.card import card
+from nsd_imagery.dataset.journal import entries
+from nsd_imagery.dataset.shards import BUILD
 from nsd_imagery.errors import BusyError, DataError, FolderError, MissingDataError
 
-BUILD = ".build"
 MANIFEST = "manifest.json"
 README = "README.md"
 FORMAT = "nsd-imagery"
@@ -114,7 +115,6 @@ def _remove_leftovers(folder: Path, manifest: dict[str, Any]) -> None:
                 shard.unlink()
         if path.is_dir() and not any(path.iterdir()):
             path.rmdir()
-    for journal in (folder / BUILD).glob("*.json"):
-        shards = json.loads(journal.read_text(encoding="utf-8"))["shards"]
-        if not all(shard["file"] in named for shard in shards):
-            journal.unlink()
+    for path, entry in entries(folder):
+        if not all(shard["file"] in named for shard in entry["shards"]):
+            path.unlink()

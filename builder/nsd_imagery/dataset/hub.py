@@ -17,14 +17,13 @@ import pyarrow as pa
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
 from nsd_imagery.consent import require_terms
-from nsd_imagery.dataset.build import Progress
 from nsd_imagery.dataset.folder import MANIFEST, README, locked, open_manifest, read_manifest, seal
 from nsd_imagery.dataset.manifest import take
 from nsd_imagery.dataset.parquet import read_parquet
 from nsd_imagery.dataset.pieces import FORMAT_VERSION
 from nsd_imagery.dataset.remote import Remote, check_name, exists, hub, look, refuse_public, url_of
 from nsd_imagery.dataset.shards import shard_name, write_shard
-from nsd_imagery.dataset.staging import HUB, Staged, last_revision, note, parquet_name, stage
+from nsd_imagery.dataset.staging import HUB, FileProgress, Staged, last_revision, note, parquet_name, stage
 from nsd_imagery.errors import DataError, FolderError, MissingDataError
 from nsd_imagery.suggest import one_of
 
@@ -68,7 +67,7 @@ class Pushed:
 
 
 def push(
-    dataset: Path | str, repo: str, *, dry_run: bool = False, proof: str = "", progress: Progress | None = None
+    dataset: Path | str, repo: str, *, dry_run: bool = False, proof: str = "", progress: FileProgress | None = None
 ) -> Pushed:
     """Bring a private repo on the hub up to date with a dataset folder; only what is new or changed goes up.
 
@@ -131,7 +130,7 @@ def pull(
     *,
     configs: Sequence[str] | None = None,
     revision: str | None = None,
-    progress: Progress | None = None,
+    progress: FileProgress | None = None,
 ) -> Path:
     """Bring a repo that `push` filled into a dataset folder: Arrow again, the same files as in the folder it came from.
 
@@ -201,7 +200,9 @@ def _private_repo(api: HfApi, repo: str, dry_run: bool, last: str) -> Remote:
     return remote
 
 
-def _upload(api: HfApi, remote: Remote, new: Sequence[Staged], stale: Sequence[str], progress: Progress | None) -> str:
+def _upload(
+    api: HfApi, remote: Remote, new: Sequence[Staged], stale: Sequence[str], progress: FileProgress | None
+) -> str:
     """Send files; the last commit carries the card and drops what it no longer names. Returns that commit."""
     shards = [CommitOperationAdd(file.path, file.content) for file in new if isinstance(file.content, Path)]
     texts = [CommitOperationAdd(file.path, file.content) for file in new if isinstance(file.content, bytes)]

@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 
 from nsd_imagery.dataset.pieces import Piece, Recipe, split_rows
-from nsd_imagery.dataset.plan import brain_voxels
 from nsd_imagery.errors import DataError, MissingDataError
 from nsd_imagery.experiment import CONDITIONS
 from nsd_imagery.schema import index_schema
@@ -71,7 +70,7 @@ def pieces_of_index(
         _refuse_missing_file(path, root / of_file["beta_path"][0].as_py())
     own = _own_sessions(rows, root, source)
     anatomy = sources.anatomy(root, subject, betas, source)
-    rois, brain = (resolve(roi, anatomy),), brain_voxels(anatomy)
+    rois, brain = (resolve(roi, anatomy),), anatomy.brain
     pieces = []
     for of_file in named:
         session = _session(path, of_file, root, own, whole=zscore != "none")

@@ -14,9 +14,12 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 
-from nsd_imagery.atomic import replacing
+from nsd_imagery.atomic import naming_later
 from nsd_imagery.errors import DataError
 from nsd_imagery.schema import features_yaml, with_features
+
+BUILD = ".build"
+"""Folder in a dataset folder for what is not part of the dataset: unfinished files, journals, the lock."""
 
 ROWS_PER_BATCH = 100
 """Of configs with a vector a row, so that a batch is a few MB."""
@@ -73,18 +76,17 @@ def write_shard(
     """
     logical = LogicalHash(schema)
     rows = 0
-    partial = folder / ".build" / f"{config}.{split}-{position[0]:05d}.arrow"
-    with replacing(partial) as file:
+    with naming_later(folder / BUILD) as (file, name):
         sink = _Digesting(file)
         with pa.ipc.new_stream(sink, with_features(schema)) as writer:
             for batch in batches:
                 logical.update(batch)
                 writer.write_batch(_compact(batch))
                 rows += batch.num_rows
-    digest = logical.hexdigest()
-    path = folder / shard_name(config, split, position, digest)
-    path.parent.mkdir(exist_ok=True)
-    partial.replace(path)
+        digest = logical.hexdigest()
+        path = folder / shard_name(config, split, position, digest)
+        path.parent.mkdir(exist_ok=True)
+        name(path)
     return Shard(config, split, path.relative_to(folder).as_posix(), rows, sink.size, sink.sha256.hexdigest(), digest)
 
 

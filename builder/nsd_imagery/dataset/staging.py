@@ -7,18 +7,20 @@ A file that is there already is kept, whatever the number of its shard is now.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from nsd_imagery.atomic import replace_text
-from nsd_imagery.dataset.build import Progress
 from nsd_imagery.dataset.card import card
 from nsd_imagery.dataset.folder import BUILD, MANIFEST, README
 from nsd_imagery.dataset.parquet import ENCODING, to_parquet
 from nsd_imagery.errors import MissingDataError
 from nsd_imagery.schema import BETAS
+
+FileProgress = Callable[[int, int, str], None]
+"""Called with files done, files in all, and the name of the next."""
 
 HUB = f"{BUILD}/hub"
 
@@ -41,7 +43,7 @@ class Staged:
 
 
 def stage(
-    folder: Path, manifest: Mapping[str, Any], repo: str, proof: str = "", progress: Progress | None = None
+    folder: Path, manifest: Mapping[str, Any], repo: str, proof: str = "", progress: FileProgress | None = None
 ) -> list[Staged]:
     """Make what goes to the hub; `manifest.json` and `README.md`, which names the rest, come last.
 
