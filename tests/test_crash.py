@@ -106,7 +106,7 @@ def test_a_killed_build_leaves_the_old_dataset_or_the_new_one(
         assert not list(out.rglob(".partial-*"))
 
 
-@pytest.mark.parametrize("rename", range(1, 16, 2))
+@pytest.mark.parametrize("rename", [1, 4, 5, *range(11, 19)])
 def test_a_write_that_fails_leaves_the_old_dataset_or_the_new_one(
     old_and_new: dict[str, tuple[Path, Path]], tmp_path: Path, rename: int
 ) -> None:
