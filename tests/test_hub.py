@@ -162,6 +162,9 @@ def test_a_push_says_the_two_lines_that_a_collaborator_runs(folder: Path, hub: H
     n = len(parquet_of(folder)) + 2
     assert f"{hub.url}/datasets/{REPO}: private, at {hub.repos[REPO].head[:7]}; {n} of {n} files" in first
     assert (login.strip(), load.strip()) == ("hf auth login", f'load_dataset("{REPO}", "subj01-imagery")')
+    assert "| data.seen-or-cued | On mismatched trials" in hub.files(REPO)["README.md"].decode()
+    again = run("push", folder, REPO)
+    assert f"0 of {n} files" in again.stdout
 
 
 def test_a_second_push_sends_nothing(folder: Path, hub: Hub) -> None:

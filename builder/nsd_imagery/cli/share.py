@@ -17,18 +17,24 @@ def push(dataset: Path, repo: str, dry_run: bool) -> None:
     """Bring the private hub repo OWNER/NAME up to date with the dataset folder DATASET.
 
     The repo is made private if it is not there, and a public one is refused. Only what is new or changed goes up, as
-    Parquet; a push that was stopped goes on where it was. Log in first: hf auth login
+    Parquet, and verify's report in the card; a push that was stopped goes on where it was. Log in first: hf auth login
 
     \b
     Examples:
       nsd-imagery push ./nsd_imagery jane/nsd-imagery --dry-run
       nsd-imagery push ./nsd_imagery jane/nsd-imagery
     """
+    from nsd_imagery.checks.run import verify
+    from nsd_imagery.dataset.folder import open_manifest
     from nsd_imagery.dataset.hub import push as run
 
     without_pandas()
+    open_manifest(dataset)
     with progress_line("push") as report:
-        done = run(dataset, repo, dry_run=dry_run, progress=lambda n, total, name: report(f"{n}/{total} {name}"))
+        proof = verify(dataset, progress=report).to_markdown()
+        done = run(
+            dataset, repo, dry_run=dry_run, proof=proof, progress=lambda n, total, name: report(f"{n}/{total} {name}")
+        )
     what = f"{len(done.uploaded)} of {done.n_files} files ({done.bytes / 1e6:.1f} MB)"
     if dry_run:
         for sign, paths in (("+", done.uploaded), ("-", done.removed)):
