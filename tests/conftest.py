@@ -7,8 +7,14 @@ from pathlib import Path
 
 import pytest
 
+import hub as loopback
 import nsd_imagery
 
+os.environ["OMP_NUM_THREADS"] = "1"  # two test processes on two cores: more threads only wait for each other
+# The only hub that any test can reach; `huggingface_hub` reads these when it is imported.
+HUB = loopback.start()
+os.environ["HF_ENDPOINT"] = HUB.url
+os.environ["HF_HUB_DISABLE_XET"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
 
@@ -35,6 +41,22 @@ def dataset(release: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def hf_cache(tmp_path: Path) -> str:
     """A cache of the datasets library for one test."""
     return str(tmp_path / "hf_cache")
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> loopback.Hub:
+    """An empty hub, and this process as a user "me" who is logged in to it and has accepted nothing."""
+    from huggingface_hub import constants
+
+    HUB.clear()
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "hf_home" / "token"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf_home"))
+    monkeypatch.setenv("HF_TOKEN", HUB.token("me"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.delenv("NSD_IMAGERY_ACCEPT_TERMS", raising=False)
+    return HUB
 
 
 @pytest.fixture

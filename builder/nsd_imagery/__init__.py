@@ -12,11 +12,21 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nsd_imagery.checks.run import verify as verify
+    from nsd_imagery.consent import accept_terms as accept_terms
+    from nsd_imagery.consent import terms_accepted as terms_accepted
+    from nsd_imagery.dataset.average import average_repeats as average_repeats
     from nsd_imagery.dataset.build import build as build
+    from nsd_imagery.dataset.build import preview as preview
     from nsd_imagery.dataset.builder import NSDImagery as NSDImagery
+    from nsd_imagery.dataset.hub import pull as pull
+    from nsd_imagery.dataset.hub import push as push
     from nsd_imagery.dataset.info import info as info
+    from nsd_imagery.dataset.load import load as load
     from nsd_imagery.dataset.restrict import restrict as restrict
     from nsd_imagery.imagery_trial import ImageryTrial as ImageryTrial
+    from nsd_imagery.learn.dataset import NSDImageryDataset as NSDImageryDataset
+    from nsd_imagery.learn.view import torch_view as torch_view
     from nsd_imagery.sources.synthetic import synth as synth
     from nsd_imagery.trials import find_roi as find_roi
     from nsd_imagery.trials import index as index
@@ -26,27 +36,47 @@ if TYPE_CHECKING:
 _HOMES = {
     "ImageryTrial": "nsd_imagery.imagery_trial",
     "NSDImagery": "nsd_imagery.dataset.builder",
+    "NSDImageryDataset": "nsd_imagery.learn.dataset",
+    "accept_terms": "nsd_imagery.consent",
+    "average_repeats": "nsd_imagery.dataset.average",
     "build": "nsd_imagery.dataset.build",
     "find_roi": "nsd_imagery.trials",
-    "info": "nsd_imagery.dataset.info",
-    "restrict": "nsd_imagery.dataset.restrict",
-    "to_nifti": "nsd_imagery.volumes.maps",
     "index": "nsd_imagery.trials",
+    "info": "nsd_imagery.dataset.info",
+    "load": "nsd_imagery.dataset.load",
+    "preview": "nsd_imagery.dataset.build",
+    "pull": "nsd_imagery.dataset.hub",
+    "push": "nsd_imagery.dataset.hub",
     "read_index": "nsd_imagery.trials",
+    "restrict": "nsd_imagery.dataset.restrict",
     "synth": "nsd_imagery.sources.synthetic",
+    "terms_accepted": "nsd_imagery.consent",
+    "to_nifti": "nsd_imagery.volumes.maps",
+    "torch_view": "nsd_imagery.learn.view",
+    "verify": "nsd_imagery.checks.run",
 }
 
 __all__ = [
     "ImageryTrial",
     "NSDImagery",
+    "NSDImageryDataset",
+    "accept_terms",
+    "average_repeats",
     "build",
     "find_roi",
     "index",
     "info",
+    "load",
+    "preview",
+    "pull",
+    "push",
     "read_index",
     "restrict",
     "synth",
+    "terms_accepted",
     "to_nifti",
+    "torch_view",
+    "verify",
 ]
 
 

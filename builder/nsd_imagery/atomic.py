@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -13,19 +13,29 @@ _PREFIX = ".partial-"
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """A file to write to, which takes the place of `path` when the block ends without an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=_PREFIX, dir=path.parent)
-    partial = Path(name)
+    with naming_later(path.parent) as (file, name):
+        yield file
+        name(path)
+    sync_folder(path.parent)
+
+
+@contextmanager
+def naming_later(folder: Path) -> Iterator[tuple[BinaryIO, Callable[[Path], None]]]:
+    """A file to write to in a folder, and what gives it its name, on the same disk, when its contents are whole."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handle, partial = tempfile.mkstemp(prefix=_PREFIX, dir=folder)
     try:
         with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        partial.chmod(0o666 & ~_umask())
-        partial.replace(path)
+
+            def name(path: Path) -> None:
+                file.flush()
+                os.fsync(file.fileno())
+                Path(partial).chmod(0o666 & ~_umask())
+                Path(partial).replace(path)
+
+            yield file, name
     finally:
-        partial.unlink(missing_ok=True)
-    sync_folder(path.parent)
+        Path(partial).unlink(missing_ok=True)
 
 
 def replace_text(path: Path, text: str) -> None:

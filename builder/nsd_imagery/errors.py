@@ -41,3 +41,19 @@ class FolderError(NSDImageryError, FileExistsError):
 
 class BusyError(NSDImageryError, BlockingIOError):
     """Another build is writing to the same folder."""
+
+
+class SpaceError(NSDImageryError, OSError):
+    """The disk has too little room for what is to be written."""
+
+
+class AccessError(NSDImageryError, PermissionError):
+    """Something is not allowed: terms that are not accepted, a public repo, a token that may not do this."""
+
+
+class HubError(NSDImageryError, ConnectionError):
+    """The hub cannot be reached, or answers with an error; nothing is broken, and the next try goes on."""
+
+
+class MissingExtraError(NSDImageryError, ImportError):
+    """A package that only some of this package's parts need is not installed."""

@@ -83,6 +83,27 @@ TRIAL_COLUMNS: Final = (
 
 BETAS: Final = Column("betas", "float32", "one value a voxel of the ROI; column c is the voxel of row c of `-voxels`; z-scored unless the build says zscore none", unit="percent signal change, or sd")  # fmt: skip
 
+_SHARED_BY_REPEATS = (
+    "subject",
+    "condition",
+    "nsd_id",
+    "coco_id",
+    "caption",
+    "is_valid",
+    "experiment",
+    "stimulus_set",
+    "epoch",
+    "target",
+    "stimulus",
+    "shared1000",
+    "is_shared",
+    "beta_version",
+)
+AVERAGE_COLUMNS: Final = tuple(column for column in TRIAL_COLUMNS if column.name in _SHARED_BY_REPEATS)
+"""The columns of trials that all repeats share; averaged rows have these, `n_repeats` and `betas`."""
+
+N_REPEATS: Final = Column("n_repeats", "int32", "valid rows that the mean is over")
+
 VOXEL_COLUMNS: Final = (
     Column("column", "int32", "position in `betas`"),
     Column("i", "int32", "0-based voxel index along the volume's first axis"),
@@ -195,6 +216,11 @@ def dataset_rows(index: pa.Table) -> pa.Table:
 def trial_schema(n_voxels: int, dtype: str) -> pa.Schema:
     """The Arrow schema of a trial config: the trial columns, then `betas`, a fixed-size list of `dtype`."""
     return _flat_schema(TRIAL_COLUMNS).append(_vector(BETAS.name, dtype, n_voxels))
+
+
+def average_schema(n_voxels: int) -> pa.Schema:
+    """The Arrow schema of averaged rows: `AVERAGE_COLUMNS`, `n_repeats`, then `betas` in float32."""
+    return _flat_schema([*AVERAGE_COLUMNS, N_REPEATS]).append(_vector(BETAS.name, BETAS.type, n_voxels))
 
 
 def stats_schema(n_voxels: int) -> pa.Schema:

@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 ROOT_VARIABLE = "NSD_CACHE_ROOT"
 
+INDICES = "indices"
 INDEX_FOLDERS: dict[Experiment, str] = {"nsdimagery": "imagery", "nsd": "perception"}
 
 
@@ -47,6 +48,16 @@ def find_root(root: Path | str | None) -> Path:
         )
         raise MissingDataError(msg)
     return path.resolve()
+
+
+def root_of_index(path: Path) -> Path:
+    """The root that an index file is of: the folder that `indices/` above it lies in, else as `find_root` without one.
+
+    Raises:
+        MissingDataError: Neither is there.
+    """
+    folders = path.absolute().parents
+    return next((folder.parent for folder in folders if folder.name == INDICES), None) or find_root(None)
 
 
 def find_subjects(root: Path, subjects: Sequence[str] | None, betas: str, source: str | None = None) -> tuple[str, ...]:
@@ -167,7 +178,7 @@ def index(
         DataError: A file is damaged, or files contradict each other.
     """
     root = find_root(root)
-    folder = Path(out) if out else root / "indices"
+    folder = Path(out) if out else root / INDICES
     names = find_subjects(root, subjects, betas, source)
     sessions = read_sessions(root, names, betas, source=source, captions=captions)
     for note in dict.fromkeys(note for session in sessions for note in session.notes):

@@ -3,24 +3,21 @@
 Nothing that is written before the seal is part of the dataset; what a stopped build had finished, the next one keeps.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
-from dataclasses import replace
 from pathlib import Path
 
-from nsd_imagery.dataset import journal
-from nsd_imagery.dataset.folder import locked, read_manifest, seal
-from nsd_imagery.dataset.journal import Made, relink
+from nsd_imagery.dataset.folder import locked, read_manifest, refuse_foreign, seal
+from nsd_imagery.dataset.journal import relink
+from nsd_imagery.dataset.make import Report, make_all
 from nsd_imagery.dataset.manifest import describe, merge, start
-from nsd_imagery.dataset.pieces import Recipe, parts, read_piece, source_id
-from nsd_imagery.dataset.places import Job, positions, staying_stats
-from nsd_imagery.dataset.plan import plan
-from nsd_imagery.dataset.shards import write_shard
+from nsd_imagery.dataset.pieces import Recipe
+from nsd_imagery.dataset.places import jobs_of, positions, staying_stats
+from nsd_imagery.dataset.plan import Plan, plan
+from nsd_imagery.dataset.preview import Preview, preview_jobs, refuse_full_disk
 from nsd_imagery.experiment import BETA_VERSIONS
 from nsd_imagery.trials import find_root
 from nsd_imagery.volumes.roi import DEFAULT_ROI
-
-Progress = Callable[[int, int, str], None]
 
 
 def build(
@@ -36,7 +33,7 @@ def build(
     captions: Path | str | None = None,
     source: str | None = None,
     executor: Executor | None = None,
-    progress: Progress | None = None,
+    progress: Report | None = None,
 ) -> Path:
     """Build the dataset folder, or bring it up to date; configs that are not named stay as they are.
 
@@ -51,8 +48,8 @@ def build(
         betas: Beta version.
         captions: Folder of COCO's caption files; default: where the root has them, if it does.
         source: "release" or "cache", for a root that holds a subject in both.
-        executor: Runs the pieces; default: here, one after the other.
-        progress: Called with pieces done, pieces in all, and the name of the last one.
+        executor: Runs the pieces: a process pool, or that of a Dask client; default: here, one after the other.
+        progress: Called with a `Progress` at the start and after each piece.
 
     Returns:
         The dataset folder.
@@ -63,60 +60,53 @@ def build(
         DataError: A file is damaged, or files contradict each other.
         FolderError: The folder holds something else, or would mix data of two recipes.
         BusyError: Another build is writing there.
+        SpaceError: The disk has too little room for it.
+        BrokenExecutor: A worker of `executor` died; call again with a new one, and what is finished is kept.
     """
-    rois = tuple(dict.fromkeys([roi] if isinstance(roi, str) else roi))
-    recipe = Recipe(betas, zscore, dtype)
-    folder = Path(out).expanduser().absolute()
-    todo = plan(find_root(root), folder, subjects, conditions, rois, recipe, source, captions)
+    todo = _plan(root, out, subjects, conditions, roi, zscore, dtype, betas, captions, source)
     with locked(todo.folder):
         old = read_manifest(todo.folder)
         manifest = start(todo, old)
         staying = staying_stats(old, todo.pieces)
         places = positions(todo.pieces, staying)
-        jobs = [Job(piece, todo.folder, places[piece.key]) for piece in todo.pieces]
-        configs = describe(todo, list(_run(jobs, executor, progress)), old)
+        jobs = jobs_of(todo.pieces, todo.folder, places)
+        refuse_full_disk(preview_jobs(jobs, todo.folder), todo.folder)
+        configs = describe(todo, make_all(jobs, executor, progress), old)
         manifest = merge(manifest, old, configs, relink(todo.folder, staying, places))
         seal(todo.folder, manifest)
     return todo.folder
 
 
-def make(job: Job) -> list[Made]:
-    """Read the beta file of a job once, and write and journal the shards of its ROIs."""
-    piece = job.piece
-    betas = read_piece(piece)
-    made = []
-    for roi in piece.rois:
-        shards = tuple(
-            write_shard(
-                job.folder,
-                part.config,
-                part.split,
-                job.positions[part.config, part.split],
-                part.schema,
-                part.batches,
-            )
-            for part in parts(piece, betas, roi)
-        )
-        made.append(Made(piece.key, roi.name, source_id(betas, piece, roi), shards))
-        journal.write(job, roi, made[-1])
-    return made
+def preview(
+    root: Path | str | None = None,
+    out: Path | str = "nsd_imagery",
+    *,
+    subjects: Sequence[str] | None = None,
+    conditions: Sequence[str] | None = None,
+    roi: str | Sequence[str] = DEFAULT_ROI,
+    zscore: str = "auto",
+    dtype: str = "float32",
+    betas: str = BETA_VERSIONS[0],
+    captions: Path | str | None = None,
+    source: str | None = None,
+) -> Preview:
+    """What `build` with the same arguments would do, without writing anything.
+
+    Raises:
+        UsageError, MissingDataError, DataError, FolderError: As `build`.
+    """
+    todo = _plan(root, out, subjects, conditions, roi, zscore, dtype, betas, captions, source)
+    old = read_manifest(todo.folder)
+    start(todo, old)
+    places = positions(todo.pieces, staying_stats(old, todo.pieces))
+    return preview_jobs(jobs_of(todo.pieces, todo.folder, places), todo.folder)
 
 
-def _run(jobs: Sequence[Job], executor: Executor | None, progress: Progress | None) -> Iterator[Made]:
-    """The shards of all pieces, kept or made, in the order of the jobs."""
-    total = len(jobs)
-    pending = []
-    for job in jobs:
-        kept = {roi.name: journal.kept(job, roi) for roi in job.piece.rois}
-        left = tuple(roi for roi in job.piece.rois if kept[roi.name] is None)
-        rest = replace(job, piece=replace(job.piece, rois=left))
-        future = executor.submit(make, rest) if executor and left else None
-        pending.append((job, rest, kept, future))
-    for done, (job, rest, kept, future) in enumerate(pending):
-        if progress:
-            progress(done, total, job.piece.key)
-        fresh = future.result() if future else make(rest) if rest.piece.rois else []
-        by_roi = {**{name: made for name, made in kept.items() if made}, **{made.roi: made for made in fresh}}
-        yield from (by_roi[roi.name] for roi in job.piece.rois)
-    if progress:
-        progress(total, total, "")
+def _plan(root: Path | str | None, out: Path | str, subjects: Sequence[str] | None, conditions: Sequence[str] | None,
+          roi: str | Sequence[str], zscore: str, dtype: str, betas: str, captions: Path | str | None,
+          source: str | None) -> Plan:  # fmt: skip
+    rois = tuple(dict.fromkeys([roi] if isinstance(roi, str) else roi))
+    folder = Path(out).expanduser().absolute()
+    recipe = Recipe(betas, zscore, dtype)
+    refuse_foreign(folder)
+    return plan(find_root(root), folder, subjects, conditions, rois, recipe, source, captions)

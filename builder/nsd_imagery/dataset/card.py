@@ -1,62 +1,104 @@
-"""The dataset card, README.md of a built folder: its front matter is what `load_dataset` reads."""
+"""The dataset card, README.md of a folder or of a repo on the hub: its front matter is what `load_dataset` reads."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import yaml
 
+from nsd_imagery.consent import TERMS_LINK
 from nsd_imagery.schema import BETAS, STATS_COLUMNS, STIMULI_COLUMNS, TRIAL_COLUMNS, VOXEL_COLUMNS, Column
 
 _TEMPLATE = "dataset_card.md"
 
+_COLUMNS = {
+    "trials": (*TRIAL_COLUMNS, BETAS),
+    "voxels": VOXEL_COLUMNS,
+    "stats": STATS_COLUMNS,
+    "stimuli": STIMULI_COLUMNS,
+}
+"""By kind of config, the columns that the card explains."""
 
-def card(manifest: dict[str, Any]) -> str:
-    """The card of a manifest, in Markdown with YAML front matter."""
+Files = Mapping[str, tuple[str, int]]
+"""By shard of the folder, what is there instead of it, and its size in bytes."""
+
+
+def card(
+    manifest: Mapping[str, Any], *, place: str = "./nsd_imagery", files: Files | None = None, proof: str = ""
+) -> str:
+    """The card of a manifest, in Markdown with YAML front matter.
+
+    Args:
+        manifest: Of the dataset.
+        place: What the examples pass to `load_dataset`: a folder, or OWNER/NAME.
+        files: Default: the shards of the folder themselves.
+        proof: Markdown on how the labels of this dataset were proven; default: what each build checks.
+    """
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
     template = environment.from_string(_template_file().read_text(encoding="utf-8"))
-    first = next((name for name, config in manifest["configs"].items() if config["kind"] == "trials"), "")
+    configs = manifest["configs"]
+    kinds = list(dict.fromkeys(config["kind"] for config in configs.values()))
     return template.render(
-        front_matter=yaml.safe_dump(front_matter(manifest), sort_keys=False, allow_unicode=True, width=10_000),
+        front_matter=yaml.safe_dump(front_matter(manifest, files), sort_keys=False, allow_unicode=True, width=10_000),
         manifest=manifest,
-        configs=manifest["configs"],
-        trial_columns=column_table([*TRIAL_COLUMNS, BETAS]),
-        voxel_columns=column_table(VOXEL_COLUMNS),
-        stats_columns=column_table(STATS_COLUMNS),
-        stimuli_columns=column_table(STIMULI_COLUMNS),
-        example=first,
+        configs=configs,
+        tables={kind: column_table(_COLUMNS[kind]) for kind in kinds if kind in _COLUMNS},
+        sources=_sources(configs),
+        example=next((name for name, config in configs.items() if config["kind"] == "trials"), ""),
+        place=place,
+        terms=TERMS_LINK,
+        proof=proof,
         notes=notes(manifest),
     )
 
 
-def front_matter(manifest: dict[str, Any]) -> dict[str, Any]:
-    """The YAML part: the exact shard of each split (`configs`), and features and sizes (`dataset_info`)."""
+def front_matter(manifest: Mapping[str, Any], files: Files | None = None) -> dict[str, Any]:
+    """The YAML part: the exact files of each split (`configs`), and features and sizes (`dataset_info`)."""
     configs = manifest["configs"]
+    files = files or {
+        shard["file"]: (shard["file"], shard["bytes"])
+        for config in configs.values()
+        for shards in config["splits"].values()
+        for shard in shards
+    }
     return {
         "pretty_name": "NSD-Imagery" + (" (synthetic)" if manifest["synthetic"] else ""),
         "license": "other",
         "license_name": "nsd-terms",
-        "license_link": "https://naturalscenesdataset.org",
-        "tags": ["fmri", "neuroscience", "mental-imagery", "brain-decoding"],
+        "license_link": TERMS_LINK,
+        "annotations_creators": ["expert-generated"],
+        "size_categories": [_size_category(configs)],
+        "task_categories": ["other"],
+        "tags": ["fmri", "7t-fmri", "neuroscience", "brain-decoding", "mental-imagery", "natural-scenes-dataset"],
+        "extra_gated_prompt": (
+            "NSD's terms do not allow passing the data on. Access is for people who have accepted these terms "
+            f"themselves ({TERMS_LINK}) and work with the owner of this repository."
+        ),
+        "extra_gated_fields": {
+            "Name": "text",
+            "Institution": "text",
+            "I have accepted the terms of the Natural Scenes Dataset myself": "checkbox",
+            "I will not pass on this dataset or anything made of it": "checkbox",
+        },
         "configs": [
             {
                 "config_name": name,
                 "data_files": [
-                    {"split": split, "path": [shard["file"] for shard in shards]}
+                    {"split": split, "path": [files[shard["file"]][0] for shard in shards]}
                     for split, shards in config["splits"].items()
                 ],
             }
             for name, config in configs.items()
         ],
-        "dataset_info": [_dataset_info(name, config) for name, config in configs.items()],
+        "dataset_info": [_dataset_info(name, config, files) for name, config in configs.items()],
     }
 
 
-def notes(manifest: dict[str, Any]) -> list[str]:
+def notes(manifest: Mapping[str, Any]) -> list[str]:
     """What the configs of a manifest lack because the root did, each sentence once."""
     return list(dict.fromkeys(note for config in manifest["configs"].values() for note in config["notes"]))
 
@@ -72,7 +114,7 @@ def column_table(columns: Sequence[Column]) -> str:
     return "\n".join(lines)
 
 
-def _dataset_info(name: str, config: dict[str, Any]) -> dict[str, Any]:
+def _dataset_info(name: str, config: Mapping[str, Any], files: Files) -> dict[str, Any]:
     splits = [
         {
             "name": split,
@@ -81,14 +123,37 @@ def _dataset_info(name: str, config: dict[str, Any]) -> dict[str, Any]:
         }
         for split, shards in config["splits"].items()
     ]
-    size = sum(split["num_bytes"] for split in splits)
     return {
         "config_name": name,
         "features": config["features"],
         "splits": splits,
-        "download_size": size,
-        "dataset_size": size,
+        "download_size": sum(files[shard["file"]][1] for shards in config["splits"].values() for shard in shards),
+        "dataset_size": sum(split["num_bytes"] for split in splits),
     }
+
+
+def _size_category(configs: Mapping[str, Any]) -> str:
+    """The hub's word for the number of trials; a trial is counted once, whatever the ROIs that it is there for."""
+    trials = {
+        (config["subject"], config["condition"]): sum(
+            shard["rows"] for shards in config["splits"].values() for shard in shards
+        )
+        for config in configs.values()
+        if config["kind"] == "trials"
+    }
+    sizes = ("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M")
+    return sizes[min(max(len(str(sum(trials.values()))) - 3, 0), len(sizes) - 1)]
+
+
+def _sources(configs: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Subject and ROI, source and its id, each once: configs of a session and ROI come from the same numbers."""
+    return sorted(
+        {
+            (" ".join(config[key] for key in ("subject", "roi") if config.get(key)), source, digest)
+            for config in configs.values()
+            for source, digest in config["sources"].items()
+        }
+    )
 
 
 def _template_file() -> Path:

@@ -10,10 +10,11 @@ from typing import Any
 
 from nsd_imagery.atomic import remove_partial, replace_text
 from nsd_imagery.dataset.card import card
+from nsd_imagery.dataset.journal import entries
 from nsd_imagery.dataset.shape import fault
-from nsd_imagery.errors import BusyError, DataError, FolderError, reason
+from nsd_imagery.dataset.shards import BUILD
+from nsd_imagery.errors import BusyError, DataError, FolderError, MissingDataError, reason
 
-BUILD = ".build"
 MANIFEST = "manifest.json"
 README = "README.md"
 FORMAT = "nsd-imagery"
@@ -84,6 +85,20 @@ def _damaged(path: Path, why: str) -> DataError:
     return DataError(f"{path}: is not a manifest of nsd-imagery ({why}); build into another --out")
 
 
+def open_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a sealed folder.
+
+    Raises:
+        MissingDataError: Not a built folder.
+        DataError: Its manifest is damaged.
+    """
+    manifest = read_manifest(folder)
+    if manifest is None:
+        msg = f"{folder}: no dataset here (no manifest.json); build one: nsd-imagery build ROOT --out {folder}"
+        raise MissingDataError(msg)
+    return manifest
+
+
 def seal(folder: Path, manifest: dict[str, Any]) -> None:
     """Make the shards that `manifest` names the dataset, then remove all others.
 
@@ -109,7 +124,6 @@ def _remove_leftovers(folder: Path, manifest: dict[str, Any]) -> None:
                 shard.unlink()
         if path.is_dir() and not any(path.iterdir()):
             path.rmdir()
-    for journal in (folder / BUILD).glob("*.json"):
-        shards = json.loads(journal.read_text(encoding="utf-8"))["shards"]
-        if not all(shard["file"] in named for shard in shards):
-            journal.unlink()
+    for path, entry in entries(folder):
+        if not all(shard["file"] in named for shard in entry["shards"]):
+            path.unlink()

@@ -4,8 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from nsd_imagery.dataset.card import notes
-from nsd_imagery.dataset.folder import read_manifest, shard_files
-from nsd_imagery.errors import MissingDataError
+from nsd_imagery.dataset.folder import open_manifest, shard_files
 from nsd_imagery.experiment import CONDITIONS, CORE_SESSIONS, SUBJECTS
 
 
@@ -25,10 +24,7 @@ def info(dataset: Path | str) -> dict[str, Any]:
         DataError: Its manifest is damaged.
     """
     folder = Path(dataset).expanduser()
-    manifest = read_manifest(folder)
-    if manifest is None:
-        msg = f"{folder}: no dataset here (no manifest.json); build one: nsd-imagery build ROOT --out {folder}"
-        raise MissingDataError(msg)
+    manifest = open_manifest(folder)
     configs = {name: _config(config) for name, config in manifest["configs"].items()}
     return {
         "configs": configs,

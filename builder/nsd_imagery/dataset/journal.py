@@ -2,18 +2,18 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import xxhash
 
 from nsd_imagery.atomic import replace_text, sync_folder
-from nsd_imagery.dataset.folder import BUILD
 from nsd_imagery.dataset.pieces import FORMAT_VERSION, Piece
 from nsd_imagery.dataset.places import Job, Positions
-from nsd_imagery.dataset.shards import LogicalHash, Shard, shard_name
+from nsd_imagery.dataset.shards import BUILD, LogicalHash, Shard, shard_name
 from nsd_imagery.volumes.roi import Roi
 
 
@@ -29,51 +29,56 @@ class Made:
 
 def write(job: Job, roi: Roi, made: Made) -> None:
     """Note that a piece is finished for one ROI, after its shards are safely on disk."""
-    for config in {shard.config for shard in made.shards}:
-        sync_folder(job.folder / config)
-    entry = {
-        "stat": _stat(job.piece.session.beta_path),
-        "source_id": made.source_id,
-        "shards": [asdict(s) for s in made.shards],
-    }
-    replace_text(_journal_path(job, roi), json.dumps(entry))
+    beta_path = job.piece.session.beta_path
+    _write(job.folder, _name(job, roi), made.shards, {"stat": _stat(beta_path), "source_id": made.source_id})
+
+
+def finished(job: Job, roi: Roi) -> Made | None:
+    """What an earlier build made of the same file by the same recipe, under the names that it had then."""
+    found = _read(job.folder, _name(job, roi), {"stat": _stat(job.piece.session.beta_path)})
+    return None if found is None else Made(job.piece.key, roi.name, found[0]["source_id"], found[1])
 
 
 def kept(job: Job, roi: Roi) -> Made | None:
-    """What an earlier build made of the same file by the same recipe, under the names that this build gives it."""
-    path = _journal_path(job, roi)
-    if not path.is_file():
+    """What `finished` gives, its shards under the names that this build gives them."""
+    made = finished(job, roi)
+    if made is None:
         return None
-    entry = json.loads(path.read_text(encoding="utf-8"))
-    shards = [Shard(**shard) for shard in entry["shards"]]
-    files = [job.folder / shard.file for shard in shards]
-    whole = all(
-        file.is_file() and file.stat().st_size == shard.bytes for file, shard in zip(files, shards, strict=True)
-    )
-    if entry["stat"] != _stat(job.piece.session.beta_path) or not whole:
-        return None
-    renamed = [_renamed(job, shard) for shard in shards]
-    made = Made(job.piece.key, roi.name, entry["source_id"], tuple(renamed))
-    if renamed != shards:
-        write(job, roi, made)
-    return made
+    renamed = replace(made, shards=tuple(_renamed(job, shard) for shard in made.shards))
+    if renamed != made:
+        write(job, roi, renamed)
+    return renamed
 
 
 def kept_shard(folder: Path, config: str, made_of: str) -> Shard | None:
     """The one shard of a sidecar that an earlier build made of the same things."""
-    path = folder / BUILD / f"{config}.json"
-    if not path.is_file():
-        return None
-    entry = json.loads(path.read_text(encoding="utf-8"))
-    shard = Shard(**entry["shards"][0])
-    file = folder / shard.file
-    return shard if entry["made_of"] == made_of and file.is_file() and file.stat().st_size == shard.bytes else None
+    found = _read(folder, config, {"made_of": made_of})
+    return None if found is None else found[1][0]
 
 
 def write_shard_entry(folder: Path, config: str, made_of: str, shard: Shard) -> None:
     """Note of what the one shard of a sidecar was made."""
-    sync_folder(folder / config)
-    replace_text(folder / BUILD / f"{config}.json", json.dumps({"made_of": made_of, "shards": [asdict(shard)]}))
+    _write(folder, config, [shard], {"made_of": made_of})
+
+
+def _write(folder: Path, name: str, shards: Sequence[Shard], said: Mapping[str, Any]) -> None:
+    for config in {shard.config for shard in shards}:
+        sync_folder(folder / config)
+    entry = {**said, "shards": [asdict(shard) for shard in shards], "files": [_stat(folder / s.file) for s in shards]}
+    replace_text(folder / BUILD / f"{name}.json", json.dumps(entry))
+
+
+def _read(folder: Path, name: str, expected: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[Shard, ...]] | None:
+    """An entry that says what is expected, and its shards; None if there is none, or a shard was touched since."""
+    path = folder / BUILD / f"{name}.json"
+    try:
+        entry = json.loads(path.read_text(encoding="utf-8"))
+        shards = tuple(Shard(**shard) for shard in entry["shards"])
+        same = all(entry[key] == value for key, value in expected.items())
+        untouched = entry["files"] == [_stat(folder / shard.file) for shard in shards]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+    return (entry, shards) if same and untouched and shards else None
 
 
 def relink(
@@ -90,8 +95,7 @@ def relink(
             name = shard_name(config, "train", places[shard["piece"]][config, "train"], shard["hash"])
             _link(folder, shard["file"], name)
             names[shard["file"]] = name
-    for path in (folder / BUILD).glob("*.json"):
-        entry = json.loads(path.read_text(encoding="utf-8"))
+    for path, entry in entries(folder):
         renamed = [{**shard, "file": names.get(shard["file"], shard["file"])} for shard in entry["shards"]]
         if renamed != entry["shards"]:
             replace_text(path, json.dumps({**entry, "shards": renamed}))
@@ -112,8 +116,19 @@ def _renamed(job: Job, shard: Shard) -> Shard:
     return replace(shard, file=name)
 
 
-def _journal_path(job: Job, roi: Roi) -> Path:
-    return job.folder / BUILD / f"{fingerprint(job.piece, roi)}.json"
+def entries(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The entries of a folder that can be read."""
+    for path in sorted((folder / BUILD).glob("*.json")):
+        try:
+            entry = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            continue
+        if isinstance(entry, dict) and isinstance(entry.get("shards"), list):
+            yield path, entry
+
+
+def _name(job: Job, roi: Roi) -> str:
+    return fingerprint(job.piece, roi)
 
 
 def fingerprint(piece: Piece, roi: Roi) -> str:
@@ -133,8 +148,13 @@ def fingerprint(piece: Piece, roi: Roi) -> str:
     ]
     whole = xxhash.xxh3_128(json.dumps(said, sort_keys=True).encode())
     whole.update(roi.flat.tobytes())
-    whole.update(b"" if piece.brain is None else piece.brain.tobytes())
+    whole.update(b"" if piece.brain is None else _digest(piece.brain, *_stat(piece.brain)))
     return whole.hexdigest()
+
+
+@cache
+def _digest(path: Path, _size: int, _mtime_ns: int) -> bytes:
+    return xxhash.xxh3_128(path.read_bytes()).digest()
 
 
 def _stat(path: Path) -> list[int]:

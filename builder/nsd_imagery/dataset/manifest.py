@@ -37,13 +37,7 @@ def start(todo: Plan, old: dict[str, Any] | None) -> dict[str, Any]:
     }
     built = {config for piece in todo.pieces for roi in piece.rois for config, _ in places(piece, roi)}
     kept = sorted(name for name, config in (old or new)["configs"].items() if _is_kept(name, config, built))
-    for what in ("format_version", "recipe", "synthetic"):
-        if old and kept and old[what] != new[what]:
-            msg = (
-                f"{', '.join(kept[:3])}: built with {what} {old[what]}, now it is {new[what]}, and one folder holds "
-                "one; use another --out, or build those again too"
-            )
-            raise FolderError(msg)
+    _refuse_other_recipe(new, old, kept)
     return new
 
 
@@ -81,6 +75,46 @@ def merge(
     for name, shards in staying.items():
         _add_stats(built[name], before[name], shards)
     return {**manifest, "configs": dict(sorted({**kept, **built}.items(), key=_place))}
+
+
+def take(theirs: Mapping[str, Any], old: dict[str, Any] | None, configs: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest of a folder with some configs of another dataset in it, beside those of its own that stay.
+
+    Args:
+        theirs: The manifest of the other dataset.
+        old: That of the folder, if it has one.
+        configs: Those of `theirs` to take.
+
+    Raises:
+        FolderError: What stays was built by another recipe or from other files, or would lose its statistics.
+    """
+    before = old["configs"] if old else {}
+    kept = [name for name, config in before.items() if name not in configs and config["kind"] != "stimuli"]
+    _refuse_other_recipe(theirs, old, kept)
+    merged = merge({**theirs, "configs": {}}, old, dict(configs), {})
+    of_stats = {
+        (config["subject"], config["roi"]): (name, config)
+        for name, config in merged["configs"].items()
+        if config["kind"] == "stats"
+    }
+    for name, config in merged["configs"].items():
+        if config["kind"] != "trials":
+            continue
+        stats, held = of_stats.get((config["subject"], config["roi"]), ("", config))
+        if not set(config["sources"]) <= set(held["sources"]):
+            msg = f"{name} is of sessions that the {stats} to come does not hold; use another --out"
+            raise FolderError(msg)
+    return merged
+
+
+def _refuse_other_recipe(new: Mapping[str, Any], old: Mapping[str, Any] | None, kept: Sequence[str]) -> None:
+    for what in ("format_version", "recipe", "synthetic"):
+        if old and kept and old[what] != new[what]:
+            msg = (
+                f"{', '.join(kept[:3])}: built with {what} {old[what]}, now it is {new[what]}, and one folder holds "
+                "one; use another --out, or build those again too"
+            )
+            raise FolderError(msg)
 
 
 def _is_kept(name: str, config: Mapping[str, Any], built: Collection[str]) -> bool:

@@ -4,7 +4,8 @@ A piece is one beta file with all ROIs and configs that are made of it in one pa
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from nsd_imagery.sources.session import Session
 from nsd_imagery.volumes.betas import Betas
 from nsd_imagery.volumes.grid import FlatIndex
 from nsd_imagery.volumes.normalize import Moments, moments, zscore
-from nsd_imagery.volumes.read import read_betas
+from nsd_imagery.volumes.read import brain_voxels, read_betas
 from nsd_imagery.volumes.roi import Roi
 
 ZSCORES = ("auto", "run", "session", "none")
@@ -54,14 +55,14 @@ class Piece:
         session: The beta file and its rows.
         conditions: The conditions to make configs of.
         rois: The ROIs to make configs of, all on one grid.
-        brain: C-order flat indices of the brain, None for the whole volume.
+        brain: The brain mask, None where the whole volume counts.
         recipe: The options.
     """
 
     session: Session
     conditions: tuple[str, ...]
     rois: tuple[Roi, ...]
-    brain: FlatIndex | None = field(repr=False)
+    brain: Path | None
     recipe: Recipe
 
     @property
@@ -90,10 +91,8 @@ class Part:
 def read_piece(piece: Piece) -> Betas:
     """The betas of a piece at the voxels of all its ROIs (their union, sorted)."""
     session = piece.session
-    betas = read_betas(session.beta_path, piece.rois[0].grid, _union(piece.rois), piece.brain)
-    if session.beta_scale is None:
-        return betas
-    return replace(betas, header=replace(betas.header, scaling=betas.header.scaling.over(session.beta_scale)))
+    betas = read_betas(session.beta_path, piece.rois[0].grid, _union(piece.rois), brain_voxels(piece.brain))
+    return betas.over(session.beta_scale)
 
 
 def parts(piece: Piece, betas: Betas, roi: Roi) -> Iterator[Part]:

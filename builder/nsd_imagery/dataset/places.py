@@ -75,6 +75,11 @@ def positions(pieces: Sequence[Piece], staying: Mapping[str, Sequence[Mapping[st
     return by_piece
 
 
+def jobs_of(pieces: Sequence[Piece], folder: Path, places_of: Mapping[str, Positions]) -> list[Job]:
+    """The jobs of a build, in the order of the pieces."""
+    return [Job(piece, folder, places_of[piece.key]) for piece in pieces]
+
+
 def in_order(key: str) -> tuple[str, int, str]:
     """Sorts piece keys: a subject's NSD-Imagery session, then its NSD core sessions."""
     subject, experiment, session = key.split("/")

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from nsd_imagery.dataset.pieces import DTYPES, ZSCORES, Piece, Recipe, split_rows
 from nsd_imagery.errors import MissingDataError, UsageError
 from nsd_imagery.experiment import CONDITIONS, EXPERIMENTS, Experiment
@@ -15,8 +13,6 @@ from nsd_imagery.sources.session import Session
 from nsd_imagery.suggest import one_of
 from nsd_imagery.trials import find_subjects, read_sessions
 from nsd_imagery.volumes.anatomy import Anatomy
-from nsd_imagery.volumes.grid import FlatIndex
-from nsd_imagery.volumes.nifti import read_volume
 from nsd_imagery.volumes.roi import Roi, resolve
 
 
@@ -58,11 +54,10 @@ def plan(root: Path, folder: Path, subjects: Sequence[str] | None, conditions: S
     }
     subject_rois = {name: tuple(resolve(roi, anatomy) for roi in rois) for name, anatomy in anatomies.items()}
     _refuse_same_suffix(subject_rois)
-    brains = {name: _brain(anatomy) for name, anatomy in anatomies.items()}
     pieces = []
     for session in sessions:
         here = tuple(name for name in conditions or CONDITIONS if split_rows(session.rows, name))
-        pieces.append(Piece(session, here, subject_rois[session.subject], brains[session.subject], recipe))
+        pieces.append(Piece(session, here, subject_rois[session.subject], anatomies[session.subject].brain, recipe))
     return Plan(root, folder, recipe, tuple(pieces), anatomies, (root / SYNTHETIC_MARKER).is_file())
 
 
@@ -86,10 +81,6 @@ def _refuse_missing(
                 f"{root}: holds no {condition} trials of {who}; leave them out (--subjects, --conditions) or copy them"
             )
             raise MissingDataError(msg)
-
-
-def _brain(anatomy: Anatomy) -> FlatIndex | None:
-    return None if anatomy.brain is None else np.flatnonzero(read_volume(anatomy.brain)[0] > 0)
 
 
 def _refuse_same_suffix(subject_rois: dict[str, tuple[Roi, ...]]) -> None:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
+from nsd_imagery.dataset.pieces import FORMAT_VERSION
+from nsd_imagery.errors import shown
 from nsd_imagery.experiment import CONDITIONS, SUBJECTS
 
 _TOP = {"format_version": int, "synthetic": bool, "recipe": dict, "configs": dict}
@@ -18,7 +20,8 @@ def fault(manifest: Mapping[str, Any]) -> str | None:
     """What is wrong with a manifest, with the place where it is; None if nothing is."""
     found = _lacks(manifest, _TOP)
     if found:
-        return found
+        version = manifest.get("format_version")
+        return found if version == FORMAT_VERSION else f"folder format {shown(version)}; {found}"
     for name, config in manifest["configs"].items():
         found = _lacks(config, _CONFIG) or _config_fault(config)
         if found:
@@ -50,7 +53,7 @@ def _config_fault(config: Mapping[str, Any]) -> str | None:
             if found:
                 return f"a shard {found}"
             if not _is_inside(shard):
-                return "a shard is no file of the folder"
+                return f"a shard is {shown(shard['file'])}, a name that nsd-imagery does not write"
     return None
 
 

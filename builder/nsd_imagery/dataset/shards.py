@@ -14,9 +14,12 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 
-from nsd_imagery.atomic import replacing
+from nsd_imagery.atomic import naming_later
 from nsd_imagery.errors import DataError
 from nsd_imagery.schema import features_yaml, with_features
+
+BUILD = ".build"
+"""Folder in a dataset folder for what is not part of the dataset: unfinished files, journals, the lock."""
 
 ROWS_PER_BATCH = 100
 """Of configs with a vector a row, so that a batch is a few MB."""
@@ -73,18 +76,17 @@ def write_shard(
     """
     logical = LogicalHash(schema)
     rows = 0
-    partial = folder / ".build" / f"{config}.{split}-{position[0]:05d}.arrow"
-    with replacing(partial) as file:
+    with naming_later(folder / BUILD) as (file, name):
         sink = _Digesting(file)
         with pa.ipc.new_stream(sink, with_features(schema)) as writer:
             for batch in batches:
                 logical.update(batch)
-                writer.write_batch(batch)
+                writer.write_batch(_compact(batch))
                 rows += batch.num_rows
-    digest = logical.hexdigest()
-    path = folder / shard_name(config, split, position, digest)
-    path.parent.mkdir(exist_ok=True)
-    partial.replace(path)
+        digest = logical.hexdigest()
+        path = folder / shard_name(config, split, position, digest)
+        path.parent.mkdir(exist_ok=True)
+        name(path)
     return Shard(config, split, path.relative_to(folder).as_posix(), rows, sink.size, sink.sha256.hexdigest(), digest)
 
 
@@ -166,6 +168,24 @@ class _ColumnHash:
     def digest(self) -> bytes:
         own = self._nulls.digest() + self._lengths.digest() + self._values.digest()
         return own + b"".join(part.digest() for part in self._parts)
+
+
+def _compact(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The same rows in buffers of their own, so that equal rows are equal bytes wherever they come from.
+
+    A slice, a `take` and a Parquet reader leave different slack in the buffers, and the stream writer keeps it.
+    Vectors have none, and are too large to copy for nothing.
+    """
+    columns = [column if pa.types.is_fixed_size_list(column.type) else _own(column) for column in batch.columns]
+    return pa.record_batch(columns, schema=batch.schema)
+
+
+def _own(column: pa.Array) -> pa.Array:
+    if pa.types.is_struct(column.type):
+        # What lies below a null is free to be anything; flattened, it is null as well.
+        parts = [_own(part) for part in column.flatten()]
+        column = pa.StructArray.from_arrays(parts, fields=list(column.type), mask=column.is_null())
+    return pa.concat_arrays([column])
 
 
 def _plain(column: pa.Array) -> memoryview:

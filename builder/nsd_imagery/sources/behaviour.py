@@ -23,7 +23,8 @@ class Trial:
     Attributes:
         number: The TRIAL column, 1 to 48.
         condition: Letter of the target that was seen (vision), attended or imagined.
-        cue: Letter that was shown.
+        cue: Letter that was shown, by the CUE column.
+        frame_cue: The same by FRAMEFILE.
         picture: What FRAMEFILE says was on the screen: a file's stem, or "blank...".
         ground_truth: Vision: target and letter match. Attention: the target was present. None if blank.
         button: The button, None where nobody pressed.
@@ -34,6 +35,7 @@ class Trial:
     number: int
     condition: str
     cue: str
+    frame_cue: str
     picture: str
     ground_truth: bool | None
     button: int | None
@@ -107,9 +109,6 @@ def _trial(line: Line) -> Trial:
     frame = _FRAME_FILE.fullmatch((line.text("FRAMEFILE") or "").replace("\\", "/").rpartition("/")[2])
     if frame is None:
         raise line.error("FRAMEFILE", "not <picture>_cue<LETTER>.png")
-    cue = line.letter("CUE")
-    if frame["cue"] != cue:
-        raise line.error("FRAMEFILE", f"but CUE is {cue!r}")
     truth = line.whole("GROUNDTRUTH")
     if truth not in (None, 0, 1):
         raise line.error("GROUNDTRUTH", "not 0 or 1")
@@ -117,7 +116,8 @@ def _trial(line: Line) -> Trial:
     return Trial(
         number=line.required("TRIAL"),
         condition=line.letter("CONDITION"),
-        cue=cue,
+        cue=line.letter("CUE"),
+        frame_cue=frame["cue"],
         picture=frame["picture"],
         ground_truth=None if truth is None else bool(truth),
         button=line.whole("BUTTON"),

@@ -11,7 +11,7 @@ from nsd_imagery.schema import trial_id, trial_table
 from nsd_imagery.sources import release
 from nsd_imagery.sources.behaviour import RunBehaviour, Trial, read_behaviour
 from nsd_imagery.sources.design import Target, nsd_id_of_name, read_design, read_targets, stimulus_key
-from nsd_imagery.sources.proof import prove_session
+from nsd_imagery.sources.proof import SessionFiles, prove_session
 from nsd_imagery.sources.repeats import repeats
 from nsd_imagery.sources.session import Session
 from nsd_imagery.sources.stim_info import NO_STIM_INFO, picture_columns
@@ -33,13 +33,23 @@ def read_session(root: Path, subject: str, betas: str) -> Session:
     if n_volumes != N_BETAS:
         msg = f"{beta_path}: has {n_volumes} volumes, a session of NSD-Imagery has {N_BETAS}: copy the file again"
         raise DataError(msg)
-    targets = read_all_targets(root)
-    behaviours = _read_behaviours(root, subject)
-    design_path = release.required(release.design_file(root))
-    prove_session(behaviours, targets, read_design(design_path), design_path)
-    rows = _rows(root, subject, beta_path, behaviours, targets, betas)
+    files = read_files(root, subject)
+    prove_session(files)
+    rows = _rows(root, subject, beta_path, files.behaviours, files.targets, betas)
     notes = () if release.stim_info_file(root).is_file() else (NO_STIM_INFO,)
     return Session(subject, "nsdimagery", 1, beta_path, rows, notes)
+
+
+def read_files(root: Path, subject: str) -> SessionFiles:
+    """What the behaviour, pair list and design files say of a subject's session, not yet held against each other.
+
+    Raises:
+        MissingDataError: A file is not there.
+        DataError: One is damaged.
+    """
+    targets = read_all_targets(root)
+    design_path = release.required(release.design_file(root))
+    return SessionFiles(_read_behaviours(root, subject), targets, read_design(design_path), design_path)
 
 
 def read_all_targets(root: Path) -> dict[str, dict[str, Target]]:

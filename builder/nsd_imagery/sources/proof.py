@@ -1,10 +1,12 @@
 """Labels are proven, not assumed: each trial's letters against the frame file, and its order against the design matrix.
 
-A contradiction is an error, because a row that one of two files calls something else cannot be given a label.
+A proof is a small function that finds contradictions between files. A build raises the first one, because a row that
+one of two files calls something else cannot be given a label; `verify` lists them all.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,105 +22,201 @@ BLANK = "blank"
 """How the frame file of a trial begins in which no picture was on the screen."""
 
 
-def prove_session(behaviours: Sequence[RunBehaviour], targets: Mapping[str, Mapping[str, Target]],
-                  design: Sequence[RunDesign], design_path: Path) -> None:  # fmt: skip
-    """Check the 12 runs of a subject against the frame files, the pair lists and the design matrix.
+@dataclass(frozen=True, eq=False)
+class SessionFiles:
+    """What the files of a subject's NSD-Imagery session say.
 
-    Args:
+    Attributes:
         behaviours: The 12 runs, in the order of their RUN column.
         targets: The targets of each stimulus set by letter.
-        design: The design of each run, in the order of the design matrix.
-        design_path: Its file, for messages.
+        design: The onsets of each run, in the order of the design matrix.
+        design_path: Its file.
+    """
+
+    behaviours: Sequence[RunBehaviour]
+    targets: Mapping[str, Mapping[str, Target]]
+    design: Sequence[RunDesign]
+    design_path: Path
+
+    def runs(self, *conditions: str) -> Iterator[tuple[RunBehaviour, Trial]]:
+        """The trials of the runs of some conditions, in order."""
+        for behaviour in self.behaviours:
+            if behaviour.run.condition in conditions:
+                for trial in behaviour.trials:
+                    yield behaviour, trial
+
+    def with_design(self) -> Iterator[tuple[RunBehaviour, RunDesign]]:
+        """Each run with the design of its RUN number."""
+        for behaviour in self.behaviours:
+            if 1 <= behaviour.run.number <= len(self.design):
+                yield behaviour, self.design[behaviour.run.number - 1]
+
+
+@dataclass(frozen=True)
+class Contradiction:
+    """Where two files disagree, and on what."""
+
+    path: Path
+    what: str
+    trial: int | None = None
+
+    def __str__(self) -> str:
+        where = "" if self.trial is None else f", TRIAL {self.trial}"
+        return f"{self.path}{where}: {self.what}"
+
+
+@dataclass(frozen=True)
+class Proof:
+    """One thing that must hold.
+
+    Attributes:
+        id: Its name in reports.
+        proves: The thing, in a sentence.
+        find: Yields what contradicts it.
+    """
+
+    id: str
+    proves: str
+    find: Callable[[SessionFiles], Iterator[Contradiction]]
+
+
+def prove_session(files: SessionFiles) -> None:
+    """Check a subject's session by all `PROOFS`.
 
     Raises:
         DataError: Two files contradict each other; names file, trial, and both values.
     """
-    numbers = [behaviour.run.number for behaviour in behaviours]
+    for proof in PROOFS:
+        for contradiction in proof.find(files):
+            raise DataError(str(contradiction))
+
+
+def run_numbers(files: SessionFiles) -> Iterator[Contradiction]:
+    """RUN is 1 to 12, each once."""
+    numbers = [behaviour.run.number for behaviour in files.behaviours]
     if numbers != list(range(1, len(RUNS) + 1)):
-        where = ", ".join(f"{behaviour.run.name} {behaviour.run.number}" for behaviour in behaviours)
-        msg = f"{behaviours[0].path.parent}: RUN must be 1 to {len(RUNS)}, each once, but is: {where}"
-        raise DataError(msg)
-    for behaviour, run_design in zip(behaviours, design, strict=True):
-        for trial in behaviour.trials:
-            _prove_trial(behaviour, trial, targets[behaviour.run.stimulus_set])
-        _prove_balance(behaviour)
-        _prove_order(behaviour, run_design, design_path)
+        where = ", ".join(f"{behaviour.run.name} {behaviour.run.number}" for behaviour in files.behaviours)
+        what = f"RUN must be 1 to {len(RUNS)}, each once, but is: {where}"
+        yield Contradiction(files.behaviours[0].path.parent, what)
 
 
-def _contradiction(behaviour: RunBehaviour, trial: Trial, what: str) -> DataError:
-    return DataError(f"{behaviour.path}, TRIAL {trial.number}: {what}")
+def letters(files: SessionFiles) -> Iterator[Contradiction]:
+    """CONDITION and CUE are letters of the run's stimulus set."""
+    for behaviour, trial in files.runs("vision", "attention", "imagery"):
+        targets = files.targets[behaviour.run.stimulus_set]
+        for column, letter in (("CONDITION", trial.condition), ("CUE", trial.cue)):
+            if letter not in targets:
+                what = f"{column} is {letter!r}, but set {behaviour.run.stimulus_set} has {' '.join(targets)}"
+                yield Contradiction(behaviour.path, what, trial.number)
 
 
-def _prove_trial(behaviour: RunBehaviour, trial: Trial, targets: Mapping[str, Target]) -> None:
-    for column, letter in (("CONDITION", trial.condition), ("CUE", trial.cue)):
-        if letter not in targets:
-            known = " ".join(targets)
-            raise _contradiction(
-                behaviour, trial, f"{column} is {letter!r}, but set {behaviour.run.stimulus_set} has {known}"
-            )
-    if behaviour.run.condition == "vision":
-        _prove_seen(behaviour, trial, targets[trial.condition])
-        matches = trial.condition == trial.cue
-        if trial.ground_truth is not None and trial.ground_truth != matches:
-            what = (
-                f"GROUNDTRUTH is {int(trial.ground_truth)}, but CONDITION is {trial.condition!r} and CUE {trial.cue!r}"
-            )
-            raise _contradiction(behaviour, trial, what)
-    elif not trial.picture.startswith(BLANK):
-        what = f"FRAMEFILE shows {trial.picture!r}, but in {behaviour.run.condition} runs it is blank"
-        raise _contradiction(behaviour, trial, what)
-    elif behaviour.run.condition == "imagery" and trial.condition != trial.cue:
-        raise _contradiction(
-            behaviour, trial, f"CONDITION is {trial.condition!r}, but FRAMEFILE and CUE say {trial.cue!r}"
-        )
+def cue_shown(files: SessionFiles) -> Iterator[Contradiction]:
+    """CUE is the letter that FRAMEFILE shows."""
+    for behaviour, trial in files.runs("vision", "attention", "imagery"):
+        if trial.cue != trial.frame_cue:
+            what = f"FRAMEFILE is {trial.picture}_cue{trial.frame_cue}.png, but CUE is {trial.cue!r}"
+            yield Contradiction(behaviour.path, what, trial.number)
 
 
-def _prove_seen(behaviour: RunBehaviour, trial: Trial, target: Target) -> None:
-    if behaviour.run.stimulus_set == "C":
-        if nsd_id_of_name(trial.picture) is None:
-            raise _contradiction(behaviour, trial, f"FRAMEFILE shows {trial.picture!r}, not an NSD photograph")
-    elif trial.picture != target.name:
-        what = f"CONDITION is {trial.condition!r} ({target.name}), but FRAMEFILE shows {trial.picture!r}"
-        raise _contradiction(behaviour, trial, what)
+def seen_picture(files: SessionFiles) -> Iterator[Contradiction]:
+    """CONDITION is the picture that FRAMEFILE shows in vision runs; elsewhere it shows none."""
+    for behaviour, trial in files.runs("vision"):
+        target = files.targets[behaviour.run.stimulus_set].get(trial.condition)
+        if behaviour.run.stimulus_set == "C":
+            if nsd_id_of_name(trial.picture) is None:
+                what = f"FRAMEFILE shows {trial.picture!r}, not an NSD photograph"
+                yield Contradiction(behaviour.path, what, trial.number)
+        elif target is not None and trial.picture != target.name:
+            what = f"CONDITION is {trial.condition!r} ({target.name}), but FRAMEFILE shows {trial.picture!r}"
+            yield Contradiction(behaviour.path, what, trial.number)
+    for behaviour, trial in files.runs("attention", "imagery"):
+        if not trial.picture.startswith(BLANK):
+            what = f"FRAMEFILE shows {trial.picture!r}, but in {behaviour.run.condition} runs it is blank"
+            yield Contradiction(behaviour.path, what, trial.number)
 
 
-def _prove_balance(behaviour: RunBehaviour) -> None:
-    counts = Counter(trial.condition for trial in behaviour.trials)
+def ground_truth(files: SessionFiles) -> Iterator[Contradiction]:
+    """GROUNDTRUTH in vision runs says whether CONDITION is CUE."""
+    for behaviour, trial in files.runs("vision"):
+        if trial.ground_truth is not None and trial.ground_truth != (trial.condition == trial.cue):
+            truth = int(trial.ground_truth)
+            what = f"GROUNDTRUTH is {truth}, but CONDITION is {trial.condition!r} and CUE {trial.cue!r}"
+            yield Contradiction(behaviour.path, what, trial.number)
+
+
+def imagery_cue(files: SessionFiles) -> Iterator[Contradiction]:
+    """The target imagined is the one whose letter was shown."""
+    for behaviour, trial in files.runs("imagery"):
+        if trial.condition != trial.cue:
+            what = f"CONDITION is {trial.condition!r}, but FRAMEFILE and CUE say {trial.cue!r}"
+            yield Contradiction(behaviour.path, what, trial.number)
+
+
+def balance(files: SessionFiles) -> Iterator[Contradiction]:
+    """A run has each of its six targets 8 times."""
     each = TRIALS_PER_RUN // TARGETS_PER_SET
-    wrong = {letter: count for letter, count in counts.items() if count != each}
-    if wrong or len(counts) != TARGETS_PER_SET:
-        got = ", ".join(f"{letter} {count}" for letter, count in sorted(counts.items()))
-        msg = f"{behaviour.path}: CONDITION must name each of {TARGETS_PER_SET} targets {each} times, but has {got}"
-        raise DataError(msg)
+    for behaviour in files.behaviours:
+        counts = Counter(trial.condition for trial in behaviour.trials)
+        if len(counts) != TARGETS_PER_SET or set(counts.values()) != {each}:
+            got = ", ".join(f"{letter} {count}" for letter, count in sorted(counts.items()))
+            what = f"CONDITION must name each of {TARGETS_PER_SET} targets {each} times, but has {got}"
+            yield Contradiction(behaviour.path, what)
 
 
-def _prove_order(behaviour: RunBehaviour, design: RunDesign, design_path: Path) -> None:
-    """The active columns and the number of onsets fit the run, and each letter has a column of its own."""
-    run = behaviour.run
-    active = set(design.columns.tolist())
-    if not active <= set(run.design_columns) or len(design.columns) != run.n_betas:
-        msg = (
-            f"{behaviour.path}: RUN is {run.number}, but cell {run.number} of {design_path} has {len(design.columns)} "
-            f"onsets in columns {_span(active)}; {run.name} has {run.n_betas} in {_span(run.design_columns)}"
-        )
-        raise DataError(msg)
-    conditions = [trial.condition for trial in behaviour.trials]
-    rivals = [conditions]
-    if run.condition == "vision":  # the design of vision runs may follow what was seen or what was cued
-        rivals.append([trial.cue for trial in behaviour.trials])
-    for offset, _ in enumerate(run.epochs):
-        columns = design.columns[offset :: len(run.epochs)].tolist()
-        misfits = [_first_misfit(letters, columns) for letters in rivals]
-        if all(misfit is not None for misfit in misfits):
-            row = misfits[0]
-            assert row is not None
-            trial = behaviour.trials[row]
-            onset, usual = row * len(run.epochs) + offset, _usual(columns, conditions, columns[row])
+def run_order(files: SessionFiles) -> Iterator[Contradiction]:
+    """A run's onsets are in the design columns of its task, as many as it has betas."""
+    for behaviour, design in files.with_design():
+        run = behaviour.run
+        active = set(design.columns.tolist())
+        if not active <= set(run.design_columns) or len(design.columns) != run.n_betas:
             what = (
-                f"CONDITION is {trial.condition!r}, but onset {onset} (from 0) of run {run.number} in {design_path} "
-                f"is in column {columns[row]}, which is {usual!r} elsewhere in the run"
+                f"RUN is {run.number}, but cell {run.number} of {files.design_path} has {len(design.columns)} onsets "
+                f"in columns {_span(active)}; {run.name} has {run.n_betas} in {_span(run.design_columns)}"
             )
-            raise _contradiction(behaviour, trial, what)
+            yield Contradiction(behaviour.path, what)
+
+
+def design_columns(files: SessionFiles) -> Iterator[Contradiction]:
+    """Letter and design column are one to one within a run, in vision runs the letter of what was seen or the cue."""
+    for behaviour, design in files.with_design():
+        run = behaviour.run
+        if len(design.columns) != run.n_betas:
+            continue
+        conditions = [trial.condition for trial in behaviour.trials]
+        rivals = [conditions]
+        if run.condition == "vision":  # the design of vision runs may follow what was seen or what was cued
+            rivals.append([trial.cue for trial in behaviour.trials])
+        for offset, _ in enumerate(run.epochs):
+            columns = design.columns[offset :: len(run.epochs)].tolist()
+            misfits = [_first_misfit(rival, columns) for rival in rivals]
+            if misfits[0] is not None and None not in misfits:
+                row = misfits[0]
+                onset, usual = row * len(run.epochs) + offset, _usual(columns, conditions, columns[row])
+                what = (
+                    f"CONDITION is {conditions[row]!r}, but onset {onset} (from 0) of run {run.number} in "
+                    f"{files.design_path} is in column {columns[row]}, which is {usual!r} elsewhere in the run"
+                )
+                yield Contradiction(behaviour.path, what, behaviour.trials[row].number)
+
+
+PROOFS = tuple(
+    Proof(find.__name__.replace("_", "-"), (find.__doc__ or "").rstrip("."), find)
+    for find in (
+        run_numbers, letters, cue_shown, seen_picture, ground_truth, imagery_cue, balance, run_order, design_columns,
+    )
+)  # fmt: skip
+"""What a build proves of a session, in order: later ones rely on earlier ones."""
+
+
+def design_follows(behaviour: RunBehaviour, design: RunDesign) -> str:
+    """Which letter the design columns of a vision run go with one to one: "CONDITION", "CUE", or "neither"."""
+    for name, rival in (
+        ("CONDITION", [t.condition for t in behaviour.trials]),
+        ("CUE", [t.cue for t in behaviour.trials]),
+    ):
+        if len(design.columns) == len(rival) and _first_misfit(rival, design.columns.tolist()) is None:
+            return name
+    return "neither"
 
 
 def _first_misfit(letters: Sequence[str], columns: Sequence[int]) -> int | None:

@@ -57,6 +57,12 @@ def nsd_betas(root: Path, subject: str, betas: str) -> dict[int, Path]:
     return dict(sorted(found.items()))
 
 
+def other_formats(path: Path) -> list[Path]:
+    """Where the same betas would lie in the other formats."""
+    stem = path.name.removesuffix(".gz").rpartition(".")[0]
+    return [other for ending in BETA_FORMATS if (other := path.with_name(stem + ending)) != path]
+
+
 def behaviour_file(root: Path, subject: str, run_name: str) -> Path:
     """The behaviour of one run of NSD-Imagery."""
     return root / "nsddata" / "bdata" / "nsdimagery" / f"nsdimagery_{subject}_{run_name}.tsv"
@@ -116,6 +122,16 @@ def read_stim_info_once(path: Path) -> StimInfo:
     return _cached_stim_info(path, stat.st_size, stat.st_mtime_ns)
 
 
+def mask_file(root: Path, subject: str, name: str) -> Path:
+    """A mask or atlas of a subject."""
+    return root / "nsddata" / "ppdata" / subject / "func1pt8mm" / "roi" / f"{name}.nii.gz"
+
+
+def brain_file(root: Path, subject: str) -> Path:
+    """The brain mask of a subject."""
+    return root / "nsddata" / "ppdata" / subject / "func1pt8mm" / "brainmask.nii.gz"
+
+
 def anatomy(root: Path, subject: str) -> Anatomy:
     """The masks and maps of a subject that are in the root."""
     space = root / "nsddata" / "ppdata" / subject / "func1pt8mm"
@@ -127,7 +143,7 @@ def anatomy(root: Path, subject: str) -> Anatomy:
         label_tables={path.name.removesuffix(".mgz.ctab"): path for path in tables},
         left={name[3:]: path for name, path in volumes.items() if name.startswith("lh.")},
         right={name[3:]: path for name, path in volumes.items() if name.startswith("rh.")},
-        brain=_if_file(space / "brainmask.nii.gz"),
+        brain=_if_file(brain_file(root, subject)),
         valid_nsdimagery=_if_file(space / "valid_nsdimagery.nii.gz"),
         valid_nsd=tuple(sorted(space.glob("valid_session[0-9][0-9].nii.gz"))),
         ncsnr_nsd=_if_file(

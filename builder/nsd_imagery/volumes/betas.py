@@ -1,7 +1,7 @@
 """What a beta file says of itself, and what one pass over it gives, whatever its format."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +104,12 @@ class Betas:
     stored: NDArray[Any]
     is_valid: NDArray[np.bool_]
     file_digest: str | None
+
+    def over(self, scale: float | None) -> "Betas":
+        """These betas of a file whose numbers are percent signal change x `scale`; as they are where it is None."""
+        if scale is None:
+            return self
+        return replace(self, header=replace(self.header, scaling=self.header.scaling.over(scale)))
 
 
 def without_nan(stored: NDArray[Any], path: Path) -> NDArray[Any]:

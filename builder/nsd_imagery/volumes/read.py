@@ -38,6 +38,15 @@ def read_betas(path: Path, grid: Grid, voxels: FlatIndex, brain: FlatIndex | Non
     return _format(path).read_betas(path, grid, voxels, brain)
 
 
+def brain_voxels(mask: Path | None) -> FlatIndex | None:
+    """C-order flat indices of a brain mask; None where there is none, and the whole volume counts.
+
+    Raises:
+        DataError: The mask is damaged.
+    """
+    return None if mask is None else np.flatnonzero(nifti.read_volume(mask)[0] > 0)
+
+
 def rows_with_data(path: Path, brain: Path | None) -> NDArray[np.bool_]:
     """(n_volumes,) False where every voxel of the brain is 0.
 

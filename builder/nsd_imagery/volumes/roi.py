@@ -22,7 +22,7 @@ from nsd_imagery.volumes.nifti import read_volume
 
 DEFAULT_ROI = "nsdgeneral"
 
-_VISUAL = "prf-visualrois"
+VISUAL_ATLAS = "prf-visualrois"
 _VISUAL_AREAS = {"V1": ("V1v", "V1d"), "V2": ("V2v", "V2d"), "V3": ("V3v", "V3d"), "hV4": ("hV4",)}
 
 Mask = NDArray[np.bool_]
@@ -141,7 +141,7 @@ def _mask(name: str, reader: _Reader) -> Mask:
     if name in _NAMED:
         return _NAMED[name](reader)
     if name in _VISUAL_AREAS:
-        return reader.label(_VISUAL, _VISUAL_AREAS[name])
+        return reader.label(VISUAL_ATLAS, _VISUAL_AREAS[name])
     atlas, colon, label = name.partition(":")
     if colon:
         one_of("atlas", atlas, sorted(reader.anatomy.atlases))
@@ -152,7 +152,7 @@ def _mask(name: str, reader: _Reader) -> Mask:
 def _atlas_of(label: str, reader: _Reader) -> str:
     """The atlas that a bare label means: prf-visualrois, then a floc atlas, then the only other one that has it."""
     having = [atlas for atlas in sorted(reader.anatomy.label_tables) if label in reader.labels(atlas)]
-    for first in ([_VISUAL], [atlas for atlas in having if atlas.startswith("floc-")], having):
+    for first in ([VISUAL_ATLAS], [atlas for atlas in having if atlas.startswith("floc-")], having):
         hits = [atlas for atlas in first if atlas in having]
         if len(hits) == 1:
             return hits[0]
@@ -176,7 +176,7 @@ def _nsdgeneral(reader: _Reader) -> Mask:
 
 def _early(reader: _Reader) -> Mask:
     labels = [label for area in _VISUAL_AREAS.values() for label in area]
-    return _nsdgeneral(reader) & reader.label(_VISUAL, labels)
+    return _nsdgeneral(reader) & reader.label(VISUAL_ATLAS, labels)
 
 
 def _higher(reader: _Reader) -> Mask:

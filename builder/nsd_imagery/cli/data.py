@@ -1,59 +1,19 @@
-"""The command `nsd-imagery`: parses, calls, prints.
+"""The commands on data: synth, index, build, verify, info."""
 
-All work is done elsewhere, and imported only when it is asked for.
-"""
-
-import errno
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
-from nsd_imagery.errors import NSDImageryError, UsageError
+from nsd_imagery.cli.common import LIST, ROOT_HELP, progress_bar, progress_line, show_configs
 from nsd_imagery.experiment import BETA_VERSIONS, CONDITIONS
 from nsd_imagery.lean import without_pandas
 
-_ROOT_HELP = (
-    "ROOT holds the release's nsddata/ and nsddata_betas/, or the Guide's nsd_imagery/; "
-    "default: $NSD_CACHE_ROOT, else ./cache."
-)
 
-
-class _List(click.ParamType[tuple[str, ...]]):
-    """Words separated by commas."""
-
-    name = "A,B,..."
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
-        words = tuple(word.strip() for word in value.split(",")) if isinstance(value, str) else tuple(value)
-        if not all(words):
-            self.fail("an empty name between commas", param, ctx)
-        return words
-
-
-_LIST = _List()
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(package_name="nsd-imagery")
-def cli() -> None:
-    """NSD-Imagery as a Hugging Face dataset.
-
-    \b
-    Try it without any data:
-      nsd-imagery synth release           a small synthetic release
-      nsd-imagery build release           the dataset folder ./nsd_imagery
-    Then, in Python:
-      load_dataset("./nsd_imagery", "subj01-imagery", split="test")
-    """
-
-
-@cli.command()
+@click.command()
 @click.argument("root", type=click.Path(path_type=Path))
-@click.option("--subjects", type=_LIST, default=("subj01",), help="Default: subj01.")
+@click.option("--subjects", type=LIST, default=("subj01",), help="Default: subj01.")
 @click.option(
     "--seed",
     type=int,
@@ -99,14 +59,14 @@ def synth(root: Path, subjects: tuple[str, ...], **options: Any) -> None:
     """
     from nsd_imagery.sources.synthetic import synth as run
 
-    with _progress("synth") as report:
+    with progress_line("synth") as report:
         run(root, subjects=subjects, progress=report, **options)
     click.echo(f"{root}: a synthetic release of {', '.join(subjects)}.  Next: nsd-imagery build {root}")
 
 
-@cli.command(epilog=_ROOT_HELP)
+@click.command(epilog=ROOT_HELP)
 @click.argument("root", type=click.Path(path_type=Path), required=False)
-@click.option("--subjects", type=_LIST, help="Default: all whose betas are there.")
+@click.option("--subjects", type=LIST, help="Default: all whose betas are there.")
 @click.option(
     "--betas",
     type=str,
@@ -129,7 +89,7 @@ def index(root: Path | None, **options: Any) -> None:
     from nsd_imagery.trials import read_index
 
     without_pandas()
-    with _progress("index") as report:
+    with progress_line("index") as report:
         folder = run(root, progress=report, **options)
     for path in sorted(folder.glob("*/full_index.parquet")):
         rows = read_index(path)
@@ -138,7 +98,7 @@ def index(root: Path | None, **options: Any) -> None:
         click.echo(f"{path}: {rows.num_rows:,} rows of {names}, {valid:,} with data")
 
 
-@cli.command(epilog=_ROOT_HELP)
+@click.command(epilog=ROOT_HELP)
 @click.argument("root", type=click.Path(path_type=Path), required=False)
 @click.option(
     "--out",
@@ -147,11 +107,11 @@ def index(root: Path | None, **options: Any) -> None:
     show_default=True,
     help="The dataset folder.",
 )
-@click.option("--subjects", type=_LIST, help="Default: all whose betas are there.")
-@click.option("--conditions", type=_LIST, help="Of imagery,vision,attention,perception. Default: all that ROOT holds.")
+@click.option("--subjects", type=LIST, help="Default: all whose betas are there.")
+@click.option("--conditions", type=LIST, help="Of imagery,vision,attention,perception. Default: all that ROOT holds.")
 @click.option(
     "--roi",
-    type=_LIST,
+    type=LIST,
     default=("nsdgeneral",),
     help="ROI names or mask files; each makes configs of its own. Default: nsdgeneral.",
 )
@@ -172,7 +132,10 @@ def index(root: Path | None, **options: Any) -> None:
 )
 @click.option("--captions", type=click.Path(path_type=Path), help="Folder of COCO's captions_{train,val}2017.json.")
 @click.option("--source", type=str, help="release or cache, where ROOT holds a subject in both trees.")
-def build(out: Path, **options: Any) -> None:
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
+@click.option("--scheduler", help="Address of a Dask scheduler (or its scheduler.json), instead of processes.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be read, kept and written.")
+def build(out: Path, workers: int, scheduler: str | None, dry_run: bool, **options: Any) -> None:
     """Build the dataset folder from ROOT, or bring it up to date.
 
     Configs are named subjAA-CONDITION, with -ROI behind it unless the ROI is nsdgeneral. What is there
@@ -184,21 +147,71 @@ def build(out: Path, **options: Any) -> None:
       nsd-imagery build /data/nsd --subjects subj01 --conditions imagery,vision
       nsd-imagery build /data/nsd --roi nsdgeneral,V1,early,streams:ventral
       nsd-imagery build /data/nsd --zscore none --out ./nsd_imagery_percent
+      nsd-imagery build /data/nsd --workers 8
     """
+    from nsd_imagery.cli.workers import with_executor
     from nsd_imagery.dataset.build import build as run
+    from nsd_imagery.dataset.build import preview
     from nsd_imagery.dataset.info import info as info_of
 
     without_pandas()
-    with _progress("build") as report:
-        folder = run(out=out, progress=lambda done, total, name: report(f"{done}/{total} {name}"), **options)
+    if dry_run:
+        _show_preview(preview(out=out, **options), out)
+        return
+    with progress_bar("build") as report:
+        folder = with_executor(
+            workers, scheduler, lambda executor: run(out=out, executor=executor, progress=report, **options)
+        )
     facts = info_of(folder)
-    _show_configs(facts)
+    show_configs(facts)
     trials = next((name for name in facts["configs"] if name.split("-")[-1] in CONDITIONS), "subj01-imagery")
     where = out if out.is_absolute() else f"./{out.as_posix()}"
     click.echo(f'{folder}: built.  Next, in Python: load_dataset("{where}", "{trials}")')
 
 
-@cli.command()
+def _show_preview(found: Any, out: Path) -> None:
+    for piece in found.pieces:
+        state = f"read {piece.bytes_in / 1e6:,.0f} MB for {', '.join(piece.todo)}" if piece.todo else "kept"
+        click.echo(f"  {piece.key:<24} {state}  ({piece.beta_path})")
+    todo = sum(bool(piece.todo) for piece in found.pieces)
+    click.echo(
+        f"{out}: {todo} of {len(found.pieces)} pieces to do: {found.bytes_in / 1e9:.2f} GB to read, about "
+        f"{found.bytes_out / 1e9:.2f} GB to write, {found.bytes_free / 1e9:.1f} GB free"
+    )
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--subjects", type=LIST, help="Default: all that are there.")
+@click.option("--deep", is_flag=True, help="Also read NSD core's betas and both formats, and hash every row.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the report there, for programs.")
+@click.option("--root", type=click.Path(path_type=Path), help="Where a dataset folder was built from.")
+@click.option("--betas", type=str, default=BETA_VERSIONS[0], show_default=True, help="Beta version, for a root.")
+@click.option("--source", type=str, help="release or cache, where a root holds a subject in both trees.")
+def verify(path: Path, json_file: Path | None, **options: Any) -> None:
+    """Check that labels and numbers are right: files, labels, betas, and that they agree.
+
+    PATH is a root (the release's tree or the Guide's), an index, or a dataset folder. Exit status 1 if a check fails.
+
+    \b
+    Examples:
+      nsd-imagery verify release
+      nsd-imagery verify ./nsd_imagery --root release
+      nsd-imagery verify /data/nsd --subjects subj01 --deep --json report.json
+    """
+    from nsd_imagery.atomic import replace_text
+    from nsd_imagery.checks.run import verify as run
+
+    without_pandas()
+    with progress_line("verify") as report:
+        found = run(path, progress=report, **options)
+    if json_file is not None:
+        replace_text(json_file, found.dumps())
+    click.echo(found.to_text())
+    sys.exit(0 if found.passed else 1)
+
+
+@click.command()
 @click.argument("dataset", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def info(dataset: Path, as_json: bool) -> None:
@@ -219,54 +232,4 @@ def info(dataset: Path, as_json: bool) -> None:
         return
     recipe = ", ".join(f"{key} {value}" for key, value in facts["recipe"].items())
     click.echo(f"{dataset}: {'synthetic, ' if facts['synthetic'] else ''}{facts['bytes'] / 1e6:.1f} MB; {recipe}")
-    _show_configs(facts)
-
-
-def _show_configs(facts: dict[str, Any]) -> None:
-    click.echo(f"  {'config':<28} {'rows':<22} {'voxels':>7} {'MB':>8}")
-    for name, config in facts["configs"].items():
-        rows = ", ".join(f"{split} {count:,}" for split, count in config["rows"].items())
-        click.echo(f"  {name:<28} {rows:<22} {config['voxels']:>7,} {config['bytes'] / 1e6:>8.1f}")
-    for sentence in facts["missing"]:
-        click.echo(f"  missing: {sentence}")
-    for sentence in facts["notes"]:
-        click.echo(f"  note: {sentence}")
-
-
-@contextmanager
-def _progress(verb: str) -> Iterator[Callable[[str], None]]:
-    """Says on a terminal what is being worked on, on one line of stderr; says nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    from tqdm import tqdm
-
-    with tqdm(bar_format="{desc} {elapsed}", leave=False) as bar:
-        yield lambda what: bar.set_description_str(f"{verb}: {what}")
-
-
-def _line(error: BaseException) -> str:
-    if isinstance(error, OSError) and not isinstance(error, NSDImageryError):
-        where = f"{error.filename}: " if error.filename else ""
-        hint = "; free some room and run again, what is finished is kept" if error.errno == errno.ENOSPC else ""
-        return f"{where}{error.strerror or error}{hint}"
-    return str(error)
-
-
-def main() -> None:
-    """Run the command: exit 0 if all went well, 1 if the work failed, 2 if it was called wrongly."""
-    try:
-        cli.main(standalone_mode=False)
-    except click.exceptions.Abort:
-        click.echo("stopped; nothing is broken, run the same command again to go on", err=True)
-        sys.exit(130)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except (NSDImageryError, OSError) as error:
-        click.echo(f"nsd-imagery: {_line(error)}", err=True)
-        sys.exit(2 if isinstance(error, UsageError) else 1)
-
-
-if __name__ == "__main__":
-    main()
+    show_configs(facts)

@@ -1,0 +1,1 @@
+"""Checks that labels and numbers are right."""

@@ -1,0 +1,78 @@
+"""The questions of `data` asked of a built folder: its betas, with their scaling undone, against its labels."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from nsd_imagery.checks.agreement.verdicts import Findings
+from nsd_imagery.checks.data import check_agreement, check_pooled, labelled_betas, no_agreement
+from nsd_imagery.checks.folder import vectors
+from nsd_imagery.checks.report import Finding
+from nsd_imagery.checks.rows import plain_rows
+from nsd_imagery.dataset.shards import open_shard
+from nsd_imagery.experiment import NSDIMAGERY_CONDITIONS
+from nsd_imagery.volumes.roi import DEFAULT_ROI, VISUAL_ATLAS
+
+Manifest = Mapping[str, Any]
+
+
+def check_built_agreement(folder: Path, manifest: Manifest, subjects: Sequence[str] | None) -> Iterator[Finding]:
+    """The questions about each subject whose nsdgeneral is in the folder, then about all of them."""
+    answers: list[Findings] = []
+    configs = manifest["configs"]
+    for subject in dict.fromkeys(config["subject"] for config in configs.values() if config["subject"]):
+        if subjects and subject not in subjects:
+            continue
+        if f"{subject}-vision" not in configs:
+            yield from no_agreement(subject, f"{subject}-vision of {DEFAULT_ROI} is not in the folder")
+            continue
+        voxels = _table(folder, configs[f"{subject}-voxels"])
+        if VISUAL_ATLAS not in voxels.column_names:
+            yield from no_agreement(subject, f"-voxels has no column {VISUAL_ATLAS}")
+            continue
+        areas = _areas(voxels)
+        for piece in dict.fromkeys(shard["piece"] for shard in configs[f"{subject}-vision"]["splits"]["test"]):
+            rows, percent = _percent(folder, configs, subject, piece)
+            is_valid = rows["is_valid"].to_numpy()
+            found, answer = check_agreement(labelled_betas(plain_rows(rows), percent, is_valid, areas), piece)
+            answers.append(answer)
+            yield from found
+    if len(answers) > 1:
+        yield from check_pooled(answers)
+
+
+def _areas(voxels: pa.Table) -> dict[str, NDArray[np.bool_]]:
+    labels = np.array([label or "" for label in voxels[VISUAL_ATLAS].to_pylist()])
+    areas = {name: np.char.startswith(labels, name) for name in ("V1", "V2", "V3")}
+    return {**areas, "early": labels != "", "higher": labels == ""}
+
+
+def _percent(folder: Path, configs: Manifest, subject: str, piece: str) -> tuple[pa.Table, NDArray[np.float32]]:
+    """The rows of a session in all conditions, and their betas as percent signal change."""
+    tables = [
+        _table(folder, configs[f"{subject}-{name}"], piece)
+        for name in NSDIMAGERY_CONDITIONS
+        if f"{subject}-{name}" in configs
+    ]
+    rows = pa.concat_tables([table.drop_columns(["betas"]) for table in tables])
+    betas = np.concatenate([vectors(table["betas"]).astype(np.float32) for table in tables])
+    stats = _table(folder, configs[f"{subject}-stats"], piece)
+    groups = {
+        (run, epoch): at
+        for at, (run, epoch) in enumerate(zip(stats["run_number"].to_pylist(), stats["epoch"].to_pylist(), strict=True))
+    }
+    mean, sd = vectors(stats["mean"]), vectors(stats["sd"])
+    for at, (run, epoch) in enumerate(zip(rows["run_number"].to_pylist(), rows["epoch"].to_pylist(), strict=True)):
+        group = groups.get((run, epoch), groups.get((-1, ""), 0))
+        betas[at] = betas[at] * sd[group] + mean[group]
+    return rows, betas
+
+
+def _table(folder: Path, config: Manifest, piece: str | None = None) -> pa.Table:
+    """The shards of a config, or those of one piece."""
+    shards = [shard for shards in config["splits"].values() for shard in shards if piece in (None, shard.get("piece"))]
+    return pa.concat_tables([open_shard(folder / shard["file"]).replace_schema_metadata() for shard in shards])

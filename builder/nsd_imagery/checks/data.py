@@ -1,0 +1,130 @@
+"""Checks of the numbers: are they there, of a sound scale, and do they agree with the labels?"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nsd_imagery.checks.agreement.measure import check_session
+from nsd_imagery.checks.agreement.session import SessionBetas
+from nsd_imagery.checks.agreement.verdicts import Answer, Findings, pool
+from nsd_imagery.checks.report import Finding, Outcome, judged, skipped
+from nsd_imagery.checks.rows import Row
+from nsd_imagery.volumes.betas import Betas
+from nsd_imagery.volumes.roi import Roi
+
+SCALE = "data.scale", "Betas have the scale of percent signal change, and rows and voxels hold data"
+QUESTIONS: Final = {
+    "seen-target": "In vision the betas tell the labelled targets apart (sets A and B, early visual cortex)",
+    "vision-against-imagery": "Vision drives V1-V3 more strongly and more reliably than imagery",
+    "seen-or-cued": "On mismatched trials betas are like the target labelled as seen, not like the one cued",
+    "row-order": "Betas are in order of time, each under its own label",
+    "voxel-order": "Voxels of early visual cortex tell seen targets apart better than those of the rest",
+    "imagery-repeats": "For information: imagined targets told apart from one imagery run to the other",
+}
+AREAS: Final = ("early", "higher", "V1", "V2", "V3")
+"""ROIs that the questions need beside nsdgeneral."""
+
+_PLAUSIBLE = (0.05, 30.0)
+"""Mean |beta| of nsdgeneral, percent signal change; subj01 has 1 to 1.7 (NSD Data Manual), x 300 would be hundreds."""
+_SATURATED = 0.001
+
+
+def check_values(betas: Betas, valid: NDArray[np.bool_] | None, scope: str) -> Finding:
+    """Scale, rows without data, voxels without variance, saturated values.
+
+    Args:
+        betas: Of nsdgeneral.
+        valid: (n_voxels,) valid_nsdimagery at the same voxels, where there is one.
+        scope: Of whom.
+    """
+    stored = betas.stored[betas.is_valid]
+    if not stored.size:
+        return judged(*SCALE, scope, ["every row is 0 in the whole brain"], "")
+    size = float(np.abs(betas.header.scaling.percent(stored)).mean())
+    flat = (stored == stored[0]).all(axis=0)
+    faults = []
+    if not _PLAUSIBLE[0] <= size <= _PLAUSIBLE[1]:
+        faults.append(f"mean |beta| is {size:.3g} percent signal change: the scaling is wrong (beta_scale?)")
+    if stored.dtype.kind == "i" and stored.dtype.itemsize == 2:
+        share = float((np.abs(stored.astype(np.int32)) >= np.iinfo(np.int16).max).mean())
+        if share > _SATURATED:
+            faults.append(f"{share:.1%} of the values are saturated")
+    if valid is not None:
+        if (dead := int((valid & flat).sum())) > 0.01 * valid.size:
+            faults.append(f"{dead} of {int(valid.sum())} voxels that valid_nsdimagery names do not vary: other axes?")
+        if (alive := int((~valid & ~flat).sum())) > 0:
+            faults.append(f"{alive} voxels vary that valid_nsdimagery excludes: other axes?")
+    evidence = (
+        f"mean |beta| {size:.2f} percent signal change; {int((~betas.is_valid).sum())} of {len(betas.is_valid)} rows "
+        f"without data; {int(flat.sum())} of {flat.size:,} voxels without variance"
+    )
+    return judged(*SCALE, scope, faults, evidence)
+
+
+def labelled_betas(rows: Sequence[Row], percent: NDArray[Any], is_valid: NDArray[np.bool_],
+                   areas: Mapping[str, NDArray[np.bool_]]) -> SessionBetas:  # fmt: skip
+    """Rows and their betas as the questions take them.
+
+    Args:
+        rows: Rows of one NSD-Imagery session; see `rows.plain_rows`.
+        percent: (n_rows, n_voxels) percent signal change of nsdgeneral.
+        is_valid: (n_rows,).
+        areas: (n_voxels,) of each of `AREAS`, inside nsdgeneral.
+    """
+    own = {(row["stimulus_set"], row["cue"]): row["target"] for row in rows if row["cue_matches"] == 1}
+
+    def column(name: str) -> NDArray[Any]:
+        return np.array([row[name] if row[name] is not None else "" for row in rows])
+
+    return SessionBetas(
+        betas=percent,
+        condition=column("condition"),
+        stimulus_set=column("stimulus_set"),
+        run=column("run_number"),
+        position=np.array([row["beta_index"] for row in rows]),
+        target=column("target"),
+        cued_target=np.array([own.get((r["stimulus_set"], r["cue"]), r["target"]) or "" for r in rows]),
+        is_valid=is_valid,
+        early=areas["early"],
+        v1_v3=areas["V1"] | areas["V2"] | areas["V3"],
+        higher=areas["higher"],
+        nsdgeneral=np.ones(percent.shape[1], np.bool_),
+    )
+
+
+def areas_of(nsdgeneral: Roi, rois: Mapping[str, Roi]) -> dict[str, NDArray[np.bool_]]:
+    """(n_voxels,) which voxels of nsdgeneral are in each of `AREAS`."""
+    return {name: np.isin(nsdgeneral.flat, rois[name].flat) for name in AREAS}
+
+
+def check_agreement(session: SessionBetas, scope: str) -> tuple[list[Finding], Findings]:
+    """The questions about one subject."""
+    findings = check_session(session)
+    return _reported(findings, scope), findings
+
+
+def check_pooled(findings: Sequence[Findings]) -> list[Finding]:
+    """The same questions about all subjects together."""
+    return _reported(pool(findings), f"{len(findings)} subjects pooled")
+
+
+def no_agreement(scope: str, reason: str) -> list[Finding]:
+    """The questions, not asked."""
+    return [skipped(f"data.{question}", proves, scope, reason) for question, proves in QUESTIONS.items()]
+
+
+def _reported(findings: Findings, scope: str) -> list[Finding]:
+    return [_finding(answer, scope, findings.best) for answer in findings.answers]
+
+
+def _finding(answer: Answer, scope: str, best: str | None) -> Finding:
+    outcome: Outcome = "pass" if answer.verdict == "information" else answer.verdict
+    shown = ", ".join(f"{name} {value:.2g}" for name, value in answer.numbers.items())
+    reason = answer.reason if answer.verdict != "information" else f"{answer.reason}: {shown or 'too few trials'}"
+    if answer.verdict == "fail" and best is not None:
+        reason += f" (what explains the data best: {best})"
+    offending = (shown,) if outcome == "fail" else ()
+    check = f"data.{answer.question}"
+    return Finding(check, QUESTIONS[answer.question], scope, outcome, reason, offending, len(offending))

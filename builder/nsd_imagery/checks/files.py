@@ -1,0 +1,120 @@
+"""Checks of files: what a subject's data needs, whether it is there, and whether it is sound."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from nsd_imagery.checks.report import Finding, judged, skipped
+from nsd_imagery.errors import NSDImageryError
+from nsd_imagery.experiment import CORE_TRIALS_PER_SESSION, N_BETAS, RUNS, STIMULUS_SETS
+from nsd_imagery.sources import release
+from nsd_imagery.sources.session import Session
+from nsd_imagery.volumes.anatomy import Anatomy, read_label_table
+from nsd_imagery.volumes.betas import BetaHeader
+from nsd_imagery.volumes.hdf5 import open_dataset
+from nsd_imagery.volumes.nifti import read_volume
+from nsd_imagery.volumes.read import read_header
+from nsd_imagery.volumes.roi import DEFAULT_ROI
+
+PRESENT = "files.present", "The files that the labels and masks need are there"
+BETAS = "files.betas-sound", "The beta file has the form of the release: number of volumes, type, scaling, layout"
+GRID = "files.one-grid", "Betas, masks and maps of a subject lie on one grid in one place"
+TABLES = "files.label-tables", "Every label in an atlas has a name in its table"
+
+
+def check_presence(root: Path, subject: str) -> list[Finding]:
+    """Whether the release's files for a subject are there; those that only add columns are reported as skipped."""
+    needed = [release.behaviour_file(root, subject, run.name) for run in RUNS]
+    needed += [release.pair_list_file(root, name) for name in STIMULUS_SETS]
+    needed += [release.design_file(root), release.mask_file(root, subject, DEFAULT_ROI)]
+    gone = [f"{path}: is not there" for path in needed if not path.is_file()]
+    optional = {
+        release.stim_info_file(root): "coco_id, is_shared and NSD core's split",
+        release.mask_file(root, subject, "prf-visualrois"): "ROIs V1 to hV4 and the check of betas against labels",
+        release.brain_file(root, subject): "which rows hold data is told from the whole volume",
+        release.pictures_file(root): "images of photographs in `stimuli`",
+    }
+    findings = [judged(*PRESENT, subject, gone, f"{len(needed)} files")]
+    for path, use in optional.items():
+        if not path.exists():
+            reason = f"{path.relative_to(root).as_posix()} is not in the root: {use}"
+            findings.append(skipped("files.optional", "Files that add columns are there", subject, reason))
+    return findings
+
+
+def check_betas_form(session: Session, scope: str, *, is_release: bool) -> Finding:
+    """The header and the layout of a beta file."""
+    path = session.beta_path
+    try:
+        header = read_header(path)
+        faults = list(_faults(session, header)) if is_release else []
+    except (NSDImageryError, OSError) as error:
+        return judged(*BETAS, scope, [error], "")
+    form = f"{path.name}: {header.n_volumes} volumes of {'x'.join(map(str, header.grid.shape))} {header.dtype.name}"
+    return judged(
+        *BETAS, scope, faults, f"{form}, percent signal change x {header.scaling.divisor / header.scaling.slope:g}"
+    )
+
+
+def _faults(session: Session, header: BetaHeader) -> Iterator[str]:
+    path = session.beta_path
+    expected = N_BETAS if session.experiment == "nsdimagery" else CORE_TRIALS_PER_SESSION
+    if header.n_volumes != expected:
+        yield f"{path}: has {header.n_volumes} volumes, not {expected}"
+    if header.dtype != np.int16 or header.scaling.divisor != 300:
+        yield f"{path}: holds {header.dtype.name} scaled by {header.scaling}, not int16 x 300 without a scaling"
+    if path.suffix == ".hdf5":
+        with open_dataset(path, "betas") as dataset:
+            yield from _layout_faults(path, dataset)
+
+
+def _layout_faults(path: Path, dataset: h5py.Dataset) -> Iterator[str]:
+    if dataset.chunks != (dataset.shape[0], 1, 1, 1):
+        yield f"{path}: chunks are {dataset.chunks}; the release has one a voxel, ({dataset.shape[0]}, 1, 1, 1)"
+    if dataset.dtype.byteorder == ">":
+        yield f"{path}: is big-endian; the release is little-endian"
+
+
+def check_grid(sessions: Sequence[Session], anatomy: Anatomy) -> Finding:
+    """All volumes of a subject against nsdgeneral's grid and affine (an HDF5 file says only the shape)."""
+    paths = [*anatomy.atlases.values(), *anatomy.left.values(), *anatomy.right.values(), anatomy.brain,
+             anatomy.valid_nsdimagery, *anatomy.valid_nsd, anatomy.ncsnr_nsd]  # fmt: skip
+    maps = [path for path in paths if path is not None]
+    if DEFAULT_ROI not in anatomy.atlases:
+        return skipped(*GRID, anatomy.subject, f"there is no {DEFAULT_ROI} mask")
+    first = anatomy.atlases[DEFAULT_ROI]
+    faults: list[object] = []
+    try:
+        grid = read_volume(first)[1]
+    except (NSDImageryError, OSError) as error:
+        return judged(*GRID, anatomy.subject, [error], "")
+    for path in dict.fromkeys(maps):
+        try:
+            read_volume(path)[1].check_same(grid, str(path), str(first))
+        except (NSDImageryError, OSError) as error:
+            faults.append(error)
+    for session in sessions:
+        try:
+            read_header(session.beta_path).grid.check_same(grid, str(session.beta_path), str(first))
+        except (NSDImageryError, OSError) as error:
+            faults.append(error)
+    return judged(*GRID, anatomy.subject, faults, f"{len(maps)} maps and {len(sessions)} beta files")
+
+
+def check_label_tables(anatomy: Anatomy) -> Finding:
+    """The labels of each atlas that has a table against that table."""
+    faults: list[object] = []
+    for name, table in anatomy.label_tables.items():
+        if name not in anatomy.atlases:
+            continue
+        try:
+            labels = set(np.unique(read_volume(anatomy.atlases[name])[0]).tolist()) - {-1, 0}
+            nameless = sorted(labels - set(read_label_table(table)))
+        except (NSDImageryError, OSError) as error:
+            faults.append(error)
+            continue
+        if nameless:
+            faults.append(f"{table}: has no name for {', '.join(f'{label:g}' for label in nameless[:6])}")
+    return judged(*TABLES, anatomy.subject, faults, f"{len(anatomy.label_tables)} tables")

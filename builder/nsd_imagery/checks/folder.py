@@ -1,0 +1,258 @@
+"""Checks of a built folder: that its shards are those of its manifest, and hold what its card says."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import yaml
+from numpy.typing import NDArray
+
+from nsd_imagery.checks.report import Finding, judged, skipped
+from nsd_imagery.checks.rows import check_rows
+from nsd_imagery.dataset.card import card, front_matter
+from nsd_imagery.dataset.folder import README
+from nsd_imagery.dataset.shards import LogicalHash, open_shard
+from nsd_imagery.errors import DataError
+from nsd_imagery.schema import (
+    STATS_COLUMNS,
+    features_yaml,
+    stats_schema,
+    stimuli_schema,
+    trial_schema,
+    voxels_schema,
+)
+
+SHARDS = "folder.shards", "Every shard of the manifest is there, whole, and of the contents that its name and hash say"
+CARD = "folder.card", "README.md is the card of this manifest: it names these shards, features and sizes"
+COLUMNS = "folder.columns", "Columns and types are those of the schema, as many rows as the manifest says, and no nulls"
+SCORES = (
+    "folder.scores",
+    "Over the valid trials of each group betas have mean 0 and sd 1, and 0 where a voxel does not vary",
+)
+VOXELS = "folder.voxels", "-voxels has a row for each column of betas, in the order of the volume"
+
+_BLOCK = 1 << 22
+_TOLERANCE = 1e-3
+"""Of mean and sd of float32 scores; float16 has 11 bits."""
+
+Manifest = Mapping[str, Any]
+
+
+def check_folder(folder: Path, manifest: Manifest, subjects: Sequence[str] | None) -> Iterator[Finding]:
+    """All checks that need nothing but the folder, config by config."""
+    yield check_card(folder, manifest)
+    sound = True
+    for name, config in manifest["configs"].items():
+        if subjects and config["subject"] and config["subject"] not in subjects:
+            continue
+        found = check_shards(folder, name, config)
+        yield found
+        if found.outcome == "pass":
+            tables = _tables(folder, config)
+            columns = judged(*COLUMNS, name, _column_faults(config, manifest, tables), f"{config['n_voxels']:,} voxels")
+            yield columns
+            if columns.outcome == "pass":
+                yield from _check_rows(name, config, tables)
+                continue
+        else:
+            yield skipped(*COLUMNS, name, "its shards are not sound")
+        sound = False
+    if sound:
+        yield from _check_scores(folder, manifest, subjects)
+
+
+def _check_rows(name: str, config: Manifest, tables: Mapping[str, pa.Table]) -> Iterator[Finding]:
+    if config["kind"] == "voxels":
+        yield judged(*VOXELS, name, _voxel_faults(tables["train"]), f"{tables['train'].num_rows:,} voxels")
+    if config["kind"] == "trials":
+        yield from check_rows(pa.concat_tables([table.drop_columns(["betas"]) for table in tables.values()]), name)
+
+
+def check_card(folder: Path, manifest: Manifest) -> Finding:
+    """The card is made of the manifest alone, so both must be of one build."""
+    path = folder / README
+    if not path.is_file():
+        return judged(*CARD, folder.name, [f"{path}: is not there; build again"], "")
+    text = path.read_text(encoding="utf-8", errors="replace")
+    if text == card(dict(manifest)):
+        return judged(*CARD, folder.name, [], f"{len(manifest['configs'])} configs")
+    return judged(*CARD, folder.name, _card_faults(path, text, manifest), "differs from the template in words only")
+
+
+def _card_faults(path: Path, text: str, manifest: Manifest) -> Iterator[str]:
+    """What of the machine-read part is not the manifest's; the words are for people and may be changed."""
+    try:
+        said = yaml.safe_load(text.split("---\n")[1])
+        configs, infos = ({entry["config_name"]: entry for entry in said[key]} for key in ("configs", "dataset_info"))
+    except (yaml.YAMLError, IndexError, KeyError, TypeError) as error:
+        yield f"{path}: its YAML cannot be read ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
+        return
+    wanted = front_matter(dict(manifest))
+    for key, found in (("configs", configs), ("dataset_info", infos)):
+        expected = {entry["config_name"]: entry for entry in wanted[key]}
+        for name in sorted(expected.keys() | found.keys()):
+            if expected.get(name) != found.get(name):
+                yield f"{path}: {key} of {name} is not that of manifest.json: the card is of another build"
+
+
+def check_shards(folder: Path, name: str, config: Manifest) -> Finding:
+    """Presence, size, sha256 and name of each shard."""
+    shards = [(split, shard) for split, shards in config["splits"].items() for shard in shards]
+    faults = [fault for split, shard in shards for fault in _shard_faults(folder, split, shard)]
+    total = sum(shard["bytes"] for _, shard in shards) / 1e6
+    return judged(*SHARDS, name, faults, f"{len(shards)} shards, {total:,.1f} MB, by sha256")
+
+
+def _shard_faults(folder: Path, split: str, shard: Manifest) -> Iterator[str]:
+    path = folder / shard["file"]
+    if not path.is_file():
+        yield f"{path}: is not there; build again"
+        return
+    if path.stat().st_size != shard["bytes"]:
+        yield f"{path}: has {path.stat().st_size} bytes, the manifest says {shard['bytes']}"
+        return
+    if not path.name.startswith(f"{split}-") or shard["hash"][:12] not in path.name:
+        yield f"{path}: its name is not that of split {split} and hash {shard['hash'][:12]}"
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    if digest.hexdigest() != shard["sha256"]:
+        yield f"{path}: sha256 is {digest.hexdigest()[:12]}…, the manifest says {shard['sha256'][:12]}…: build again"
+
+
+def logical_faults(folder: Path, config: Manifest) -> Iterator[str]:
+    """Shards whose rows have another hash than the manifest says, whatever their bytes."""
+    for shards in config["splits"].values():
+        for shard in shards:
+            table = open_shard(folder / shard["file"])
+            logical = LogicalHash(table.schema)
+            for batch in table.to_batches():
+                logical.update(batch)
+            if logical.hexdigest() != shard["hash"]:
+                yield f"{folder / shard['file']}: rows hash to {logical.hexdigest()[:12]}, not {shard['hash'][:12]}"
+
+
+def _tables(folder: Path, config: Manifest) -> dict[str, pa.Table]:
+    return {
+        split: pa.concat_tables([open_shard(folder / shard["file"]).replace_schema_metadata() for shard in shards])
+        for split, shards in config["splits"].items()
+    }
+
+
+def _column_faults(config: Manifest, manifest: Manifest, tables: Mapping[str, pa.Table]) -> Iterator[str]:
+    kind, n_voxels = config["kind"], config["n_voxels"]
+    for split, table in tables.items():
+        expected = {
+            "trials": lambda: trial_schema(n_voxels, manifest["recipe"]["dtype"]),
+            "stats": lambda: stats_schema(n_voxels),
+            "stimuli": stimuli_schema,
+            "voxels": lambda table=table: voxels_schema(_atlases(table.schema)),
+        }[kind]()
+        if table.schema != expected:
+            yield f"{split}: columns are not those of the schema: {_difference(table.schema, expected)}"
+        if features_yaml(table.schema) != config["features"]:
+            yield f"{split}: features are not those of the manifest"
+        rows = sum(shard["rows"] for shard in config["splits"][split])
+        if table.num_rows != rows:
+            yield f"{split}: has {table.num_rows} rows, the manifest says {rows}"
+        if kind in ("trials", "stats"):
+            nulls = [name for name in table.column_names if table[name].null_count]
+            if nulls:
+                yield f"{split}: has nulls in {', '.join(nulls)}"
+
+
+def _atlases(schema: pa.Schema) -> list[str]:
+    fixed = len(voxels_schema([]))
+    return schema.names[fixed:]
+
+
+def _difference(found: pa.Schema, expected: pa.Schema) -> str:
+    missing, more = (sorted(set(a.names) - set(b.names)) for a, b in ((expected, found), (found, expected)))
+    types = [name for name in found.names if name in expected.names and found.field(name) != expected.field(name)]
+    return f"missing {missing}, unknown {more}, of another type {types}"
+
+
+def _voxel_faults(table: pa.Table) -> Iterator[str]:
+    if table["column"].to_pylist() != list(range(table.num_rows)):
+        yield "column does not count from 0"
+    ijk = np.stack([table[axis].to_numpy() for axis in "ijk"], axis=1).astype(np.int64)
+    steps = np.diff(ijk @ np.array([1 << 40, 1 << 20, 1]))
+    if (steps <= 0).any():
+        at = int(np.flatnonzero(steps <= 0)[0]) + 1
+        yield f"row {at}: voxel {ijk[at].tolist()} does not come after {ijk[at - 1].tolist()} in C order"
+
+
+def _check_scores(folder: Path, manifest: Manifest, subjects: Sequence[str] | None) -> Iterator[Finding]:
+    """Moments of the z-scores of each subject and ROI, group by group, over all configs that are there."""
+    configs = manifest["configs"]
+    for name, stats in configs.items():
+        if stats["kind"] != "stats" or (subjects and stats["subject"] not in subjects):
+            continue
+        if manifest["recipe"]["zscore"] == "none":
+            yield skipped(*SCORES, name, "betas are percent signal change (zscore none)")
+            continue
+        trials = [
+            configs[other]
+            for other in configs
+            if configs[other]["kind"] == "trials"
+            and (configs[other]["subject"], configs[other]["roi"]) == (stats["subject"], stats["roi"])
+        ]
+        try:
+            faults = list(_score_faults(folder, stats, trials, manifest["recipe"]["dtype"]))
+        except DataError as error:
+            faults = [str(error)]
+        yield judged(*SCORES, name, faults, f"{sum(s['rows'] for s in stats['splits']['train'])} groups of trials")
+
+
+def _score_faults(folder: Path, stats: Manifest, trials: Sequence[Manifest], dtype: str) -> Iterator[str]:
+    """Session by session, so that memory stays that of one."""
+    tolerance = _TOLERANCE if dtype == "float32" else 30 * _TOLERANCE
+    for shard in stats["splits"]["train"]:
+        groups = open_shard(folder / shard["file"])
+        mine = [other for config in trials for shards in config["splits"].values() for other in shards]
+        parts = [open_shard(folder / other["file"]) for other in mine if other["piece"] == shard["piece"]]
+        if not parts:
+            continue
+        rows = pa.concat_tables([part.replace_schema_metadata() for part in parts])
+        betas = vectors(rows["betas"])
+        sd = vectors(groups["sd"])
+        for at, group in enumerate(groups.select([c.name for c in STATS_COLUMNS]).to_pylist()):
+            chosen = _rows_of_group(rows, group)
+            if len(chosen) != group["n_trials"]:
+                continue  # configs of this session that are not in the folder hold the rest of the group
+            yield from _moment_faults(betas[chosen], sd[at], f"{shard['piece']} {_named(group)}", tolerance)
+
+
+def _moment_faults(scores: NDArray[Any], sd: NDArray[Any], where: str, tolerance: float) -> Iterator[str]:
+    if len(scores) < 2:
+        return
+    mean, spread = scores.mean(axis=0, dtype=np.float64), scores.std(axis=0, ddof=1, dtype=np.float64)
+    varies = sd > 0
+    if np.abs(mean).max() > tolerance or np.abs(spread[varies] - 1).max(initial=0) > tolerance:
+        worst = np.abs(spread[varies] - 1).max(initial=0)
+        yield f"{where}: means up to {np.abs(mean).max():.2g} from 0, sds up to {worst:.2g} from 1"
+    if scores[:, ~varies].any():
+        yield f"{where}: {int((scores[:, ~varies].any(axis=0)).sum())} voxels without variance are not 0"
+
+
+def _rows_of_group(rows: pa.Table, group: Mapping[str, Any]) -> NDArray[np.int64]:
+    mask = rows["is_valid"].to_numpy()
+    if group["run_number"] >= 0:
+        mask = mask & (rows["run_number"].to_numpy() == group["run_number"])
+        mask = mask & (np.asarray(rows["epoch"].to_pylist()) == group["epoch"])
+    return np.flatnonzero(mask)
+
+
+def _named(group: Mapping[str, Any]) -> str:
+    run = f"run {group['run_number']}" if group["run_number"] >= 0 else "session"
+    return f"{run} {group['epoch']}".rstrip()
+
+
+def vectors(column: pa.ChunkedArray) -> NDArray[Any]:
+    """(n_rows, length) the vectors of a fixed-size list column."""
+    chunks = [chunk.flatten().to_numpy().reshape(len(chunk), -1) for chunk in column.chunks if len(chunk)]
+    return np.concatenate(chunks) if chunks else np.empty((0, column.type.list_size))

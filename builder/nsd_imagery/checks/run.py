@@ -1,0 +1,161 @@
+"""`verify`: all checks that fit what a path holds."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from nsd_imagery.checks.built import check_built_agreement
+from nsd_imagery.checks.folder import check_folder, logical_faults
+from nsd_imagery.checks.report import Finding, Report, judged, skipped
+from nsd_imagery.checks.rows import check_rows
+from nsd_imagery.checks.source import INDEX, SAME, check_against_root, check_index_rows
+from nsd_imagery.checks.tree import Tree, check_tree
+from nsd_imagery.dataset.folder import read_manifest
+from nsd_imagery.errors import MissingDataError, NSDImageryError
+from nsd_imagery.experiment import BETA_VERSIONS, SUBJECTS
+from nsd_imagery.schema import index_schema
+from nsd_imagery.sources import cache_rows
+from nsd_imagery.sources.release import SYNTHETIC_MARKER
+from nsd_imagery.suggest import one_of
+from nsd_imagery.trials import INDEX_FOLDERS, ROOT_VARIABLE, find_subjects, read_index
+
+SCHEMA = "index.columns", "Columns and types are those of the schema"
+HASHES = "folder.rows", "The rows of each shard hash to what the manifest says"
+
+
+def verify(
+    path: Path | str,
+    subjects: Sequence[str] | None = None,
+    *,
+    deep: bool = False,
+    root: Path | str | None = None,
+    betas: str = BETA_VERSIONS[0],
+    source: str | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Report:
+    """Check a root, an index or a built folder: files, labels, numbers, and that the three agree.
+
+    Args:
+        path: A root (the release's tree or the Guide's), an index (a Parquet file or the folder `indices`), or a
+            dataset folder.
+        subjects: Default: all that are there.
+        deep: Also read NSD core's betas, both formats of the same betas, and hash every row.
+        root: For a dataset folder: where the data is, to make it again from; default $NSD_CACHE_ROOT, else ./cache, if
+            that is there.
+        betas: Beta version, for a root.
+        source: "release" or "cache", for a root that holds a subject in both.
+        progress: Called with what is being read.
+
+    Returns:
+        The report. Whatever is wrong with the data is a finding in it.
+
+    Raises:
+        MissingDataError: There is nothing at the path, or none of it is NSD's.
+        UsageError: An unknown subject, version or source, or a subject in both trees.
+    """
+    path = Path(path).expanduser()
+    for subject in subjects or ():
+        one_of("subject", subject, SUBJECTS)
+    report = progress or (lambda _: None)
+    if not path.exists():
+        msg = f"{path}: no such file or folder; name a root, an index or a dataset folder"
+        raise MissingDataError(msg)
+    manifest = read_manifest(path) if path.is_dir() else None
+    if manifest is not None:
+        findings = _check_dataset(path, manifest, subjects, _root(root), source, report, deep=deep)
+        return Report(str(path), "dataset", manifest["synthetic"], tuple(findings))
+    indices = _index_files(path, subjects)
+    if indices:
+        home = Path(root) if root else _root_of_index(path)
+        findings = _check_indices(indices, home, source, report)
+        return Report(str(path), "index", _is_synthetic(home), tuple(findings))
+    names = find_subjects(path, subjects, betas, source)
+    tree = Tree(path.resolve(), betas, source, deep, report)
+    kind = "cache" if source == "cache" or set(names) <= set(cache_rows.subjects(tree.root)) else "release"
+    return Report(str(path), kind, _is_synthetic(path), tuple(check_tree(tree, names)))
+
+
+def _check_dataset(folder: Path, manifest: dict[str, Any], subjects: Sequence[str] | None, root: Path | None,
+                   source: str | None, report: Callable[[str], None], *, deep: bool) -> Iterator[Finding]:  # fmt: skip
+    report("shards")
+    findings = list(check_folder(folder, manifest, subjects))
+    yield from findings
+    if any(finding.outcome == "fail" for finding in findings if finding.id in ("folder.shards", "folder.columns")):
+        yield skipped(*SAME, folder.name, "shards are not sound")
+        return
+    report("betas against labels")
+    yield from check_built_agreement(folder, manifest, subjects)
+    if deep:
+        report("hashes of rows")
+        for name, config in manifest["configs"].items():
+            yield judged(*HASHES, name, logical_faults(folder, config), "all shards")
+    if root is None:
+        reason = f"no root is known (--root, ${ROOT_VARIABLE} or ./cache)"
+        yield skipped(*SAME, folder.name, reason)
+        return
+    report(f"against {root}")
+    yield from check_against_root(folder, manifest, root.resolve(), subjects, source, deep=deep)
+
+
+def _check_indices(
+    files: Sequence[Path], root: Path | None, source: str | None, report: Callable[[str], None]
+) -> Iterator[Finding]:
+    for file in files:
+        scope = f"{file.parent.name}/{file.name}"
+        report(scope)
+        try:
+            rows = read_index(file)
+        except NSDImageryError as error:
+            yield judged(*SCHEMA, scope, [error], "")
+            continue
+        faults = _schema_faults(rows.schema)
+        yield judged(*SCHEMA, scope, faults, f"{rows.num_rows:,} rows")
+        if faults:
+            continue
+        yield from check_rows(rows, scope)
+        if root is None:
+            yield skipped(*INDEX, scope, "the root is not known (--root)")
+        elif rows.num_rows:
+            yield check_index_rows(rows, root.resolve(), source, scope)
+
+
+def _schema_faults(schema: pa.Schema) -> list[str]:
+    expected = index_schema()
+    missing = [name for name in expected.names if name not in schema.names]
+    types = [n for n in expected.names if n in schema.names and schema.field(n).type != expected.field(n).type]
+    return [f"column {name} is not there" for name in missing] + [
+        f"column {name} is {schema.field(name).type}, not {expected.field(name).type}" for name in types
+    ]
+
+
+def _index_files(path: Path, subjects: Sequence[str] | None) -> list[Path]:
+    """The index files that a path means: a file, one of the folders, or the folder `indices`."""
+    if path.suffix == ".parquet":
+        return [path]
+    folders = [path, *(path / name for name in INDEX_FOLDERS.values())]
+    files = [file for folder in folders for file in sorted(folder.glob("subj[0-9][0-9].parquet"))]
+    return [file for file in files if not subjects or file.stem in subjects]
+
+
+def _root_of_index(path: Path) -> Path | None:
+    """The folder that holds `indices`."""
+    parents = [parent for parent in (path.resolve(), *path.resolve().parents) if parent.name == "indices"]
+    return parents[0].parent if parents else None
+
+
+def _root(root: Path | str | None) -> Path | None:
+    """A root to hold a dataset folder against: the one named, else the usual places, if they are there."""
+    if root is not None:
+        if not Path(root).expanduser().is_dir():
+            msg = f"{root}: no such folder; name the root that the dataset was built from"
+            raise MissingDataError(msg)
+        return Path(root).expanduser()
+    usual = Path(os.environ.get(ROOT_VARIABLE) or "cache").expanduser()
+    return usual if usual.is_dir() else None
+
+
+def _is_synthetic(root: Path | None) -> bool:
+    return root is not None and (root / SYNTHETIC_MARKER).is_file()

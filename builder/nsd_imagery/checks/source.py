@@ -1,0 +1,114 @@
+"""A built folder or an index against its source: the same rows, derived once more from the root."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from nsd_imagery.checks.report import Finding, judged, skipped
+from nsd_imagery.dataset.pieces import Piece, Recipe, parts, read_piece
+from nsd_imagery.dataset.plan import plan
+from nsd_imagery.dataset.shards import open_shard
+from nsd_imagery.errors import NSDImageryError
+from nsd_imagery.trials import read_sessions
+
+SAME = "source.same", "Made again from the root, the rows of each shard are the same, betas and labels"
+INDEX = "source.labels", "The labels of the index are those that the root's files prove"
+
+Manifest = Mapping[str, Any]
+
+
+def check_against_root(
+    folder: Path, manifest: Manifest, root: Path, subjects: Sequence[str] | None, source: str | None, *, deep: bool
+) -> Iterator[Finding]:
+    """Each subject and ROI of a folder against the root; NSD core's sessions only if `deep`."""
+    recipe = Recipe(**manifest["recipe"])
+    for subject in dict.fromkeys(config["subject"] for config in manifest["configs"].values() if config["subject"]):
+        if subjects and subject not in subjects:
+            continue
+        mine = [c for c in manifest["configs"].values() if c["subject"] == subject and c["kind"] == "trials"]
+        rois = list(dict.fromkeys(config["roi"] for config in mine))
+        files = [roi for roi in rois if roi.endswith((".nii", ".nii.gz"))]
+        if files:
+            yield skipped(*SAME, subject, f"ROI {', '.join(files)}: a folder does not say where its mask files were")
+        named = [roi for roi in rois if roi not in files]
+        conditions = list(dict.fromkeys(config["condition"] for config in mine))
+        try:
+            todo = plan(root, folder, [subject], conditions, named, recipe, source)
+        except (NSDImageryError, OSError) as error:
+            yield judged(*SAME, subject, [error], "")
+            continue
+        for piece in todo.pieces:
+            if piece.session.experiment == "nsd" and not deep:
+                yield skipped(*SAME, piece.key, "NSD core is read again with --deep")
+            else:
+                yield judged(*SAME, piece.key, _differences(folder, manifest, piece), piece.session.beta_path.name)
+
+
+def _differences(folder: Path, manifest: Manifest, piece: Piece) -> Iterator[str]:
+    try:
+        betas = read_piece(piece)
+        for roi in piece.rois:
+            for part in parts(piece, betas, roi):
+                shard = _shard(manifest, part.config, part.split, piece.key)
+                if shard is None:
+                    continue
+                fresh = pa.Table.from_batches(part.batches, part.schema)
+                stored = open_shard(folder / shard["file"]).replace_schema_metadata()
+                yield from _different_columns(stored, fresh, folder / shard["file"])
+    except (NSDImageryError, OSError) as error:
+        yield str(error)
+
+
+def _shard(manifest: Manifest, config: str, split: str, key: str) -> Manifest | None:
+    shards = manifest["configs"].get(config, {"splits": {}})["splits"].get(split, [])
+    return next((shard for shard in shards if shard["piece"] == key), None)
+
+
+def _different_columns(stored: pa.Table, fresh: pa.Table, path: Path) -> Iterator[str]:
+    """Columns that differ, each with its first row; captions may have come from a folder that is not known here."""
+    if stored.schema != fresh.schema or stored.num_rows != fresh.num_rows:
+        yield f"{path}: has {stored.num_rows} rows, the root gives {fresh.num_rows}, or other columns"
+        return
+    for name in stored.column_names:
+        one, other = stored[name].combine_chunks(), fresh[name].combine_chunks()
+        if name == "caption" or one.equals(other) or _same_with_nan(one, other):
+            continue
+        row = next(n for n in range(len(one)) if not one[n].equals(other[n]))
+        if pa.types.is_fixed_size_list(one.type):
+            yield f"{path}, row {row}: {name} differs from what the root gives"
+        else:
+            yield f"{path}, row {row}: {name} is {one[row].as_py()!r}, the root gives {other[row].as_py()!r}"
+
+
+def _same_with_nan(one: pa.Array, other: pa.Array) -> bool:
+    """Arrow calls NaN unequal to itself."""
+    if not pa.types.is_floating(one.type):
+        return False
+    return np.array_equal(one.to_numpy(zero_copy_only=False), other.to_numpy(zero_copy_only=False), equal_nan=True)
+
+
+def check_index_rows(rows: pa.Table, root: Path, source: str | None, scope: str) -> Finding:
+    """The labels of an index against the root that it lies in."""
+    subjects = rows["subject"].unique().to_pylist()
+    versions = rows["beta_version"].unique().to_pylist()
+    experiments = rows["experiment"].unique().to_pylist()
+    try:
+        sessions = read_sessions(root, subjects, versions[0], experiments, source)
+    except (NSDImageryError, OSError) as error:
+        return judged(*INDEX, scope, [error], "")
+    names = [name for name in rows.column_names if name not in ("is_valid", "caption")]
+    proven = {row["trial_id"]: row for session in sessions for row in session.rows.select(names).to_pylist()}
+    return judged(*INDEX, scope, _label_faults(rows.select(names).to_pylist(), proven), f"{rows.num_rows:,} rows")
+
+
+def _label_faults(rows: Sequence[Mapping[str, Any]], proven: Mapping[int, Mapping[str, Any]]) -> Iterator[str]:
+    for row in rows:
+        known = proven.get(row["trial_id"])
+        if known is None:
+            yield f"trial_id {row['trial_id']}: the root has no such trial"
+        elif known != row:
+            name = next(name for name in row if row[name] != known[name])
+            yield f"trial_id {row['trial_id']}: {name} is {row[name]!r}, the root gives {known[name]!r}"

@@ -1,0 +1,183 @@
+"""Checks of a root: a subject's files, labels and numbers, be it the release's tree or the Guide's."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nsd_imagery.checks.agreement.verdicts import Findings
+from nsd_imagery.checks.behaviour import check_behaviour, check_picture_ids
+from nsd_imagery.checks.data import (
+    AREAS,
+    areas_of,
+    check_agreement,
+    check_pooled,
+    check_values,
+    labelled_betas,
+    no_agreement,
+)
+from nsd_imagery.checks.files import check_betas_form, check_grid, check_label_tables, check_presence
+from nsd_imagery.checks.report import Finding, judged, skipped
+from nsd_imagery.checks.rows import check_rows, plain_rows
+from nsd_imagery.errors import NSDImageryError
+from nsd_imagery.experiment import N_NSD_PICTURES
+from nsd_imagery.sources import nsdimagery, release
+from nsd_imagery.sources import source as sources
+from nsd_imagery.sources.pictures import open_pictures, pictures_file
+from nsd_imagery.sources.session import Session
+from nsd_imagery.volumes.anatomy import Anatomy
+from nsd_imagery.volumes.betas import Betas
+from nsd_imagery.volumes.nifti import read_volume
+from nsd_imagery.volumes.read import read_betas
+from nsd_imagery.volumes.roi import DEFAULT_ROI, Roi, resolve
+
+LABELS = "labels.proven", "The labels can be made of the files, and no two files contradict each other"
+READABLE = "data.readable", "The beta file can be read to its last byte, and its checksum is right where it has one"
+FORMATS = "data.formats", "The .hdf5 and the .nii.gz of the same betas hold the same numbers"
+PICTURES = "files.pictures", "The picture file is NSD's, and every nsd_id is in it"
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Tree:
+    """What is verified.
+
+    Attributes:
+        root: The root.
+        betas: Beta version.
+        source: "release" or "cache", where a subject is in both.
+        deep: Whether NSD core's betas and both formats are read too.
+        progress: Called with what is being read.
+    """
+
+    root: Path
+    betas: str
+    source: str | None
+    deep: bool
+    progress: Progress
+
+
+def check_tree(tree: Tree, subjects: Sequence[str]) -> Iterator[Finding]:
+    """All checks of some subjects, then those of all of them together."""
+    answers: list[Findings] = []
+    for subject in subjects:
+        tree.progress(subject)
+        yield from _check_subject(tree, subject, answers)
+    if len(answers) > 1:
+        yield from check_pooled(answers)
+    yield _check_pictures(tree.root)
+
+
+def _check_subject(tree: Tree, subject: str, answers: list[Findings]) -> Iterator[Finding]:
+    in_release = release.nsdimagery_betas(tree.root, subject, tree.betas) is not None and tree.source != "cache"
+    if in_release:
+        yield from check_presence(tree.root, subject)
+        yield from _check_labelling_files(tree.root, subject)
+    try:
+        sessions = sources.read_sessions(tree.root, subject, tree.betas, None, tree.source)
+        anatomy = sources.anatomy(tree.root, subject, tree.betas, tree.source)
+    except (NSDImageryError, OSError) as error:
+        yield judged(*LABELS, subject, [error], "")
+        yield from no_agreement(subject, "there are no labels to hold the betas against")
+        return
+    yield judged(*LABELS, subject, [], f"{sum(s.rows.num_rows for s in sessions):,} rows of {len(sessions)} sessions")
+    yield check_grid(sessions, anatomy)
+    yield check_label_tables(anatomy)
+    for session in sessions:
+        scope = f"{subject} {'NSD core ' if session.experiment == 'nsd' else ''}session {session.session}"
+        yield check_betas_form(session, scope, is_release=in_release or session.experiment == "nsd")
+        yield from check_rows(session.rows, scope)
+        yield from _check_numbers(tree, session, anatomy, scope, answers)
+
+
+def _check_labelling_files(root: Path, subject: str) -> Iterator[Finding]:
+    try:
+        files = nsdimagery.read_files(root, subject)
+        info = release.stim_info(root)
+    except (NSDImageryError, OSError) as error:
+        yield judged("labels.readable", "The files that label NSD-Imagery can be read", subject, [error], "")
+        return
+    yield from check_behaviour(files, subject)
+    yield check_picture_ids(files, info, N_NSD_PICTURES, subject)
+
+
+def _check_numbers(
+    tree: Tree, session: Session, anatomy: Anatomy, scope: str, answers: list[Findings]
+) -> Iterator[Finding]:
+    """Read the betas of nsdgeneral, and ask of an NSD-Imagery session whether they agree with the labels."""
+    core = session.experiment == "nsd"
+    if core and not tree.deep:
+        yield skipped(*READABLE, scope, "NSD core's betas are read with --deep")
+        return
+    tree.progress(scope)
+    try:
+        roi = resolve(DEFAULT_ROI, anatomy)
+        betas = read_betas(session.beta_path, roi.grid, roi.flat, None)
+        valid = None if core else _valid(anatomy, roi)
+    except (NSDImageryError, OSError) as error:
+        yield judged(*READABLE, scope, [error], "")
+        yield from () if core else no_agreement(scope, "the betas cannot be read")
+        return
+    yield judged(*READABLE, scope, [], session.beta_path.name)
+    if tree.deep:
+        yield _check_formats(session, roi, betas, scope)
+    betas = betas.over(session.beta_scale)
+    yield check_values(betas, valid, scope)
+    if not core:
+        yield from _check_agreement(session, anatomy, roi, betas, scope, answers)
+
+
+def _check_agreement(session: Session, anatomy: Anatomy, roi: Roi, betas: Betas, scope: str,
+                     answers: list[Findings]) -> Iterator[Finding]:  # fmt: skip
+    try:
+        areas = areas_of(roi, {name: resolve(name, anatomy) for name in AREAS})
+    except NSDImageryError as error:
+        yield from no_agreement(scope, f"needs early visual cortex: {error}")
+        return
+    rows = plain_rows(session.rows)
+    volumes = np.array([row["beta_index"] for row in rows])
+    is_valid = betas.is_valid[volumes] & session.rows["is_valid"].to_numpy()
+    percent = betas.header.scaling.percent(betas.stored[volumes]).astype(np.float32)
+    found, answer = check_agreement(labelled_betas(rows, percent, is_valid, areas), scope)
+    answers.append(answer)
+    yield from found
+
+
+def _valid(anatomy: Anatomy, roi: Roi) -> NDArray[np.bool_] | None:
+    if anatomy.valid_nsdimagery is None:
+        return None
+    return read_volume(anatomy.valid_nsdimagery)[0].reshape(-1)[roi.flat] > 0
+
+
+def _check_formats(session: Session, roi: Roi, betas: Betas, scope: str) -> Finding:
+    """Neither format proves the other's numbers by itself: the release's HDF5 has no checksum."""
+    others = [path for path in release.other_formats(session.beta_path) if path.is_file()]
+    if not others:
+        return skipped(*FORMATS, scope, f"there is only {session.beta_path.name}")
+    faults: list[object] = []
+    for path in others:
+        try:
+            other = read_betas(path, roi.grid, roi.flat, None)
+        except (NSDImageryError, OSError) as error:
+            faults.append(error)
+            continue
+        if other.stored.shape != betas.stored.shape:
+            faults.append(f"{path}: has another number of volumes than {session.beta_path.name}")
+        elif differ := int((other.stored != betas.stored).any(axis=0).sum()):
+            faults.append(f"{path}: differs in {differ} voxels of {DEFAULT_ROI} from {session.beta_path.name}")
+    return judged(*FORMATS, scope, faults, f"{roi.flat.size:,} voxels of {len(others) + 1} files")
+
+
+def _check_pictures(root: Path) -> Finding:
+    path = pictures_file(root)
+    if path is None:
+        return skipped(*PICTURES, "", "nsd_stimuli.hdf5 is not in the root")
+    try:
+        with open_pictures(path) as pictures:
+            shape = pictures.shape
+    except (NSDImageryError, OSError) as error:
+        return judged(*PICTURES, "", [error], "")
+    return judged(*PICTURES, "", [], f"{shape[0]:,} pictures")

@@ -1,0 +1,51 @@
+"""The command `nsd-imagery` as a whole: its verbs, and what becomes of errors."""
+
+import errno
+import sys
+
+import click
+
+from nsd_imagery.cli import data, share
+from nsd_imagery.errors import NSDImageryError, UsageError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="nsd-imagery")
+def cli() -> None:
+    """NSD-Imagery as a Hugging Face dataset.
+
+    \b
+    Try it without any data:
+      nsd-imagery synth release           a small synthetic release
+      nsd-imagery build release           the dataset folder ./nsd_imagery
+    Then, in Python:
+      load_dataset("./nsd_imagery", "subj01-imagery", split="test")
+    """
+
+
+for verb in (data.synth, data.index, data.build, data.verify, data.info, share.push, share.pull, share.terms):
+    cli.add_command(verb)
+
+
+def _line(error: BaseException) -> str:
+    if isinstance(error, OSError) and not isinstance(error, NSDImageryError):
+        where = f"{error.filename}: " if error.filename else ""
+        hint = "; free some room and run again, what is finished is kept" if error.errno == errno.ENOSPC else ""
+        return f"{where}{error.strerror or error}{hint}"
+    return str(error)
+
+
+def main() -> None:
+    """Run the command: exit 0 if all went well, 1 if the work failed, 2 if it was called wrongly."""
+    try:
+        cli.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        click.echo("stopped; nothing is broken, run the same command again to go on", err=True)
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (NSDImageryError, OSError) as error:
+        for line in (_line(error), *getattr(error, "__notes__", [])):
+            click.echo(f"nsd-imagery: {line}", err=True)
+        sys.exit(2 if isinstance(error, UsageError) else 1)

@@ -1,0 +1,91 @@
+"""The commands for sharing with collaborators: push, pull, terms."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nsd_imagery.cli.common import LIST, progress_line, show_configs
+from nsd_imagery.lean import without_pandas
+
+
+@click.command()
+@click.argument("dataset", type=click.Path(path_type=Path))
+@click.argument("repo", metavar="OWNER/NAME")
+@click.option("--dry-run", is_flag=True, help="Only say what would go up.")
+def push(dataset: Path, repo: str, dry_run: bool) -> None:
+    """Bring the private hub repo OWNER/NAME up to date with the dataset folder DATASET.
+
+    The repo is made private if it is not there, and a public one is refused. Only what is new or changed goes up, as
+    Parquet; a push that was stopped goes on where it was. Log in first: hf auth login
+
+    \b
+    Examples:
+      nsd-imagery push ./nsd_imagery jane/nsd-imagery --dry-run
+      nsd-imagery push ./nsd_imagery jane/nsd-imagery
+    """
+    from nsd_imagery.dataset.hub import push as run
+
+    without_pandas()
+    with progress_line("push") as report:
+        done = run(dataset, repo, dry_run=dry_run, progress=lambda n, total, name: report(f"{n}/{total} {name}"))
+    what = f"{len(done.uploaded)} of {done.n_files} files ({done.bytes / 1e6:.1f} MB)"
+    if dry_run:
+        for sign, paths in (("+", done.uploaded), ("-", done.removed)):
+            for path in paths:
+                click.echo(f"  {sign} {path}")
+        click.echo(f"{done.url}: {what} would go up, {len(done.removed)} would be removed")
+        return
+    click.echo(f"{done.url}: private, at {done.revision[:7]}; {what} went up, {len(done.removed)} removed")
+    click.echo("A collaborator who accepted NSD's terms, and whom you gave access to the repo, runs:")
+    click.echo(f'  hf auth login\n  load_dataset("{done.repo}", "{done.example}")')
+
+
+@click.command()
+@click.argument("repo", metavar="OWNER/NAME")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default="nsd_imagery", show_default=True, help="The dataset folder."
+)
+@click.option("--configs", type=LIST, help="Default: all that the repo holds.")
+@click.option("--revision", help="A commit, branch or tag of the repo. Default: the newest.")
+def pull(repo: str, out: Path, **options: Any) -> None:
+    """Bring the hub repo OWNER/NAME into a dataset folder, each value checked.
+
+    The folder is as if it had been built here: load_dataset opens it, and it can be built on. What is there already
+    is kept.
+
+    \b
+    Examples:
+      nsd-imagery pull jane/nsd-imagery
+      nsd-imagery pull jane/nsd-imagery --configs subj01-imagery,subj01-voxels --out ./subj01
+    """
+    from nsd_imagery.dataset.hub import pull as run
+    from nsd_imagery.dataset.info import info as info_of
+
+    without_pandas()
+    with progress_line("pull") as report:
+        folder = run(repo, out, progress=lambda done, total, name: report(f"{done}/{total} {name}"), **options)
+    show_configs(info_of(folder))
+    click.echo(f"{folder}: pulled from {repo}")
+
+
+@click.command()
+@click.option("--accept", is_flag=True, help="Say that you have accepted NSD's terms; asked for once.")
+def terms(accept: bool) -> None:
+    """Show what NSD's terms ask of you, and whether you accepted them here.
+
+    Push, pull and download ask for it; nothing on synthetic data does.
+
+    \b
+    Examples:
+      nsd-imagery terms
+      nsd-imagery terms --accept
+      NSD_IMAGERY_ACCEPT_TERMS=1 nsd-imagery push ./nsd_imagery jane/nsd-imagery
+    """
+    from nsd_imagery.consent import TERMS, VARIABLE, accept_terms, terms_accepted
+
+    click.echo(TERMS)
+    if accept:
+        accept_terms()
+    where = terms_accepted()
+    click.echo(f"accepted: {where}" if where else f"not accepted yet: nsd-imagery terms --accept, or {VARIABLE}=1")

@@ -1,0 +1,221 @@
+"""Rows by subject, condition, session and split, from whatever there is: a built folder, an index file, or a root."""
+
+import uuid
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from datasets import Dataset, concatenate_datasets
+from numpy.typing import NDArray
+
+from nsd_imagery.dataset.folder import open_manifest, read_manifest
+from nsd_imagery.dataset.indexed import index_rows, pieces_of_index
+from nsd_imagery.dataset.load import load
+from nsd_imagery.dataset.pieces import ZSCORES, Piece, Recipe, parts, read_piece, split_rows
+from nsd_imagery.dataset.plan import plan
+from nsd_imagery.errors import MissingDataError, UsageError
+from nsd_imagery.experiment import BETA_VERSIONS, CONDITIONS
+from nsd_imagery.schema import BETAS, trial_schema
+from nsd_imagery.sources.source import SOURCES
+from nsd_imagery.suggest import one_of
+from nsd_imagery.trials import find_root, find_subjects, root_of_index
+from nsd_imagery.volumes.roi import DEFAULT_ROI, config_suffix
+
+SPLITS = ("train", "test")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which rows; None stands for all that are there.
+
+    Attributes:
+        subject: One subject, because each has voxels of its own; None where only one is there.
+        condition: "imagery", "vision", "attention" or "perception".
+        sessions: Numbers of sessions, 1-based.
+        split: "train" or "test".
+        stimuli: Keys of stimuli.
+        roi: A ROI name; see `volumes.roi`.
+        zscore: "auto", "run", "session" or "none"; None is as built, else "auto".
+        betas: Beta version; None is as built or indexed, else the default one.
+        source: "release" or "cache", for a root that holds the subject in both.
+    """
+
+    subject: str | None = None
+    condition: str | None = None
+    sessions: tuple[int, ...] | None = None
+    split: str | None = None
+    stimuli: Collection[str] | None = None
+    roi: str = DEFAULT_ROI
+    zscore: str | None = None
+    betas: str | None = None
+    source: str | None = None
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """The conditions to look for."""
+        return CONDITIONS if self.condition is None else (self.condition,)
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits to look for."""
+        return SPLITS if self.split is None else (self.split,)
+
+
+def choose_rows(path: Path | str | None, root: Path | str | None, choice: Choice) -> Dataset:
+    """The rows of a choice: in the order of an index file, else NSD-Imagery before NSD core, each as presented.
+
+    Args:
+        path: A built folder, an index file, or a root; None for `root`.
+        root: Where the data is, if neither `path` nor the folder `indices/` that the index lies in says so.
+        choice: Which rows.
+
+    Returns:
+        Rows of trial configs; those of a built folder are memory-mapped, all others in memory.
+
+    Raises:
+        UsageError: A name that is not there, or no row is left.
+        MissingDataError: A file or folder is not there.
+        DataError: A file is damaged, or the index is of another root.
+    """
+    _refuse_unknown(choice)
+    place = None if path is None else Path(path).expanduser()
+    if place is None or (place.is_dir() and read_manifest(place) is None):
+        trials = _of_root(_root(place, root), choice)
+    elif place.is_dir():
+        trials = _of_folder(place, choice)
+    elif place.is_file():
+        trials = _of_index(place, root, choice)
+    else:
+        msg = f"{place}: no such index, root or built folder; write an index with: nsd-imagery index ROOT"
+        raise MissingDataError(msg)
+    if not trials.num_rows:
+        raise _no_rows(choice)
+    return trials
+
+
+def _no_rows(choice: Choice) -> UsageError:
+    said = f"condition {choice.condition}, session {choice.sessions}, split {choice.split} and the stimuli asked for"
+    return UsageError(f"no row is of {said}; NSD-Imagery has the split test, NSD core train and test (shared1000)")
+
+
+def _refuse_unknown(choice: Choice) -> None:
+    for what, word, choices in (
+        ("condition", choice.condition, CONDITIONS),
+        ("split", choice.split, SPLITS),
+        ("zscore", choice.zscore, ZSCORES),
+        ("betas", choice.betas, BETA_VERSIONS),
+        ("source", choice.source, SOURCES),
+    ):
+        if word is not None:
+            one_of(what, word, choices)
+
+
+def _root(place: Path | None, root: Path | str | None) -> Path:
+    indices = sorted(place.glob("*.parquet")) if place else []
+    if indices:
+        msg = f"{place}: is a folder of indices; name one of its files: {', '.join(path.name for path in indices)}"
+        raise UsageError(msg)
+    return find_root(place or root)
+
+
+def _of_folder(folder: Path, choice: Choice) -> Dataset:
+    manifest = open_manifest(folder)
+    for what, word, built in (
+        ("zscore", choice.zscore, manifest["recipe"]["zscore"]),
+        ("betas", choice.betas, manifest["recipe"]["beta_version"]),
+    ):
+        if word not in (None, built):
+            msg = f"{folder}: was built with {what}={built!r}, not {word!r}; build another folder, or pass a root"
+            raise UsageError(msg)
+    configs = {name: config for name, config in manifest["configs"].items() if config["kind"] == "trials"}
+    subject = _the_subject(choice.subject, [config["subject"] for config in configs.values()], folder)
+    names = [f"{subject}-{condition}{config_suffix(choice.roi)}" for condition in choice.conditions]
+    here = [name for name in names if name in configs]
+    if not here:
+        one_of("config", names[0], configs)
+    loaded = [rows for name in here for split, rows in load(folder, name).items() if split in choice.splits]
+    if not loaded:
+        raise _no_rows(choice)
+    trials = concatenate_datasets(loaded)
+    experiment, trial_id = (trials.data.column(name).to_numpy() for name in ("experiment", "trial_id"))
+    _refuse_missing_sessions(choice, trials.data.column("session").unique().to_pylist())
+    return _chosen(trials, np.lexsort((trial_id, experiment != "nsdimagery")), choice)
+
+
+def _of_root(root: Path, choice: Choice) -> Dataset:
+    betas = choice.betas or BETA_VERSIONS[0]
+    subject = _the_subject(
+        choice.subject, find_subjects(root, choice.subject and [choice.subject], betas, choice.source), root
+    )
+    conditions = None if choice.condition is None else [choice.condition]
+    recipe = Recipe(betas, choice.zscore or "auto")
+    todo = plan(root, Path(), [subject], conditions, [choice.roi], recipe, choice.source)
+    return _read(todo.pieces, pa.concat_tables([piece.session.rows for piece in todo.pieces]), choice)
+
+
+def _of_index(path: Path, root: Path | str | None, choice: Choice) -> Dataset:
+    rows = index_rows(path)
+    subject = _the_subject(choice.subject, rows["subject"].to_pylist(), path)
+    versions = rows["beta_version"].unique().to_pylist()
+    betas = choice.betas or versions[0]
+    one_of("betas", betas, versions)
+    mine = (rows["subject"].to_numpy() == subject) & (rows["beta_version"].to_numpy() == betas)
+    rows = rows.take(np.flatnonzero(mine))
+    if choice.sessions is not None:
+        _refuse_missing_sessions(choice, rows["session"].unique().to_pylist())
+        rows = rows.take(np.flatnonzero(np.isin(rows["session"].to_numpy(), choice.sessions)))
+    home = root_of_index(path) if root is None else find_root(root)
+    pieces = pieces_of_index(path, rows, home, choice.roi, choice.zscore or "auto", choice.source)
+    return _read(pieces, rows, choice)
+
+
+def _the_subject(subject: str | None, here: Sequence[str], where: Path) -> str:
+    names = sorted(set(here))
+    if subject is None and len(names) != 1:
+        msg = f"{where}: holds {', '.join(names) or 'no subject'}: name one with subject="
+        raise UsageError(msg)
+    if subject is not None:
+        one_of("subject", subject, names)
+    return subject or names[0]
+
+
+def _refuse_missing_sessions(choice: Choice, here: Collection[int]) -> None:
+    if lacking := sorted(set(choice.sessions or ()) - set(here)):
+        msg = f"no session {lacking[0]}; there are: {', '.join(map(str, sorted(here)))}"
+        raise UsageError(msg)
+
+
+def _read(pieces: Sequence[Piece], rows: pa.Table, choice: Choice) -> Dataset:
+    """Dataset rows of pieces, in the order of the index rows that they are of."""
+    _refuse_missing_sessions(choice, {piece.session.session for piece in pieces})
+    batches = [batch for piece in pieces for batch in _batches(piece, choice)]
+    schema = trial_schema(pieces[0].rois[0].flat.size, pieces[0].recipe.dtype)
+    trials = Dataset(pa.Table.from_batches(batches, schema), fingerprint=uuid.uuid4().hex)
+    order = {trial: place for place, trial in enumerate(rows["trial_id"].to_pylist())}
+    places = [order[trial] for trial in trials.data.column("trial_id").to_pylist()]
+    return _chosen(trials, np.argsort(places), choice)
+
+
+def _batches(piece: Piece, choice: Choice) -> Iterator[pa.RecordBatch]:
+    if choice.sessions is not None and piece.session.session not in choice.sessions:
+        return
+    conditions = tuple(name for name in piece.conditions if name in choice.conditions)
+    splits = {split for name in conditions for split in split_rows(piece.session.rows, name)}
+    if splits.isdisjoint(choice.splits):
+        return
+    for part in parts(replace(piece, conditions=conditions), read_piece(piece), piece.rois[0]):
+        if part.split in choice.splits and BETAS.name in part.schema.names:
+            yield from part.batches
+
+
+def _chosen(trials: Dataset, order: NDArray[np.int64], choice: Choice) -> Dataset:
+    keep = np.ones(trials.num_rows, np.bool_)
+    if choice.sessions is not None:
+        keep &= np.isin(trials.data.column("session").to_numpy(), choice.sessions)
+    if choice.stimuli is not None:
+        stimuli = trials.data.column("stimulus").to_pylist()
+        wanted = {stimulus for stimulus in set(stimuli) if stimulus in choice.stimuli}
+        keep &= np.array([stimulus in wanted for stimulus in stimuli], np.bool_)
+    return trials.select(order[keep[order]])

@@ -1,0 +1,136 @@
+"""Pieces from an index file instead of the sources: its rows are checked, then read as those of a build are."""
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from nsd_imagery.dataset.pieces import Piece, Recipe, split_rows
+from nsd_imagery.errors import DataError, MissingDataError
+from nsd_imagery.experiment import CONDITIONS
+from nsd_imagery.schema import index_schema
+from nsd_imagery.sources import source as sources
+from nsd_imagery.sources.session import Session
+from nsd_imagery.trials import read_index, read_sessions
+from nsd_imagery.volumes.read import read_header
+from nsd_imagery.volumes.roi import resolve
+
+_LABELS = ("condition", "stimulus", "target", "run_number", "epoch", "beta_index")
+_WRITE_AGAIN = "write it with: nsd-imagery index ROOT"
+
+
+def index_rows(path: Path) -> pa.Table:
+    """The rows of an index file, with the columns and types of an index.
+
+    Raises:
+        MissingDataError: No such file.
+        DataError: Not an index.
+    """
+    table, schema = read_index(path), index_schema()
+    lacking = [name for name in schema.names if name not in table.column_names]
+    if lacking:
+        msg = f"{path}: is no trial index, it has no column {', '.join(lacking)}; {_WRITE_AGAIN}"
+        raise DataError(msg)
+    try:
+        rows = table.select(schema.names).cast(schema).combine_chunks()
+    except (pa.ArrowException, ValueError) as error:
+        msg = f"{path}: a column is not of its type ({error}); {_WRITE_AGAIN}"
+        raise DataError(msg) from error
+    if len(rows["trial_id"].unique()) != len(rows):
+        msg = f"{path}: two rows have one trial_id; {_WRITE_AGAIN}"
+        raise DataError(msg)
+    return rows
+
+
+def pieces_of_index(
+    path: Path, rows: pa.Table, root: Path, roi: str, zscore: str, source: str | None = None
+) -> list[Piece]:
+    """The pieces of one subject's rows, one a beta file, in order of first appearance.
+
+    Args:
+        path: The index file, for messages.
+        rows: What `index_rows` gave, of one subject and beta version.
+        root: Where the betas and masks are.
+        roi: A ROI name.
+        zscore: "auto", "run", "session" or "none".
+        source: "release" or "cache", for a root that holds the subject in both.
+
+    Raises:
+        UsageError: No such ROI, or the subject is in both trees.
+        MissingDataError: A beta file or mask is not there.
+        DataError: The index is of another root, or lacks rows that z-scores need.
+    """
+    subject, betas = rows["subject"][0].as_py(), rows["beta_version"][0].as_py()
+    paths = rows["beta_path"].to_numpy()
+    named = [rows.take(np.flatnonzero(paths == name)) for name in rows["beta_path"].unique().to_pylist()]
+    for of_file in named:
+        _refuse_missing_file(path, root / of_file["beta_path"][0].as_py())
+    own = _own_sessions(rows, root, source)
+    anatomy = sources.anatomy(root, subject, betas, source)
+    rois, brain = (resolve(roi, anatomy),), anatomy.brain
+    pieces = []
+    for of_file in named:
+        session = _session(path, of_file, root, own, whole=zscore != "none")
+        conditions = tuple(name for name in CONDITIONS if split_rows(session.rows, name))
+        pieces.append(Piece(session, conditions, rois, brain, Recipe(betas, zscore)))
+    return pieces
+
+
+def _refuse_missing_file(path: Path, beta_path: Path) -> None:
+    if not beta_path.is_file():
+        msg = f"{beta_path}: no such file, but {path} names it: pass root= of the data that this index is of"
+        raise MissingDataError(msg)
+
+
+def _own_sessions(rows: pa.Table, root: Path, source: str | None) -> dict[tuple[str, int], Session]:
+    """What the root says of its sessions, by experiment and number; none where files that label them are missing."""
+    subject, betas = rows["subject"][0].as_py(), rows["beta_version"][0].as_py()
+    found: list[Session] = []
+    for experiment in rows["experiment"].unique().to_pylist():
+        with contextlib.suppress(MissingDataError):
+            found += read_sessions(root, [subject], betas, [experiment], source)
+    return {(session.experiment, session.session): session for session in found}
+
+
+def _session(path: Path, rows: pa.Table, root: Path, own: Mapping[tuple[str, int], Session], *, whole: bool) -> Session:
+    """The session of the rows of one beta file.
+
+    Another root may have files of the same names and sizes: where this one can label its trials, it must agree.
+    """
+    first = rows.slice(0, 1).to_pylist()[0]
+    beta_path = root / first["beta_path"]
+    mine = own.get((first["experiment"], first["session"]))
+    n_volumes = read_header(beta_path).n_volumes
+    volumes = rows["beta_index"].to_numpy()
+    if len(np.unique(volumes)) != len(volumes) or volumes.min() < 0 or volumes.max() >= n_volumes:
+        msg = f"{path}: names a volume twice, or one that {beta_path} (of {n_volumes}) has not; {_WRITE_AGAIN}"
+        raise DataError(msg)
+    n_trials = n_volumes if mine is None else len(mine.rows)
+    if whole and len(rows) != n_trials:
+        msg = (
+            f"{path}: names {len(rows)} of the {n_trials} volumes of {beta_path}, but z-scores are over all of a run: "
+            "leave the index whole and choose rows by condition=, session=, split= or stimuli=, or pass zscore='none'"
+        )
+        raise DataError(msg)
+    if mine is None:
+        return Session(first["subject"], first["experiment"], first["session"], beta_path, rows)
+    _refuse_other_labels(path, rows, mine.rows, root)
+    return replace(mine, beta_path=beta_path, rows=rows)
+
+
+def _refuse_other_labels(path: Path, rows: pa.Table, own_rows: pa.Table, root: Path) -> None:
+    columns = ["trial_id", *_LABELS]
+    own = {row["trial_id"]: row for row in own_rows.select(columns).to_pylist()}
+    for row in rows.select(columns).to_pylist():
+        said = own.get(row["trial_id"], dict.fromkeys(columns))
+        if row != said:
+            wrong = next(name for name in columns if row[name] != said[name])
+            msg = (
+                f"{path}: {wrong} of trial {row['trial_id']} is {row[wrong]!r}, but the files in {root} say "
+                f"{said[wrong]!r}: this is the index of another root, or an old one; pass its own root=, or write it "
+                f"again with: nsd-imagery index {root}"
+            )
+            raise DataError(msg)

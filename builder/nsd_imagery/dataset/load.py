@@ -1,0 +1,135 @@
+"""Open a config of a built folder where it lies: memory-mapped, without the second copy that `load_dataset` makes."""
+
+import atexit
+import json
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, overload
+
+import pyarrow as pa
+import xxhash
+from datasets import Dataset, DatasetDict, DatasetInfo, Features, NamedSplit
+from datasets.splits import SplitDict, SplitInfo
+from datasets.table import MemoryMappedTable, Table, concat_tables
+
+from nsd_imagery.dataset.folder import open_manifest
+from nsd_imagery.errors import DataError, MissingDataError
+from nsd_imagery.schema import features_yaml
+from nsd_imagery.suggest import one_of
+
+Shards = Sequence[Mapping[str, Any]]
+
+
+@overload
+def load(path: Path | str, config: str, split: None = None, *, cache_dir: Path | str | None = None) -> DatasetDict: ...
+@overload
+def load(path: Path | str, config: str, split: str, *, cache_dir: Path | str | None = None) -> Dataset: ...
+def load(
+    path: Path | str, config: str, split: str | None = None, *, cache_dir: Path | str | None = None
+) -> Dataset | DatasetDict:
+    """Open a config as `load_dataset` does, but straight from the shards that the manifest names.
+
+    Rows, features and order are those of `load_dataset`. Nothing is copied, so a rebuilt folder is never stale, and
+    the folder may be read-only. Sizes of shards are checked, not their contents.
+
+    Args:
+        path: A built folder.
+        config: For example "subj01-imagery".
+        split: "train" or "test"; default: all splits that the config has, by name.
+        cache_dir: Where `filter` and `map` keep what they make of the rows, to be found again by a later process.
+            Default: a temporary folder that goes when the process ends.
+
+    Returns:
+        The dataset of the split, or all splits by name.
+
+    Raises:
+        UsageError: The folder has no such config, or the config no such split.
+        MissingDataError: No built folder, or a shard is gone.
+        DataError: A shard is not what the manifest says.
+    """
+    folder = Path(path).expanduser().resolve()
+    configs = open_manifest(folder)["configs"]
+    one_of("config", config, configs)
+    splits = configs[config]["splits"]
+    if split is not None:
+        one_of(f"split of {config}", split, splits)
+    info = _info(folder, config, splits)
+    cache_root = Path(cache_dir).expanduser().absolute() if cache_dir else _temporary_folder(os.getpid())
+    opened = {name: _open(folder, configs[config], name, info, cache_root) for name in ([split] if split else splits)}
+    return opened[split] if split else DatasetDict(opened)
+
+
+def _open(folder: Path, config: Mapping[str, Any], split: str, info: DatasetInfo, cache_root: Path) -> Dataset:
+    shards = config["splits"][split]
+    fingerprint = _fingerprint(config["features"], shards)
+    place = cache_root / f"{fingerprint}-{xxhash.xxh64_hexdigest(os.fsencode(folder))}"
+    place.mkdir(parents=True, exist_ok=True)
+    tables = [_table(folder, shard, config["features"], place) for shard in shards]
+    info = info.copy()
+    info.features = Features.from_arrow_schema(tables[0].schema)
+    return Dataset(concat_tables(tables), info=info, split=NamedSplit(split), fingerprint=fingerprint)
+
+
+def _table(folder: Path, shard: Mapping[str, Any], features: list[dict[str, Any]], place: Path) -> Table:
+    path = folder / shard["file"]
+    again = f"build again: nsd-imagery build ROOT --out {folder}"
+    if not path.is_file():
+        msg = f"{path}: this shard is gone; {again}"
+        raise MissingDataError(msg)
+    if (size := path.stat().st_size) != shard["bytes"]:
+        msg = f"{path}: this shard has {size:,} bytes, not {shard['bytes']:,} as in the manifest; {again}"
+        raise DataError(msg)
+    try:
+        table = MemoryMappedTable.from_file(str(_link(path, place)))
+        if table.num_rows != shard["rows"] or features_yaml(table.schema) != features:
+            raise pa.ArrowInvalid("its rows or columns are not those of the manifest")
+    except PermissionError:
+        raise
+    except (pa.ArrowException, OSError, KeyError) as error:
+        msg = f"{path}: this shard is damaged ({error}); delete it and {again}"
+        raise DataError(msg) from error
+    return table
+
+
+def _link(path: Path, place: Path) -> Path:
+    """A link to the shard: the datasets library writes what `filter` makes beside the file that it was told to open."""
+    link = place / path.name
+    if not link.is_symlink():
+        partial = place / uuid.uuid4().hex
+        partial.symlink_to(path)
+        partial.replace(link)
+    return link
+
+
+def _fingerprint(features: list[dict[str, Any]], shards: Shards) -> str:
+    """By what is in the shards, so that nothing which was made of other rows is ever taken for that of these."""
+    said = [features, *([shard["file"], shard["hash"]] for shard in shards)]
+    return xxhash.xxh64_hexdigest(json.dumps(said).encode())
+
+
+def _info(folder: Path, config: str, splits: Mapping[str, Shards]) -> DatasetInfo:
+    infos = SplitDict(dataset_name=folder.name)
+    for name, shards in splits.items():
+        n_bytes, n_rows = (sum(shard[what] for shard in shards) for what in ("bytes", "rows"))
+        infos.add(SplitInfo(name, n_bytes, n_rows, dataset_name=folder.name))
+    size = sum(info.num_bytes for info in infos.values())
+    return DatasetInfo(
+        config_name=config,
+        dataset_name=folder.name,
+        splits=infos,
+        download_size=size,
+        dataset_size=size,
+    )
+
+
+@cache
+def _temporary_folder(process: int) -> Path:
+    """One a process, and removed by it alone: a fork must not take what its parent still uses."""
+    folder = Path(tempfile.mkdtemp(prefix="nsd-imagery-"))
+    atexit.register(lambda: os.getpid() == process and shutil.rmtree(folder, ignore_errors=True))
+    return folder

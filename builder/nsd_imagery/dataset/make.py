@@ -1,0 +1,161 @@
+"""Makes the pieces of a build: here or by an executor, again what failed, and the others whatever fails.
+
+A worker imports this module and what it needs to read, mask and write; nothing of sources, cards or the command.
+"""
+
+import logging
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from dataclasses import dataclass, replace
+
+from nsd_imagery.dataset import journal
+from nsd_imagery.dataset.journal import Made
+from nsd_imagery.dataset.pieces import parts, read_piece, source_id
+from nsd_imagery.dataset.places import Job
+from nsd_imagery.dataset.shards import BUILD, write_shard
+from nsd_imagery.errors import NSDImageryError
+
+logger = logging.getLogger(__name__)
+
+FAILURES = "failures.log"
+"""In the folder's .build: the traceback of each piece that failed twice."""
+
+_TRIES = 2
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a build is.
+
+    Attributes:
+        n_done: Pieces that are made or kept.
+        n_pieces: Pieces in all.
+        bytes_done: Size of the beta files of the pieces that are done.
+        n_bytes: Of all pieces.
+        name: The piece that was finished last, or is begun next where one is made after the other.
+    """
+
+    n_done: int
+    n_pieces: int
+    bytes_done: int
+    n_bytes: int
+    name: str
+
+
+Report = Callable[[Progress], None]
+
+
+def make(job: Job) -> list[Made]:
+    """Read the beta file of a job once, and write and journal the shards of its ROIs."""
+    piece = job.piece
+    betas = read_piece(piece)
+    made = []
+    for roi in piece.rois:
+        shards = tuple(
+            write_shard(
+                job.folder,
+                part.config,
+                part.split,
+                job.positions[part.config, part.split],
+                part.schema,
+                part.batches,
+            )
+            for part in parts(piece, betas, roi)
+        )
+        made.append(Made(piece.key, roi.name, source_id(betas, piece, roi), shards))
+        journal.write(job, roi, made[-1])
+    return made
+
+
+def make_all(jobs: Sequence[Job], executor: Executor | None, report: Report | None) -> list[Made]:
+    """What all jobs make, kept from an earlier build where it is the same, in the order of the jobs.
+
+    A piece that fails is tried once more; then the others are finished, so that a rerun has only that piece to do.
+
+    Raises:
+        BrokenExecutor: A worker died; its owner may call again with a new executor, and what is finished is kept.
+        NSDImageryError, OSError: What the first piece that failed twice raised, with notes on the other ones.
+    """
+    kept = [{roi.name: journal.kept(job, roi) for roi in job.piece.rois} for job in jobs]
+    todo = {at: left for at, job in enumerate(jobs) if (left := _left(job, kept[at])) is not None}
+    sizes = [job.piece.session.beta_path.stat().st_size for job in jobs]
+    done = [at for at in range(len(jobs)) if at not in todo]
+    fresh: dict[int, list[Made]] = {}
+    failures: dict[int, BaseException] = {}
+    _say(report, jobs, sizes, done, jobs[min(todo)].piece.key if todo else "")
+    for at, outcome in _here(todo) if executor is None else _spread(todo, executor):
+        if isinstance(outcome, BaseException):
+            failures[at] = outcome
+            continue
+        fresh[at] = outcome
+        done.append(at)
+        _say(report, jobs, sizes, done, jobs[at].piece.key)
+    if failures:
+        raise _failed(jobs, failures)
+    return [
+        next(made for made in (kept[at][roi.name], *fresh.get(at, [])) if made is not None and made.roi == roi.name)
+        for at, job in enumerate(jobs)
+        for roi in job.piece.rois
+    ]
+
+
+def _left(job: Job, kept: dict[str, Made | None]) -> Job | None:
+    """The job with the ROIs that are still to do, and nothing that a worker does not need; None if there are none."""
+    rois = tuple(roi for roi in job.piece.rois if kept[roi.name] is None)
+    session = replace(job.piece.session, captions={}, notes=())
+    return replace(job, piece=replace(job.piece, rois=rois, session=session)) if rois else None
+
+
+Outcome = tuple[int, list[Made] | BaseException]
+
+
+def _here(todo: dict[int, Job]) -> Iterator[Outcome]:
+    for at, job in todo.items():
+        for attempt in range(1, _TRIES + 1):
+            try:
+                yield at, make(job)
+                break
+            except (NSDImageryError, OSError) as error:
+                logger.info("%s failed (try %d of %d)", job.piece.key, attempt, _TRIES, exc_info=error)
+                if attempt == _TRIES:
+                    yield at, error
+
+
+def _spread(todo: dict[int, Job], executor: Executor) -> Iterator[Outcome]:
+    running: dict[Future[list[Made]], tuple[int, int]] = {}
+    for at, job in todo.items():
+        running[executor.submit(make, job)] = (at, 1)
+    while running:
+        for future in wait(running, return_when=FIRST_COMPLETED).done:
+            at, attempt = running.pop(future)
+            error = future.exception()
+            if error is None:
+                yield at, future.result()
+            elif isinstance(error, BrokenExecutor):
+                raise error
+            elif attempt < _TRIES:
+                logger.info("%s failed (try %d of %d)", todo[at].piece.key, attempt, _TRIES, exc_info=error)
+                running[executor.submit(make, todo[at])] = (at, attempt + 1)
+            else:
+                yield at, error
+
+
+def _failed(jobs: Sequence[Job], failures: dict[int, BaseException]) -> BaseException:
+    """The error of the first piece that failed, with a note on each other, and all tracebacks in a file."""
+    texts = [
+        f"{jobs[at].piece.key}\n{''.join(traceback.format_exception(error))}" for at, error in sorted(failures.items())
+    ]
+    path = jobs[0].folder / BUILD / FAILURES
+    path.write_text("\n".join(texts), encoding="utf-8")
+    (first, error), *others = sorted(failures.items())
+    for at, other in others:
+        error.add_note(f"{jobs[at].piece.key} failed too: {other}")
+    if len(jobs) > 1:
+        error.add_note(f"{jobs[first].piece.key} failed; the {len(jobs) - len(failures)} others are kept; see {path}")
+    return error
+
+
+def _say(report: Report | None, jobs: Sequence[Job], sizes: Sequence[int], done: Sequence[int], name: str) -> None:
+    if report is not None:
+        report(Progress(len(done), len(jobs), sum(sizes[at] for at in done), sum(sizes), name))

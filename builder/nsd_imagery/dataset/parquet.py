@@ -1,0 +1,72 @@
+"""A shard as Parquet, for the hub: smaller than Arrow, and what the hub's viewer and streaming read.
+
+One row group is one batch of the Arrow shard, so that the way back gives the same bytes.
+"""
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from nsd_imagery.atomic import replacing
+
+ENCODING = 1
+"""Goes up when the same rows are written in another way."""
+
+
+def to_parquet(shard: Path, out: Path, few_values: Collection[str] = ()) -> None:
+    """Write an Arrow stream as Parquet.
+
+    Floating-point vectors are split into byte planes before zstd: the planes of sign and exponent compress, the
+    mantissa never does. A vector that holds few distinct values is far smaller as a dictionary of them.
+
+    Args:
+        shard: The Arrow stream.
+        out: The Parquet file; whole or not there.
+        few_values: Vector columns that hold few distinct values.
+    """
+    with pa.ipc.open_stream(shard) as stream, replacing(out) as file:
+        schema = stream.schema
+        vectors = [field.name for field in schema if _is_vector(field.type)]
+        split = [name for name in vectors if name not in few_values]
+        scalars = [name for name in schema.names if name not in vectors]
+        with pq.ParquetWriter(
+            file,
+            schema,
+            compression="zstd",
+            compression_level=1,
+            use_dictionary=[*scalars, *(_leaf(name) for name in vectors if name in few_values)],  # type: ignore[arg-type]
+            column_encoding={_leaf(name): "BYTE_STREAM_SPLIT" for name in split},
+            write_statistics=scalars,  # type: ignore[arg-type]
+        ) as writer:
+            for batch in stream:
+                writer.write_batch(batch, row_group_size=max(batch.num_rows, 1))
+
+
+def read_parquet(path: Path) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+    """The schema of a Parquet file, without metadata, and its batches, one a row group, read as they are asked for."""
+    file = pq.ParquetFile(path)
+    schema = pa.schema([pa.field(field.name, _as_written(field.type)) for field in file.schema_arrow])
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for number in range(file.num_row_groups):
+            yield from file.read_row_group(number).cast(schema).combine_chunks().to_batches()
+
+    return schema, batches()
+
+
+def _is_vector(arrow_type: pa.DataType) -> bool:
+    return pa.types.is_fixed_size_list(arrow_type) and pa.types.is_floating(arrow_type.value_type)
+
+
+def _as_written(arrow_type: pa.DataType) -> pa.DataType:
+    """Parquet calls the values of every list "element", and Arrow keeps that name as part of the type."""
+    if pa.types.is_fixed_size_list(arrow_type):
+        return pa.list_(arrow_type.value_type, arrow_type.list_size)
+    return pa.list_(arrow_type.value_type) if pa.types.is_list(arrow_type) else arrow_type
+
+
+def _leaf(name: str) -> str:
+    """The values of a list column, as Parquet names them."""
+    return f"{name}.list.element"

@@ -1,0 +1,95 @@
+"""What a build would do: which pieces it would read, how much it would write, and whether the disk has room."""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nsd_imagery.dataset import journal
+from nsd_imagery.dataset.pieces import Piece, split_rows
+from nsd_imagery.dataset.places import Job
+from nsd_imagery.errors import SpaceError
+from nsd_imagery.volumes.roi import Roi
+
+_ROW_BYTES = 400
+"""Of the label columns of a row, about."""
+
+
+@dataclass(frozen=True)
+class PieceState:
+    """One piece of a plan.
+
+    Attributes:
+        key: "subj01/nsdimagery/01".
+        beta_path: The beta file.
+        todo: ROIs that are still to do; none if the piece is kept whole.
+        bytes_in: Size of the beta file if it has to be read, else 0.
+        bytes_out: What it will write, about.
+    """
+
+    key: str
+    beta_path: str
+    todo: tuple[str, ...]
+    bytes_in: int
+    bytes_out: int
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a build would do.
+
+    Attributes:
+        pieces: All pieces, in order.
+        bytes_free: Room on the disk of the dataset folder.
+    """
+
+    pieces: tuple[PieceState, ...]
+    bytes_free: int
+
+    @property
+    def bytes_in(self) -> int:
+        """What is to be read."""
+        return sum(piece.bytes_in for piece in self.pieces)
+
+    @property
+    def bytes_out(self) -> int:
+        """What is to be written, about."""
+        return sum(piece.bytes_out for piece in self.pieces)
+
+
+def preview_jobs(jobs: Sequence[Job], folder: Path) -> Preview:
+    """Look at the jobs of a build without writing anything."""
+    place = next(parent for parent in (folder, *folder.parents) if parent.is_dir())
+    return Preview(tuple(_state(job) for job in jobs), shutil.disk_usage(place).free)
+
+
+def refuse_full_disk(found: Preview, folder: Path) -> None:
+    """Say before anything is read that there is too little room.
+
+    Raises:
+        SpaceError: The build needs more than there is.
+    """
+    if found.bytes_out > found.bytes_free:
+        msg = (
+            f"{folder}: the build needs about {found.bytes_out / 1e9:.1f} GB, but {found.bytes_free / 1e9:.1f} GB are "
+            "free on its disk; free some, or build fewer subjects, conditions or ROIs"
+        )
+        raise SpaceError(msg)
+
+
+def _state(job: Job) -> PieceState:
+    piece = job.piece
+    todo = tuple(roi for roi in piece.rois if journal.finished(job, roi) is None)
+    size = piece.session.beta_path.stat().st_size if todo else 0
+    written = sum(_bytes(piece, roi) for roi in todo)
+    return PieceState(piece.key, str(piece.session.beta_path), tuple(roi.name for roi in todo), size, written)
+
+
+def _bytes(piece: Piece, roi: Roi) -> int:
+    rows = piece.session.rows
+    n_rows = sum(len(chosen) for condition in piece.conditions for chosen in split_rows(rows, condition).values())
+    n_groups = len(set(zip(rows["run_number"].to_pylist(), rows["epoch"].to_pylist(), strict=True)))
+    numbers = n_rows * np.dtype(piece.recipe.dtype).itemsize + n_groups * 2 * np.dtype(np.float64).itemsize
+    return n_rows * _ROW_BYTES + roi.flat.size * numbers

@@ -1,0 +1,127 @@
+"""What goes to the hub, made beside the dataset: a Parquet file a shard, the card that names them, the manifest.
+
+    DATASET/.build/hub/<hash of the rows>-<encoding>.parquet
+
+A file that is there already is kept, whatever the number of its shard is now.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from nsd_imagery.atomic import replace_text
+from nsd_imagery.dataset.card import card
+from nsd_imagery.dataset.folder import BUILD, MANIFEST, README
+from nsd_imagery.dataset.parquet import ENCODING, to_parquet
+from nsd_imagery.errors import MissingDataError
+from nsd_imagery.schema import BETAS
+
+FileProgress = Callable[[int, int, str], None]
+"""Called with files done, files in all, and the name of the next."""
+
+HUB = f"{BUILD}/hub"
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A file for the hub.
+
+    Attributes:
+        path: In the repo, with /.
+        content: The file on disk, or a text.
+        size: In bytes.
+        sha256: Of the contents.
+    """
+
+    path: str
+    content: Path | bytes
+    size: int
+    sha256: str
+
+
+def stage(
+    folder: Path, manifest: Mapping[str, Any], repo: str, proof: str = "", progress: FileProgress | None = None
+) -> list[Staged]:
+    """Make what goes to the hub; `manifest.json` and `README.md`, which names the rest, come last.
+
+    Args:
+        folder: The dataset folder, held by the caller.
+        manifest: Its manifest.
+        repo: OWNER/NAME, for the card's examples.
+        proof: Markdown for the card; see `card`.
+        progress: Called with files done, files in all, and the name of the next one.
+
+    Raises:
+        MissingDataError: A shard is gone.
+    """
+    todo = list(shards(manifest))
+    keep = {staged_name(shard) for shard in todo}
+    for path in (folder / HUB).glob("*.parquet"):
+        if path.name not in keep:
+            path.unlink()
+    files = []
+    for done, shard in enumerate(todo):
+        if progress:
+            progress(done, len(todo), f"Parquet {shard['file']}")
+        files.append(_staged(parquet_name(shard["file"]), _parquet(folder, manifest, shard)))
+    sizes = {shard["file"]: (file.path, file.size) for shard, file in zip(todo, files, strict=True)}
+    readme = card(manifest, place=repo, files=sizes, proof=proof)
+    return [*files, _staged(MANIFEST, (folder / MANIFEST).read_bytes()), _staged(README, readme.encode())]
+
+
+def shards(manifest: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The entry of every shard that a manifest names."""
+    for config in manifest["configs"].values():
+        for entries in config["splits"].values():
+            yield from entries
+
+
+def parquet_name(shard: str) -> str:
+    """The path in the repo of a shard of the folder."""
+    return PurePosixPath(shard).with_suffix(".parquet").as_posix()
+
+
+def staged_name(shard: Mapping[str, Any]) -> str:
+    """The name of a shard's Parquet file beside the dataset: by what it holds, not by its number among others."""
+    return f"{shard['hash']}-{ENCODING}.parquet"
+
+
+def last_revision(folder: Path, name: str, repo: str) -> str:
+    """The commit that was last pushed to a repo or pulled from it; empty where none is noted."""
+    return _record(folder, name).get(repo, {}).get("revision", "")
+
+
+def note(folder: Path, name: str, repo: str, **facts: Any) -> None:
+    """Note what was pushed to a repo or pulled from it, beside what is known of other repos."""
+    replace_text(folder / HUB / name, json.dumps({**_record(folder, name), repo: facts}, indent=1) + "\n")
+
+
+def _record(folder: Path, name: str) -> dict[str, dict[str, Any]]:
+    try:
+        return {repo: dict(facts) for repo, facts in json.loads((folder / HUB / name).read_text()).items()}
+    except (OSError, ValueError, AttributeError, TypeError):
+        return {}  # it only feeds messages
+
+
+def _parquet(folder: Path, manifest: Mapping[str, Any], shard: Mapping[str, Any]) -> Path:
+    out = folder / HUB / staged_name(shard)
+    if not out.is_file():
+        source = folder / shard["file"]
+        if not source.is_file():
+            msg = f"{source}: this shard is gone; build again"
+            raise MissingDataError(msg)
+        # Without z-scores, betas are integers / 300; means over a run of these repeat as well.
+        few_values = ("mean", BETAS.name) if manifest["recipe"]["zscore"] == "none" else ("mean",)
+        to_parquet(source, out, few_values)
+    return out
+
+
+def _staged(path: str, content: Path | bytes) -> Staged:
+    if isinstance(content, bytes):
+        return Staged(path, content, len(content), hashlib.sha256(content).hexdigest())
+    with content.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return Staged(path, content, content.stat().st_size, digest)

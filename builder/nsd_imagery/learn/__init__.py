@@ -1,0 +1,1 @@
+"""From dataset rows to torch."""

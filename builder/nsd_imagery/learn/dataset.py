@@ -1,0 +1,120 @@
+"""A torch dataset of trials by the interface of the NSD-Imagery guide, from an index, a root or a built folder."""
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nsd_imagery.dataset.choose import Choice, choose_rows
+from nsd_imagery.dataset.vectors import Rows, table_rows
+from nsd_imagery.errors import DataError, UsageError
+from nsd_imagery.learn.view import Batch, BatchDataset, torch, torch_view
+from nsd_imagery.schema import BETAS
+from nsd_imagery.volumes.roi import DEFAULT_ROI
+
+EMBEDDING = "clip_embedding"
+
+
+class Preprocessor(Protocol):
+    """What turns betas into what a model takes; it was fitted elsewhere."""
+
+    def transform(self, betas: NDArray[np.floating], /) -> ArrayLike:
+        """(n, anything) from (n, n_voxels) betas, row by row."""
+        ...
+
+
+class NSDImageryDataset(BatchDataset):
+    """Trials of one subject as a map-style torch dataset.
+
+    An item is a dict of `betas`, the label columns of dataset rows (numbers as tensors, words as strings) and, with
+    `clip_cache`, `clip_embedding`. `dataset[[3, 1, 4]]` is a batch, as of `torch_view`.
+
+    Args:
+        index_path: An index file of `nsd-imagery index`, a root, or a built folder; default: `root`. Of an index or a
+            root, the betas are read into memory here, by the same steps as in a build; a built folder is memory-mapped,
+            which is what many sessions of NSD core need.
+        subject: May be left out where only one is there.
+        condition: "imagery", "vision", "attention" or "perception"; default: all that are there.
+        preprocessor: `transform` is called with the betas of a batch; `betas` is then what it gives, in float32.
+        clip_cache: A vector a stimulus, by the column `stimulus`: "nsd28751" for an NSD picture, else the target.
+        root: Where the data is, if the index does not lie in ROOT/indices; default $NSD_CACHE_ROOT, else ./cache.
+        roi: A ROI name; of a built folder, one that it was built with.
+        session: Numbers of sessions, 1-based; default: all.
+        split: "train" or "test"; default: both.
+        stimuli: Only rows of these stimuli. `stimuli=clip_cache` leaves out what has no embedding.
+        zscore: "auto", "run", "session" or "none"; default: as built, else "auto".
+        betas: Beta version; default: as built or indexed.
+        source: "release" or "cache", for a root that holds the subject in both trees.
+        columns: Label columns of an item; default: all.
+
+    Raises:
+        UsageError: A name that is not there, no row is left, or `clip_cache` lacks a stimulus.
+        MissingDataError: A file or folder is not there.
+        DataError: A file is damaged, the index is of another root, or `clip_cache` holds no vectors of one length.
+    """
+
+    def __init__(
+        self,
+        index_path: Path | str | None = None,
+        subject: str | None = None,
+        condition: str | None = None,
+        preprocessor: Preprocessor | None = None,
+        clip_cache: Mapping[str, ArrayLike] | None = None,
+        *,
+        root: Path | str | None = None,
+        roi: str = DEFAULT_ROI,
+        session: int | Sequence[int] | None = None,
+        split: str | None = None,
+        stimuli: Collection[str] | None = None,
+        zscore: str | None = None,
+        betas: str | None = None,
+        source: str | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> None:
+        sessions = None if session is None else (session,) if isinstance(session, int) else tuple(session)
+        choice = Choice(subject, condition, sessions, split, stimuli, roi, zscore, betas, source)
+        trials = choose_rows(index_path, root, choice)
+        self._view = torch_view(trials, columns if columns is None else list(dict.fromkeys([*columns, BETAS.name])))
+        self._preprocessor = preprocessor
+        stimuli_of_rows = trials.data.column("stimulus").take(table_rows(trials)).to_pylist()
+        self._embeddings = None if clip_cache is None else _embeddings(stimuli_of_rows, clip_cache)
+
+    def __len__(self) -> int:
+        return len(self._view)
+
+    def read(self, rows: Rows) -> Batch:
+        """The batch of some rows, each from 0 to `len(self) - 1`."""
+        batch = self._view.read(rows)
+        if self._preprocessor is not None:
+            batch[BETAS.name] = _preprocessed(self._preprocessor, batch[BETAS.name])
+        if self._embeddings is not None:
+            vectors, stimulus = self._embeddings
+            batch[EMBEDDING] = vectors[stimulus[rows]]
+        return batch
+
+
+def _preprocessed(preprocessor: Preprocessor, betas: Any) -> torch.Tensor:
+    values = np.asarray(preprocessor.transform(betas.numpy()), np.float32)
+    if len(values) != len(betas):
+        msg = f"{type(preprocessor).__name__}.transform made {len(values)} rows of {len(betas)}: it must keep the rows"
+        raise DataError(msg)
+    return torch.from_numpy(values)
+
+
+def _embeddings(stimuli: Sequence[str], cache: Mapping[str, ArrayLike]) -> tuple[torch.Tensor, Rows]:
+    """(n_stimuli, length) vectors, and (n_rows,) which of them each row has."""
+    names, which = np.unique(stimuli, return_inverse=True)
+    if lacking := [str(name) for name in names if name not in cache]:
+        msg = (
+            f"clip_cache has no vector of {', '.join(lacking)}; leave these rows out: stimuli=clip_cache, or of a "
+            "dataset: .filter(lambda stimulus: stimulus in clip_cache, input_columns='stimulus')"
+        )
+        raise UsageError(msg)
+    vectors = [np.asarray(cache[str(name)], np.float32) for name in names]
+    if {vector.shape for vector in vectors} != {(vectors[0].size,)}:
+        shapes = ", ".join(map(str, sorted({vector.shape for vector in vectors})))
+        msg = f"clip_cache must hold vectors of one length; it holds shapes {shapes}"
+        raise DataError(msg)
+    return torch.from_numpy(np.stack(vectors)), which

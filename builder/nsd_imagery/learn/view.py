@@ -1,0 +1,126 @@
+"""Rows of a dataset as torch tensors, read straight from the Arrow memory that holds them."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from datasets import Dataset
+from numpy.typing import NDArray
+
+from nsd_imagery.dataset.vectors import Rows
+from nsd_imagery.errors import MissingExtraError, UsageError
+from nsd_imagery.schema import BETAS
+from nsd_imagery.suggest import one_of
+
+try:
+    import torch
+except ModuleNotFoundError as error:
+    message = "torch_view and NSDImageryDataset need torch: pip install 'nsd-imagery[torch]'"
+    raise MissingExtraError(message) from error
+
+from nsd_imagery.learn.columns import Values, is_readable, is_vector, single_values, vectors_of
+
+Batch = dict[str, Values]
+"""Columns by name."""
+
+Row = dict[str, torch.Tensor | str]
+
+
+class BatchDataset(torch.utils.data.Dataset[Any]):
+    """A map-style dataset that reads many rows at a time.
+
+    `dataset[3]` is a row and `dataset[[3, 1, 4]]` (a list, slice or array) a batch. A DataLoader that collates gets the
+    rows of a batch from one read.
+    """
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def read(self, rows: Rows) -> Batch:
+        """The batch of some rows; negative numbers count from the end.
+
+        Raises:
+            IndexError: There is no such row.
+        """
+
+    def __getitem__(self, index: int | slice | Sequence[int] | NDArray[np.integer] | torch.Tensor) -> Any:
+        rows = np.arange(len(self))[index] if isinstance(index, slice) else np.asarray(index)
+        rows = rows if rows.size else rows.astype(np.int64)
+        if rows.dtype.kind not in "iu" or rows.ndim > 1:
+            msg = f"rows are chosen by whole numbers, not by {rows.dtype} of {rows.ndim} dimensions"
+            raise TypeError(msg)
+        if rows.ndim:
+            return self.read(rows)
+        return {name: values[0] for name, values in self.read(rows[None]).items()}
+
+    def __getitems__(self, indices: Sequence[int]) -> list[Row]:
+        batch = self[list(indices)]
+        columns = [values.unbind() if isinstance(values, torch.Tensor) else values for values in batch.values()]
+        return [dict(zip(batch, values, strict=True)) for values in zip(*columns, strict=True)]
+
+
+class TorchView(BatchDataset):
+    """What `torch_view` gives."""
+
+    def __init__(self, dataset: Dataset, columns: Sequence[str], dtype: torch.dtype | None) -> None:
+        self._arguments = (dataset, tuple(columns), dtype)
+        self._n_rows = dataset.num_rows
+        types = {name: dataset.data.schema.field(name).type for name in columns}
+        named = single_values(dataset, [name for name in columns if not is_vector(types[name])])
+        for name in columns:
+            if is_vector(types[name]):
+                named.append(([name], vectors_of(dataset, name, dtype if name == BETAS.name else None)))
+        self._readers = [reader for _, reader in named]
+        places = [name for names, _ in named for name in names]
+        self._places = {name: places.index(name) for name in columns}
+
+    def __len__(self) -> int:
+        return self._n_rows
+
+    def read(self, rows: Rows) -> Batch:
+        """See `BatchDataset.read`."""
+        values = [of_column for reader in self._readers for of_column in reader(rows)]
+        return {name: values[place] for name, place in self._places.items()}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A dataset pickles as the paths of its files, so a spawned worker maps them anew.
+        return TorchView, self._arguments
+
+
+def torch_view(dataset: Dataset, columns: Sequence[str] | None = None, dtype: torch.dtype | None = None) -> TorchView:
+    """See the rows of a dataset as torch tensors, without Python numbers in between.
+
+    `view[[3, 1, 4]]` is a batch: vectors as (n, length) tensors, numbers as (n,) tensors, strings as lists. `view[3]`
+    is a row. The fast way to train:
+
+        DataLoader(view, batch_size=None, sampler=BatchSampler(RandomSampler(view), 32, drop_last=False))
+
+    `DataLoader(view, batch_size=32, shuffle=True)` gives the same batches and copies betas once more. Workers map the
+    same files; nothing is sent to them.
+
+    Args:
+        dataset: What `load` or `load_dataset` gave, filtered, shuffled or not. Its format is ignored.
+        columns: Default: all columns of numbers, strings, and vectors of numbers.
+        dtype: Of `betas` alone; default: as stored.
+
+    Returns:
+        A map-style torch dataset. Integers are int64, as from `with_format("torch")`; all else is as stored.
+
+    Raises:
+        UsageError: Not a dataset with one split, no such column, or a column that makes no tensor.
+        DataError: A column of integers or strings has nulls.
+        MissingExtraError: torch is not installed.
+    """
+    if not isinstance(dataset, Dataset):
+        msg = f"torch_view takes a Dataset, not a {type(dataset).__name__}: name a split, for example split='test'"
+        raise UsageError(msg)
+    types = {field.name: field.type for field in dataset.data.schema}
+    for name in columns or ():
+        one_of("column", name, types)
+        if not is_readable(types[name]):
+            msg = f"column {name!r} is {types[name]}: no tensor and no string; leave it out of columns"
+            raise UsageError(msg)
+    chosen = [name for name in types if is_readable(types[name])] if columns is None else columns
+    return TorchView(dataset, chosen, dtype)

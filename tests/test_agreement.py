@@ -1,0 +1,215 @@
+"""The check of betas against labels: right labels pass, each rival labelling is named, noise accuses nobody."""
+
+import importlib.util
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from nsd_imagery.checks.agreement.measure import check_session
+from nsd_imagery.checks.agreement.orders import N_DRAWS, draw_cued, draw_targets, null_orders
+from nsd_imagery.checks.agreement.session import SessionBetas
+from nsd_imagery.checks.agreement.verdicts import AS_LABELLED, BY_CUE, ROW_RIVALS, SWAPPED, Findings, pool
+from nsd_imagery.checks.data import AREAS, areas_of, labelled_betas
+from nsd_imagery.checks.rows import plain_rows
+from nsd_imagery.sources.nsdimagery import read_session
+from nsd_imagery.sources.release import anatomy
+from nsd_imagery.volumes.read import read_betas
+from nsd_imagery.volumes.roi import resolve
+
+LATE, EARLY, GROUPED, OTHER_RUN = ROW_RIVALS
+RIVAL_QUESTIONS = ("vision-against-imagery", "seen-or-cued", "row-order", "voxel-order")
+BETAS = "fithrf_GLMdenoise_RR"
+
+
+def _benchmark() -> ModuleType:
+    path = Path(__file__).parents[1] / "benchmarks" / "calibrate_agreement.py"
+    spec = importlib.util.spec_from_file_location("calibrate_agreement", path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+BENCHMARK = _benchmark()
+
+
+@cache
+def simulated(seed: int = 0, level: str = "average") -> SessionBetas:
+    return BENCHMARK.simulate(seed, BENCHMARK.LEVELS[level])
+
+
+def released(root: Path, subject: str) -> SessionBetas:
+    """The session of a release, as `verify` reads it."""
+    session = read_session(root, subject, BETAS)
+    rois = {name: resolve(name, anatomy(root, subject)) for name in ("nsdgeneral", *AREAS)}
+    whole = rois["nsdgeneral"]
+    betas = read_betas(session.beta_path, whole.grid, whole.flat, None)
+    percent = betas.header.scaling.percent(betas.stored)
+    return labelled_betas(plain_rows(session.rows), percent, betas.is_valid, areas_of(whole, rois))
+
+
+def verdicts(findings: Findings) -> dict[str, str]:
+    return {answer.question: answer.verdict for answer in findings.answers}
+
+
+def is_right(findings: Findings) -> bool:
+    questions = ("seen-target", *RIVAL_QUESTIONS)
+    return findings.best == AS_LABELLED and all(verdicts(findings)[question] == "pass" for question in questions)
+
+
+def test_right_labels_of_a_release_pass(release: Path) -> None:
+    for subject in ("subj01", "subj02"):
+        findings = check_session(released(release, subject))
+        assert is_right(findings), findings.answers
+
+
+def test_right_labels_of_simulated_subjects_pass() -> None:
+    for seed in range(5):
+        assert is_right(check_session(simulated(seed)))
+
+
+FAULTS = [
+    (BENCHMARK.by_cue, "seen-or-cued", BY_CUE),
+    (BENCHMARK.swapped, "vision-against-imagery", SWAPPED),
+    (BENCHMARK.one_row_late, "row-order", LATE),
+    (BENCHMARK.one_row_early, "row-order", EARLY),
+    (BENCHMARK.grouped, "row-order", GROUPED),
+    (BENCHMARK.other_run_order, "row-order", OTHER_RUN),
+]
+
+
+@pytest.mark.parametrize(("plant", "question", "best"), FAULTS, ids=[best for *_, best in FAULTS])
+def test_a_fault_fails_by_name(
+    plant: Callable[[SessionBetas], SessionBetas], question: str, best: str, release: Path
+) -> None:
+    for session in (simulated(), released(release, "subj01")):
+        findings = check_session(plant(session))
+        assert findings.answer(question).verdict == "fail"
+        assert findings.best == best
+        assert best in findings.answer(question).reason or question == "vision-against-imagery"
+
+
+def test_shuffled_voxels_fail(release: Path) -> None:
+    for session in (simulated(), released(release, "subj01")):
+        assert check_session(BENCHMARK.shuffled_voxels(session)).answer("voxel-order").verdict == "fail"
+
+
+def test_a_target_copied_from_the_cue_fails() -> None:
+    session = simulated()
+    findings = check_session(replace(session, target=session.cued_target))
+    assert findings.answer("seen-or-cued").verdict == "fail"
+    assert findings.best == BY_CUE
+
+
+def test_labels_that_have_nothing_to_do_with_the_data_fail() -> None:
+    other = simulated(1)
+    findings = check_session(replace(simulated(), target=other.target, cued_target=other.cued_target))
+    assert findings.answer("seen-target").verdict == "fail"
+    assert findings.best is None
+
+
+def test_noise_proves_nothing_and_accuses_no_labels() -> None:
+    shares = []
+    for seed in range(24):
+        findings = check_session(simulated(seed, "none"))
+        assert {verdicts(findings)[question] for question in RIVAL_QUESTIONS} == {"not decidable"}
+        assert findings.best is None
+        shares += [findings.answer("seen-target").numbers[f"identification_{name}_early"] for name in "AB"]
+    assert np.mean(shares) == pytest.approx(1 / 6, abs=0.02)  # neighbours do not speak against the right target
+
+
+def test_weak_signal_accuses_no_labels() -> None:
+    for seed in range(8):
+        findings = check_session(simulated(seed, "weakest"))
+        assert "fail" not in {verdicts(findings)[question] for question in RIVAL_QUESTIONS}
+        assert findings.best in (AS_LABELLED, None)
+
+
+def test_subjects_pooled_decide_what_none_of_them_does_alone() -> None:
+    weak = [simulated(seed, "weakest") for seed in range(8)]
+    assert is_right(pool([check_session(session) for session in weak]))
+    by_cue = [check_session(BENCHMARK.by_cue(session)) for session in weak]
+    assert any(findings.best is None for findings in by_cue)
+    assert pool(by_cue).best == BY_CUE
+
+
+def test_pooled_noise_accuses_no_labels() -> None:
+    findings = pool([check_session(simulated(seed, "none")) for seed in range(8)])
+    assert findings.best is None
+    assert findings.answer("seen-target").verdict == "fail"
+
+
+def test_one_set_with_wrong_labels_fails_when_pooled() -> None:
+    wrong = []
+    for seed in range(4):
+        session = simulated(seed)
+        rows = np.flatnonzero((session.condition == "vision") & (session.stimulus_set == "B"))
+        target = session.target.copy()
+        target[rows] = target[rows[::-1]]
+        wrong.append(check_session(replace(session, target=target)))
+    assert "pass" not in {findings.answer("seen-target").verdict for findings in wrong}
+    assert pool(wrong).answer("seen-target").verdict == "fail"
+    assert "set B do not fit" in pool(wrong).answer("seen-target").reason
+
+
+def test_too_few_trials_are_not_decidable() -> None:
+    session = simulated()
+    vision = np.flatnonzero(session.condition == "vision")
+    is_valid = session.is_valid.copy()
+    is_valid[vision] = np.arange(len(vision)) % 48 < 30
+    findings = check_session(replace(session, betas=session.betas * is_valid[:, None], is_valid=is_valid))
+    assert {answer.verdict for answer in findings.answers} == {"not decidable", "information"}
+    assert findings.best is None
+
+
+def test_some_invalid_trials_and_dead_voxels_change_no_verdict() -> None:
+    session = simulated()
+    rng = np.random.default_rng(0)
+    is_valid = rng.random(720) > 0.05
+    betas = session.betas * is_valid[:, None]
+    betas[:, rng.permutation(betas.shape[1])[:50]] = 0
+    assert is_right(check_session(replace(session, betas=betas, is_valid=is_valid)))
+
+
+def test_rows_in_any_order_and_runs_by_name_give_the_same() -> None:
+    session = simulated()
+    order = np.random.default_rng(0).permutation(720)
+    columns = ("betas", "condition", "stimulus_set", "run", "position", "target", "cued_target", "is_valid")
+    shuffled = replace(session, **{column: getattr(session, column)[order] for column in columns})
+    named = replace(shuffled, run=np.array([f"run {number}" for number in shuffled.run]))
+    assert check_session(named).answers == check_session(session).answers
+
+
+def test_half_a_session_is_not_decidable_where_runs_lack() -> None:
+    session = simulated()
+    for keep in (session.condition == "imagery", session.condition == "vision", np.zeros(720, bool)):
+        columns = ("betas", "condition", "stimulus_set", "run", "position", "target", "cued_target", "is_valid")
+        findings = check_session(replace(session, **{column: getattr(session, column)[keep] for column in columns}))
+        assert findings.answer("vision-against-imagery").verdict == "not decidable"
+        assert "fail" not in verdicts(findings).values()
+
+
+def test_two_runs_are_identical() -> None:
+    first = check_session(simulated())
+    null_orders.cache_clear()
+    assert check_session(simulated()).answers == first.answers
+
+
+def test_drawn_orders_keep_the_rules_of_the_experiment() -> None:
+    rng = np.random.default_rng(0)
+    targets = draw_targets(rng, 200)
+    cued = draw_cued(rng, targets)
+    every = np.arange(6)
+    assert np.all(targets[:, 1:] != targets[:, :-1])
+    for order in (targets, cued):
+        assert np.all((order[:, :, None] == every).sum(axis=1) == 8)
+    assert np.all((((targets == cued)[:, :, None]) & (targets[:, :, None] == every)).sum(axis=1) == 4)
+    assert null_orders().targets.shape == (N_DRAWS, 48)

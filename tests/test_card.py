@@ -1,0 +1,139 @@
+"""The card: valid by the hub's own classes, and true to the manifest it was made from."""
+
+import copy
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from datasets import Features
+from huggingface_hub import DatasetCard
+
+from nsd_imagery.dataset.card import card, front_matter
+from nsd_imagery.dataset.folder import open_manifest
+from nsd_imagery.schema import BETAS, STATS_COLUMNS, STIMULI_COLUMNS, TRIAL_COLUMNS, VOXEL_COLUMNS
+
+
+@pytest.fixture(scope="module")
+def manifest(dataset: Path) -> dict[str, Any]:
+    return open_manifest(dataset)
+
+
+def sections(text: str) -> dict[str, str]:
+    return {part.split("\n", 1)[0]: part.split("\n", 1)[1] for part in text.split("\n## ")[1:]}
+
+
+def test_the_hubs_own_classes_read_the_card_and_its_data(dataset: Path) -> None:
+    loaded = DatasetCard.load(dataset / "README.md")
+    data = loaded.data.to_dict()
+    assert data["license"] == "other"
+    assert data["license_name"] == "nsd-terms"
+    assert data["license_link"] == "https://naturalscenesdataset.org"
+    assert data["size_categories"] == ["1K<n<10K"]
+    assert {"pretty_name", "task_categories", "tags", "annotations_creators", "extra_gated_prompt"} <= set(data)
+    assert set(data["extra_gated_fields"].values()) == {"text", "checkbox"}
+    assert DatasetCard(str(loaded)).data.to_dict() == data
+
+
+def test_the_metadata_survives_a_round_trip_through_the_hubs_yaml(manifest: dict[str, Any]) -> None:
+    loaded = DatasetCard(card(manifest))
+    assert yaml.safe_load(loaded.data.to_yaml()) == front_matter(manifest)
+
+
+def test_configs_and_sizes_are_those_of_the_manifest(manifest: dict[str, Any]) -> None:
+    front = front_matter(manifest)
+    infos = {info["config_name"]: info for info in front["dataset_info"]}
+    assert [config["config_name"] for config in front["configs"]] == list(manifest["configs"]) == list(infos)
+    for name, config in manifest["configs"].items():
+        shards = [shard for shards in config["splits"].values() for shard in shards]
+        assert infos[name]["dataset_size"] == infos[name]["download_size"] == sum(shard["bytes"] for shard in shards)
+        assert sum(split["num_examples"] for split in infos[name]["splits"]) == sum(shard["rows"] for shard in shards)
+        assert len(Features._from_yaml_list(infos[name]["features"])) == len(config["features"])
+
+
+@pytest.mark.parametrize(
+    ("rows", "size"),
+    [
+        (999, "n<1K"),
+        (1_000, "1K<n<10K"),
+        (99_999, "10K<n<100K"),
+        (100_000, "100K<n<1M"),
+        (5_000_000, "1M<n<10M"),
+    ],
+)
+def test_size_categories_are_the_hubs_words_for_the_number_of_trials_whatever_the_rois(
+    manifest: dict[str, Any], rows: int, size: str
+) -> None:
+    imagery = copy.deepcopy(manifest["configs"]["subj01-imagery"])
+    imagery["splits"]["test"][0]["rows"] = rows
+    configs = {"subj01-imagery": imagery, "subj01-imagery-V1": {**imagery, "roi": "V1"}}
+    configs["subj01-voxels"] = manifest["configs"]["subj01-voxels"]
+    assert front_matter({**manifest, "configs": configs})["size_categories"] == [size]
+
+
+def test_every_column_is_explained_with_its_unit(manifest: dict[str, Any]) -> None:
+    text = card(manifest)
+    for column in (*TRIAL_COLUMNS, BETAS, *VOXEL_COLUMNS, *STATS_COLUMNS, *STIMULI_COLUMNS):
+        assert f"| `{column.name}` | {column.type} |" in text
+        assert f"| {column.unit} | {column.meaning} |" in text
+
+
+def test_the_examples_of_a_folder_run_as_they_stand(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    code = (dataset / "README.md").read_text().split("```python\n")[1].split("```")[0]
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=dataset.parent, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("torch.Size([8, ")
+
+
+def test_sources_and_recipe_say_how_it_was_made(manifest: dict[str, Any]) -> None:
+    made = sections(card(manifest))["How it was made"]
+    assert "fithrf_GLMdenoise_RR" in made
+    for config in manifest["configs"].values():
+        for source, digest in config["sources"].items():
+            of = f"{config['subject']} {config['roi']}".strip()
+            assert f"| {of} | {source} | `{digest}` |" in made
+    percent = copy.deepcopy(manifest)
+    percent["recipe"]["zscore"] = "none"
+    assert "z-scored" not in sections(card(percent))["How it was made"]
+
+
+def test_the_proof_of_the_labels_is_verifys_report_where_there_is_one(manifest: dict[str, Any]) -> None:
+    assert "FRAMEFILE" in sections(card(manifest))["How the labels were proven"]
+    told = sections(card(manifest, proof="All 12 checks passed."))["How the labels were proven"]
+    assert told.strip() == "All 12 checks passed."
+
+
+def test_known_limits_terms_and_citations_are_there(manifest: dict[str, Any]) -> None:
+    parts = sections(card(manifest))
+    limits = parts["Known limits of the data"]
+    for word in (
+        "repeats",
+        "imagery",
+        "Five shared pictures",
+        "cue",
+        "imgX_2",
+        "fithrf",
+        "adjacent",
+        "subj01",
+        "uncropped",
+    ):
+        assert word in limits
+    assert "do not allow passing the data on" in parts["Terms"]
+    assert parts["Citation"].count("\n@") == 2
+    assert "{{NSD-Imagery}" in parts["Citation"]
+
+
+def test_a_kind_of_config_that_the_card_does_not_know_is_listed_all_the_same(manifest: dict[str, Any]) -> None:
+    changed = copy.deepcopy(manifest)
+    pictures = {**changed["configs"]["subj01-voxels"], "kind": "eyes", "subject": "", "condition": "", "roi": ""}
+    changed["configs"] = {"eyes": pictures}
+    text = card(changed)
+    assert "| `eyes` | train 280 |" in text
+    assert "### Columns of" not in text
+    assert "load_dataset" not in text

@@ -1,0 +1,157 @@
+"""Killed at any moment, a build leaves the old dataset or the new one, and a rerun ends as if undisturbed."""
+
+import hashlib
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from datasets import load_dataset
+
+import nsd_imagery
+from nsd_imagery.dataset.folder import read_manifest
+from nsd_imagery.sources.release import expected_betas
+
+BETAS = expected_betas("fithrf_GLMdenoise_RR", "subj01")
+KILLS = 4
+SUBJECTS = ("subj01", "subj02")
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    paths = (path for path in folder.rglob("*") if path.is_file() and ".build" not in path.parts)
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
+@pytest.fixture(scope="module")
+def old_and_new(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Path]]:
+    """Roots of two seeds, and the undisturbed folder of each."""
+    made = {}
+    for seed, name in enumerate(("old", "new")):
+        folder = tmp_path_factory.mktemp(name)
+        root = nsd_imagery.synth(folder / "root", subjects=SUBJECTS, seed=seed)
+        made[name] = root, nsd_imagery.build(root, folder / "nsd_imagery")
+    return made
+
+
+def only(root: Path, ending: str, into: Path) -> Path:
+    """A root with its betas in one format."""
+    shutil.copytree(root, into, copy_function=os.link)
+    for subject in SUBJECTS:
+        for other in (".hdf5", ".nii.gz"):
+            if other != ending:
+                (into / f"{expected_betas('fithrf_GLMdenoise_RR', subject)}{other}").unlink()
+    return into
+
+
+def command(root: Path, out: Path, workers: int) -> list[str]:
+    return [sys.executable, "-m", "nsd_imagery", "build", str(root), "--out", str(out), "--workers", str(workers)]
+
+
+def opened(folder: Path, cache: Path) -> bytes:
+    """The README of a folder, all of whose shards are those that it names and open by both ways."""
+    manifest = read_manifest(folder)
+    assert manifest is not None
+    readme = (folder / "README.md").read_bytes()
+    for config in manifest["configs"].values():
+        for shard in (shard for shards in config["splits"].values() for shard in shards):
+            assert hashlib.sha256((folder / shard["file"]).read_bytes()).hexdigest() == shard["sha256"]
+    by_datasets = load_dataset(str(folder), "subj02-imagery", split="test", cache_dir=str(cache))
+    assert by_datasets.num_rows == nsd_imagery.load(folder, "subj02-imagery", "test").num_rows == 288
+    return readme
+
+
+def kill_at(moment: float, arguments: list[str]) -> bool:
+    """Start a build, kill it after some seconds; False if it had ended by then."""
+    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    time.sleep(moment)
+    ended = process.poll() is not None
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    return not ended
+
+
+@pytest.mark.parametrize("over_an_older_one", [False, True])
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("ending", [".hdf5", ".nii.gz"])
+def test_a_killed_build_leaves_the_old_dataset_or_the_new_one(
+    old_and_new: dict[str, tuple[Path, Path]], tmp_path: Path, ending: str, workers: int, over_an_older_one: bool
+) -> None:
+    _, old = old_and_new["old"]
+    root = only(old_and_new["new"][0], ending, tmp_path / "root")
+    whole = nsd_imagery.build(root, tmp_path / "whole" / "nsd_imagery")
+    start = time.perf_counter()
+    subprocess.run(command(root, tmp_path / "timed", workers), check=True, capture_output=True)
+    seconds = time.perf_counter() - start
+    moments = random.Random(f"{ending} {workers} {over_an_older_one}")
+    n_killed = 0
+    while n_killed < KILLS:
+        out = tmp_path / f"killed{n_killed}" / "nsd_imagery"
+        shutil.rmtree(out, ignore_errors=True)
+        if over_an_older_one:
+            shutil.copytree(old, out)
+        if not kill_at(moments.uniform(0.2, 1) * seconds, command(root, out, workers)):
+            continue
+        n_killed += 1
+        if over_an_older_one or (out / "README.md").exists():
+            readme = opened(out, tmp_path / "hf_cache")
+            assert readme in ((old / "README.md").read_bytes(), (whole / "README.md").read_bytes())
+        subprocess.run(command(root, out, workers), check=True, capture_output=True)
+        assert files(out) == files(whole)
+        assert not list(out.rglob(".partial-*"))
+
+
+@pytest.mark.parametrize("rename", [1, 4, 5, *range(11, 19)])
+def test_a_write_that_fails_leaves_the_old_dataset_or_the_new_one(
+    old_and_new: dict[str, tuple[Path, Path]], tmp_path: Path, rename: int
+) -> None:
+    """Every way to the disk ends in a rename: the n-th one fails as on a full disk."""
+    (_, old), (root, whole) = old_and_new["old"], old_and_new["new"]
+    out = Path(shutil.copytree(old, tmp_path / "nsd_imagery"))
+    failing = (
+        "import errno, sys\n"
+        "left = [int(sys.argv.pop(1))]\n"
+        "def fail(event, arguments):\n"
+        "    if event == 'os.rename':\n"
+        "        left[0] -= 1\n"
+        "        if left[0] in (0, -1):\n"
+        "            raise OSError(errno.ENOSPC, 'No space left on device', str(arguments[1]))\n"
+        "sys.addaudithook(fail)\n"
+        "from nsd_imagery.cli import main; main()"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", failing, str(rename), "build", str(root), "--out", str(out)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "Traceback" not in result.stderr
+    if result.returncode:
+        assert "No space left on device; free some room and run again" in result.stderr
+    readme = (out / "README.md").read_bytes()
+    assert readme in ((old / "README.md").read_bytes(), (whole / "README.md").read_bytes())
+    shown = load_dataset(str(out), "subj01-vision", split="test", cache_dir=str(tmp_path / "hf"))
+    source = old if readme == (old / "README.md").read_bytes() else whole
+    expected = nsd_imagery.load(source, "subj01-vision", "test")
+    np.testing.assert_array_equal(shown.with_format("numpy")[:]["betas"], expected.with_format("numpy")[:]["betas"])
+    subprocess.run(command(root, out, 1), check=True, capture_output=True)
+    assert files(out) == files(whole)
+
+
+def test_workers_do_not_outlive_a_killed_build(old_and_new: dict[str, tuple[Path, Path]], tmp_path: Path) -> None:
+    root, _ = old_and_new["new"]
+    process = subprocess.Popen(command(root, tmp_path / "d", 2), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    children: set[int] = set()
+    deadline = time.monotonic() + 20
+    while len(children) < 2 and process.poll() is None and time.monotonic() < deadline:
+        children |= {int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()}
+    process.kill()
+    process.wait()
+    while any(Path(f"/proc/{pid}").exists() for pid in children) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]

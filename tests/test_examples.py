@@ -1,0 +1,24 @@
+"""The examples run as a user runs them, on a folder built from the synthetic release."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nsd_imagery
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+
+
+def test_a_decoder_that_is_trained_on_perception_reads_imagery(core_release: Path, tmp_path: Path) -> None:
+    folder = nsd_imagery.build(core_release, tmp_path / "nsd_imagery")
+    command = [sys.executable, str(EXAMPLES / "train_decoder.py"), str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    trained, single, means = done.stdout.splitlines()
+    assert "trials in which 5 pictures were seen" in trained
+    for line, count in ((single, 40), (means, 5)):
+        right, total = map(int, re.findall(r"(\d+) of (\d+) identified", line)[0])
+        assert total == count
+        assert right / total > 0.2
+        assert "by chance 0.20" in line
