@@ -4,6 +4,20 @@ Each is also the builtin that a caller would expect, takes one message (so that 
 processes), and says in that message what is wrong, where, and what to run next.
 """
 
+_SHOWN = 120
+
+
+def shown(value: object) -> str:
+    """A value as a message shows it: on one line, and cut short where a damaged file makes it long."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
+
+
+def reason(error: BaseException) -> str:
+    """What a library says of a file, as a message gives it: the first line, cut short where it is long."""
+    said = str(error).strip().splitlines()
+    return said[0][: 2 * _SHOWN] if said else type(error).__name__
+
 
 class NSDImageryError(Exception):
     """Base of all errors of this package."""

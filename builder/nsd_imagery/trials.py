@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nsd_imagery.atomic import replacing
-from nsd_imagery.errors import DataError, MissingDataError, UsageError
+from nsd_imagery.errors import DataError, MissingDataError, UsageError, reason
 from nsd_imagery.experiment import BETA_VERSIONS, SUBJECTS, Experiment
 from nsd_imagery.sources import release
 from nsd_imagery.sources import source as sources
@@ -208,11 +208,12 @@ def read_index(path: Path | str) -> pa.Table:
     if not Path(path).is_file():
         msg = f"{path}: no such index; write it with: nsd-imagery index ROOT"
         raise MissingDataError(msg)
-    try:
-        return pq.ParquetFile(path).read()
-    except pa.ArrowInvalid as error:
-        msg = f"{path}: is not a sound Parquet file ({error}); write it again with: nsd-imagery index ROOT"
-        raise DataError(msg) from error
+    with Path(path).open("rb") as file:
+        try:
+            return pq.ParquetFile(file).read()
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            msg = f"{path}: is not a sound Parquet file ({reason(error)}); write it again with: nsd-imagery index ROOT"
+            raise DataError(msg) from error
 
 
 def _expected(betas: str, subject: str) -> str:

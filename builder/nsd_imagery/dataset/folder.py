@@ -11,8 +11,9 @@ from typing import Any
 from nsd_imagery.atomic import remove_partial, replace_text
 from nsd_imagery.dataset.card import card
 from nsd_imagery.dataset.journal import entries
+from nsd_imagery.dataset.shape import fault
 from nsd_imagery.dataset.shards import BUILD
-from nsd_imagery.errors import BusyError, DataError, FolderError, MissingDataError
+from nsd_imagery.errors import BusyError, DataError, FolderError, MissingDataError, reason
 
 MANIFEST = "manifest.json"
 README = "README.md"
@@ -69,11 +70,19 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
         return None
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
-        ours = manifest["format"] == FORMAT and isinstance(manifest["configs"], dict)
-    except (ValueError, KeyError, TypeError) as error:
-        msg = f"{path}: is not a manifest of nsd-imagery ({error}); build into another --out"
-        raise DataError(msg) from error
-    return manifest if ours else None
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path, reason(error)) from error
+    if not isinstance(manifest, dict) or "format" not in manifest:
+        raise _damaged(path, "it does not say its format")
+    if manifest["format"] != FORMAT:
+        return None
+    if wrong := fault(manifest):
+        raise _damaged(path, wrong)
+    return manifest
+
+
+def _damaged(path: Path, why: str) -> DataError:
+    return DataError(f"{path}: is not a manifest of nsd-imagery ({why}); build into another --out")
 
 
 def open_manifest(folder: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import xxhash
 from nsd_imagery.dataset import journal
 from nsd_imagery.dataset.pieces import FORMAT_VERSION
 from nsd_imagery.dataset.shards import Shard, batches_of, open_shard, write_shard
-from nsd_imagery.errors import DataError
+from nsd_imagery.errors import DataError, shown
 from nsd_imagery.schema import STIMULI_COLUMNS, stimuli_schema
 from nsd_imagery.sources.pictures import open_pictures, pictures_file, png, read_png, target_file
 from nsd_imagery.sources.session import Session
@@ -102,7 +102,8 @@ def _add(found: dict[str, Row], row: Row, session: Session) -> None:
             known[column] = value
         elif column not in ("caption", "captions") and value not in (None, known[column]):
             msg = (
-                f"{session.beta_path}: {column} of {row['stimulus']} is {value!r} here and {known[column]!r} elsewhere"
+                f"{session.beta_path}: {column} of {row['stimulus'][:60]} is {shown(value)} here and "
+                f"{shown(known[column])} elsewhere"
             )
             raise DataError(msg)
 

@@ -13,7 +13,7 @@ COLUMNS = (
     "TRIALONSET TRIALEND IMAGEONSET IMAGESERIESENDS FINALDECISIONTIME RT"
 ).split()
 
-_FRAME_FILE = re.compile(r"(?P<picture>.+)_cue(?P<cue>[A-Z])\.png")
+_FRAME_FILE = re.compile(r"(?P<picture>.{1,100})_cue(?P<cue>[A-Z])\.png")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from nsd_imagery.errors import DataError, MissingDataError
+from nsd_imagery.errors import DataError, MissingDataError, reason, shown
 from nsd_imagery.experiment import SUBJECTS, Experiment
 from nsd_imagery.schema import trial_id, trial_table
 from nsd_imagery.sources import cache, release
@@ -99,7 +99,7 @@ def _with_picture(entry: Entry) -> Entry:
     target = (entry["target"] or "").removesuffix(".png") or None
     named = nsd_id_of_name(target or "")
     if named is not None and entry["nsd_id"] not in (None, named):
-        why = f"but target {target!r} is nsd_id {named}: the number in a file's name is 1-based, nsd_id is 0-based"
+        why = f"but target {shown(target)} is nsd_id {named}: the number in a file's name is 1-based, nsd_id is 0-based"
         raise entry.error("nsd_id", why)
     return Entry(
         entry.line, {**entry.values, "target": target, "nsd_id": named if entry["nsd_id"] is None else entry["nsd_id"]}
@@ -113,7 +113,7 @@ def _check_presented(root: Path, entries: Sequence[Entry]) -> None:
         return
     words = path.read_text(encoding="utf-8", errors="replace").split()
     for word in words:
-        if not (word.isascii() and word.isdigit()):
+        if not (word.isascii() and word.isdigit() and len(word) < 10):
             msg = f"{path}: has {word[:20]!r}, but must have one 0-based nsd_id a line"
             raise DataError(msg)
     presented = set(map(int, words))
@@ -133,7 +133,7 @@ def _check_session_count(root: Path, subject: str, entries: Sequence[Entry]) -> 
     try:
         counts = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        msg = f"{path}: is not JSON ({error})"
+        msg = f"{path}: is not JSON ({reason(error)})"
         raise DataError(msg) from error
     said = counts.get(subject) if isinstance(counts, dict) else None
     said = said.get("sessions") if isinstance(said, dict) else said

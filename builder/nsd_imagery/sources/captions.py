@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 import pyarrow as pa
 
-from nsd_imagery.errors import DataError, MissingDataError
+from nsd_imagery.errors import DataError, MissingDataError, shown
 from nsd_imagery.sources.session import Captions, Session
 
 SPLITS = ("train2017", "val2017")
@@ -21,6 +21,7 @@ SOME_CAPTIONS = "COCO's caption files at hand lack some pictures: their captions
 _PLACES = (".", "annotations", "coco/annotations", "coco", "nsddata_stimuli/annotations", "nsd_imagery/stimuli")
 """Where in a root the files are looked for."""
 
+_KEYS = ("image_id", "caption")
 _START = re.compile(r'"annotations"\s*:\s*\[')
 _AFTER = re.compile(r"[\s,]*")
 _CHUNK = 1 << 20
@@ -53,13 +54,12 @@ def read_captions(path: Path, coco_ids: Collection[int]) -> Captions:
     wanted = set(coco_ids)
     found: dict[int, list[str]] = defaultdict(list)
     for annotation in _annotations(path):
-        try:
-            coco_id, caption = annotation["image_id"], annotation["caption"]
-        except (KeyError, TypeError):
-            msg = f"{path}: an annotation has no image_id or no caption: {str(annotation)[:60]}"
-            raise DataError(msg) from None
+        coco_id, caption = (annotation.get(key) if isinstance(annotation, dict) else None for key in _KEYS)
+        if not isinstance(coco_id, int) or not isinstance(caption, str):
+            msg = f"{path}: an annotation has no number image_id or no text caption: {shown(annotation)}"
+            raise DataError(msg)
         if coco_id in wanted:
-            found[coco_id].append(str(caption).strip())
+            found[coco_id].append(caption.strip())
     return {coco_id: tuple(captions) for coco_id, captions in found.items()}
 
 
@@ -124,7 +124,7 @@ def _annotations(path: Path) -> Iterator[Any]:
                     text, at = (None if too_long or not more else text[at:] + more), 0
                     continue
                 yield annotation
-    except UnicodeDecodeError as error:
+    except (ValueError, RecursionError) as error:  # no UTF-8, a number of thousands of digits, or brackets in brackets
         raise DataError(damaged) from error
     raise DataError(damaged)
 

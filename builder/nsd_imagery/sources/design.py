@@ -1,22 +1,18 @@
 """The experiment's design files: the pair lists (targets and their cue letters) and the GLM's design matrix."""
 
 import re
-import struct
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
-from scipy.sparse import issparse
 
 from nsd_imagery.errors import DataError
 from nsd_imagery.experiment import N_DESIGN_COLUMNS, N_NSD_PICTURES, RUNS, TARGETS_PER_SET
+from nsd_imagery.sources.matlab import read_variable
 
-_NSD_NAME = re.compile(r"shared\d{4}_nsd(\d{5})")
+_NSD_NAME = re.compile(r"shared[0-9]{4}_nsd([0-9]{5})")
 
 
 @dataclass(frozen=True)
@@ -60,7 +56,7 @@ def read_targets(path: Path) -> dict[str, Target]:
     Raises:
         DataError: Not a pair list, or a letter or a name twice.
     """
-    pairs = _variable(path, "pair_list")
+    pairs = read_variable(path, "pair_list")
     if pairs.shape != (TARGETS_PER_SET, 3) or pairs.dtype != object:
         msg = f"{path}: pair_list is {pairs.shape}, not {TARGETS_PER_SET} x 3 cells"
         raise DataError(msg)
@@ -94,7 +90,7 @@ def read_design(path: Path) -> tuple[RunDesign, ...]:
     Raises:
         DataError: Not 12 cells of (time, 36).
     """
-    cells = _variable(path, "stimulus")
+    cells = read_variable(path, "stimulus")
     if cells.dtype != object or cells.size != len(RUNS):
         msg = f"{path}: stimulus has {cells.size} cells, not one for each of {len(RUNS)} runs"
         raise DataError(msg)
@@ -102,7 +98,7 @@ def read_design(path: Path) -> tuple[RunDesign, ...]:
 
 
 def _run_design(cell: Any, number: int, path: Path) -> RunDesign:
-    matrix = np.asarray(cell.toarray() if issparse(cell) else cell)
+    matrix = np.asarray(cell)
     if matrix.ndim != 2 or matrix.shape[1] != N_DESIGN_COLUMNS or matrix.dtype.kind not in "iufb":
         msg = f"{path}: stimulus cell {number} (run {number}) is {matrix.shape}, not (time, {N_DESIGN_COLUMNS})"
         raise DataError(msg)
@@ -111,21 +107,6 @@ def _run_design(cell: Any, number: int, path: Path) -> RunDesign:
         msg = f"{path}: stimulus cell {number} (run {number}) has two onsets in one second"
         raise DataError(msg)
     return RunDesign(seconds, columns)
-
-
-def _variable(path: Path, name: str) -> NDArray[Any]:
-    try:
-        variables = loadmat(path, variable_names=[name], appendmat=False)
-    except FileNotFoundError:
-        raise
-    except (MatReadError, ValueError, TypeError, KeyError, IndexError, EOFError, OSError, NotImplementedError,
-            MemoryError, OverflowError, AttributeError, AssertionError, struct.error, zlib.error) as error:  # fmt: skip
-        msg = f"{path}: is not a sound MATLAB file ({error}): copy the file again"
-        raise DataError(msg) from error
-    if not isinstance(variables.get(name), np.ndarray):
-        msg = f"{path}: has no variable {name!r}"
-        raise DataError(msg)
-    return variables[name]
 
 
 def _text(cell: Any) -> str:

@@ -3,7 +3,7 @@
 import stat
 from pathlib import Path, PurePosixPath
 
-from nsd_imagery.errors import MissingDataError
+from nsd_imagery.errors import MissingDataError, shown
 from nsd_imagery.sources.table import Line
 
 
@@ -21,7 +21,7 @@ def named_file(root: Path, line: Line, column: str, text: str) -> Path:
     try:
         resolved = path.resolve(strict=True)
     except (OSError, RuntimeError):  # RuntimeError: links in a circle
-        msg = f"{line.path}, line {line.number}: {column} is {text!r}, but {root} has no such file: copy it there"
+        msg = f"{line.path}, line {line.number}: {column} is {shown(text)}, but {root} has no such file: copy it there"
         raise MissingDataError(msg) from None
     if not resolved.is_relative_to(root.resolve()):
         raise line.error(column, "which is a link out of the root")

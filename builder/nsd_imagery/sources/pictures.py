@@ -1,6 +1,7 @@
 """The pictures of the stimuli: the release's target images, and rows of nsd_stimuli.hdf5 (39 GB, never whole)."""
 
 import io
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -10,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from nsd_imagery.errors import DataError
+from nsd_imagery.errors import DataError, reason, shown
 from nsd_imagery.experiment import N_NSD_PICTURES
 from nsd_imagery.sources import cache, release
 from nsd_imagery.volumes.hdf5 import open_dataset
 
+_TOO_LARGE = (Image.DecompressionBombWarning, Image.DecompressionBombError)
 _SHAPE = (N_NSD_PICTURES, 425, 425, 3)
 
 
@@ -26,7 +28,7 @@ def target_file(root: Path, stimulus_set: str, target: str) -> Path | None:
     """
     name = PurePosixPath(f"{target}.png")
     if len(name.parts) != 1 or "\0" in target:
-        msg = f"{root}: target {target!r} is no name of a file"
+        msg = f"{root}: target {shown(target)} is no name of a file"
         raise DataError(msg)
     path = release.target_images_folder(root, stimulus_set) / name
     return path if path.is_file() else None
@@ -40,10 +42,12 @@ def read_png(path: Path) -> bytes:
     """
     contents = path.read_bytes()
     try:
-        with Image.open(io.BytesIO(contents), formats=["PNG"]) as image:
-            image.verify()
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        msg = f"{path}: is not a sound PNG file ({error}): copy it again"
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(contents), formats=["PNG"]) as image:
+                image.verify()
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, IndexError, *_TOO_LARGE) as error:
+        msg = f"{path}: is not a sound PNG file ({reason(error)}): copy it again"
         raise DataError(msg) from error
     return contents
 

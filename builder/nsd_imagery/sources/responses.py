@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import csv
 
-from nsd_imagery.errors import DataError
+from nsd_imagery.errors import DataError, reason
 from nsd_imagery.experiment import (
     CORE_REPEATS,
     CORE_RUN_TRIALS,
@@ -100,7 +100,7 @@ def _read(path: Path) -> dict[str, NDArray[np.float64]]:
             ),
         )
     except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
-        msg = f"{path}: is not NSD's responses.tsv ({str(error).splitlines()[0]}): copy the file again"
+        msg = f"{path}: is not NSD's responses.tsv ({reason(error)}): copy the file again"
         raise DataError(msg) from error
     return {name: table[name].to_numpy() for name in _COLUMNS}
 

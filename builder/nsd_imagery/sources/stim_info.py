@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import csv
 
-from nsd_imagery.errors import DataError
+from nsd_imagery.errors import DataError, reason
 from nsd_imagery.experiment import CORE_SESSIONS, CORE_TRIALS_PER_SESSION, N_NSD_PICTURES, SUBJECTS
 
 NO_STIM_INFO = "nsd_stim_info_merged.csv is not in the root: coco_id is absent, and is_shared false everywhere"
@@ -62,7 +62,7 @@ def read_stim_info(path: Path) -> StimInfo:
             convert_options=csv.ConvertOptions(column_types=types, include_columns=[*types], strings_can_be_null=False),
         )
     except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
-        msg = f"{path}: is not NSD's stimulus table ({str(error).splitlines()[0]}): copy the file again"
+        msg = f"{path}: is not NSD's stimulus table ({reason(error)}): copy the file again"
         raise DataError(msg) from error
     ids = table["nsdId"].to_numpy()
     if not np.array_equal(ids, np.arange(N_NSD_PICTURES)):

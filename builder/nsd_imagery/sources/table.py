@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nsd_imagery.errors import DataError
+from nsd_imagery.errors import DataError, shown
 
 _MOST = 2**31 - 1
 """Columns of whole numbers are int32."""
@@ -28,7 +28,7 @@ class Line:
 
     def error(self, column: str, why: str) -> DataError:
         """An error that names file, line, column and value."""
-        return DataError(f"{self.path}, line {self.number}: {column} is {self.fields.get(column, '')!r}, {why}")
+        return DataError(f"{self.path}, line {self.number}: {column} is {shown(self.fields.get(column, ''))}, {why}")
 
     def text(self, column: str) -> str | None:
         """The field without blanks around it; None where it is blank or the table has no such column."""
@@ -40,7 +40,8 @@ class Line:
         if text is None:
             return None
         try:
-            value = float(text)
+            # Python would also read 1_0, and the digits of other scripts.
+            value = float(text if text.isascii() and "_" not in text else "")
         except ValueError:
             raise self.error(column, "not a number") from None
         if math.isinf(value):
@@ -106,7 +107,7 @@ def read_lines(path: Path, delimiter: str, required: Sequence[str], what: str, *
     missing = [column for column in required if column not in header]
     if missing or len(set(header)) != len(header):
         twice = sorted({name for name in header if header.count(name) > 1})
-        fault = f"missing: {', '.join(missing)}" if missing else f"twice: {', '.join(twice)}"
+        fault = f"missing: {', '.join(missing)}" if missing else f"twice: {shown(twice[0])}"
         msg = f"{path}: has not the columns of {what} ({fault}; line 1: {delimiter.join(header)[:60]!r})"
         raise DataError(msg)
     for number, row in rows:

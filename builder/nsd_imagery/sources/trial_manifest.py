@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nsd_imagery.errors import DataError
+from nsd_imagery.errors import DataError, shown
 from nsd_imagery.experiment import N_NSD_PICTURES, RUNS, SUBJECTS
 from nsd_imagery.sources.table import Line, read_lines
 
@@ -128,7 +128,7 @@ def read_entries(path: Path, required: Sequence[str] = ()) -> list[Entry]:
     names = _names(path, list(lines[0].fields) if lines else [])
     missing = [column for column in required if column not in names]
     if missing and lines:
-        msg = f"{path}: has no column {', '.join(missing)} (it has: {', '.join(lines[0].fields)})"
+        msg = f"{path}: has no column {', '.join(missing)} (it has: {shown(', '.join(lines[0].fields))})"
         raise DataError(msg)
     return [_entry(Line(path, line.number, {new: line.fields[old] for new, old in names.items()})) for line in lines]
 
@@ -242,5 +242,5 @@ def _fill(entry: Entry, source: Entry, columns: Sequence[str]) -> Entry:
         if said is None:
             filled[column] = other
         elif other is not None and said != other and column != "caption":
-            raise entry.error(column, f"but {source.line.path}, line {source.line.number} says {other!r}")
+            raise entry.error(column, f"but {source.line.path}, line {source.line.number} says {shown(other)}")
     return replace(entry, values=filled)

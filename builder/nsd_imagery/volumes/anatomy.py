@@ -6,6 +6,9 @@ from pathlib import Path
 
 from nsd_imagery.errors import DataError, MissingDataError
 
+_LONGEST_NUMBER, _LONGEST_NAME = 9, 100
+"""Letters of a label's number and name."""
+
 
 @dataclass(frozen=True)
 class Anatomy:
@@ -53,17 +56,20 @@ def read_label_table(path: Path) -> dict[int, str]:
         DataError: A line is not of that form, or a number or a name comes twice.
     """
     labels: dict[int, str] = {}
+    names: set[str] = set()
     for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
         words = line.split()
         if not words or words[0].startswith("#"):
             continue
-        if len(words) < 2 or not words[0].isascii() or not words[0].isdigit():
+        is_label = len(words) > 1 and words[0].isascii() and words[0].isdigit()
+        if not is_label or len(words[0]) > _LONGEST_NUMBER or len(words[1]) > _LONGEST_NAME:
             msg = f"{path}, line {number}: not `number name`: {line.strip()[:60]!r}"
             raise DataError(msg)
         label = int(words[0])
-        if label in labels or words[1] in labels.values():
+        if label in labels or words[1] in names:
             msg = f"{path}, line {number}: label {label} {words[1]} comes twice"
             raise DataError(msg)
         labels[label] = words[1]
+        names.add(words[1])
     labels.pop(0, None)
     return labels

@@ -1,5 +1,6 @@
 """What a beta file says of itself, and what one pass over it gives, whatever its format."""
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,32 @@ from numpy.typing import NDArray
 from nsd_imagery.errors import DataError
 from nsd_imagery.experiment import PERCENT_SIGNAL_SCALE
 from nsd_imagery.volumes.grid import Grid
+
+LARGEST = 1e15
+"""Far above any percent signal change, and small enough that sums of squares are finite."""
+
+_MAX_VOXELS = 1 << 25
+"""A volume of NSD has at most 17 million voxels (anatomical)."""
+
+_MAX_INFLATION = 1032
+"""What deflate makes of its bytes, at most."""
+
+
+def refuse_unlikely(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    """Refuse a file that says it holds more than it can, before memory is taken for it.
+
+    Args:
+        path: The file.
+        shape: Voxels along three axes, then volumes if there are several.
+        dtype: Of the numbers.
+
+    Raises:
+        DataError: It holds nothing, or too much.
+    """
+    most = path.stat().st_size * _MAX_INFLATION
+    if min(shape) < 1 or math.prod(shape[:3]) > _MAX_VOXELS or math.prod(shape) * dtype.itemsize > most:
+        msg = f"{path}: says that it holds {dtype} of shape {shape}, and does not: copy the file again"
+        raise DataError(msg)
 
 
 @dataclass(frozen=True)
@@ -89,11 +116,11 @@ def without_nan(stored: NDArray[Any], path: Path) -> NDArray[Any]:
     """Stored numbers with NaN, which marks a voxel without data, as 0: as the release writes it into its integers.
 
     Raises:
-        DataError: A value is infinite.
+        DataError: A value is infinite, or as good as.
     """
     if stored.dtype.kind == "f":
         stored[np.isnan(stored)] = 0
-        if not np.isfinite(stored).all():
-            msg = f"{path}: holds infinite values"
+        if not (np.abs(stored) < LARGEST).all():
+            msg = f"{path}: holds infinite values, or some beyond {LARGEST:g}"
             raise DataError(msg)
     return stored

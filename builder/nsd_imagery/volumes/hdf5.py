@@ -12,12 +12,14 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from nsd_imagery.errors import DataError
-from nsd_imagery.volumes.betas import BetaHeader, Betas, Scaling, without_nan
+from nsd_imagery.errors import DataError, reason, shown
+from nsd_imagery.volumes.betas import BetaHeader, Betas, Scaling, refuse_unlikely, without_nan
 from nsd_imagery.volumes.grid import FlatIndex, Grid
 
 _VOXELS_AT_A_TIME = 256
 """Chunks that are gathered before they are turned into columns: small enough to stay in the processor's cache."""
+
+_CHECKSUM_BYTES = 4
 
 
 def read_header(path: Path) -> BetaHeader:
@@ -35,6 +37,7 @@ def read_betas(path: Path, grid: Grid, voxels: FlatIndex, brain: FlatIndex | Non
     with _open(path) as dataset:
         header = _header(dataset)
         header.grid.check_same(grid, str(path), "the mask")
+        _check_chunks(dataset, path)
         stored = without_nan(_read_voxels(dataset, grid, voxels), path)
         is_valid = np.logical_or.reduce(stored != 0, axis=1)
         if not is_valid.all():
@@ -61,7 +64,7 @@ def open_dataset(path: Path, name: str) -> Iterator[h5py.Dataset]:
         with h5py.File(path, "r") as file:
             yield _own_dataset(file, path, name)
     except (OSError, RuntimeError, KeyError) as error:
-        msg = f"{path}: is not a sound HDF5 file ({error}): copy the file again"
+        msg = f"{path}: is not a sound HDF5 file ({reason(error)}): copy the file again"
         raise DataError(msg) from error
 
 
@@ -76,8 +79,14 @@ def _own_dataset(file: h5py.File, path: Path, name: str) -> h5py.Dataset:
     inside = isinstance(file.get(name, getlink=True), h5py.HardLink)
     dataset = file[name] if inside else None
     if not isinstance(dataset, h5py.Dataset) or dataset.external or dataset.is_virtual:
-        msg = f"{path}: has no dataset {name!r} of its own (it has: {', '.join(file) or 'nothing'})"
+        has = shown(", ".join(map(str, file))) if len(file) else "nothing"
+        msg = f"{path}: has no dataset {name!r} of its own (it has: {has})"
         raise DataError(msg)
+    try:
+        _ = dataset.dtype
+    except TypeError as error:  # HDF5 has types that numpy has not
+        msg = f"{path}: {name!r} holds no numbers ({reason(error)})"
+        raise DataError(msg) from error
     return dataset
 
 
@@ -85,7 +94,27 @@ def _checked(dataset: h5py.Dataset, path: Path) -> h5py.Dataset:
     if dataset.ndim != 4 or dataset.dtype.kind not in "iuf":
         msg = f"{path}: 'betas' is {dataset.dtype} of shape {dataset.shape}, not numbers of (trials, z, y, x)"
         raise DataError(msg)
+    n_volumes, *zyx = dataset.shape
+    refuse_unlikely(path, (*zyx, n_volumes), dataset.dtype)
     return dataset
+
+
+def _check_chunks(dataset: h5py.Dataset, path: Path) -> None:
+    """Refuse packed chunks that HDF5 would crash on: unpacked ones, ones outside the file, or smaller than a checksum.
+
+    The release's betas are not packed, and are spared this.
+    """
+    if not dataset.id.get_create_plist().get_nfilters():
+        return
+    size = path.stat().st_size
+
+    def check(chunk: h5py.h5d.StoreInfo) -> bool | None:
+        is_wrong = chunk.filter_mask or chunk.size <= _CHECKSUM_BYTES or chunk.byte_offset + chunk.size > size
+        return True if is_wrong else None
+
+    if dataset.id.chunk_iter(check):
+        msg = f"{path}: a chunk of 'betas' is not packed as the others are, or not in the file: copy the file again"
+        raise DataError(msg)
 
 
 def _read_voxels(dataset: h5py.Dataset, grid: Grid, voxels: FlatIndex) -> NDArray[Any]:

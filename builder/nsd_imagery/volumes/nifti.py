@@ -17,16 +17,16 @@ from nibabel.nifti2 import Nifti2Header
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
-from nsd_imagery.errors import DataError
-from nsd_imagery.volumes.betas import BetaHeader, Betas, Scaling, without_nan
+from nsd_imagery.errors import DataError, reason
+from nsd_imagery.volumes.betas import LARGEST, BetaHeader, Betas, Scaling, refuse_unlikely, without_nan
 from nsd_imagery.volumes.grid import FlatIndex, Grid
 
 _BROKEN: tuple[type[Exception], ...] = (gzip.BadGzipFile, zlib.error, isal_zlib.error, EOFError)  # type: ignore[assignment]
 _NIFTI2_BYTES = 540
 _ORDERS: tuple[Literal["little", "big"], ...] = ("little", "big")
 _MAX_HEADER_BYTES = 1 << 24
-_MAX_VOXELS = 1 << 28
-"""A volume of NSD has at most 4 million voxels (func1mm); a header that claims far more is damaged."""
+_FURTHEST_MM = 1e6
+"""Far outside any scanner."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,11 +73,12 @@ def read_betas(path: Path, grid: Grid, voxels: FlatIndex, brain: FlatIndex | Non
         brain_positions = slice(None) if brain is None else grid.file_order(brain)
         stored = np.empty((header.n_volumes, voxels.size), header.dtype.newbyteorder("="))
         is_valid = np.empty(header.n_volumes, np.bool_)
-        for row, volume in enumerate(_volumes(stream, header, path)):
-            # Indices are known to be inside; "clip" spares numpy a checked, buffered copy.
-            stored[row] = volume.take(positions, mode="clip")
-            is_valid[row] = bool(stored[row].any() or volume[brain_positions].any())
-        return Betas(_beta_header(header), without_nan(stored, path), is_valid, source.digest.hexdigest())
+        with np.errstate(invalid="ignore"):  # a NaN that says so when it is looked at is a NaN
+            for row, volume in enumerate(_volumes(stream, header, path)):
+                # Indices are known to be inside; "clip" spares numpy a checked, buffered copy.
+                stored[row] = volume.take(positions, mode="clip")
+                is_valid[row] = bool(stored[row].any() or volume[brain_positions].any())
+            return Betas(_beta_header(header), without_nan(stored, path), is_valid, source.digest.hexdigest())
 
 
 def read_volume(path: Path) -> tuple[NDArray[Any], Grid]:
@@ -126,20 +127,28 @@ def _read_header(stream: BinaryIO, path: Path) -> _Header:
         msg = f"{path}: is not a NIfTI file (it starts with {start[:12]!r})"
         raise DataError(msg)
     try:
-        header = kind(start, check=False)
-        shape = tuple(int(n) for n in header.get_data_shape())
-        dtype = header.get_data_dtype()
-        affine = np.asarray(header.get_best_affine(), np.float64)
+        with np.errstate(all="ignore"):  # an affine out of damaged numbers; see below
+            header = kind(start, check=False)
+            shape = tuple(int(n) for n in header.get_data_shape())
+            dtype = header.get_data_dtype()
+            affine = np.asarray(header.get_best_affine(), np.float64)
     except (HeaderDataError, ValueError, KeyError) as error:
-        msg = f"{path}: the NIfTI header is damaged ({error})"
+        msg = f"{path}: the NIfTI header is damaged ({reason(error)})"
         raise DataError(msg) from error
     slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
     offset = float(header["vox_offset"])
     if header["magic"].item()[:2] != b"n+" or not len(start) <= offset <= _MAX_HEADER_BYTES:
         msg = f"{path}: is not a single-file NIfTI with its data at a sound place (vox_offset {offset:g})"
         raise DataError(msg)
-    if dtype.kind not in "iuf" or len(shape) not in (3, 4) or not 0 < np.prod(shape[:3]) <= _MAX_VOXELS:
+    is_number = dtype.kind in "iuf" and dtype.itemsize <= 8
+    if not is_number or len(shape) not in (3, 4):
         msg = f"{path}: holds {dtype} of shape {shape}; betas and masks are real numbers in 3 or 4 dimensions"
+        raise DataError(msg)
+    refuse_unlikely(path, shape, dtype)
+    is_scaled_away = any(LARGEST < abs(number) < np.inf for number in (slope, intercept))
+    if is_scaled_away or not (np.abs(affine) < _FURTHEST_MM).all():
+        place = affine[:3].tolist()
+        msg = f"{path}: the NIfTI header is damaged (scl_slope {slope:g}, scl_inter {intercept:g}, affine {place})"
         raise DataError(msg)
     stream.read(int(offset) - len(start))  # extensions
     n_volumes = shape[3] if len(shape) == 4 else 1

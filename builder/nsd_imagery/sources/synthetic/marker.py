@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from nsd_imagery.errors import FolderError
+from nsd_imagery.errors import FolderError, reason
 from nsd_imagery.sources.release import SYNTHETIC_MARKER
 from nsd_imagery.sources.synthetic import files
 from nsd_imagery.sources.synthetic.request import Request
@@ -38,7 +38,7 @@ def claim(root: Path, request: Request) -> None:
         found = {**_UNSAID, **_read_marker(marker)}
         other = {name: found.get(name) for name, value in wanted.items() if found.get(name) != value}
         if other:
-            has = ", ".join(f"{name} {value}" for name, value in other.items())
+            has = ", ".join(f"{name} {str(value)[:60]}" for name, value in other.items())
             want = ", ".join(f"{name} {wanted[name]}" for name in other)
             msg = f"{root}: holds a synthetic release of {has}, not {want}: choose another folder or delete this one"
             raise FolderError(msg)
@@ -58,8 +58,8 @@ def claim(root: Path, request: Request) -> None:
 def _read_marker(marker: Path) -> dict[str, Any]:
     try:
         found = json.loads(marker.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        msg = f"{marker}: cannot be read ({error}): delete the folder, or choose another one"
+    except (ValueError, RecursionError, OSError) as error:
+        msg = f"{marker}: cannot be read ({reason(error)}): delete the folder, or choose another one"
         raise FolderError(msg) from error
     if not isinstance(found, dict) or not isinstance(found.get("subjects", []), list):
         msg = f"{marker}: does not say what the release was drawn from: delete the folder, or choose another one"

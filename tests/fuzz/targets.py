@@ -1,0 +1,164 @@
+"""What is fuzzed: each parser of outside files, and the files that it is given."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from seeds import BETAS, DESIGN_FOLDER, INFO, MANIFEST, RESPONSES, SHAPE, STIM_INFO
+
+import nsd_imagery
+from nsd_imagery.dataset.folder import read_manifest
+from nsd_imagery.experiment import RUNS
+from nsd_imagery.sources import cache_rows, nsd, nsdimagery
+from nsd_imagery.sources.behaviour import read_behaviour
+from nsd_imagery.sources.captions import read_captions
+from nsd_imagery.sources.design import read_design, read_targets
+from nsd_imagery.sources.pictures import read_png
+from nsd_imagery.sources.stim_info import read_stim_info
+from nsd_imagery.sources.synthetic.marker import claim
+from nsd_imagery.sources.synthetic.request import Request
+from nsd_imagery.volumes import hdf5, nifti
+from nsd_imagery.volumes.anatomy import Anatomy, read_label_table
+from nsd_imagery.volumes.grid import Grid
+from nsd_imagery.volumes.roi import resolve
+
+
+@dataclass(frozen=True)
+class Target:
+    """A parser.
+
+    Attributes:
+        name: Of the target.
+        tree: The tree of `seeds` that it reads.
+        files: Relative to the tree; one of them is mutated for each input.
+        read: Called with the tree and the file that was mutated.
+        head: Most mutations are before this byte of the file.
+        slowness: How many times fewer inputs it gets where a number of inputs is given.
+    """
+
+    name: str
+    tree: str
+    files: tuple[str, ...]
+    read: Callable[[Path, Path], object]
+    head: int = 1 << 30
+    slowness: int = 1
+
+
+_GRID = Grid(SHAPE, np.diag([1.8, 1.8, 1.8, 1.0]))
+_VOXELS = np.array([3, 17, 20, 59])
+_VOLUMES = ("betas", "floats", "second", "volume", "labels", "big")
+_BEHAVIOUR = tuple(f"nsddata/bdata/nsdimagery/nsdimagery_subj01_{run.name}.tsv" for run in RUNS)
+_DESIGN = ("designmatrixGLMsingle", "A_pair_list", "B_pair_list", "C_pair_list")
+_REQUEST = Request(("subj01",), 0, False, "hdf5", "release", 0, report=lambda _: None)
+
+
+def _behaviour(_root: Path, file: Path) -> object:
+    return read_behaviour(file, "subj01", file.stem.removeprefix("nsdimagery_subj01_"))
+
+
+def _session(root: Path, _file: Path) -> object:
+    return nsdimagery.read_session(root, "subj01", BETAS)
+
+
+def _core(root: Path, _file: Path) -> object:
+    return nsd.read_sessions(root, "subj01", BETAS)
+
+
+def _cache(root: Path, _file: Path) -> object:
+    return (
+        cache_rows.subjects(root),
+        cache_rows.manifest_mask(root, "subj01"),
+        cache_rows.read_sessions(root, "subj01", BETAS),
+    )
+
+
+def _nifti(_root: Path, file: Path) -> object:
+    return nifti.read_header(file), nifti.read_volume(file)
+
+
+def _nifti_betas(_root: Path, file: Path) -> object:
+    return nifti.read_betas(file, _GRID, _VOXELS, None)
+
+
+def _hdf5(_root: Path, file: Path) -> object:
+    return hdf5.read_header(file), hdf5.read_betas(file, _GRID, _VOXELS, None)
+
+
+def _roi(root: Path, _file: Path) -> object:
+    anatomy = Anatomy(
+        "subj01",
+        atlases={"prf-visualrois": root / "labels.nii", "nsdgeneral": root / "volume.nii"},
+        label_tables={"prf-visualrois": root / "prf-visualrois.mgz.ctab"},
+    )
+    return resolve("early", anatomy)
+
+
+def _captions(_root: Path, file: Path) -> object:
+    return read_captions(file, range(1000))
+
+
+def _dataset(root: Path, _file: Path) -> object:
+    return read_manifest(root), nsd_imagery.info(root)
+
+
+TARGETS = {
+    target.name: target
+    for target in (
+        Target("behaviour", "release", _BEHAVIOUR, _behaviour),
+        Target(
+            "session",
+            "release",
+            (*_BEHAVIOUR, *(f"{DESIGN_FOLDER}/{name}.mat" for name in _DESIGN)),
+            _session,
+            slowness=4,
+        ),
+        Target("responses", "release", (RESPONSES,), _core, head=4_000, slowness=3),
+        Target("stim-info", "small", ("stim_info.csv",), lambda _, file: read_stim_info(file)),
+        Target(
+            "stim-info-whole", "release", (STIM_INFO,), lambda _, file: read_stim_info(file), head=4_000, slowness=20
+        ),
+        Target(
+            "cache",
+            "cache",
+            (
+                MANIFEST,
+                INFO,
+                "nsd_imagery/stimuli/presented_image_ids.txt",
+                "nsd_imagery/metadata/subject_sessions.json",
+            ),
+            _cache,
+            slowness=2,
+        ),
+        Target(
+            "design",
+            "small",
+            ("designmatrixGLMsingle.mat", "designmatrixGLMsingle-packed.mat"),
+            lambda _, file: read_design(file),
+            head=1_000,
+        ),
+        Target("pair-list", "small", ("A_pair_list.mat", "A_pair_list-packed.mat"), lambda _, file: read_targets(file)),
+        Target(
+            "label-table",
+            "small",
+            tuple(f"{name}.mgz.ctab" for name in ("prf-visualrois", "Kastner2015", "streams")),
+            lambda _, file: read_label_table(file),
+        ),
+        Target("nifti", "small", tuple(f"{name}.nii" for name in _VOLUMES), _nifti, head=352),
+        Target("nifti-betas", "small", tuple(f"{name}.nii" for name in _VOLUMES), _nifti_betas, head=352),
+        Target("nifti-gz", "small", tuple(f"{name}.nii.gz" for name in _VOLUMES), _nifti),
+        Target("nifti-gz-betas", "small", tuple(f"{name}.nii.gz" for name in _VOLUMES), _nifti_betas),
+        Target(
+            "hdf5",
+            "small",
+            tuple(f"{k}-{v}.hdf5" for k in ("chunks", "whole", "packed") for v in ("earliest", "latest")),
+            _hdf5,
+        ),
+        Target("roi", "small", ("labels.nii", "volume.nii", "prf-visualrois.mgz.ctab"), _roi),
+        Target("captions", "small", ("captions.json", "indented.json"), _captions),
+        Target("dataset", "dataset", ("manifest.json",), _dataset),
+        Target("index", "small", ("index.parquet", "plain.parquet"), lambda _, file: nsd_imagery.read_index(file)),
+        Target("png", "small", ("bar.png", "palette.png"), lambda _, file: read_png(file)),
+        Target("marker", "release", ("synthetic.json",), lambda root, _: claim(root, _REQUEST)),
+    )
+}
