@@ -35,6 +35,7 @@ def build(
     betas: str = BETA_VERSIONS[0],
     captions: Path | str | None = None,
     source: str | None = None,
+    smoothing_fwhm: float | None = None,
     executor: Executor | None = None,
     progress: Progress | None = None,
 ) -> Path:
@@ -51,6 +52,8 @@ def build(
         betas: Beta version.
         captions: Folder of COCO's caption files; default: where the root has them, if it does.
         source: "release" or "cache", for a root that holds a subject in both.
+        smoothing_fwhm: Smooth each volume, before z-scoring, within the voxels of the brain that have data, with a
+            Gaussian of this full width at half maximum, mm. Default: betas as they are.
         executor: Runs the pieces; default: here, one after the other.
         progress: Called with pieces done, pieces in all, and the name of the last one.
 
@@ -65,7 +68,7 @@ def build(
         BusyError: Another build is writing there.
     """
     rois = tuple(dict.fromkeys([roi] if isinstance(roi, str) else roi))
-    recipe = Recipe(betas, zscore, dtype)
+    recipe = Recipe(betas, zscore, dtype, smoothing_fwhm)
     folder = Path(out).expanduser().absolute()
     todo = plan(find_root(root), folder, subjects, conditions, rois, recipe, source, captions)
     with locked(todo.folder):

@@ -1,9 +1,10 @@
 """Rows by subject, condition, session and split, from whatever there is: a built folder, an index file, or a root."""
 
 import uuid
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -40,6 +41,7 @@ class Choice:
         zscore: "auto", "run", "session" or "none"; None is as built, else "auto".
         betas: Beta version; None is as built or indexed, else the default one.
         source: "release" or "cache", for a root that holds the subject in both.
+        smoothing_fwhm: Of the Gaussian that betas are smoothed with, mm; None is as built, else not smoothed.
     """
 
     subject: str | None = None
@@ -51,6 +53,7 @@ class Choice:
     zscore: str | None = None
     betas: str | None = None
     source: str | None = None
+    smoothing_fwhm: float | None = None
 
     @property
     def conditions(self) -> tuple[str, ...]:
@@ -122,13 +125,7 @@ def _root(place: Path | None, root: Path | str | None) -> Path:
 
 def _of_folder(folder: Path, choice: Choice) -> Dataset:
     manifest = open_manifest(folder)
-    for what, word, built in (
-        ("zscore", choice.zscore, manifest["recipe"]["zscore"]),
-        ("betas", choice.betas, manifest["recipe"]["beta_version"]),
-    ):
-        if word not in (None, built):
-            msg = f"{folder}: was built with {what}={built!r}, not {word!r}; build another folder, or pass a root"
-            raise UsageError(msg)
+    _refuse_other_options(folder, manifest["recipe"], choice)
     configs = {name: config for name, config in manifest["configs"].items() if config["kind"] == "trials"}
     subject = _the_subject(choice.subject, [config["subject"] for config in configs.values()], folder)
     names = [f"{subject}-{condition}{config_suffix(choice.roi)}" for condition in choice.conditions]
@@ -144,13 +141,27 @@ def _of_folder(folder: Path, choice: Choice) -> Dataset:
     return _chosen(trials, np.lexsort((trial_id, experiment != "nsdimagery")), choice)
 
 
+def _refuse_other_options(folder: Path, built: Mapping[str, Any], choice: Choice) -> None:
+    for option, name, wanted in (
+        ("zscore", "zscore", choice.zscore),
+        ("betas", "beta_version", choice.betas),
+        ("smoothing-fwhm", "smoothing_fwhm", choice.smoothing_fwhm),
+    ):
+        if wanted not in (None, built.get(name)):
+            msg = (
+                f"{folder}: was built with {name}={built.get(name)!r}, not {wanted!r}: build another folder with "
+                f"nsd-imagery build ROOT --{option} {wanted} --out FOLDER, or pass a root or an index"
+            )
+            raise UsageError(msg)
+
+
 def _of_root(root: Path, choice: Choice) -> Dataset:
     betas = choice.betas or BETA_VERSIONS[0]
     subject = _the_subject(
         choice.subject, find_subjects(root, choice.subject and [choice.subject], betas, choice.source), root
     )
     conditions = None if choice.condition is None else [choice.condition]
-    recipe = Recipe(betas, choice.zscore or "auto")
+    recipe = Recipe(betas, choice.zscore or "auto", smoothing_fwhm=choice.smoothing_fwhm)
     todo = plan(root, Path(), [subject], conditions, [choice.roi], recipe, choice.source)
     return _read(todo.pieces, pa.concat_tables([piece.session.rows for piece in todo.pieces]), choice)
 
@@ -167,7 +178,8 @@ def _of_index(path: Path, root: Path | str | None, choice: Choice) -> Dataset:
         _refuse_missing_sessions(choice, rows["session"].unique().to_pylist())
         rows = rows.take(np.flatnonzero(np.isin(rows["session"].to_numpy(), choice.sessions)))
     home = root_of_index(path) if root is None else find_root(root)
-    pieces = pieces_of_index(path, rows, home, choice.roi, choice.zscore or "auto", choice.source)
+    recipe = Recipe(betas, choice.zscore or "auto", smoothing_fwhm=choice.smoothing_fwhm)
+    pieces = pieces_of_index(path, rows, home, choice.roi, recipe, choice.source)
     return _read(pieces, rows, choice)
 
 

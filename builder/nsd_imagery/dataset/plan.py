@@ -47,6 +47,7 @@ def plan(root: Path, folder: Path, subjects: Sequence[str] | None, conditions: S
     """Find out what to build, without reading a beta or writing a file; see `build`."""
     one_of("zscore", recipe.zscore, ZSCORES)
     one_of("dtype", recipe.dtype, DTYPES)
+    refuse_unsound_fwhm(recipe.smoothing_fwhm)
     for condition in conditions or ():
         one_of("condition", condition, CONDITIONS)
     betas = recipe.beta_version
@@ -62,7 +63,9 @@ def plan(root: Path, folder: Path, subjects: Sequence[str] | None, conditions: S
     pieces = []
     for session in sessions:
         here = tuple(name for name in conditions or CONDITIONS if split_rows(session.rows, name))
-        pieces.append(Piece(session, here, subject_rois[session.subject], brains[session.subject], recipe))
+        subject = session.subject
+        valid = anatomies[subject].valid(session.experiment, session.session)
+        pieces.append(Piece(session, here, subject_rois[subject], brains[subject], recipe, valid))
     return Plan(root, folder, recipe, tuple(pieces), anatomies, (root / SYNTHETIC_MARKER).is_file())
 
 
@@ -91,6 +94,13 @@ def _refuse_missing(
 def brain_voxels(anatomy: Anatomy) -> FlatIndex | None:
     """C-order flat indices by which a row is told to hold data; None, the whole volume, without a brain mask."""
     return None if anatomy.brain is None else np.flatnonzero(read_volume(anatomy.brain)[0] > 0)
+
+
+def refuse_unsound_fwhm(fwhm: float | None) -> None:
+    """Raise UsageError unless it is a width in mm, or None."""
+    if fwhm is not None and not 0 < fwhm < np.inf:
+        msg = f"smoothing_fwhm is a width in mm, above 0, not {fwhm:g}; leave it out for betas that are not smoothed"
+        raise UsageError(msg)
 
 
 def _refuse_same_suffix(subject_rois: dict[str, tuple[Roi, ...]]) -> None:
