@@ -24,6 +24,16 @@ def build(root: Path, out: Path) -> None:
     cli.main(["build", str(root), "--out", str(out)], standalone_mode=False)
 
 
+def build_3mm(root: Path, out: Path) -> None:
+    """The same, smoothed over 3 mm."""
+    _build_smoothed(root, out, 3)
+
+
+def build_5mm(root: Path, out: Path) -> None:
+    """The same, smoothed over 5 mm."""
+    _build_smoothed(root, out, 5)
+
+
 def inflate(root: Path, _out: Path) -> None:
     """The floor of a .nii.gz: isal inflates it, and nothing is done with it."""
     _inflate(root / f"{BETAS}.nii.gz")
@@ -88,6 +98,12 @@ def _inflate(path: Path) -> None:
             pass
 
 
+def _build_smoothed(root: Path, out: Path, fwhm: int) -> None:
+    from nsd_imagery.cli import cli
+
+    cli.main(["build", str(root), "--out", str(out), "--smoothing-fwhm", str(fwhm)], standalone_mode=False)
+
+
 def _mask(root: Path):
     import nibabel as nib
     import numpy as np
@@ -107,6 +123,8 @@ PEERS: dict[str, Callable[[Path, Path], None]] = {
     for peer in (
         startup,
         build,
+        build_3mm,
+        build_5mm,
         inflate,
         inflate_core,
         nilearn_masker,

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from nsd_imagery.dataset.restrict import restrict as restrict
     from nsd_imagery.imagery_trial import ImageryTrial as ImageryTrial
     from nsd_imagery.learn.dataset import NSDImageryDataset as NSDImageryDataset
+    from nsd_imagery.learn.preprocess import NSDPreprocessor as NSDPreprocessor
     from nsd_imagery.learn.view import torch_view as torch_view
     from nsd_imagery.sources.synthetic import synth as synth
     from nsd_imagery.trials import find_roi as find_roi
@@ -37,6 +38,7 @@ _HOMES = {
     "ImageryTrial": "nsd_imagery.imagery_trial",
     "NSDImagery": "nsd_imagery.dataset.builder",
     "NSDImageryDataset": "nsd_imagery.learn.dataset",
+    "NSDPreprocessor": "nsd_imagery.learn.preprocess",
     "accept_terms": "nsd_imagery.consent",
     "average_repeats": "nsd_imagery.dataset.average",
     "build": "nsd_imagery.dataset.build",
@@ -60,6 +62,7 @@ __all__ = [
     "ImageryTrial",
     "NSDImagery",
     "NSDImageryDataset",
+    "NSDPreprocessor",
     "accept_terms",
     "average_repeats",
     "build",

@@ -80,7 +80,7 @@ def _layout_faults(path: Path, dataset: h5py.Dataset) -> Iterator[str]:
 def check_grid(sessions: Sequence[Session], anatomy: Anatomy) -> Finding:
     """All volumes of a subject against nsdgeneral's grid and affine (an HDF5 file says only the shape)."""
     paths = [*anatomy.atlases.values(), *anatomy.left.values(), *anatomy.right.values(), anatomy.brain,
-             anatomy.valid_nsdimagery, *anatomy.valid_nsd, anatomy.ncsnr_nsd]  # fmt: skip
+             anatomy.valid_nsdimagery, *anatomy.valid_nsd.values(), anatomy.ncsnr_nsd]  # fmt: skip
     maps = [path for path in paths if path is not None]
     if DEFAULT_ROI not in anatomy.atlases:
         return skipped(*GRID, anatomy.subject, f"there is no {DEFAULT_ROI} mask")

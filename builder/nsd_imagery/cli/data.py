@@ -124,6 +124,12 @@ def index(root: Path | None, **options: Any) -> None:
 )
 @click.option("--dtype", type=str, default="float32", show_default=True, help="float32 or float16.")
 @click.option(
+    "--smoothing-fwhm",
+    type=float,
+    metavar="MM",
+    help="Smooth each volume within the brain, before z-scoring. Default: betas as they are.",
+)
+@click.option(
     "--betas",
     type=str,
     default=BETA_VERSIONS[0],

@@ -32,6 +32,7 @@ def build(
     betas: str = BETA_VERSIONS[0],
     captions: Path | str | None = None,
     source: str | None = None,
+    smoothing_fwhm: float | None = None,
     executor: Executor | None = None,
     progress: Report | None = None,
 ) -> Path:
@@ -48,6 +49,8 @@ def build(
         betas: Beta version.
         captions: Folder of COCO's caption files; default: where the root has them, if it does.
         source: "release" or "cache", for a root that holds a subject in both.
+        smoothing_fwhm: Smooth each volume, before z-scoring, within the voxels of the brain that have data, with a
+            Gaussian of this full width at half maximum, mm. Default: betas as they are.
         executor: Runs the pieces: a process pool, or that of a Dask client; default: here, one after the other.
         progress: Called with a `Progress` at the start and after each piece.
 
@@ -63,7 +66,8 @@ def build(
         SpaceError: The disk has too little room for it.
         BrokenExecutor: A worker of `executor` died; call again with a new one, and what is finished is kept.
     """
-    todo = _plan(root, out, subjects, conditions, roi, zscore, dtype, betas, captions, source)
+    recipe = Recipe(betas, zscore, dtype, smoothing_fwhm)
+    todo = _plan(root, out, subjects, conditions, roi, recipe, captions, source)
     with locked(todo.folder):
         old = read_manifest(todo.folder)
         manifest = start(todo, old)
@@ -89,13 +93,15 @@ def preview(
     betas: str = BETA_VERSIONS[0],
     captions: Path | str | None = None,
     source: str | None = None,
+    smoothing_fwhm: float | None = None,
 ) -> Preview:
     """What `build` with the same arguments would do, without writing anything.
 
     Raises:
         UsageError, MissingDataError, DataError, FolderError: As `build`.
     """
-    todo = _plan(root, out, subjects, conditions, roi, zscore, dtype, betas, captions, source)
+    recipe = Recipe(betas, zscore, dtype, smoothing_fwhm)
+    todo = _plan(root, out, subjects, conditions, roi, recipe, captions, source)
     old = read_manifest(todo.folder)
     start(todo, old)
     places = positions(todo.pieces, staying_stats(old, todo.pieces))
@@ -103,10 +109,9 @@ def preview(
 
 
 def _plan(root: Path | str | None, out: Path | str, subjects: Sequence[str] | None, conditions: Sequence[str] | None,
-          roi: str | Sequence[str], zscore: str, dtype: str, betas: str, captions: Path | str | None,
+          roi: str | Sequence[str], recipe: Recipe, captions: Path | str | None,
           source: str | None) -> Plan:  # fmt: skip
     rois = tuple(dict.fromkeys([roi] if isinstance(roi, str) else roi))
     folder = Path(out).expanduser().absolute()
-    recipe = Recipe(betas, zscore, dtype)
     refuse_foreign(folder)
     return plan(find_root(root), folder, subjects, conditions, rois, recipe, source, captions)

@@ -53,6 +53,7 @@ class NSDImagery(datasets.ArrowBasedBuilder):
         betas: Beta version.
         captions: Folder of COCO's caption files; default: where the root has them, if it does.
         source: "release" or "cache", for a root that holds the subject in both.
+        smoothing_fwhm: As of `build`, mm.
         cache_dir: Cache of the datasets library.
 
     Raises:
@@ -74,10 +75,11 @@ class NSDImagery(datasets.ArrowBasedBuilder):
         betas: str = BETA_VERSIONS[0],
         captions: Path | str | None = None,
         source: str | None = None,
+        smoothing_fwhm: float | None = None,
         cache_dir: str | None = None,
     ) -> None:
         subject, condition, named_roi = split_config_name(config_name)
-        self._recipe = Recipe(betas, zscore, dtype)
+        self._recipe = Recipe(betas, zscore, dtype, smoothing_fwhm)
         name = roi or named_roi
         todo = plan(find_root(root), Path(), [subject], [condition], [name], self._recipe, source, captions)
         self._pieces = list(todo.pieces)

@@ -1,9 +1,10 @@
 """Rows by subject, condition, session and split, from whatever there is: a built folder, an index file, or a root."""
 
 import uuid
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,10 +19,12 @@ from nsd_imagery.dataset.plan import plan
 from nsd_imagery.errors import MissingDataError, UsageError
 from nsd_imagery.experiment import BETA_VERSIONS, CONDITIONS
 from nsd_imagery.schema import BETAS, trial_schema
+from nsd_imagery.sources import source as sources
 from nsd_imagery.sources.source import SOURCES
 from nsd_imagery.suggest import one_of
 from nsd_imagery.trials import find_root, find_subjects, root_of_index
-from nsd_imagery.volumes.roi import DEFAULT_ROI, config_suffix
+from nsd_imagery.volumes.roi import DEFAULT_ROI, config_suffix, resolve
+from nsd_imagery.volumes.voxels import voxel_table
 
 SPLITS = ("train", "test")
 
@@ -40,6 +43,7 @@ class Choice:
         zscore: "auto", "run", "session" or "none"; None is as built, else "auto".
         betas: Beta version; None is as built or indexed, else the default one.
         source: "release" or "cache", for a root that holds the subject in both.
+        smoothing_fwhm: Of the Gaussian that betas are smoothed with, mm; None is as built, else not smoothed.
     """
 
     subject: str | None = None
@@ -51,6 +55,7 @@ class Choice:
     zscore: str | None = None
     betas: str | None = None
     source: str | None = None
+    smoothing_fwhm: float | None = None
 
     @property
     def conditions(self) -> tuple[str, ...]:
@@ -95,6 +100,22 @@ def choose_rows(path: Path | str | None, root: Path | str | None, choice: Choice
     return trials
 
 
+def choose_voxels(path: Path | str | None, root: Path | str | None, choice: Choice) -> Dataset:
+    """The rows of `-voxels` of the subject and ROI of a choice; see `choose_rows`."""
+    place = None if path is None else Path(path).expanduser()
+    if place is not None and place.is_dir() and read_manifest(place) is not None:
+        subject = _subject_of_folder(place, choice)
+        return load(place, f"{subject}-voxels{config_suffix(choice.roi)}", "train")
+    if place is not None and place.is_file():
+        subject, betas, _ = _rows_of_index(place, choice)
+        home = root_of_index(place) if root is None else find_root(root)
+    else:
+        home, betas = _root(place, root), choice.betas or BETA_VERSIONS[0]
+        subject = _subject_of_root(home, betas, choice)
+    anatomy = sources.anatomy(home, subject, betas, choice.source)
+    return Dataset(voxel_table(resolve(choice.roi, anatomy), anatomy), fingerprint=uuid.uuid4().hex)
+
+
 def _no_rows(choice: Choice) -> UsageError:
     said = f"condition {choice.condition}, session {choice.sessions}, split {choice.split} and the stimuli asked for"
     return UsageError(f"no row is of {said}; NSD-Imagery has the split test, NSD core train and test (shared1000)")
@@ -122,15 +143,9 @@ def _root(place: Path | None, root: Path | str | None) -> Path:
 
 def _of_folder(folder: Path, choice: Choice) -> Dataset:
     manifest = open_manifest(folder)
-    for what, word, built in (
-        ("zscore", choice.zscore, manifest["recipe"]["zscore"]),
-        ("betas", choice.betas, manifest["recipe"]["beta_version"]),
-    ):
-        if word not in (None, built):
-            msg = f"{folder}: was built with {what}={built!r}, not {word!r}; build another folder, or pass a root"
-            raise UsageError(msg)
-    configs = {name: config for name, config in manifest["configs"].items() if config["kind"] == "trials"}
-    subject = _the_subject(choice.subject, [config["subject"] for config in configs.values()], folder)
+    _refuse_other_options(folder, manifest["recipe"], choice)
+    configs = _trial_configs(manifest)
+    subject = _subject_of_folder(folder, choice)
     names = [f"{subject}-{condition}{config_suffix(choice.roi)}" for condition in choice.conditions]
     here = [name for name in names if name in configs]
     if not here:
@@ -144,31 +159,63 @@ def _of_folder(folder: Path, choice: Choice) -> Dataset:
     return _chosen(trials, np.lexsort((trial_id, experiment != "nsdimagery")), choice)
 
 
+def _trial_configs(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: config for name, config in manifest["configs"].items() if config["kind"] == "trials"}
+
+
+def _subject_of_folder(folder: Path, choice: Choice) -> str:
+    configs = _trial_configs(open_manifest(folder))
+    return _the_subject(choice.subject, [config["subject"] for config in configs.values()], folder)
+
+
+def _refuse_other_options(folder: Path, built: Mapping[str, Any], choice: Choice) -> None:
+    for option, name, wanted in (
+        ("zscore", "zscore", choice.zscore),
+        ("betas", "beta_version", choice.betas),
+        ("smoothing-fwhm", "smoothing_fwhm", choice.smoothing_fwhm),
+    ):
+        if wanted not in (None, built.get(name)):
+            msg = (
+                f"{folder}: was built with {name}={built.get(name)!r}, not {wanted!r}: build another folder with "
+                f"nsd-imagery build ROOT --{option} {wanted} --out FOLDER, or pass a root or an index"
+            )
+            raise UsageError(msg)
+
+
 def _of_root(root: Path, choice: Choice) -> Dataset:
     betas = choice.betas or BETA_VERSIONS[0]
-    subject = _the_subject(
-        choice.subject, find_subjects(root, choice.subject and [choice.subject], betas, choice.source), root
-    )
+    subject = _subject_of_root(root, betas, choice)
     conditions = None if choice.condition is None else [choice.condition]
-    recipe = Recipe(betas, choice.zscore or "auto")
+    recipe = Recipe(betas, choice.zscore or "auto", smoothing_fwhm=choice.smoothing_fwhm)
     todo = plan(root, Path(), [subject], conditions, [choice.roi], recipe, choice.source)
     return _read(todo.pieces, pa.concat_tables([piece.session.rows for piece in todo.pieces]), choice)
 
 
+def _subject_of_root(root: Path, betas: str, choice: Choice) -> str:
+    here = find_subjects(root, choice.subject and [choice.subject], betas, choice.source)
+    return _the_subject(choice.subject, here, root)
+
+
 def _of_index(path: Path, root: Path | str | None, choice: Choice) -> Dataset:
+    _, betas, rows = _rows_of_index(path, choice)
+    if choice.sessions is not None:
+        _refuse_missing_sessions(choice, rows["session"].unique().to_pylist())
+        rows = rows.take(np.flatnonzero(np.isin(rows["session"].to_numpy(), choice.sessions)))
+    home = root_of_index(path) if root is None else find_root(root)
+    recipe = Recipe(betas, choice.zscore or "auto", smoothing_fwhm=choice.smoothing_fwhm)
+    pieces = pieces_of_index(path, rows, home, choice.roi, recipe, choice.source)
+    return _read(pieces, rows, choice)
+
+
+def _rows_of_index(path: Path, choice: Choice) -> tuple[str, str, pa.Table]:
+    """Subject and beta version of a choice, and all rows of the two."""
     rows = index_rows(path)
     subject = _the_subject(choice.subject, rows["subject"].to_pylist(), path)
     versions = rows["beta_version"].unique().to_pylist()
     betas = choice.betas or versions[0]
     one_of("betas", betas, versions)
     mine = (rows["subject"].to_numpy() == subject) & (rows["beta_version"].to_numpy() == betas)
-    rows = rows.take(np.flatnonzero(mine))
-    if choice.sessions is not None:
-        _refuse_missing_sessions(choice, rows["session"].unique().to_pylist())
-        rows = rows.take(np.flatnonzero(np.isin(rows["session"].to_numpy(), choice.sessions)))
-    home = root_of_index(path) if root is None else find_root(root)
-    pieces = pieces_of_index(path, rows, home, choice.roi, choice.zscore or "auto", choice.source)
-    return _read(pieces, rows, choice)
+    return subject, betas, rows.take(np.flatnonzero(mine))
 
 
 def _the_subject(subject: str | None, here: Sequence[str], where: Path) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from nsd_imagery.dataset.pieces import Piece, Recipe, split_rows
+from nsd_imagery.dataset.plan import refuse_unsound_fwhm
 from nsd_imagery.errors import DataError, MissingDataError
 from nsd_imagery.experiment import CONDITIONS
 from nsd_imagery.schema import index_schema
@@ -46,36 +47,38 @@ def index_rows(path: Path) -> pa.Table:
 
 
 def pieces_of_index(
-    path: Path, rows: pa.Table, root: Path, roi: str, zscore: str, source: str | None = None
+    path: Path, rows: pa.Table, root: Path, roi: str, recipe: Recipe, source: str | None = None
 ) -> list[Piece]:
     """The pieces of one subject's rows, one a beta file, in order of first appearance.
 
     Args:
         path: The index file, for messages.
-        rows: What `index_rows` gave, of one subject and beta version.
+        rows: What `index_rows` gave, of one subject and of the recipe's beta version.
         root: Where the betas and masks are.
         roi: A ROI name.
-        zscore: "auto", "run", "session" or "none".
+        recipe: The options.
         source: "release" or "cache", for a root that holds the subject in both.
 
     Raises:
-        UsageError: No such ROI, or the subject is in both trees.
+        UsageError: No such ROI, no sound option, or the subject is in both trees.
         MissingDataError: A beta file or mask is not there.
         DataError: The index is of another root, or lacks rows that z-scores need.
     """
-    subject, betas = rows["subject"][0].as_py(), rows["beta_version"][0].as_py()
+    refuse_unsound_fwhm(recipe.smoothing_fwhm)
+    subject = rows["subject"][0].as_py()
     paths = rows["beta_path"].to_numpy()
     named = [rows.take(np.flatnonzero(paths == name)) for name in rows["beta_path"].unique().to_pylist()]
     for of_file in named:
         _refuse_missing_file(path, root / of_file["beta_path"][0].as_py())
     own = _own_sessions(rows, root, source)
-    anatomy = sources.anatomy(root, subject, betas, source)
+    anatomy = sources.anatomy(root, subject, recipe.beta_version, source)
     rois, brain = (resolve(roi, anatomy),), anatomy.brain
     pieces = []
     for of_file in named:
-        session = _session(path, of_file, root, own, whole=zscore != "none")
+        session = _session(path, of_file, root, own, whole=recipe.zscore != "none")
         conditions = tuple(name for name in CONDITIONS if split_rows(session.rows, name))
-        pieces.append(Piece(session, conditions, rois, brain, Recipe(betas, zscore)))
+        valid = anatomy.valid(session.experiment, session.session)
+        pieces.append(Piece(session, conditions, rois, brain, recipe, valid))
     return pieces
 
 

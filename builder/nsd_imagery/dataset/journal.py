@@ -11,7 +11,7 @@ from typing import Any
 import xxhash
 
 from nsd_imagery.atomic import replace_text, sync_folder
-from nsd_imagery.dataset.pieces import FORMAT_VERSION, Piece
+from nsd_imagery.dataset.pieces import FORMAT_VERSION, Piece, smoothing_mask
 from nsd_imagery.dataset.places import Job, Positions
 from nsd_imagery.dataset.shards import BUILD, LogicalHash, Shard, shard_name
 from nsd_imagery.volumes.roi import Roi
@@ -138,7 +138,7 @@ def fingerprint(piece: Piece, roi: Roi) -> str:
         rows.update(batch)
     said = [
         FORMAT_VERSION,
-        asdict(piece.recipe),
+        piece.recipe.options,
         piece.key,
         piece.conditions,
         roi.suffix,
@@ -149,6 +149,7 @@ def fingerprint(piece: Piece, roi: Roi) -> str:
     whole = xxhash.xxh3_128(json.dumps(said, sort_keys=True).encode())
     whole.update(roi.flat.tobytes())
     whole.update(b"" if piece.brain is None else _digest(piece.brain, *_stat(piece.brain)))
+    whole.update(b"" if piece.recipe.smoothing_fwhm is None else smoothing_mask(piece).tobytes())
     return whole.hexdigest()
 
 

@@ -32,7 +32,7 @@ def start(todo: Plan, old: dict[str, Any] | None) -> dict[str, Any]:
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "synthetic": todo.synthetic,
-        "recipe": asdict(todo.recipe),
+        "recipe": todo.recipe.options,
         "configs": {},
     }
     built = {config for piece in todo.pieces for roi in piece.rois for config, _ in places(piece, roi)}

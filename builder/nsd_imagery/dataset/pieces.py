@@ -4,7 +4,7 @@ A piece is one beta file with all ROIs and configs that are made of it in one pa
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,12 @@ import xxhash
 from numpy.typing import NDArray
 
 from nsd_imagery.dataset.shards import ROWS_PER_BATCH
+from nsd_imagery.errors import MissingDataError
 from nsd_imagery.schema import dataset_rows, stats_schema, trial_schema
 from nsd_imagery.sources.session import Session
 from nsd_imagery.volumes.betas import Betas
 from nsd_imagery.volumes.grid import FlatIndex
+from nsd_imagery.volumes.nifti import read_volume
 from nsd_imagery.volumes.normalize import Moments, moments, zscore
 from nsd_imagery.volumes.read import brain_voxels, read_betas
 from nsd_imagery.volumes.roi import Roi
@@ -40,11 +42,20 @@ class Recipe:
         beta_version: fithrf_GLMdenoise_RR or fithrf.
         zscore: "run", "session", "none", or "auto": by run in nsdimagery, by session in NSD core.
         dtype: Of `betas`.
+        smoothing_fwhm: Full width at half maximum, mm, of the Gaussian that betas are smoothed with; None for none.
     """
 
     beta_version: str
     zscore: str = "auto"
     dtype: str = "float32"
+    smoothing_fwhm: float | None = None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options by name, as a manifest and a journal hold them; smoothing only where there is any."""
+        options = asdict(self)
+        fwhm = options.pop("smoothing_fwhm")
+        return options if fwhm is None else {**options, "smoothing_fwhm": float(fwhm)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +68,7 @@ class Piece:
         rois: The ROIs to make configs of, all on one grid.
         brain: The brain mask, None where the whole volume counts.
         recipe: The options.
+        valid: A map of the voxels that have data in the session, which smoothing needs.
     """
 
     session: Session
@@ -64,6 +76,7 @@ class Piece:
     rois: tuple[Roi, ...]
     brain: Path | None
     recipe: Recipe
+    valid: Path | None = None
 
     @property
     def key(self) -> str:
@@ -89,10 +102,36 @@ class Part:
 
 
 def read_piece(piece: Piece) -> Betas:
-    """The betas of a piece at the voxels of all its ROIs (their union, sorted)."""
-    session = piece.session
-    betas = read_betas(session.beta_path, piece.rois[0].grid, _union(piece.rois), brain_voxels(piece.brain))
-    return betas.over(session.beta_scale)
+    """The betas of a piece at the voxels of all its ROIs (their union, sorted), smoothed if its recipe says so."""
+    session, grid, voxels = piece.session, piece.rois[0].grid, _union(piece.rois)
+    brain = brain_voxels(piece.brain)
+    if piece.recipe.smoothing_fwhm is None:
+        return read_betas(session.beta_path, grid, voxels, brain).over(session.beta_scale)
+    # Here, because scipy.ndimage takes longer to import than a session to smooth.
+    from nsd_imagery.volumes.smooth import smooth, smoother
+
+    by = smoother(grid, voxels, smoothing_mask(piece), piece.recipe.smoothing_fwhm)
+    return smooth(read_betas(session.beta_path, grid, by.needs, brain).over(session.beta_scale), by)
+
+
+def smoothing_mask(piece: Piece) -> FlatIndex:
+    """C-order flat indices of the voxels that are smoothed, and that others are smoothed with: brain with data.
+
+    Raises:
+        MissingDataError: Nothing says where the brain is.
+        DataError: The map of voxels with data is damaged, or of another grid.
+    """
+    if piece.valid is None and piece.brain is None:
+        msg = f"{piece.key}: smoothing stays within the brain, but there is no brainmask.nii.gz; copy it to the root"
+        raise MissingDataError(msg)
+    grid = piece.rois[0].grid
+    mask = brain_voxels(piece.brain)
+    brain = np.arange(grid.n_voxels) if mask is None else mask
+    if piece.valid is None:
+        return brain
+    valid, valid_grid = read_volume(piece.valid)
+    valid_grid.check_same(grid, str(piece.valid), "the mask")
+    return brain[valid.reshape(-1)[brain] > 0]
 
 
 def parts(piece: Piece, betas: Betas, roi: Roi) -> Iterator[Part]:
@@ -139,16 +178,24 @@ def split_rows(rows: pa.Table, condition: str) -> dict[str, NDArray[np.int64]]:
 
 
 def source_id(betas: Betas, piece: Piece, roi: Roi) -> str:
-    """What the numbers of a ROI came from: the file's bytes, or (HDF5) its geometry and the ROI's block."""
+    """What the numbers of a ROI came from: the file's bytes, or (HDF5) its geometry and the ROI's block.
+
+    Smoothed betas also came from the voxels that were smoothed; their block is that of the smoothed numbers.
+    """
     size = piece.session.beta_path.stat().st_size
+    within = "" if piece.recipe.smoothing_fwhm is None else f":within:{_digest(smoothing_mask(piece))}"
     if betas.file_digest is not None:
-        return f"nifti:{size}:xxh3_128:{betas.file_digest}"
+        return f"nifti:{size}:xxh3_128:{betas.file_digest}{within}"
     shape = "x".join(map(str, (betas.header.n_volumes, *betas.header.grid.shape)))
     digest = xxhash.xxh3_128()
     columns = _columns_of(piece, roi)
     for row in betas.stored:
         digest.update(row[columns].data)
-    return f"hdf5:{size}:{shape}:{betas.header.dtype.str}:xxh3_128:{digest.hexdigest()}"
+    return f"hdf5:{size}:{shape}:{betas.header.dtype.str}:xxh3_128:{digest.hexdigest()}{within}"
+
+
+def _digest(voxels: FlatIndex) -> str:
+    return xxhash.xxh3_128_hexdigest(voxels.data)
 
 
 @dataclass(frozen=True, eq=False)

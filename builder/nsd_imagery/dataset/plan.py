@@ -1,5 +1,6 @@
 """What a build will make: the pieces and their ROIs, before any beta is read."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,7 @@ def plan(root: Path, folder: Path, subjects: Sequence[str] | None, conditions: S
     """Find out what to build, without reading a beta or writing a file; see `build`."""
     one_of("zscore", recipe.zscore, ZSCORES)
     one_of("dtype", recipe.dtype, DTYPES)
+    refuse_unsound_fwhm(recipe.smoothing_fwhm)
     for condition in conditions or ():
         one_of("condition", condition, CONDITIONS)
     betas = recipe.beta_version
@@ -57,7 +59,9 @@ def plan(root: Path, folder: Path, subjects: Sequence[str] | None, conditions: S
     pieces = []
     for session in sessions:
         here = tuple(name for name in conditions or CONDITIONS if split_rows(session.rows, name))
-        pieces.append(Piece(session, here, subject_rois[session.subject], anatomies[session.subject].brain, recipe))
+        anatomy = anatomies[session.subject]
+        valid = anatomy.valid(session.experiment, session.session)
+        pieces.append(Piece(session, here, subject_rois[session.subject], anatomy.brain, recipe, valid))
     return Plan(root, folder, recipe, tuple(pieces), anatomies, (root / SYNTHETIC_MARKER).is_file())
 
 
@@ -81,6 +85,13 @@ def _refuse_missing(
                 f"{root}: holds no {condition} trials of {who}; leave them out (--subjects, --conditions) or copy them"
             )
             raise MissingDataError(msg)
+
+
+def refuse_unsound_fwhm(fwhm: float | None) -> None:
+    """Raise UsageError unless it is a width in mm, or None."""
+    if fwhm is not None and not 0 < fwhm < math.inf:
+        msg = f"smoothing_fwhm is a width in mm, above 0, not {fwhm:g}; leave it out for betas that are not smoothed"
+        raise UsageError(msg)
 
 
 def _refuse_same_suffix(subject_rois: dict[str, tuple[Roi, ...]]) -> None:

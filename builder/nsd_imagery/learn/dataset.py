@@ -1,15 +1,19 @@
 """A torch dataset of trials by the interface of the NSD-Imagery guide, from an index, a root or a built folder."""
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from datasets import Dataset
 from numpy.typing import ArrayLike, NDArray
 
-from nsd_imagery.dataset.choose import Choice, choose_rows
+from nsd_imagery.dataset.choose import Choice, choose_rows, choose_voxels
 from nsd_imagery.dataset.vectors import Rows, table_rows
 from nsd_imagery.errors import DataError, UsageError
+from nsd_imagery.learn.labels import labels_of
+from nsd_imagery.learn.preprocess import NSDPreprocessor
 from nsd_imagery.learn.view import Batch, BatchDataset, torch, torch_view
 from nsd_imagery.schema import BETAS
 from nsd_imagery.volumes.roi import DEFAULT_ROI
@@ -37,7 +41,9 @@ class NSDImageryDataset(BatchDataset):
             which is what many sessions of NSD core need.
         subject: May be left out where only one is there.
         condition: "imagery", "vision", "attention" or "perception"; default: all that are there.
-        preprocessor: `transform` is called with the betas of a batch; `betas` is then what it gives, in float32.
+        preprocessor: `transform` is called with the betas of a batch; `betas` is then what it gives, in float32. An
+            `NSDPreprocessor` also says how the rows are made (`smoothing_fwhm`, and no z-scores before its own), and
+            may be fitted on `trials` and `voxels` before the first item is taken.
         clip_cache: A vector a stimulus, by the column `stimulus`: "nsd28751" for an NSD picture, else the target.
         root: Where the data is, if the index does not lie in ROOT/indices; default $NSD_CACHE_ROOT, else ./cache.
         roi: A ROI name; of a built folder, one that it was built with.
@@ -48,6 +54,9 @@ class NSDImageryDataset(BatchDataset):
         betas: Beta version; default: as built or indexed.
         source: "release" or "cache", for a root that holds the subject in both trees.
         columns: Label columns of an item; default: all.
+
+    Attributes:
+        trials: The rows as a dataset, before `transform`.
 
     Raises:
         UsageError: A name that is not there, no row is left, or `clip_cache` lacks a stimulus.
@@ -74,33 +83,55 @@ class NSDImageryDataset(BatchDataset):
         columns: Sequence[str] | None = None,
     ) -> None:
         sessions = None if session is None else (session,) if isinstance(session, int) else tuple(session)
-        choice = Choice(subject, condition, sessions, split, stimuli, roi, zscore, betas, source)
-        trials = choose_rows(index_path, root, choice)
+        fwhm, zscore = _rows_for(preprocessor, zscore)
+        choice = Choice(subject, condition, sessions, split, stimuli, roi, zscore, betas, source, fwhm)
+        self._arguments = (index_path, root, choice)
+        self.trials = trials = choose_rows(*self._arguments)
         self._view = torch_view(trials, columns if columns is None else list(dict.fromkeys([*columns, BETAS.name])))
         self._preprocessor = preprocessor
+        self._labels = None
+        if isinstance(preprocessor, NSDPreprocessor) and preprocessor.options.learns:
+            self._labels = labels_of(trials, self.voxels, preprocessor.options.zscore)
         stimuli_of_rows = trials.data.column("stimulus").take(table_rows(trials)).to_pylist()
         self._embeddings = None if clip_cache is None else _embeddings(stimuli_of_rows, clip_cache)
 
     def __len__(self) -> int:
         return len(self._view)
 
+    @cached_property
+    def voxels(self) -> Dataset:
+        """The rows of `-voxels`, one a column of betas before `transform`."""
+        return choose_voxels(*self._arguments)
+
     def read(self, rows: Rows) -> Batch:
         """The batch of some rows, each from 0 to `len(self) - 1`."""
         batch = self._view.read(rows)
         if self._preprocessor is not None:
-            batch[BETAS.name] = _preprocessed(self._preprocessor, batch[BETAS.name])
+            batch[BETAS.name] = self._preprocessed(batch[BETAS.name], rows)
         if self._embeddings is not None:
             vectors, stimulus = self._embeddings
             batch[EMBEDDING] = vectors[stimulus[rows]]
         return batch
 
+    def _preprocessed(self, betas: Any, rows: Rows) -> torch.Tensor:
+        by = self._preprocessor
+        assert by is not None
+        if isinstance(by, NSDPreprocessor):
+            values = by.apply(betas.numpy(), None if self._labels is None else self._labels.of(rows))
+        else:
+            values = np.asarray(by.transform(betas.numpy()), np.float32)
+        if len(values) != len(betas):
+            msg = f"{type(by).__name__}.transform made {len(values)} rows of {len(betas)}: it must keep the rows"
+            raise DataError(msg)
+        return torch.from_numpy(values)
 
-def _preprocessed(preprocessor: Preprocessor, betas: Any) -> torch.Tensor:
-    values = np.asarray(preprocessor.transform(betas.numpy()), np.float32)
-    if len(values) != len(betas):
-        msg = f"{type(preprocessor).__name__}.transform made {len(values)} rows of {len(betas)}: it must keep the rows"
-        raise DataError(msg)
-    return torch.from_numpy(values)
+
+def _rows_for(preprocessor: Preprocessor | None, zscore: str | None) -> tuple[float | None, str | None]:
+    """Smoothing and z-scores of the rows that a preprocessor takes."""
+    if not isinstance(preprocessor, NSDPreprocessor):
+        return None, zscore
+    options = preprocessor.options
+    return options.smoothing_fwhm, zscore if options.zscore is None else zscore or "none"
 
 
 def _embeddings(stimuli: Sequence[str], cache: Mapping[str, ArrayLike]) -> tuple[torch.Tensor, Rows]:

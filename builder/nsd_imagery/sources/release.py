@@ -136,6 +136,7 @@ def anatomy(root: Path, subject: str) -> Anatomy:
     """The masks and maps of a subject that are in the root."""
     space = root / "nsddata" / "ppdata" / subject / "func1pt8mm"
     volumes = {path.name.removesuffix(".nii.gz"): path for path in sorted((space / "roi").glob("*.nii.gz"))}
+    valid_nsd = sorted(space.glob("valid_session[0-9][0-9].nii.gz"))
     tables = sorted((root / "nsddata" / "freesurfer" / subject / "label").glob("*.mgz.ctab"))
     return Anatomy(
         subject,
@@ -145,7 +146,7 @@ def anatomy(root: Path, subject: str) -> Anatomy:
         right={name[3:]: path for name, path in volumes.items() if name.startswith("rh.")},
         brain=_if_file(brain_file(root, subject)),
         valid_nsdimagery=_if_file(space / "valid_nsdimagery.nii.gz"),
-        valid_nsd=tuple(sorted(space.glob("valid_session[0-9][0-9].nii.gz"))),
+        valid_nsd={int(path.name[len("valid_session") :][:2]): path for path in valid_nsd},
         ncsnr_nsd=_if_file(
             root / "nsddata_betas" / "ppdata" / subject / "func1pt8mm" / "betas_fithrf_GLMdenoise_RR" / "ncsnr.nii.gz"
         ),

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nsd_imagery.errors import DataError, MissingDataError
+from nsd_imagery.experiment import Experiment
 
 _LONGEST_NUMBER, _LONGEST_NAME = 9, 100
 """Letters of a label's number and name."""
@@ -21,7 +22,7 @@ class Anatomy:
         left, right: The label volumes of one hemisphere (lh.*, rh.*) by the same names.
         brain: The brain mask; without it a whole volume counts as brain.
         valid_nsdimagery: 1 where a voxel has data in the NSD-Imagery session.
-        valid_nsd: The same for each NSD core session at hand.
+        valid_nsd: The same for each NSD core session at hand, by its number.
         ncsnr_nsd: Noise ceiling signal-to-noise ratio of NSD core.
     """
 
@@ -32,7 +33,7 @@ class Anatomy:
     right: Mapping[str, Path] = field(default_factory=dict)
     brain: Path | None = None
     valid_nsdimagery: Path | None = None
-    valid_nsd: tuple[Path, ...] = ()
+    valid_nsd: Mapping[int, Path] = field(default_factory=dict)
     ncsnr_nsd: Path | None = None
 
     def atlas(self, name: str) -> Path:
@@ -47,6 +48,10 @@ class Anatomy:
             here = ", ".join(sorted(self.atlases)) or "none"
             msg = f"{self.subject}: no mask {name}.nii.gz (there are: {here}); copy it from the release's roi folder"
             raise MissingDataError(msg) from None
+
+    def valid(self, experiment: Experiment, session: int) -> Path | None:
+        """Where a voxel has data in a session; None where no file says so."""
+        return self.valid_nsdimagery if experiment == "nsdimagery" else self.valid_nsd.get(session)
 
 
 def read_label_table(path: Path) -> dict[int, str]:

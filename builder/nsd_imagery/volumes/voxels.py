@@ -30,7 +30,7 @@ def voxel_table(roi: Roi, anatomy: Anatomy) -> pa.Table:
         **dict(zip("xyz", xyz.T, strict=True)),
         "hemisphere": _hemispheres(maps, anatomy),
         "valid_nsdimagery": maps.optional(anatomy.valid_nsdimagery, lambda values: values > 0),
-        "valid_nsd": _fraction(maps, anatomy.valid_nsd),
+        "valid_nsd": _fraction(maps, list(anatomy.valid_nsd.values())),
         "ncsnr_nsd": maps.optional(anatomy.ncsnr_nsd),
     }
     for atlas in sorted(anatomy.atlases):

@@ -1,0 +1,116 @@
+"""What a preprocessor must know of rows besides their betas: where they come from, and which are z-scored together."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xxhash
+from datasets import Dataset
+from numpy.typing import NDArray
+
+from nsd_imagery.dataset.vectors import Rows, table_rows
+from nsd_imagery.errors import DataError, UsageError
+from nsd_imagery.schema import BETAS
+
+_GROUPS = {"run": ("experiment", "session", "run_number", "epoch"), "session": ("experiment", "session")}
+"""The columns whose values the rows of a group share."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What rows must share to be preprocessed alike.
+
+    Attributes:
+        subject: "subj01" to "subj08".
+        beta_version: fithrf_GLMdenoise_RR or fithrf.
+        voxels: xxh3_128 of i, j, k of each column of `betas`, in their order.
+    """
+
+    subject: str
+    beta_version: str
+    voxels: str
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """What a preprocessor must know of some rows.
+
+    Attributes:
+        origin: Of all of them.
+        group: (n_rows,) names of the run or session that each is z-scored over.
+        is_valid: (n_rows,) whether it holds data.
+    """
+
+    origin: Origin
+    group: NDArray[np.str_]
+    is_valid: NDArray[np.bool_]
+
+    def of(self, rows: Rows) -> "Labels":
+        """Those of some of the rows."""
+        return Labels(self.origin, self.group[rows], self.is_valid[rows])
+
+
+def labels_of(trials: Dataset, voxels: Dataset, zscore: str | None) -> Labels:
+    """The labels of rows of trial configs, filtered or not.
+
+    Args:
+        trials: The rows, of one subject and beta version.
+        voxels: The `-voxels` of the same subject and ROI.
+        zscore: "run", "session", or None: all rows are one group.
+
+    Raises:
+        UsageError: No rows, or of several subjects or beta versions.
+        DataError: The rows and `voxels` are of different ROIs.
+    """
+    if not trials.num_rows:
+        raise UsageError("there are no rows to preprocess")
+    n_columns = trials.data.schema.field(BETAS.name).type.list_size
+    if n_columns != voxels.num_rows:
+        msg = f"betas have {n_columns} columns, but -voxels {voxels.num_rows} rows: take the -voxels of the same config"
+        raise DataError(msg)
+    one = {name: _the_one(column(trials, name), name) for name in ("subject", "beta_version")}
+    named = [column(trials, name).astype(str) for name in _GROUPS[zscore]] if zscore else []
+    group = np.array(["/".join(words) for words in zip(*named, strict=True)] if zscore else [""] * trials.num_rows)
+    return Labels(Origin(**one, voxels=_digest(voxels)), group, column(trials, "is_valid"))
+
+
+def valid_rows(trials: Dataset) -> Dataset:
+    """The rows that hold data.
+
+    Raises:
+        UsageError: None does.
+    """
+    is_valid = np.flatnonzero(column(trials, "is_valid"))
+    if not is_valid.size:
+        raise UsageError("no row is valid: there is nothing to fit on")
+    return trials if is_valid.size == trials.num_rows else trials.select(is_valid)
+
+
+def column(trials: Dataset, name: str) -> NDArray[Any]:
+    """(n_rows,) a column of numbers or words."""
+    values = trials.data.column(name).take(table_rows(trials))
+    return values.to_numpy()
+
+
+def refuse_other_origin(fitted: Origin, given: Origin) -> None:
+    """Raise DataError unless the two are one."""
+    said: Mapping[str, str] = {"subject": "subject", "beta_version": "beta version", "voxels": "voxels (ROI or order)"}
+    for name, words in said.items():
+        one, other = getattr(fitted, name), getattr(given, name)
+        if one != other:
+            msg = f"the preprocessor was fitted on {words} {one}, but these rows are of {other}: fit one for them"
+            raise DataError(msg)
+
+
+def _the_one(values: NDArray[Any], name: str) -> str:
+    found = sorted(set(values.tolist()))
+    if len(found) > 1:
+        msg = f"rows have several values of {name} ({', '.join(found)}): filter them to one"
+        raise UsageError(msg)
+    return found[0]
+
+
+def _digest(voxels: Dataset) -> str:
+    ijk = np.stack([np.asarray(column(voxels, axis), np.int64) for axis in "ijk"], axis=1)
+    return xxhash.xxh3_128_hexdigest(np.ascontiguousarray(ijk).data)

@@ -1,0 +1,212 @@
+"""`NSDPreprocessor`: smoothing, z-scores, voxel selection and PCA that know nothing but the rows they are fitted on."""
+
+import json
+from dataclasses import asdict
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import xxhash
+from datasets import Dataset
+from numpy.typing import NDArray
+
+from nsd_imagery.atomic import replace_text, replacing
+from nsd_imagery.dataset.vectors import vectors
+from nsd_imagery.errors import DataError, MissingDataError, UsageError
+from nsd_imagery.learn.fitting import Fitted, Options, adapt_to_rows, fit_rows, zscored
+from nsd_imagery.learn.labels import Labels, Origin, labels_of, refuse_other_origin, valid_rows
+from nsd_imagery.schema import BETAS
+from nsd_imagery.volumes.betas import Scaling
+from nsd_imagery.volumes.normalize import Moments
+
+_FORMAT = {"format": "nsd-imagery-preprocessor", "format_version": 1}
+_OPTIONS, _ARRAYS = "preprocessor.json", "preprocessor.npz"
+
+
+class NSDPreprocessor:
+    """Smoothing, z-scores, voxel selection and PCA, in this order.
+
+    It is the `preprocessor` of `NSDImageryDataset`, which makes its rows as the first two options say. Where all others
+    are None, there is nothing to fit.
+
+    Args:
+        smoothing_fwhm: mm. Betas that are masked can no longer be smoothed, so `NSDImageryDataset` has them smoothed
+            while it reads the volumes of a root or an index, and refuses a folder that was not built with the same
+            --smoothing-fwhm. None takes betas as they come. `fit` and `transform` never smooth.
+        zscore: "run" or "session": each voxel over the rows of the group among those that `fit` and `adapt` are given.
+            A build z-scores over all trials of a run, also those of a test split; so this is for betas in percent
+            signal change, which `NSDImageryDataset` then asks for. None takes betas as they come.
+        selection: Which voxels are kept: "reliability" (correlation of odd and even presentations) or "ncsnr" (noise
+            ceiling signal-to-noise ratio) of the rows that it is fitted on, or "ncsnr_release": the release's map,
+            which was made from all of NSD core, test pictures among them. None keeps all.
+        n_voxels: Keep so many, those with the highest score.
+        threshold: Keep those of at least this score. A selection has one of the two.
+        pca: Components to keep. Fitting them needs memory for all rows and kept voxels in float64.
+
+    Raises:
+        UsageError: An option that cannot be meant.
+    """
+
+    def __init__(
+        self,
+        smoothing_fwhm: float | None = None,
+        zscore: str | None = None,
+        selection: str | None = None,
+        *,
+        n_voxels: int | None = None,
+        threshold: float | None = None,
+        pca: int | None = None,
+    ) -> None:
+        self.options = Options(smoothing_fwhm, zscore, selection, n_voxels, threshold, pca)
+        self.fitted: Fitted | None = None
+
+    def fit(self, trials: Dataset, voxels: Dataset) -> Self:
+        """Learn from rows: from those that are valid, and from nothing else.
+
+        Args:
+            trials: Training rows, filtered or not; of a built folder, or `NSDImageryDataset.trials`.
+            voxels: The `-voxels` of the same subject and ROI; `NSDImageryDataset.voxels`.
+
+        Raises:
+            UsageError: No valid row, rows of several subjects or beta versions, too few repeats, or fewer voxels or
+                components than were asked for.
+            DataError: No voxel reaches the threshold, or `voxels` is of another ROI.
+            MissingDataError: The release's ncsnr map was not in the root.
+        """
+        trials = valid_rows(trials)
+        self.fitted = fit_rows(trials, voxels, labels_of(trials, voxels, self.options.zscore), self.options)
+        return self
+
+    def adapt(self, trials: Dataset, voxels: Dataset) -> Self:
+        """Add mean and sd of runs or sessions that it was not fitted on, from their valid rows; all else stays.
+
+        So what was learnt from perception is applied to imagery, whose betas have another mean and sd. No label is
+        used, but what is to be transformed is. Groups that are known already keep their values.
+
+        Raises:
+            UsageError: It was not fitted, has no zscore, or no row is valid.
+            DataError: The rows are of another subject, ROI or beta version.
+        """
+        fitted = self._must_be_fitted()
+        if self.options.zscore is None:
+            raise UsageError("there is nothing to adapt: this preprocessor has no zscore")
+        trials = valid_rows(trials)
+        labels = labels_of(trials, voxels, self.options.zscore)
+        refuse_other_origin(fitted.origin, labels.origin)
+        self.fitted = adapt_to_rows(fitted, trials, labels)
+        return self
+
+    def transform(self, betas: NDArray[np.floating] | Dataset, voxels: Dataset | None = None) -> NDArray[np.float32]:
+        """What a model takes.
+
+        Args:
+            betas: Rows, together with `voxels`. Without z-scores also (n, n_voxels) numbers, of which nothing but the
+                width can be checked.
+            voxels: The `-voxels` of the rows.
+
+        Returns:
+            (n, n_voxels), (n, kept voxels) or (n, components). With z-scores, a row that is not valid is 0 before PCA.
+
+        Raises:
+            UsageError: It was not fitted, or rows came without `voxels`.
+            DataError: Another subject, ROI, beta version or number of voxels, or a run or session that it has no mean
+                and sd of.
+        """
+        if not isinstance(betas, Dataset):
+            return self.apply(np.asarray(betas), None)
+        if voxels is None:
+            raise UsageError("rows are transformed together with their -voxels: transform(trials, voxels)")
+        labels = labels_of(betas, voxels, self.options.zscore)
+        return self.apply(np.stack(vectors(betas, BETAS.name)), labels)
+
+    def apply(self, betas: NDArray[np.floating], labels: Labels | None) -> NDArray[np.float32]:
+        """As `transform`, of (n, n_voxels) betas and their labels, if these are known."""
+        if self.fitted is None and not self.options.learns:
+            return betas.astype(np.float32, copy=False)
+        fitted = self._must_be_fitted()
+        if betas.ndim != 2 or betas.shape[1] != fitted.n_voxels:
+            msg = f"the preprocessor was fitted on {fitted.n_voxels} voxels, but betas have shape {betas.shape}"
+            raise DataError(msg)
+        values = betas[:, fitted.columns].astype(np.float64)
+        if labels is not None:
+            refuse_other_origin(fitted.origin, labels.origin)
+            values = zscored(values, labels, fitted.groups, fitted.by)
+        elif fitted.groups:
+            raise UsageError("z-scores need to know the run of each row: transform(trials, voxels)")
+        if self.options.pca is not None:
+            values = (values - fitted.center) @ fitted.components.T
+        return values.astype(np.float32)
+
+    def save(self, folder: Path | str) -> Path:
+        """Write `preprocessor.json` and `preprocessor.npz` into a folder, which is returned."""
+        path, fitted = Path(folder).expanduser(), self.fitted
+        said: dict[str, Any] = {**_FORMAT, "options": asdict(self.options), "fitted": None}
+        if fitted is not None:
+            arrays = _to_npz(fitted)
+            with replacing(path / _ARRAYS) as file:
+                file.write(arrays)
+            said["fitted"] = {
+                "origin": asdict(fitted.origin),
+                "n_voxels": fitted.n_voxels,
+                "groups": fitted.groups,
+                "arrays": xxhash.xxh3_128_hexdigest(arrays),
+            }
+        replace_text(path / _OPTIONS, json.dumps(said, indent=1) + "\n")
+        return path
+
+    @classmethod
+    def load(cls, folder: Path | str) -> Self:
+        """Read what `save` wrote.
+
+        Raises:
+            MissingDataError: A file is not there.
+            DataError: A file is damaged, or the two are not of one `save`.
+        """
+        path = Path(folder).expanduser()
+        try:
+            said = json.loads((path / _OPTIONS).read_text(encoding="utf-8"))
+            preprocessor = cls(**_of_this_format(said)["options"])
+            if said["fitted"] is not None:
+                preprocessor.fitted = _from_npz((path / _ARRAYS).read_bytes(), said["fitted"])
+        except FileNotFoundError as error:
+            msg = f"{error.filename}: no such file; write it with NSDPreprocessor.save"
+            raise MissingDataError(msg) from error
+        except (ValueError, KeyError, TypeError) as error:
+            msg = f"{path}: is no preprocessor as NSDPreprocessor.save writes it ({error}): save it again"
+            raise DataError(msg) from error
+        return preprocessor
+
+    def _must_be_fitted(self) -> Fitted:
+        if self.fitted is None:
+            raise UsageError("the preprocessor is not fitted: preprocessor.fit(trials, voxels), on training rows")
+        return self.fitted
+
+
+def _of_this_format(said: dict[str, Any]) -> dict[str, Any]:
+    if any(said[name] != value for name, value in _FORMAT.items()):
+        raise ValueError(f"it is of format {said['format']} {said['format_version']}")
+    return said
+
+
+def _to_npz(fitted: Fitted) -> bytes:
+    buffer, by = BytesIO(), fitted.by
+    np.savez(
+        buffer,
+        columns=fitted.columns,
+        n_trials=by.n_trials,
+        mean=by.mean,
+        sd=by.sd,
+        center=fitted.center,
+        components=fitted.components,
+    )
+    return buffer.getvalue()
+
+
+def _from_npz(contents: bytes, said: dict[str, Any]) -> Fitted:
+    if xxhash.xxh3_128_hexdigest(contents) != said["arrays"]:
+        raise ValueError(f"{_ARRAYS} is not the one that {_OPTIONS} was written with")
+    with np.load(BytesIO(contents)) as arrays:
+        by = Moments(arrays["n_trials"], arrays["mean"], arrays["sd"], Scaling())
+        origin, groups = Origin(**said["origin"]), tuple(said["groups"])
+        return Fitted(origin, said["n_voxels"], arrays["columns"], groups, by, arrays["center"], arrays["components"])

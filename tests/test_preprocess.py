@@ -1,0 +1,353 @@
+"""`NSDPreprocessor`: what it learns, from which rows, and whom it refuses."""
+
+import json
+import logging
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from datasets import Dataset, concatenate_datasets
+from sklearn.decomposition import PCA
+from torch.utils.data import DataLoader
+
+import nsd_imagery
+from nsd_imagery import NSDPreprocessor
+from nsd_imagery.errors import DataError, MissingDataError, UsageError
+from nsd_imagery.learn.scores import ncsnr, reliability
+
+SESSIONS = Path("nsddata_betas/ppdata/subj01/func1pt8mm/betas_fithrf_GLMdenoise_RR")
+ALL = {"zscore": "session", "selection": "reliability", "n_voxels": 40, "pca": 6}
+
+
+@pytest.fixture(scope="module")
+def voxels(core_dataset: Path) -> Dataset:
+    return nsd_imagery.load(core_dataset, "subj01-voxels", "train")
+
+
+@pytest.fixture(scope="module")
+def train(core_dataset: Path) -> Dataset:
+    return nsd_imagery.load(core_dataset, "subj01-perception", "train")
+
+
+@pytest.fixture(scope="module")
+def test(core_dataset: Path) -> Dataset:
+    return nsd_imagery.load(core_dataset, "subj01-perception", "test")
+
+
+@pytest.fixture(scope="module")
+def imagery(core_dataset: Path) -> Dataset:
+    return nsd_imagery.load(core_dataset, "subj01-imagery", "test")
+
+
+def betas_of(trials: Dataset) -> np.ndarray:
+    return trials.with_format("numpy")[:]["betas"].astype(np.float64)
+
+
+def change_test_rows(root: Path, trials: Dataset) -> None:
+    """Other betas, in the files, wherever a row of the test split lies; all else as it was."""
+    rng = np.random.default_rng(5)
+    for session in (1, 2, 3):
+        path = root / SESSIONS / f"betas_session{session:02d}.hdf5"
+        contents = path.read_bytes()
+        path.unlink()
+        path.write_bytes(contents)
+        of_session = np.asarray(trials["session"][:]) == session
+        volumes = np.sort(np.asarray(trials["beta_index"][:])[of_session])
+        with h5py.File(path, "r+") as file:
+            betas = file["betas"][:]
+            betas[volumes] = rng.integers(-3000, 3000, betas[volumes].shape)
+            file["betas"][:] = betas
+
+
+@pytest.mark.parametrize("selection", ["reliability", "ncsnr"])
+def test_nothing_in_the_test_split_reaches_what_is_fitted_on_the_training_split(
+    own_core_release: Path, test: Dataset, selection: str
+) -> None:
+    def fitted(root: Path) -> dict[str, np.ndarray]:
+        options = {**ALL, "selection": selection, "smoothing_fwhm": 2.0}
+        preprocessor = NSDPreprocessor(**options)
+        rows = nsd_imagery.NSDImageryDataset(root, condition="perception", split="train", preprocessor=preprocessor)
+        preprocessor.fit(rows.trials, rows.voxels)
+        found = preprocessor.fitted
+        assert found is not None
+        arrays = {"columns": found.columns, "mean": found.by.mean, "sd": found.by.sd, "center": found.center}
+        return {**arrays, "components": found.components, "groups": np.array(found.groups)}
+
+    before = fitted(own_core_release)
+    change_test_rows(own_core_release, test)
+    after = fitted(own_core_release)
+    for name, values in before.items():
+        np.testing.assert_array_equal(values, after[name], err_msg=name)
+    assert before["components"].shape == (6, 40)
+
+
+def test_z_scores_are_over_the_training_rows_of_a_session_and_serve_its_test_rows(
+    train: Dataset, test: Dataset, voxels: Dataset
+) -> None:
+    preprocessor = NSDPreprocessor(zscore="session").fit(train, voxels)
+    betas, session = betas_of(train), np.asarray(train["session"][:])
+    given, of_test = preprocessor.transform(train, voxels), preprocessor.transform(test, voxels)
+    for number in (1, 2, 3):
+        rows = betas[session == number]
+        mean, sd = rows.mean(axis=0), rows.std(axis=0, ddof=1)
+        sd[sd == 0] = np.inf
+        np.testing.assert_allclose(given[session == number], (rows - mean) / sd, atol=1e-4)
+        of_session = np.asarray(test["session"][:]) == number
+        np.testing.assert_allclose(of_test[of_session], (betas_of(test)[of_session] - mean) / sd, atol=1e-4)
+
+
+def test_runs_that_were_not_fitted_are_refused_until_they_are_adapted_to(
+    train: Dataset, imagery: Dataset, voxels: Dataset
+) -> None:
+    preprocessor = NSDPreprocessor(zscore="run", selection="reliability", n_voxels=30, pca=4).fit(train, voxels)
+    fitted = preprocessor.fitted
+    assert fitted is not None
+    with pytest.raises(DataError, match=r"no mean and sd of nsdimagery/1/10.*adapt\(trials, voxels\)"):
+        preprocessor.transform(imagery, voxels)
+    adapted = preprocessor.adapt(imagery, voxels).fitted
+    assert adapted is not None
+    assert len(adapted.groups) == len(fitted.groups) + 6
+    np.testing.assert_array_equal(adapted.by.mean[: len(fitted.groups)], fitted.by.mean)
+    for name in ("columns", "center", "components"):
+        assert getattr(adapted, name) is getattr(fitted, name)
+    runs = np.asarray(imagery["run_number"][:])
+    rows = betas_of(imagery)[runs == 3][:, fitted.columns]
+    scores = (rows - rows.mean(axis=0)) / rows.std(axis=0, ddof=1)
+    expected = (scores - fitted.center) @ fitted.components.T
+    np.testing.assert_allclose(preprocessor.transform(imagery, voxels)[runs == 3], expected, atol=1e-4)
+
+
+def test_reliability_is_the_correlation_of_odd_and_even_presentations(train: Dataset, voxels: Dataset) -> None:
+    kept = NSDPreprocessor(selection="reliability", n_voxels=20).fit(train, voxels).fitted
+    betas, stimuli = betas_of(train), np.asarray(train["stimulus"][:])
+    repeated = [name for name in np.unique(stimuli) if (stimuli == name).sum() > 1]
+    halves = [np.stack([betas[stimuli == name][half::2].mean(axis=0) for name in repeated]) for half in (0, 1)]
+    with np.errstate(invalid="ignore"):
+        scores = [
+            np.corrcoef(halves[0][:, at], halves[1][:, at])[0, 1] if halves[0][:, at].any() else 0
+            for at in range(betas.shape[1])
+        ]
+    assert kept is not None
+    assert kept.columns.tolist() == sorted(np.argsort(-np.array(scores), kind="stable")[:20].tolist())
+
+
+def test_scores_find_the_signal_that_was_planted() -> None:
+    rng = np.random.default_rng(3)
+    stimulus = np.repeat([f"s{number:04d}" for number in range(1500)], 3)
+    strength = np.array([0.0, 0.5, 1.0, 2.0])
+    betas = np.repeat(rng.standard_normal((1500, 4)) * strength, 3, axis=0) + rng.standard_normal((4500, 4))
+    order = rng.permutation(4500)
+    stimulus, betas = stimulus[order], betas[order]
+    np.testing.assert_allclose(ncsnr(stimulus, np.arange(4500))(betas), strength, atol=0.15)
+    # Of one repeat more among the odd presentations.
+    expected = strength**2 / np.sqrt((strength**2 + 0.5) * (strength**2 + 1))
+    np.testing.assert_allclose(reliability(stimulus, np.arange(4500))(betas), expected, atol=0.06)
+    rows = rng.permutation(4500)
+    again = reliability(stimulus[rows], np.arange(4500)[rows])(betas[rows])
+    np.testing.assert_allclose(again, reliability(stimulus, np.arange(4500))(betas), rtol=1e-10)
+
+
+def test_components_are_those_of_scikit_learn(train: Dataset, voxels: Dataset) -> None:
+    for rows in (train, train.select(range(30))):  # more rows than voxels, and fewer
+        preprocessor = NSDPreprocessor(pca=5).fit(rows, voxels)
+        expected = PCA(5, svd_solver="full").fit(betas_of(rows))
+        given = preprocessor.transform(rows, voxels)
+        np.testing.assert_allclose(np.abs(given), np.abs(expected.transform(betas_of(rows))), atol=1e-3)
+        assert np.abs(np.corrcoef(given.T) - np.eye(5)).max() < 1e-4
+
+
+def test_a_threshold_keeps_what_reaches_it_in_the_order_of_the_volume(train: Dataset, voxels: Dataset) -> None:
+    preprocessor = NSDPreprocessor(selection="ncsnr", threshold=0.2).fit(train, voxels)
+    fitted = preprocessor.fitted
+    assert fitted is not None
+    assert 0 < fitted.columns.size < voxels.num_rows
+    assert (np.diff(fitted.columns) > 0).all()
+    np.testing.assert_array_equal(
+        preprocessor.transform(train, voxels), betas_of(train)[:, fitted.columns].astype(np.float32)
+    )
+    with pytest.raises(DataError, match="no voxel has ncsnr of 99; the highest is"):
+        NSDPreprocessor(selection="ncsnr", threshold=99).fit(train, voxels)
+
+
+def test_the_map_of_the_release_is_taken_by_its_name_and_with_a_warning(
+    train: Dataset, voxels: Dataset, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        NSDPreprocessor(selection="ncsnr", n_voxels=9).fit(train, voxels)
+        assert not caplog.records
+        fitted = NSDPreprocessor(selection="ncsnr_release", n_voxels=9).fit(train, voxels).fitted
+    assert "has seen the test set" in caplog.text
+    assert fitted is not None
+    in_map = np.asarray(voxels["ncsnr_nsd"][:])
+    assert set(in_map[fitted.columns]) == set(np.sort(in_map)[-9:])
+    nothing = voxels.remove_columns("ncsnr_nsd").add_column("ncsnr_nsd", [None] * voxels.num_rows)
+    with pytest.raises(MissingDataError, match=r"copy ncsnr\.nii\.gz"):
+        NSDPreprocessor(selection="ncsnr_release", n_voxels=9).fit(train, nothing)
+
+
+def test_saved_and_loaded_in_another_process_it_gives_the_same(
+    core_dataset: Path, train: Dataset, test: Dataset, voxels: Dataset, tmp_path: Path
+) -> None:
+    preprocessor = NSDPreprocessor(**ALL).fit(train, voxels)
+    folder = preprocessor.save(tmp_path / "fitted")
+    assert sorted(path.name for path in folder.iterdir()) == ["preprocessor.json", "preprocessor.npz"]
+    code = """if True:
+        import sys, numpy as np, nsd_imagery
+        folder, dataset, out = sys.argv[1:]
+        test = nsd_imagery.load(dataset, "subj01-perception", "test")
+        voxels = nsd_imagery.load(dataset, "subj01-voxels", "train")
+        np.save(out, nsd_imagery.NSDPreprocessor.load(folder).transform(test, voxels))
+    """
+    out = tmp_path / "out.npy"
+    subprocess.run([sys.executable, "-c", code, str(folder), str(core_dataset), str(out)], check=True)
+    np.testing.assert_array_equal(np.load(out), preprocessor.transform(test, voxels))
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    again = NSDPreprocessor.load(folder).save(tmp_path / "again")
+    assert {path.name: path.read_bytes() for path in again.iterdir()} == before
+    assert NSDPreprocessor.load(NSDPreprocessor(3.0).save(tmp_path / "plain")).options.smoothing_fwhm == 3.0
+
+
+def test_files_that_are_not_of_one_save_are_refused(train: Dataset, voxels: Dataset, tmp_path: Path) -> None:
+    one = NSDPreprocessor(selection="ncsnr", n_voxels=9).fit(train, voxels).save(tmp_path / "one")
+    other = NSDPreprocessor(selection="ncsnr", n_voxels=8).fit(train, voxels).save(tmp_path / "other")
+    with pytest.raises(MissingDataError, match=r"preprocessor\.json: no such file"):
+        NSDPreprocessor.load(tmp_path)
+    (one / "preprocessor.npz").replace(other / "preprocessor.npz")
+    with pytest.raises(MissingDataError, match=r"preprocessor\.npz: no such file"):
+        NSDPreprocessor.load(one)
+    with pytest.raises(DataError, match="not the one that"):
+        NSDPreprocessor.load(other)
+    said = json.loads((one / "preprocessor.json").read_text())
+    for text in ("{", "[]", json.dumps({**said, "format_version": 9})):
+        (one / "preprocessor.json").write_text(text)
+        with pytest.raises(DataError, match="is no preprocessor"):
+            NSDPreprocessor.load(one)
+
+
+def test_rows_of_another_subject_roi_order_or_beta_version_are_refused(
+    train: Dataset, voxels: Dataset, core_release: Path
+) -> None:
+    preprocessor = NSDPreprocessor(selection="ncsnr", n_voxels=9).fit(train, voxels)
+    columns = train.column_names
+
+    def with_column(name: str, value: str) -> Dataset:
+        few = train.select(range(5))
+        other = few.remove_columns(name).add_column(name, [value] * 5)
+        return other.select_columns(columns).cast(few.features)
+
+    with pytest.raises(DataError, match="fitted on subject subj01, but these rows are of subj02"):
+        preprocessor.transform(with_column("subject", "subj02"), voxels)
+    with pytest.raises(DataError, match="fitted on beta version fithrf_GLMdenoise_RR"):
+        preprocessor.transform(with_column("beta_version", "fithrf"), voxels)
+    with pytest.raises(DataError, match="fitted on voxels"):
+        preprocessor.transform(train, voxels.select(range(voxels.num_rows)[::-1]))
+    with pytest.raises(DataError, match="take the -voxels of the same config"):
+        preprocessor.transform(train, voxels.select(range(7)))
+    with pytest.raises(DataError, match="was fitted on"):
+        preprocessor.transform(np.zeros((2, 7)))
+    v1 = nsd_imagery.NSDImageryDataset(core_release, condition="imagery", roi="V1", preprocessor=preprocessor)
+    with pytest.raises(DataError, match="was fitted on"):
+        v1[0]
+    b2 = nsd_imagery.NSDImageryDataset(core_release, condition="imagery", betas="fithrf", preprocessor=preprocessor)
+    with pytest.raises(DataError, match="fitted on beta version"):
+        b2[0]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: NSDPreprocessor(zscore="trial"), "no zscore 'trial'"),
+        (lambda: NSDPreprocessor(selection="snr", n_voxels=3), "no selection 'snr'"),
+        (lambda: NSDPreprocessor(selection="ncsnr"), "n_voxels= or threshold="),
+        (lambda: NSDPreprocessor(selection="ncsnr", n_voxels=3, threshold=1.0), "n_voxels= or threshold="),
+        (lambda: NSDPreprocessor(n_voxels=3), "n_voxels= or threshold="),
+        (lambda: NSDPreprocessor(smoothing_fwhm=0), "width in mm"),
+    ],
+)
+def test_options_that_cannot_be_meant_are_refused(make: Callable[[], object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        make()
+
+
+def test_what_cannot_be_fitted_is_said(train: Dataset, imagery: Dataset, voxels: Dataset) -> None:
+    for options, rows, message in (
+        ({"pca": 30}, train.select(range(30)), "1 to 29 components"),
+        ({"selection": "ncsnr", "n_voxels": 99_999}, train, "betas have"),
+        ({"selection": "ncsnr", "n_voxels": 9}, train.select([0]), "these rows have 0"),
+        ({"pca": 3}, train.select([]), "no row is valid"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            NSDPreprocessor(**options).fit(rows, voxels)
+    preprocessor = NSDPreprocessor(zscore="run")
+    for call in (
+        lambda: preprocessor.transform(imagery, voxels),
+        lambda: preprocessor.adapt(imagery, voxels),
+        lambda: preprocessor.fit(imagery, voxels).transform(imagery),
+        lambda: preprocessor.transform(np.zeros((1, voxels.num_rows))),
+        lambda: NSDPreprocessor(pca=2).fit(imagery, voxels).adapt(imagery, voxels),
+    ):
+        with pytest.raises(UsageError):
+            call()
+
+
+def test_rows_without_data_are_not_learnt_from(train: Dataset, voxels: Dataset) -> None:
+    few = train.select(range(600, 1000))
+    blank = few.map(lambda row: {"is_valid": False, "betas": np.full(voxels.num_rows, 1e6, np.float32)})
+    mixed = concatenate_datasets([few, blank.cast(few.features)])
+    for options in ({"pca": 3}, {"zscore": "session", "selection": "ncsnr", "n_voxels": 20}):
+        one, other = (NSDPreprocessor(**options).fit(rows, voxels) for rows in (few, mixed))
+        np.testing.assert_array_equal(one.transform(few, voxels), other.transform(few, voxels))
+
+
+def test_the_lines_of_the_guide_smooth_while_volumes_are_read(core_release: Path, tmp_path: Path) -> None:
+    preprocessor_perception = NSDPreprocessor(smoothing_fwhm=3.0)
+    preprocessor_imagery = NSDPreprocessor(smoothing_fwhm=5.0)
+    indices = nsd_imagery.index(core_release, out=tmp_path / "indices")
+    for folder, condition, preprocessor in (
+        ("imagery", "imagery", preprocessor_imagery),
+        ("perception", "perception", preprocessor_perception),
+    ):
+        fwhm = preprocessor.options.smoothing_fwhm
+        built = nsd_imagery.build(core_release, tmp_path / condition, conditions=[condition], smoothing_fwhm=fwhm)
+        options = {"condition": condition, "preprocessor": preprocessor, "root": core_release}
+        index_path = indices / folder / "subj01.parquet"
+        expected = nsd_imagery.NSDImageryDataset(built, condition=condition)[:]["betas"]
+        for source in (index_path, core_release, built):
+            given = nsd_imagery.NSDImageryDataset(source, subject="subj01", **options)
+            assert (given[:]["betas"] == expected).all()
+            assert given.voxels.num_rows == expected.shape[1]
+    with pytest.raises(UsageError, match=r"smoothing_fwhm=5\.0, not 3\.0.*build ROOT --smoothing-fwhm 3\.0"):
+        nsd_imagery.NSDImageryDataset(tmp_path / "imagery", preprocessor=preprocessor_perception)
+
+
+def test_an_own_z_score_takes_percent_signal_change(core_release: Path, core_dataset: Path, tmp_path: Path) -> None:
+    preprocessor = NSDPreprocessor(zscore="session", selection="reliability", n_voxels=25)
+    for source in (core_release, core_dataset):
+        train = nsd_imagery.NSDImageryDataset(
+            source, condition="perception", split="train", preprocessor=preprocessor, columns=["stimulus"]
+        )
+        with pytest.raises(UsageError, match="not fitted"):
+            train[0]
+        preprocessor.fit(train.trials, train.voxels)
+        given = train[:]["betas"].numpy()
+        np.testing.assert_array_equal(given, preprocessor.transform(train.trials, train.voxels))
+        assert given.shape == (len(train), 25)
+        assert abs(given.mean()) < 1e-3
+        preprocessor.fitted = None
+    scored = nsd_imagery.build(core_release, tmp_path / "scored", conditions=["perception"])
+    with pytest.raises(UsageError, match="zscore='auto', not 'none'"):
+        nsd_imagery.NSDImageryDataset(scored, preprocessor=preprocessor)
+
+
+@pytest.mark.parametrize("context", ["fork", "spawn"])
+@pytest.mark.filterwarnings("ignore:.*pin_memory.*", "ignore:.*fork.*")
+def test_workers_of_a_loader_preprocess_alike(core_dataset: Path, context: str) -> None:
+    preprocessor = NSDPreprocessor(zscore="run", pca=3)
+    trials = nsd_imagery.NSDImageryDataset(core_dataset, condition="imagery", preprocessor=preprocessor)
+    preprocessor.fit(trials.trials, trials.voxels)
+    loader = DataLoader(trials, batch_size=100, num_workers=1, multiprocessing_context=context)
+    assert (np.concatenate([batch["betas"] for batch in loader]) == trials[:]["betas"].numpy()).all()
