@@ -169,7 +169,7 @@ def test_too_little_room_is_said_before_anything_is_read(
 ) -> None:
     """The disk of the test is large: the plan is what is made larger."""
     monkeypatch.setattr("nsd_imagery.dataset.preview._ROW_BYTES", 1 << 50)
-    with pytest.raises(SpaceError, match=r"the build needs about .* GB, but"):
+    with pytest.raises(SpaceError, match=r"the build needs about .* MB, but"):
         nsd_imagery.build(release, tmp_path / "d", subjects=["subj01"])
     assert not list((tmp_path / "d").rglob("*.arrow"))
 

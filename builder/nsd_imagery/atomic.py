@@ -23,7 +23,10 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 def naming_later(folder: Path) -> Iterator[tuple[BinaryIO, Callable[[Path], None]]]:
     """A file to write to in a folder, and what gives it its name, on the same disk, when its contents are whole."""
     folder.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(prefix=_PREFIX, dir=folder)
+    try:
+        handle, partial = tempfile.mkstemp(prefix=_PREFIX, dir=folder)
+    except OSError as error:  # of a name that means nothing to anybody
+        raise type(error)(error.errno, error.strerror, str(folder)) from error
     try:
         with os.fdopen(handle, "wb") as file:
 

@@ -40,6 +40,9 @@ def find_root(root: Path | str | None) -> Path:
         MissingDataError: There is no such folder.
     """
     path = Path(root or os.environ.get(ROOT_VARIABLE) or "cache").expanduser()
+    if path.is_file():
+        msg = f"{path}: is a file; name the folder that holds nsddata/ and nsddata_betas/, or the Guide's nsd_imagery/"
+        raise MissingDataError(msg)
     if not path.is_dir():
         said = "" if root else f" (no ROOT was given, so ${ROOT_VARIABLE} or ./cache)"
         msg = (
@@ -68,6 +71,7 @@ def find_subjects(root: Path, subjects: Sequence[str] | None, betas: str, source
         MissingDataError: The betas of a subject are not in the root, or none are.
     """
     one_of("betas", betas, BETA_VERSIONS)
+    subjects = [subjects] if isinstance(subjects, str) else subjects
     if source is not None:
         one_of("source", source, SOURCES)
     here = sources.subjects(root, betas, source)
@@ -217,7 +221,8 @@ def read_index(path: Path | str) -> pa.Table:
 
 
 def _expected(betas: str, subject: str) -> str:
-    return f"{release.expected_betas(betas, subject)}.hdf5 or .nii.gz, or the Guide's cache tree"
+    manifest = f"nsd_imagery/metadata/trial_manifest_{subject}.csv"
+    return f"{release.expected_betas(betas, subject)}.hdf5 or .nii.gz, or the Guide's {manifest}"
 
 
 def _with_validity(session: Session, brain: Path | None) -> Session:

@@ -122,7 +122,8 @@ def judged(id: str, proves: str, scope: str, offending: Iterable[Any], evidence:
     """
     rows = [str(row) for row in offending]
     if rows:
-        return Finding(id, proves, scope, "fail", f"{len(rows)} contradictions", tuple(rows[:_MOST]), len(rows))
+        count = "1 contradiction" if len(rows) == 1 else f"{len(rows)} contradictions"
+        return Finding(id, proves, scope, "fail", count, tuple(rows[:_MOST]), len(rows))
     return Finding(id, proves, scope, "pass", evidence if isinstance(evidence, str) else evidence())
 
 

@@ -65,7 +65,8 @@ def verify(
         raise MissingDataError(msg)
     manifest = read_manifest(path) if path.is_dir() else None
     if manifest is not None:
-        findings = _check_dataset(path, manifest, subjects, _root(root), source, report, deep=deep)
+        home = _root(root)
+        findings = _check_dataset(path, manifest, subjects, home, source, report, deep=deep, guessed=root is None)
         return Report(str(path), "dataset", manifest["synthetic"], tuple(findings))
     indices = _index_files(path, subjects)
     if indices:
@@ -79,7 +80,8 @@ def verify(
 
 
 def _check_dataset(folder: Path, manifest: dict[str, Any], subjects: Sequence[str] | None, root: Path | None,
-                   source: str | None, report: Callable[[str], None], *, deep: bool) -> Iterator[Finding]:  # fmt: skip
+                   source: str | None, report: Callable[[str], None], *, deep: bool,
+                   guessed: bool) -> Iterator[Finding]:  # fmt: skip
     report("shards")
     findings = list(check_folder(folder, manifest, subjects))
     yield from findings
@@ -97,7 +99,7 @@ def _check_dataset(folder: Path, manifest: dict[str, Any], subjects: Sequence[st
         yield skipped(*SAME, folder.name, reason)
         return
     report(f"against {root}")
-    yield from check_against_root(folder, manifest, root.resolve(), subjects, source, deep=deep)
+    yield from check_against_root(folder, manifest, root.resolve(), subjects, source, deep=deep, guessed=guessed)
 
 
 def _check_indices(

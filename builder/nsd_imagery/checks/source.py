@@ -21,9 +21,19 @@ Manifest = Mapping[str, Any]
 
 
 def check_against_root(
-    folder: Path, manifest: Manifest, root: Path, subjects: Sequence[str] | None, source: str | None, *, deep: bool
+    folder: Path,
+    manifest: Manifest,
+    root: Path,
+    subjects: Sequence[str] | None,
+    source: str | None,
+    *,
+    deep: bool,
+    guessed: bool,
 ) -> Iterator[Finding]:
-    """Each subject and ROI of a folder against the root; NSD core's sessions only if `deep`."""
+    """Each subject and ROI of a folder against the root; NSD core's sessions only if `deep`.
+
+    Where the root is only guessed ($NSD_CACHE_ROOT or ./cache), one that lacks the subject proves nothing.
+    """
     recipe = Recipe(**manifest["recipe"])
     for subject in dict.fromkeys(config["subject"] for config in manifest["configs"].values() if config["subject"]):
         if subjects and subject not in subjects:
@@ -38,13 +48,17 @@ def check_against_root(
         try:
             todo = plan(root, folder, [subject], conditions, named, recipe, source)
         except (NSDImageryError, OSError) as error:
-            yield judged(*SAME, subject, [error], "")
+            what = f"compared with {root}: {error} (is that where it was built from? --root)"
+            yield skipped(*SAME, subject, what) if guessed else judged(*SAME, subject, [what], "")
             continue
         for piece in todo.pieces:
             if piece.session.experiment == "nsd" and not deep:
                 yield skipped(*SAME, piece.key, "NSD core is read again with --deep")
             else:
-                yield judged(*SAME, piece.key, _differences(folder, manifest, piece), piece.session.beta_path.name)
+                faults = list(_differences(folder, manifest, piece))
+                if faults and guessed:
+                    faults.append(f"compared with {root}; if it was built from another root, name that (--root)")
+                yield judged(*SAME, piece.key, faults, piece.session.beta_path.name)
 
 
 def _differences(folder: Path, manifest: Manifest, piece: Piece) -> Iterator[str]:

@@ -27,11 +27,17 @@ for verb in (data.synth, data.index, data.build, data.verify, data.info, share.p
     cli.add_command(verb)
 
 
+_HINTS = {
+    errno.ENOSPC: "; free some room and run again, what is finished is kept",
+    errno.EACCES: "; it needs other permissions, or what is written another place (--out)",
+    errno.EROFS: "; write to another place (--out)",
+}
+
+
 def _line(error: BaseException) -> str:
     if isinstance(error, OSError) and not isinstance(error, NSDImageryError):
         where = f"{error.filename}: " if error.filename else ""
-        hint = "; free some room and run again, what is finished is kept" if error.errno == errno.ENOSPC else ""
-        return f"{where}{error.strerror or error}{hint}"
+        return f"{where}{error.strerror or error}{_HINTS.get(error.errno or 0, '')}"
     return str(error)
 
 
@@ -46,6 +52,6 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except (NSDImageryError, OSError) as error:
-        for line in (_line(error), *getattr(error, "__notes__", [])):
-            click.echo(f"nsd-imagery: {line}", err=True)
+        notes = "; ".join(getattr(error, "__notes__", []))
+        click.echo(f"nsd-imagery: {_line(error)}{f' ({notes})' if notes else ''}", err=True)
         sys.exit(2 if isinstance(error, UsageError) else 1)

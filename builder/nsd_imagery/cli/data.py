@@ -170,7 +170,7 @@ def build(out: Path, workers: int, scheduler: str | None, dry_run: bool, **optio
         )
     facts = info_of(folder)
     show_configs(facts)
-    trials = next((name for name in facts["configs"] if name.split("-")[-1] in CONDITIONS), "subj01-imagery")
+    trials = next(name for name in facts["configs"] if "-" in name and name.split("-")[1] in CONDITIONS)
     where = out if out.is_absolute() else f"./{out.as_posix()}"
     click.echo(f'{folder}: built.  Next, in Python: load_dataset("{where}", "{trials}")')
 

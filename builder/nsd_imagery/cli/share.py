@@ -80,7 +80,7 @@ def pull(repo: str, out: Path, **options: Any) -> None:
 def terms(accept: bool) -> None:
     """Show what NSD's terms ask of you, and whether you accepted them here.
 
-    Push, pull and download ask for it; nothing on synthetic data does.
+    Push and pull ask for it; nothing on synthetic data does.
 
     \b
     Examples:

@@ -112,6 +112,7 @@ def _plan(root: Path | str | None, out: Path | str, subjects: Sequence[str] | No
           roi: str | Sequence[str], recipe: Recipe, captions: Path | str | None,
           source: str | None) -> Plan:  # fmt: skip
     rois = tuple(dict.fromkeys([roi] if isinstance(roi, str) else roi))
+    subjects, conditions = ([names] if isinstance(names, str) else names for names in (subjects, conditions))
     folder = Path(out).expanduser().absolute()
     refuse_foreign(folder)
     return plan(find_root(root), folder, subjects, conditions, rois, recipe, source, captions)

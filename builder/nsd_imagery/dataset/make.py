@@ -152,7 +152,9 @@ def _failed(jobs: Sequence[Job], failures: dict[int, BaseException]) -> BaseExce
     for at, other in others:
         error.add_note(f"{jobs[at].piece.key} failed too: {other}")
     if len(jobs) > 1:
-        error.add_note(f"{jobs[first].piece.key} failed; the {len(jobs) - len(failures)} others are kept; see {path}")
+        n_others = len(jobs) - len(failures)
+        kept = "the other one is" if n_others == 1 else f"the {n_others} others are"
+        error.add_note(f"{jobs[first].piece.key} failed; {kept} kept; see {path}")
     return error
 
 

@@ -108,10 +108,16 @@ def take(theirs: Mapping[str, Any], old: dict[str, Any] | None, configs: Mapping
 
 
 def _refuse_other_recipe(new: Mapping[str, Any], old: Mapping[str, Any] | None, kept: Sequence[str]) -> None:
-    for what in ("format_version", "recipe", "synthetic"):
-        if old and kept and old[what] != new[what]:
+    if old is None or not kept:
+        return
+    facts = [
+        {"format_version": one["format_version"], "synthetic": one["synthetic"], **one["recipe"]} for one in (old, new)
+    ]
+    for what in dict.fromkeys([*facts[0], *facts[1]]):
+        was, now = (one.get(what) for one in facts)
+        if was != now:
             msg = (
-                f"{', '.join(kept[:3])}: built with {what} {old[what]}, now it is {new[what]}, and one folder holds "
+                f"{', '.join(kept[:3])}: built with {what} {was}, now it is {now}, and one folder holds "
                 "one; use another --out, or build those again too"
             )
             raise FolderError(msg)

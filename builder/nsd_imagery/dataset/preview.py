@@ -73,8 +73,8 @@ def refuse_full_disk(found: Preview, folder: Path) -> None:
     """
     if found.bytes_out > found.bytes_free:
         msg = (
-            f"{folder}: the build needs about {found.bytes_out / 1e9:.1f} GB, but {found.bytes_free / 1e9:.1f} GB are "
-            "free on its disk; free some, or build fewer subjects, conditions or ROIs"
+            f"{folder}: the build needs about {found.bytes_out / 1e6:,.0f} MB, but {found.bytes_free / 1e6:,.0f} MB "
+            "are free on its disk; free some, or build fewer subjects, conditions or ROIs"
         )
         raise SpaceError(msg)
 

@@ -177,6 +177,11 @@ def _session(root: Path, subject: str, betas: str, key: tuple[Experiment, int], 
     scales = {entry["beta_scale"] for entry in entries}
     if len(scales) > 1:
         raise entries[0].error("beta_scale", f"but other trials of the file have {sorted(map(str, scales))}")
+    if len(entries) < n_volumes:
+        lacking = (
+            f"{n_volumes - len(entries)} of the {n_volumes} volumes of {beta_path.name} have no line in the manifest"
+        )
+        notes = (*notes, f"{subject} session {number}: {lacking}")
     rows = _rows(subject, betas, key, entries, beta_path.relative_to(root).as_posix(), info, imagined)
     return Session(subject, experiment, number, beta_path, rows, notes, scales.pop())
 

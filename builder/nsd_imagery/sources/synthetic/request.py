@@ -50,7 +50,7 @@ def check(request: Request) -> None:
             raise UsageError(msg)
     _check_sessions(request.subjects, request.perception_sessions)
     if request.layout == "cache" and request.perception_sessions:
-        msg = "NSD core is written in the release layout: leave perception_sessions out, or choose layout release"
+        msg = "NSD core is written in the release layout: leave out the perception sessions, or the layout cache"
         raise UsageError(msg)
 
 
