@@ -227,6 +227,7 @@ def test_ctrl_c_stops_with_one_line_and_leaves_nothing_that_opens(own_release: P
     (own_release / f"{BETAS}.hdf5").unlink()
     interrupted = (
         "import os, signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background job ignores it
         "def stop(event, arguments):\n"
         "    if event == 'os.rename' and str(arguments[1]).endswith('.arrow'):\n"
         "        os.kill(os.getpid(), signal.SIGINT)\n"
