@@ -72,7 +72,7 @@ def _dask(scheduler: str) -> Iterator[Executor]:
         raise MissingExtraError(msg) from error
     is_file = scheduler.endswith(".json")
     try:
-        client = Client(scheduler_file=scheduler) if is_file else Client(scheduler, timeout="20s")
+        client = Client(scheduler_file=scheduler) if is_file else Client(scheduler, timeout="10s")
     except (OSError, ValueError) as error:
         msg = f"{scheduler}: no Dask scheduler answers there ({error})"
         raise UsageError(msg) from error
