@@ -156,18 +156,23 @@ def build(out: Path, workers: int, scheduler: str | None, dry_run: bool, **optio
       nsd-imagery build /data/nsd --workers 8
     """
     from nsd_imagery.cli.workers import with_executor
-    from nsd_imagery.dataset.build import build as run
-    from nsd_imagery.dataset.build import preview
-    from nsd_imagery.dataset.info import info as info_of
 
     without_pandas()
     if dry_run:
+        from nsd_imagery.dataset.build import preview
+
         _show_preview(preview(out=out, **options), out)
         return
     with progress_bar("build") as report:
-        folder = with_executor(
-            workers, scheduler, lambda executor: run(out=out, executor=executor, progress=report, **options)
-        )
+
+        def work(executor: Any) -> Path:
+            from nsd_imagery.dataset.build import build as run  # while the workers start
+
+            return run(out=out, executor=executor, progress=report, **options)
+
+        folder = with_executor(workers, scheduler, work)
+    from nsd_imagery.dataset.info import info as info_of
+
     facts = info_of(folder)
     show_configs(facts)
     trials = next(name for name in facts["configs"] if "-" in name and name.split("-")[1] in CONDITIONS)

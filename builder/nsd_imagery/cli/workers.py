@@ -1,5 +1,6 @@
 """The pools that the command starts: processes of its own, or the workers of a Dask cluster."""
 
+import importlib
 import multiprocessing
 import os
 import signal
@@ -56,6 +57,7 @@ def _executor(workers: int, scheduler: str | None) -> Iterator[Executor | None]:
         # Spawn: a fork would copy threads of Arrow and HDF5 in whatever state they are.
         pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_begin_worker)
         try:
+            pool.submit(os.getpid)  # starts all of them now, while the parent still plans
             yield pool
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
@@ -87,6 +89,7 @@ def _begin_worker() -> None:
     if parent is not None:
         threading.Thread(target=_follow, args=(parent.sentinel,), daemon=True).start()
     without_pandas()
+    importlib.import_module("nsd_imagery.dataset.make")
 
 
 def _follow(sentinel: int) -> None:
