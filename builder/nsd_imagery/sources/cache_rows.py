@@ -13,6 +13,7 @@ from nsd_imagery.experiment import SUBJECTS, Experiment
 from nsd_imagery.schema import trial_id, trial_table
 from nsd_imagery.sources import cache, release
 from nsd_imagery.sources.design import nsd_id_of_name, stimulus_key
+from nsd_imagery.sources.manifest_proof import prove
 from nsd_imagery.sources.paths import named_file
 from nsd_imagery.sources.repeats import repeats
 from nsd_imagery.sources.session import Session
@@ -37,6 +38,7 @@ def read_sessions(root: Path, subject: str, betas: str) -> list[Session]:
     path = _trials_file(root, subject)
     info = [_with_picture(entry) for entry in read_info(root)]
     entries = [_with_picture(entry) for entry in read_trial_manifest(path, subject, info)]
+    prove(entries, info)
     _check_presented(root, entries)
     _check_session_count(root, subject, entries)
     groups: dict[tuple[Experiment, int], list[Entry]] = defaultdict(list)

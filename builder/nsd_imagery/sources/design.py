@@ -50,6 +50,11 @@ def nsd_id_of_name(name: str) -> int | None:
     return number - 1 if 0 < number <= N_NSD_PICTURES else None
 
 
+def shared_number_of_name(name: str) -> int | None:
+    """The place of a picture among the shared 1,000, from 1, that its file name gives; None where it gives none."""
+    return int(name[6:10]) if nsd_id_of_name(name) is not None else None
+
+
 def read_targets(path: Path) -> dict[str, Target]:
     """The six targets of a pair list by cue letter, in the order of the list.
 

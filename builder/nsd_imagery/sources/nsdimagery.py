@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from nsd_imagery.errors import DataError, MissingDataError
@@ -10,11 +11,18 @@ from nsd_imagery.experiment import N_BETAS, RUNS, STIMULUS_SETS, TRIALS_PER_RUN
 from nsd_imagery.schema import trial_id, trial_table
 from nsd_imagery.sources import release
 from nsd_imagery.sources.behaviour import RunBehaviour, Trial, read_behaviour
-from nsd_imagery.sources.design import Target, nsd_id_of_name, read_design, read_targets, stimulus_key
-from nsd_imagery.sources.proof import SessionFiles, prove_session
+from nsd_imagery.sources.design import (
+    Target,
+    nsd_id_of_name,
+    read_design,
+    read_targets,
+    shared_number_of_name,
+    stimulus_key,
+)
+from nsd_imagery.sources.proof import Contradiction, SessionFiles, prove_session
 from nsd_imagery.sources.repeats import repeats
 from nsd_imagery.sources.session import Session
-from nsd_imagery.sources.stim_info import NO_STIM_INFO, picture_columns
+from nsd_imagery.sources.stim_info import NO_STIM_INFO, StimInfo, picture_columns
 from nsd_imagery.volumes.read import read_header
 
 
@@ -35,6 +43,7 @@ def read_session(root: Path, subject: str, betas: str) -> Session:
         raise DataError(msg)
     files = read_files(root, subject)
     prove_session(files)
+    _prove_photographs(files, release.stim_info(root))
     rows = _rows(root, subject, beta_path, files.behaviours, files.targets, betas)
     notes = () if release.stim_info_file(root).is_file() else (NO_STIM_INFO,)
     return Session(subject, "nsdimagery", 1, beta_path, rows, notes)
@@ -50,6 +59,28 @@ def read_files(root: Path, subject: str) -> SessionFiles:
     targets = read_all_targets(root)
     design_path = release.required(release.design_file(root))
     return SessionFiles(_read_behaviours(root, subject), targets, read_design(design_path), design_path)
+
+
+def _prove_photographs(files: SessionFiles, info: StimInfo | None) -> None:
+    """Check the photographs of visC by the table: their names give the NSD id and the place among the shared 1,000.
+
+    That the first number is the place only the names themselves say, so it is asked of all where most hold it.
+    """
+    if info is None:
+        return
+    place = np.cumsum(info.shared1000) * info.shared1000
+    shown = [(behaviour, trial) for behaviour, trial in files.runs("vision") if behaviour.run.stimulus_set == "C"]
+    wrong = [
+        (behaviour, trial, nsd_id)
+        for behaviour, trial in shown
+        if (nsd_id := nsd_id_of_name(trial.picture)) is not None
+        and shared_number_of_name(trial.picture) != place[nsd_id]
+    ]
+    if wrong and 2 * len(wrong) < len(shown):
+        behaviour, trial, nsd_id = wrong[0]
+        which = f"number {place[nsd_id]} of the shared 1,000" if place[nsd_id] else "not of the shared 1,000"
+        what = f"FRAMEFILE shows {trial.picture!r}, whose nsdId {nsd_id} (names count from 1) is {which} in {info.path}"
+        raise DataError(str(Contradiction(behaviour.path, what, trial.number)))
 
 
 def read_all_targets(root: Path) -> dict[str, dict[str, Target]]:

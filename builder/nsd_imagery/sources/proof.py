@@ -135,6 +135,17 @@ def seen_picture(files: SessionFiles) -> Iterator[Contradiction]:
             yield Contradiction(behaviour.path, what, trial.number)
 
 
+def photographs(files: SessionFiles) -> Iterator[Contradiction]:
+    """The vision run of set C shows a photograph once."""
+    for behaviour in files.behaviours:
+        if behaviour.run.condition == "vision" and behaviour.run.stimulus_set == "C":
+            first: dict[str, int] = {}
+            for trial in behaviour.trials:
+                if first.setdefault(trial.picture, trial.number) != trial.number:
+                    what = f"FRAMEFILE shows {trial.picture!r}, as in TRIAL {first[trial.picture]}"
+                    yield Contradiction(behaviour.path, what, trial.number)
+
+
 def ground_truth(files: SessionFiles) -> Iterator[Contradiction]:
     """GROUNDTRUTH in vision runs says whether CONDITION is CUE."""
     for behaviour, trial in files.runs("vision"):
@@ -202,7 +213,8 @@ def design_columns(files: SessionFiles) -> Iterator[Contradiction]:
 PROOFS = tuple(
     Proof(find.__name__.replace("_", "-"), (find.__doc__ or "").rstrip("."), find)
     for find in (
-        run_numbers, letters, cue_shown, seen_picture, ground_truth, imagery_cue, balance, run_order, design_columns,
+        run_numbers, letters, cue_shown, seen_picture, photographs, ground_truth, imagery_cue, balance, run_order,
+        design_columns,
     )
 )  # fmt: skip
 """What a build proves of a session, in order: later ones rely on earlier ones."""

@@ -74,7 +74,22 @@ def read_stim_info(path: Path) -> StimInfo:
         subject: np.stack([table[column].to_numpy() for column in columns], axis=1)
         for subject, columns in repeats.items()
     }
-    return StimInfo(path, table["cocoId"].to_numpy(), table["shared1000"].to_numpy(), by_subject)
+    info = StimInfo(path, table["cocoId"].to_numpy(), table["shared1000"].to_numpy(), by_subject)
+    _check_shared(info)
+    return info
+
+
+def _check_shared(info: StimInfo) -> None:
+    """The shared pictures are those that all subjects were to see; every other one was for one subject alone."""
+    planned = np.stack([(trials > 0).any(axis=1) for trials in info.trials.values()])
+    wrong = np.flatnonzero(planned.all(axis=0) != info.shared1000)
+    if wrong.size:
+        said = bool(info.shared1000[wrong[0]])
+        msg = (
+            f"{info.path}: shared1000 of nsdId {wrong[0]} is {said}, but its columns subjectN_repM say that "
+            f"{planned[:, wrong[0]].sum()} of {len(SUBJECTS)} subjects were to see it: copy the file again"
+        )
+        raise DataError(msg)
 
 
 def picture_columns(

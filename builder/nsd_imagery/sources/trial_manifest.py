@@ -25,6 +25,11 @@ _SYNONYMS = {
     "repeat": "repeat_index",
 }
 
+
+def _cue(line: Line, column: str) -> str | None:
+    return None if line.text(column) is None else line.letter(column)
+
+
 _READERS: Mapping[str, Callable[[Line, str], Any]] = {
     "trial_id": Line.text,
     "subject": Line.text,
@@ -45,7 +50,7 @@ _READERS: Mapping[str, Callable[[Line, str], Any]] = {
     "stimulus_set": Line.text,
     "epoch": Line.text,
     "target": Line.text,
-    "cue": Line.text,
+    "cue": _cue,
     "cue_matches": Line.flag,
     "target_present": Line.flag,
     "response": Line.whole,
@@ -215,9 +220,19 @@ def _filled(entries: list[Entry], info: Sequence[Entry], subject: str) -> list[E
     keys = (_trial_key,) if by_trial else (_picture_key, _target_key)
     columns = (*_OF_STIMULUS, "condition") if by_trial else _OF_STIMULUS
     for key in keys:
-        table = {key(entry): entry for entry in mine if key(entry) is not None}
+        table: dict[Any, Entry] = {}
+        for entry in mine:
+            if key(entry) is not None:
+                table[key(entry)] = _merged(table[key(entry)], entry, columns) if key(entry) in table else entry
         entries = [_fill(entry, table[key(entry)], columns) if key(entry) in table else entry for entry in entries]
     return entries
+
+
+def _merged(one: Entry, other: Entry, columns: Sequence[str]) -> Entry:
+    """Two lines on one thing, which must agree; of captions the first in the alphabet, whatever their order is."""
+    captions = [caption for caption in (one["caption"], other["caption"]) if caption is not None]
+    filled = _fill(one, other, columns)
+    return replace(filled, values={**filled.values, "caption": min(captions, default=None)})
 
 
 def _trial_key(entry: Entry) -> Any:
