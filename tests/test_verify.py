@@ -298,7 +298,7 @@ RELEASE_FAULTS = [
     (other_axes, "files.one-grid", "grid is"),
     (shuffled_voxels, "data.voxel-order", "not better by the voxels that the masks call early"),
     (names_that_count_from_0, "labels.id-base", "is not of the shared 1,000"),
-    (shared_pictures_moved, "labels.id-base", "is not of the shared 1,000"),
+    (shared_pictures_moved, "labels.readable", "but its columns subjectN_repM say that 8 of 8 subjects"),
     (flipped(f"{BETAS}.nii.gz", -5, gone=f"{BETAS}.hdf5"), "data.readable", "damaged or cut short"),
     (flipped(f"{BETAS}.hdf5", 4), "labels.proven", "is not a sound HDF5 file"),
     (a_bit_of_a_beta, "data.formats", "differs in 1 voxels of nsdgeneral"),
