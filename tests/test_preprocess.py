@@ -121,6 +121,16 @@ def test_runs_that_were_not_fitted_are_refused_until_they_are_adapted_to(
     np.testing.assert_allclose(preprocessor.transform(imagery, voxels)[runs == 3], expected, atol=1e-4)
 
 
+def test_auto_is_by_session_in_nsd_core_and_by_run_in_nsdimagery(
+    train: Dataset, imagery: Dataset, voxels: Dataset
+) -> None:
+    by = {zscore: NSDPreprocessor(zscore=zscore) for zscore in ("auto", "run", "session")}
+    for preprocessor in by.values():
+        preprocessor.fit(train, voxels).adapt(imagery, voxels)
+    for rows, zscore in ((train, "session"), (imagery, "run")):
+        np.testing.assert_array_equal(by["auto"].transform(rows, voxels), by[zscore].transform(rows, voxels))
+
+
 def test_reliability_is_the_correlation_of_odd_and_even_presentations(train: Dataset, voxels: Dataset) -> None:
     kept = NSDPreprocessor(selection="reliability", n_voxels=20).fit(train, voxels).fitted
     betas, stimuli = betas_of(train), np.asarray(train["stimulus"][:])

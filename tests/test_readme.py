@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import nsd_imagery
+from clip import save_tiny_clip
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 
@@ -16,15 +17,16 @@ def blocks() -> list[str]:
 
 @pytest.mark.filterwarnings("ignore:.*pin_memory.*")
 def test_the_examples_run_one_after_the_other(
-    core_release: Path, tmp_path: Path, hf_cache: str, monkeypatch: pytest.MonkeyPatch
+    own_core_release: Path, tmp_path: Path, hf_cache: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", Path(hf_cache))
-    nsd_imagery.build(core_release)
-    nsdgeneral = core_release / "nsddata/ppdata/subj01/func1pt8mm/roi/nsdgeneral.nii.gz"
+    nsd_imagery.build(own_core_release)
+    nsd_imagery.embed(own_core_release, model=save_tiny_clip(tmp_path / "clip"), device="cpu")
+    nsdgeneral = own_core_release / "nsddata/ppdata/subj01/func1pt8mm/roi/nsdgeneral.nii.gz"
     names: dict[str, object] = {}
     for number, block in enumerate(blocks()):
-        text = block.replace("/data/nsd", str(core_release)).replace("…/roi/nsdgeneral.nii.gz", str(nsdgeneral))
+        text = block.replace("/data/nsd", str(own_core_release)).replace("…/roi/nsdgeneral.nii.gz", str(nsdgeneral))
         exec(compile(text, f"README.md, block {number}", "exec"), names)
     assert len(blocks()) > 3
     assert names["subjects"] == ["subj01"]

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from nsd_imagery.dataset.load import load as load
     from nsd_imagery.dataset.restrict import restrict as restrict
     from nsd_imagery.imagery_trial import ImageryTrial as ImageryTrial
+    from nsd_imagery.learn.clip_cache import ClipCache as ClipCache
     from nsd_imagery.learn.dataset import NSDImageryDataset as NSDImageryDataset
+    from nsd_imagery.learn.embed import embed as embed
     from nsd_imagery.learn.preprocess import NSDPreprocessor as NSDPreprocessor
     from nsd_imagery.learn.view import torch_view as torch_view
     from nsd_imagery.sources.synthetic import synth as synth
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from nsd_imagery.volumes.maps import to_nifti as to_nifti
 
 _HOMES = {
+    "ClipCache": "nsd_imagery.learn.clip_cache",
     "ImageryTrial": "nsd_imagery.imagery_trial",
     "NSDImagery": "nsd_imagery.dataset.builder",
     "NSDImageryDataset": "nsd_imagery.learn.dataset",
@@ -42,6 +45,7 @@ _HOMES = {
     "accept_terms": "nsd_imagery.consent",
     "average_repeats": "nsd_imagery.dataset.average",
     "build": "nsd_imagery.dataset.build",
+    "embed": "nsd_imagery.learn.embed",
     "find_roi": "nsd_imagery.trials",
     "index": "nsd_imagery.trials",
     "info": "nsd_imagery.dataset.info",
@@ -59,6 +63,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "ClipCache",
     "ImageryTrial",
     "NSDImagery",
     "NSDImageryDataset",
@@ -66,6 +71,7 @@ __all__ = [
     "accept_terms",
     "average_repeats",
     "build",
+    "embed",
     "find_roi",
     "index",
     "info",

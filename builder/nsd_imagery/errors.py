@@ -55,5 +55,11 @@ class HubError(NSDImageryError, ConnectionError):
     """The hub cannot be reached, or answers with an error; nothing is broken, and the next try goes on."""
 
 
+class MissingEmbeddingError(NSDImageryError, KeyError):
+    """A stimulus has no embedding."""
+
+    __str__ = Exception.__str__  # a KeyError shows its message in quotes
+
+
 class MissingExtraError(NSDImageryError, ImportError):
     """A package that only some of this package's parts need is not installed."""

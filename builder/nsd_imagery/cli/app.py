@@ -5,7 +5,7 @@ import sys
 
 import click
 
-from nsd_imagery.cli import data, share
+from nsd_imagery.cli import data, learn, share
 from nsd_imagery.errors import NSDImageryError, UsageError
 
 
@@ -23,7 +23,17 @@ def cli() -> None:
     """
 
 
-for verb in (data.synth, data.index, data.build, data.verify, data.info, share.push, share.pull, share.terms):
+for verb in (
+    data.synth,
+    data.index,
+    data.build,
+    data.verify,
+    data.info,
+    learn.embed,
+    share.push,
+    share.pull,
+    share.terms,
+):
     cli.add_command(verb)
 
 

@@ -22,7 +22,7 @@ from nsd_imagery.volumes.normalize import zscore as zscore_by
 
 logger = logging.getLogger(__name__)
 
-ZSCORES = ("run", "session")
+ZSCORES = ("auto", "run", "session")
 SELECTIONS = ("reliability", "ncsnr", "ncsnr_release")
 
 _VOXELS_AT_A_TIME = 1024

@@ -57,7 +57,7 @@ def labels_of(trials: Dataset, voxels: Dataset, zscore: str | None) -> Labels:
     Args:
         trials: The rows, of one subject and beta version.
         voxels: The `-voxels` of the same subject and ROI.
-        zscore: "run", "session", or None: all rows are one group.
+        zscore: "run", "session", "auto", or None: all rows are one group.
 
     Raises:
         UsageError: No rows, or of several subjects or beta versions.
@@ -70,9 +70,7 @@ def labels_of(trials: Dataset, voxels: Dataset, zscore: str | None) -> Labels:
         msg = f"betas have {n_columns} columns, but -voxels {voxels.num_rows} rows: take the -voxels of the same config"
         raise DataError(msg)
     one = {name: _the_one(column(trials, name), name) for name in ("subject", "beta_version")}
-    named = [column(trials, name).astype(str) for name in _GROUPS[zscore]] if zscore else []
-    group = np.array(["/".join(words) for words in zip(*named, strict=True)] if zscore else [""] * trials.num_rows)
-    return Labels(Origin(**one, voxels=_digest(voxels)), group, column(trials, "is_valid"))
+    return Labels(Origin(**one, voxels=_digest(voxels)), _groups(trials, zscore), column(trials, "is_valid"))
 
 
 def valid_rows(trials: Dataset) -> Dataset:
@@ -101,6 +99,16 @@ def refuse_other_origin(fitted: Origin, given: Origin) -> None:
         if one != other:
             msg = f"the preprocessor was fitted on {words} {one}, but these rows are of {other}: fit one for them"
             raise DataError(msg)
+
+
+def _groups(trials: Dataset, zscore: str | None) -> NDArray[np.str_]:
+    if zscore is None:
+        return np.full(trials.num_rows, "")
+    if zscore == "auto":
+        is_core = column(trials, "experiment") == "nsd"
+        return np.where(is_core, _groups(trials, "session"), _groups(trials, "run"))
+    named = [column(trials, name).astype(str) for name in _GROUPS[zscore]]
+    return np.array(["/".join(words).rstrip("/") for words in zip(*named, strict=True)])
 
 
 def _the_one(values: NDArray[Any], name: str) -> str:

@@ -33,6 +33,11 @@ def pictures_file(root: Path) -> Path:
     return root / "nsd_hdf5" / "nsd_stimuli.hdf5"
 
 
+def embeddings_folder(root: Path) -> Path:
+    """Embeddings of the stimuli, for perception and imagery alike."""
+    return root / "clip_embeddings"
+
+
 def subject_sessions_file(root: Path) -> Path:
     """The number and the dates of the sessions of each subject."""
     return root / _METADATA / "subject_sessions.json"

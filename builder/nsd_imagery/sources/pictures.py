@@ -1,9 +1,10 @@
 """The pictures of the stimuli: the release's target images, and rows of nsd_stimuli.hdf5 (39 GB, never whole)."""
 
 import io
+import re
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 
 import h5py
@@ -14,10 +15,12 @@ from PIL import Image, UnidentifiedImageError
 from nsd_imagery.errors import DataError, reason, shown
 from nsd_imagery.experiment import N_NSD_PICTURES
 from nsd_imagery.sources import cache, release
+from nsd_imagery.sources.design import nsd_id_of_name, stimulus_key
 from nsd_imagery.volumes.hdf5 import open_dataset
 
 _TOO_LARGE = (Image.DecompressionBombWarning, Image.DecompressionBombError)
 _SHAPE = (N_NSD_PICTURES, 425, 425, 3)
+_NSD_STIMULUS = re.compile(r"nsd(0|[1-9]\d{0,4})")
 
 
 def target_file(root: Path, stimulus_set: str, target: str) -> Path | None:
@@ -56,6 +59,39 @@ def pictures_file(root: Path) -> Path | None:
     """NSD's picture file, in the release's place or the Guide's; None where the root has none."""
     places = (release.pictures_file(root), cache.pictures_file(root))
     return next((path for path in places if path.is_file()), None)
+
+
+def target_files(root: Path) -> dict[str, Path]:
+    """The pictures of the targets of sets A and B by `stimulus`."""
+    files = [path for name in "AB" for path in sorted(release.target_images_folder(root, name).glob("*.png"))]
+    return {stimulus_key(nsd_id_of_name(path.stem), path.stem): path for path in files}
+
+
+@contextmanager
+def open_stimuli(root: Path) -> Iterator[Callable[[str], NDArray[np.uint8] | None]]:
+    """What gives the picture of a stimulus, (height, width, 3) uint8, or None where the root has none.
+
+    Raises:
+        DataError: A file is damaged.
+    """
+    targets, path = target_files(root), pictures_file(root)
+    with ExitStack() as stack:
+        pictures = stack.enter_context(open_pictures(path)) if path else None
+
+        def picture(stimulus: str) -> NDArray[np.uint8] | None:
+            if stimulus in targets:
+                return _pixels(read_png(targets[stimulus]))
+            number = _NSD_STIMULUS.fullmatch(stimulus)
+            if number is None or pictures is None or int(number[1]) >= N_NSD_PICTURES:
+                return None
+            return np.asarray(pictures[int(number[1])])
+
+        yield picture
+
+
+def _pixels(contents: bytes) -> NDArray[np.uint8]:
+    with Image.open(io.BytesIO(contents), formats=["PNG"]) as image:
+        return np.asarray(image.convert("RGB"))
 
 
 @contextmanager

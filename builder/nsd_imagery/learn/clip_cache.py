@@ -1,0 +1,175 @@
+"""Embeddings that `nsd-imagery embed` made, as a mapping from stimulus to vector."""
+
+import contextlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nsd_imagery.atomic import replace_text
+from nsd_imagery.errors import DataError, MissingDataError, MissingEmbeddingError, UsageError
+from nsd_imagery.learn.clip_file import (
+    KINDS,
+    Embedding,
+    Key,
+    Maker,
+    folder_name,
+    pixels_digest,
+    read_embeddings,
+    read_maker,
+)
+from nsd_imagery.sources.cache import embeddings_folder
+from nsd_imagery.sources.pictures import open_stimuli, pictures_file, target_files
+from nsd_imagery.suggest import one_of
+from nsd_imagery.trials import find_root
+
+_MAKE = "make it with: nsd-imagery embed ROOT --model FOLDER_OR_ID"
+_FEW = 8
+"""Names that a message lists."""
+
+
+class ClipCache(Mapping[str, NDArray[np.float32]]):
+    """A vector a stimulus: the `clip_cache` of `NSDImageryDataset`.
+
+    Keys are those of the column `stimulus`, which perception and imagery share: "nsd28751" (0-based) for an NSD
+    picture, else the target. Vectors are what the model's projection gives, not normalised.
+
+    Args:
+        root: As of `embed`; default $NSD_CACHE_ROOT, else ./cache.
+        model: The folder or hub name that `embed` was given; may be left out where only one is there.
+        revision: A commit of the hub, or its start; may be left out where only one is there.
+        kind: "image" or "text".
+        folder: Where the files are; default `<root>/clip_embeddings`.
+
+    Attributes:
+        path: The file.
+        maker: What made the embeddings.
+
+    Raises:
+        UsageError: No such kind, or several models or revisions are there and none was named.
+        MissingDataError: There are no embeddings, or none of that model and revision.
+        DataError: The file is damaged, or pictures in the root are not those that were embedded.
+    """
+
+    def __init__(
+        self,
+        root: Path | str | None = None,
+        model: Path | str | None = None,
+        *,
+        revision: str | None = None,
+        kind: str = "image",
+        folder: Path | str | None = None,
+    ) -> None:
+        one_of("kind", kind, KINDS)
+        home = find_root(root)
+        place = Path(folder).expanduser() if folder else embeddings_folder(home)
+        self.path = _choose(place, model, revision)
+        self.maker, rows = read_embeddings(self.path)
+        self.kind = kind
+        self._vectors = {stimulus: row.vector for (of, stimulus), row in rows.items() if of == kind}
+        if kind == "image" and (changed := changed_pictures(home, self.path, rows)):
+            more = f" and {len(changed) - _FEW} more" if len(changed) > _FEW else ""
+            msg = (
+                f"{self.path}: was made of other pictures of {', '.join(changed[:_FEW])}{more} than {home} holds now: "
+                f"run again: nsd-imagery embed {home}, with the same options"
+            )
+            raise DataError(msg)
+
+    def __getitem__(self, stimulus: str) -> NDArray[np.float32]:
+        if stimulus not in self._vectors:
+            raise self._missing([stimulus])
+        return self._vectors[stimulus]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._vectors)
+
+    def __len__(self) -> int:
+        return len(self._vectors)
+
+    def stack(self, stimuli: Iterable[str]) -> NDArray[np.float32]:
+        """(n, length) the vectors of some stimuli, such as the column of a batch.
+
+        Raises:
+            MissingEmbeddingError: Lists those that have none.
+        """
+        names = list(stimuli)
+        if lacking := sorted({name for name in names if name not in self._vectors}):
+            raise self._missing(lacking)
+        return np.stack([self._vectors[name] for name in names])
+
+    def _missing(self, lacking: list[str]) -> MissingEmbeddingError:
+        return MissingEmbeddingError(
+            f"{self.path}: no {self.kind} embedding of {', '.join(lacking)}; leave such rows out: "
+            ".filter(lambda stimulus: stimulus in clip_cache, input_columns='stimulus'), or of NSDImageryDataset: "
+            "stimuli=clip_cache; a text for them goes into the --prompts of nsd-imagery embed"
+        )
+
+
+def changed_pictures(root: Path, path: Path, rows: Mapping[Key, Embedding]) -> list[str]:
+    """Stimuli whose picture in a root is not the one that a file of embeddings was made of.
+
+    A picture that the root does not hold contradicts nothing.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        if json.loads(_note_file(path).read_text(encoding="utf-8")) == _note(root, path):
+            return []
+    with open_stimuli(root) as picture_of:
+        pictures = ((name, row.source, picture_of(name)) for (kind, name), row in rows.items() if kind == "image")
+        changed = [
+            name for name, source, picture in pictures if picture is not None and pixels_digest(picture) != source
+        ]
+    if not changed:
+        note_pictures(root, path)
+    return changed
+
+
+def note_pictures(root: Path, path: Path) -> None:
+    """Note that the pictures in a root, as they are now, are those of a file of embeddings.
+
+    Size and time of the picture files spare a later look at each picture. Where nothing can be written, it looks.
+    """
+    with contextlib.suppress(OSError):
+        replace_text(_note_file(path), json.dumps(_note(root, path)))
+
+
+def _choose(folder: Path, model: Path | str | None, revision: str | None) -> Path:
+    """The one file of a model and revision."""
+    makers = {path: read_maker(path) for path in sorted(folder.glob("*.parquet"))}
+    if not makers:
+        msg = f"{folder}: no embeddings; {_MAKE}"
+        raise MissingDataError(msg)
+    found = {path: maker for path, maker in makers.items() if _is_of(maker, model, revision)}
+    if len(found) == 1:
+        return next(iter(found))
+    here = "; ".join(f"{path.name} by {maker.model} {maker.revision}".rstrip() for path, maker in makers.items())
+    if not found:
+        msg = f"{folder}: no embeddings by model {model}, revision {revision}; there are: {here}; {_MAKE}"
+        raise MissingDataError(msg)
+    msg = f"{folder}: say which embeddings, by model= and revision= or folder=; there are: {here}"
+    raise UsageError(msg)
+
+
+def _is_of(maker: Maker, model: Path | str | None, revision: str | None) -> bool:
+    if model is not None:
+        folder = Path(model).expanduser()
+        if maker.model != (folder_name(folder) if folder.is_dir() else str(model)):
+            return False
+    return revision is None or maker.revision.startswith(revision)
+
+
+def _note_file(path: Path) -> Path:
+    return path.with_name(f".{path.stem}.json")
+
+
+def _note(root: Path, path: Path) -> dict[str, Any]:
+    files = [*target_files(root).values(), *filter(None, [pictures_file(root)])]
+    pictures = {file.relative_to(root).as_posix(): _stat(file) for file in files}
+    return {"embeddings": _stat(path), "pictures": pictures}
+
+
+def _stat(path: Path) -> list[int]:
+    stat = path.stat()
+    return [stat.st_size, stat.st_mtime_ns]

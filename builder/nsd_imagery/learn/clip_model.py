@@ -1,0 +1,175 @@
+"""A CLIP model of the transformers library, from a local folder or the hub, as two functions."""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nsd_imagery.errors import DataError, HubError, MissingDataError, MissingExtraError, UsageError
+from nsd_imagery.learn.clip_file import Maker, folder_name
+
+try:
+    import torch
+    import transformers
+    from safetensors import SafetensorError
+except ModuleNotFoundError as error:
+    message = "nsd-imagery embed needs torch and transformers: pip install 'nsd-imagery[clip]'"
+    raise MissingExtraError(message) from error
+
+_HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
+_HUB_FILES = ["*.json", "*.txt", "*.safetensors"]
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """A model.
+
+    Attributes:
+        maker: What its embeddings are made by.
+        label: A short name, for file names.
+        embed_pictures: (n, length) float32 from n pictures, (height, width, 3) uint8.
+        embed_texts: (n, length) float32 from n texts; what is longer than the model takes is cut off.
+    """
+
+    maker: Maker
+    label: str
+    embed_pictures: Callable[[Sequence[NDArray[np.uint8]]], NDArray[np.float32]]
+    embed_texts: Callable[[Sequence[str]], NDArray[np.float32]]
+
+
+def open_clip(model: Path | str, revision: str | None = None, device: str | None = None) -> Clip:
+    """Load a model; of a hub model, what is not there yet is downloaded. Weights are safetensors, never pickle.
+
+    Args:
+        model: A folder that `save_pretrained` wrote, or a name on the hub.
+        revision: A commit, branch or tag of the hub; default: the newest.
+        device: "cpu", "cuda", "cuda:1", "mps"; default: a GPU if there is one.
+
+    Raises:
+        UsageError: A revision of a folder, no such device, or no name of a model.
+        MissingDataError: No such folder, or the hub has no such model or revision.
+        DataError: The folder holds no CLIP model in safetensors, or it is damaged.
+        HubError: The hub cannot be reached.
+    """
+    where = _device(device)
+    folder, name, commit = _find(model, revision)
+    label = str(model) if commit else folder.resolve().name
+    with _quiet():
+        clip, processor, tokenizer = _load(folder)
+    clip = clip.to(where).eval()
+    most = clip.config.text_config.max_position_embeddings
+    preprocessing = {
+        "image": {"processor": type(processor).__name__, **processor.to_dict()},
+        "text": {"tokenizer": type(tokenizer).__name__, "max_length": most, "padding": "max_length"},
+        "vector": "projected, not normalised",
+    }
+
+    @torch.inference_mode()
+    def embed_pictures(pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        inputs = processor(images=list(pictures), return_tensors="pt", input_data_format="channels_last")
+        return _vectors(clip.get_image_features(pixel_values=inputs["pixel_values"].to(where)))
+
+    @torch.inference_mode()
+    def embed_texts(texts: Sequence[str]) -> NDArray[np.float32]:
+        # Always of full length, so that a text's vector does not depend on the others of its batch.
+        inputs = tokenizer(list(texts), padding="max_length", truncation=True, max_length=most, return_tensors="pt")
+        names = ("input_ids", "attention_mask")
+        return _vectors(clip.get_text_features(**{name: inputs[name].to(where) for name in names}))
+
+    maker = Maker(name, commit, json.dumps(preprocessing, sort_keys=True, default=str))
+    return Clip(maker, re.sub(r"[^\w.-]+", "--", label), embed_pictures, embed_texts)
+
+
+def _device(device: str | None) -> torch.device:
+    if device is None:
+        mps = torch.backends.mps.is_available()
+        return torch.device("cuda" if torch.cuda.is_available() else "mps" if mps else "cpu")
+    try:
+        where = torch.device(device)
+        torch.empty(1, device=where)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        msg = f"no device {device!r} here ({str(error).splitlines()[0]}); leave --device out, or say cpu"
+        raise UsageError(msg) from error
+    return where
+
+
+def _find(model: Path | str, revision: str | None) -> tuple[Path, str, str]:
+    """The folder of a model, and the name and the commit that its embeddings are known by."""
+    folder = Path(model).expanduser()
+    if folder.is_dir():
+        if revision is not None:
+            msg = f"{model}: is a folder, which has no revision; leave --revision out"
+            raise UsageError(msg)
+        return folder, folder_name(folder), ""
+    name = str(model)
+    if not _HUB_NAME.fullmatch(name):
+        msg = f"{model}: no such folder, and no name of a model on the hub, such as openai/clip-vit-large-patch14"
+        raise MissingDataError(msg)
+    found = _download(name, revision)
+    return found, name, found.name
+
+
+def _download(name: str, revision: str | None) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=_HUB_FILES))
+    except RevisionNotFoundError as error:
+        msg = f"{name}: the hub has no revision {revision} of it"
+        raise MissingDataError(msg) from error
+    except RepositoryNotFoundError as error:
+        msg = f"{name}: no such folder here and no such model on the hub (a private one needs: hf auth login)"
+        raise MissingDataError(msg) from error
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        msg = f"{name}: no such folder, and the hub cannot be reached for it ({str(error).splitlines()[0]}); try again"
+        raise HubError(msg) from error
+
+
+def _load(folder: Path) -> tuple[Any, Any, Any]:
+    try:
+        clip = transformers.AutoModel.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
+        )
+        processor = transformers.AutoImageProcessor.from_pretrained(folder, local_files_only=True, backend="pil")
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        msg = f"{folder}: holds no sound CLIP model with weights in safetensors ({reason})"
+        raise DataError(msg) from error
+    if not isinstance(clip, transformers.CLIPModel):
+        msg = f"{folder}: holds a {type(clip).__name__}, not a CLIPModel with an image and a text side"
+        raise DataError(msg)
+    return clip, processor, tokenizer
+
+
+def _vectors(features: Any) -> NDArray[np.float32]:
+    tensor = features if isinstance(features, torch.Tensor) else features.pooler_output
+    vectors = tensor.float().cpu().numpy()
+    if not np.isfinite(vectors).all():
+        raise DataError("the model gives embeddings that are not finite numbers: its weights are damaged")
+    return vectors
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No bars of the transformers library, which come even where there is no terminal."""
+    logging = transformers.utils.logging
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()

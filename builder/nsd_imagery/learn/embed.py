@@ -1,0 +1,236 @@
+"""Image and text embeddings of the stimuli: one file for perception and imagery, made batch by batch."""
+
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from nsd_imagery.dataset.stimuli import stimulus_rows
+from nsd_imagery.errors import DataError, MissingDataError, UsageError
+from nsd_imagery.experiment import BETA_VERSIONS, Experiment
+from nsd_imagery.learn.clip_cache import changed_pictures, note_pictures
+from nsd_imagery.learn.clip_file import (
+    Embedding,
+    Key,
+    pixels_digest,
+    read_embeddings,
+    text_digest,
+    write_embeddings,
+)
+from nsd_imagery.learn.clip_model import Clip, open_clip
+from nsd_imagery.sources.cache import embeddings_folder
+from nsd_imagery.sources.pictures import open_stimuli
+from nsd_imagery.sources.session import Session
+from nsd_imagery.sources.table import read_lines
+from nsd_imagery.suggest import one_of
+from nsd_imagery.trials import find_root, find_subjects, read_sessions
+
+_EXPERIMENTS: dict[str, tuple[Experiment, ...] | None] = {
+    "imagery": ("nsdimagery",),
+    "perception": ("nsd",),
+    "both": None,
+}
+MODES = tuple(_EXPERIMENTS)
+
+Progress = Callable[[int, int, str], None]
+PictureOf = Callable[[str], NDArray[np.uint8] | None]
+
+
+@dataclass(frozen=True)
+class Item:
+    """A picture or a text to embed.
+
+    Attributes:
+        stimulus: The key.
+        kind: "image" or "text".
+        source: xxh3_128 of the pixels or the text.
+        text: The text; pictures are read when they are needed.
+    """
+
+    stimulus: str
+    kind: str
+    source: str
+    text: str = ""
+
+    @property
+    def key(self) -> Key:
+        """Kind and stimulus."""
+        return self.kind, self.stimulus
+
+
+def embed(
+    root: Path | str | None = None,
+    *,
+    model: Path | str,
+    revision: str | None = None,
+    mode: str = "both",
+    prompts: Path | str | None = None,
+    subjects: Sequence[str] | None = None,
+    betas: str = BETA_VERSIONS[0],
+    captions: Path | str | None = None,
+    source: str | None = None,
+    out: Path | str | None = None,
+    batch_size: int = 64,
+    device: str | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Embed the stimuli of a root with a CLIP model, or bring its file of embeddings up to date.
+
+    Pictures: sets A and B, and NSD pictures, where the root has them. Texts: the first caption of NSD pictures, set C's
+    words, and `prompts`. What is there already by the same model and of the same content is kept. A run that was
+    stopped goes on behind its last batch, and gives the file that it would have given.
+
+    Args:
+        root: Folder with the release tree or the Guide's cache tree; default $NSD_CACHE_ROOT, else ./cache.
+        model: A folder that `save_pretrained` wrote, or a name on the hub.
+        revision: A commit, branch or tag of the hub; default: the newest.
+        mode: Whose stimuli: "imagery" (NSD-Imagery with its vision and attention), "perception" (NSD core) or "both".
+        prompts: A CSV file with columns stimulus and prompt: texts instead of captions, and where there is none.
+        subjects: Default: all that the root holds.
+        betas: Beta version by which the sessions are found.
+        captions: Folder of COCO's caption files; default: where the root has them, if it does.
+        source: "release" or "cache", for a root that holds a subject in both.
+        out: Where the file goes; default `<root>/clip_embeddings`.
+        batch_size: Pictures or texts at a time.
+        device: "cpu", "cuda", "cuda:1", "mps"; default: a GPU if there is one.
+        progress: Called with embeddings done, embeddings in all, and what is made now.
+
+    Returns:
+        The file, Parquet with columns stimulus, kind ("image", "text") and embedding; `ClipCache` reads it.
+
+    Raises:
+        UsageError: An option that cannot be meant, or a prompt for a stimulus that is not there.
+        MissingDataError: A file or the model is not there, or there is nothing to embed.
+        DataError: A file is damaged, or files contradict each other.
+        HubError: The hub cannot be reached.
+        MissingExtraError: transformers is not installed.
+    """
+    one_of("mode", mode, MODES)
+    if batch_size < 1:
+        msg = f"batch_size is a number of pictures, not {batch_size}"
+        raise UsageError(msg)
+    home = find_root(root)
+    names = find_subjects(home, subjects, betas, source)
+    sessions = read_sessions(home, names, betas, _EXPERIMENTS[mode], source, captions)
+    texts = _texts(sessions, None if prompts is None else Path(prompts).expanduser())
+    items = _items(home, texts)
+    if not items:
+        msg = f"{home}: there is nothing to embed for mode {mode}: it holds neither pictures nor texts of its trials"
+        raise MissingDataError(msg)
+    clip = open_clip(model, revision, device)
+    folder = Path(out).expanduser() if out else embeddings_folder(home)
+    path = _place(folder, clip)
+    before = _kept(path, clip)
+    kept = _still_right(home, path, before, texts)
+    todo = [item for item in items if item.key not in kept or kept[item.key].source != item.source]
+    if todo or len(kept) < len(before):
+        parts = path.with_name(f".{path.stem}.parts")
+        for rows in _batches(home, todo, clip, parts, batch_size, progress):
+            kept |= rows
+        write_embeddings(path, clip.maker, kept)
+        shutil.rmtree(parts, ignore_errors=True)
+    note_pictures(home, path)
+    return path
+
+
+def _texts(sessions: Sequence[Session], prompts: Path | None) -> dict[str, str]:
+    """Every stimulus of the sessions' trials with its text, which is empty where there is none."""
+    texts: dict[str, str] = {}
+    for row in stimulus_rows(sessions):
+        word = row["target"] if row["stimulus_set"] == "C" else None
+        texts[row["stimulus"]] = row["caption"] or word or ""
+    for session in sessions:
+        if session.experiment == "nsd":
+            rows = session.rows
+            for stimulus, caption in zip(rows["stimulus"].to_pylist(), rows["caption"].to_pylist(), strict=True):
+                texts[stimulus] = texts.get(stimulus) or caption or ""
+    for line in read_lines(prompts, ",", ("stimulus", "prompt"), "prompts") if prompts else ():
+        stimulus, prompt = line.text("stimulus"), line.text("prompt")
+        if stimulus not in texts:
+            raise UsageError(str(line.error("stimulus", "which is no stimulus of these trials")))
+        if not prompt:
+            raise line.error("prompt", "but must have a value")
+        texts[stimulus] = prompt
+    return texts
+
+
+def _items(root: Path, texts: dict[str, str]) -> list[Item]:
+    """Pictures, then texts, each in order of the stimulus."""
+    found = [Item(name, "text", text_digest(text), text) for name, text in sorted(texts.items()) if text]
+    with open_stimuli(root) as picture_of:
+        pictures = ((name, picture_of(name)) for name in sorted(texts))
+        images = [Item(name, "image", pixels_digest(picture)) for name, picture in pictures if picture is not None]
+    return [*images, *found]
+
+
+def _place(folder: Path, clip: Clip) -> Path:
+    """The file of a model; it is found again if the folder of the model has another name now."""
+    ending = f"-{clip.maker.digest[:12]}.parquet"
+    return next(iter(sorted(folder.glob(f"*{ending}"))), folder / f"{clip.label}{ending}")
+
+
+def _still_right(root: Path, path: Path, before: dict[Key, Embedding], texts: dict[str, str]) -> dict[Key, Embedding]:
+    """Without those of pictures that are others now, and of texts that these trials no longer have."""
+    if not before:
+        return {}
+    gone = {("image", name) for name in changed_pictures(root, path, before)}
+    gone |= {("text", name) for name, text in texts.items() if not text}
+    return {key: row for key, row in before.items() if key not in gone}
+
+
+def _kept(path: Path, clip: Clip) -> dict[Key, Embedding]:
+    if not path.is_file():
+        return {}
+    maker, rows = read_embeddings(path)
+    if maker != clip.maker:
+        msg = f"{path}: was made by {maker.model} {maker.revision}, not by this model: move it away"
+        raise DataError(msg)
+    return rows
+
+
+def _batches(
+    root: Path, items: Sequence[Item], clip: Clip, parts: Path, size: int, progress: Progress | None
+) -> Iterator[dict[Key, Embedding]]:
+    """The embeddings of each batch, from its part if an earlier run finished it; a batch is of one kind."""
+    done = 0
+    with open_stimuli(root) as picture_of:
+        for kind, of_kind in groupby(items, lambda item: item.kind):
+            left = list(of_kind)
+            for start in range(0, len(left), size):
+                batch = left[start : start + size]
+                if progress:
+                    progress(done, len(items), kind)
+                part = parts / f"{_batch_digest(batch)}.parquet"
+                if not part.is_file():
+                    write_embeddings(part, clip.maker, _embedded(batch, clip, picture_of))
+                yield _kept(part, clip)
+                done += len(batch)
+    if progress:
+        progress(done, len(items), "")
+
+
+def _embedded(batch: Sequence[Item], clip: Clip, picture_of: PictureOf) -> dict[Key, Embedding]:
+    if batch[0].kind == "text":
+        vectors = clip.embed_texts([item.text for item in batch])
+    else:
+        vectors = clip.embed_pictures([_picture(item, picture_of) for item in batch])
+    return {item.key: Embedding(vector, item.source) for item, vector in zip(batch, vectors, strict=True)}
+
+
+def _picture(item: Item, picture_of: PictureOf) -> NDArray[np.uint8]:
+    picture = picture_of(item.stimulus)
+    if picture is None or pixels_digest(picture) != item.source:
+        msg = f"the picture of {item.stimulus} was changed while it was embedded: run nsd-imagery embed again"
+        raise DataError(msg)
+    return picture
+
+
+def _batch_digest(batch: Sequence[Item]) -> str:
+    return xxhash.xxh3_128_hexdigest(
+        "\0".join(f"{item.kind}\0{item.stimulus}\0{item.source}" for item in batch).encode()
+    )
