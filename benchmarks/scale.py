@@ -66,8 +66,8 @@ def compare(root: Path, out: Path, rounds: int, ending: str) -> str:
         "",
         f"* Two processes: {median['one process'] / median['two processes']:.2f} x the throughput of one.",
         f"* Dask: {median['Dask, two workers'] / median['two processes'] - 1:+.0%} against two processes.",
-        f"* The full NSD has {ALL_SESSIONS} pieces: at {each:.2f} s each {ALL_SESSIONS * each / 60:.0f} minutes of "
-        f"one core, on 16 cores about {ALL_SESSIONS * each / 60 / 16:.0f}, if the disk keeps up.",
+        f"* The full NSD has {ALL_SESSIONS} pieces: at {each:.2f} s each {ALL_SESSIONS * each / 60:.1f} minutes of "
+        f"one core, on 16 cores about {ALL_SESSIONS * each / 60 / 16:.1f}, if the disk keeps up.",
         "",
     ]
     return "\n".join(lines)
