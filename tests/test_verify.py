@@ -1,5 +1,6 @@
 """verify: sound data passes whatever its form, and each planted fault fails the check that is named for it."""
 
+import csv
 import json
 import shutil
 import subprocess
@@ -511,15 +512,23 @@ def test_vision_and_imagery_exchanged_in_a_cache_tree_are_told_from_the_betas(tm
     root = nsd_imagery.synth(tmp_path / "cache", layout="cache")
     path = root / "nsd_imagery/metadata/trial_manifest_subj01.csv"
     words = {"perception": "imagery", "imagery": "perception"}
-    head, *lines = [line.split(",") for line in path.read_text().splitlines()]
-    at, run = head.index("condition"), head.index("run_number")
-    for fields in lines:
-        if fields[run] in "1 3 4 6 7 9".split():
-            fields[at] = words[fields[at]]
-    path.write_text("\n".join(",".join(fields) for fields in [head, *lines]) + "\n")
-    found = failed(nsd_imagery.verify(root))
-    assert says(found["data.vision-against-imagery"], "vision and imagery swapped")
-    assert says(found["rows.run-structure"], "but visA is vision A")
+    with path.open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    for line in lines:
+        if line["run_number"] in "1 3 4 6 7 9".split():
+            line["condition"] = words[line["condition"]]
+
+    def found(*without: str) -> dict[str, Finding]:
+        with path.open("w", newline="") as file:
+            names = [name for name in lines[0] if name not in without]
+            writer = csv.DictWriter(file, names, extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(lines)
+        return failed(nsd_imagery.verify(root))
+
+    assert says(found()["labels.proven"], "condition is 'imagery', but run_name is visA")
+    swapped = found("run_name", "target", "cue", "cue_matches")["data.vision-against-imagery"]
+    assert says(swapped, "vision and imagery swapped")
 
 
 def test_subjects_are_pooled_and_a_report_can_be_read_by_all(release: Path, tmp_path: Path) -> None:
