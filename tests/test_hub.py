@@ -613,7 +613,7 @@ def test_a_pull_never_mixes_recipes_or_loses_statistics(release: Path, folder: P
     nsd_imagery.push(folder, REPO)
     other = nsd_imagery.build(release, tmp_path / "other", subjects=["subj01"], zscore="none")
     before = files(other)
-    with pytest.raises(FolderError, match="built with recipe"):
+    with pytest.raises(FolderError, match="built with zscore"):
         nsd_imagery.pull(REPO, other, configs=["subj02-imagery"])
     assert files(other) == before
     core = nsd_imagery.synth(tmp_path / "core", perception_sessions=1)

@@ -144,7 +144,7 @@ def test_the_width_is_in_manifest_and_card_and_decides_what_is_kept(release: Pat
     plain = shards(nsd_imagery.build(release, folder, conditions=["vision"], **options))
     assert "smoothing_fwhm" not in open_manifest(folder)["recipe"]
     assert "Gaussian" not in (folder / "README.md").read_text()
-    with pytest.raises(FolderError, match="built with recipe"):
+    with pytest.raises(FolderError, match="built with smoothing_fwhm"):
         nsd_imagery.build(release, folder, conditions=["imagery"], smoothing_fwhm=3, **options)
     smoothed = shards(nsd_imagery.build(release, folder, conditions=["vision"], smoothing_fwhm=3, **options))
     assert smoothed["subj01-vision-V1"] != plain["subj01-vision-V1"]
