@@ -384,8 +384,11 @@ def test_damaged_betas_leave_nothing_that_opens(own_release: Path, tmp_path: Pat
     path.write_bytes(raw)
     with pytest.raises(DataError, match=r"betas_nsdimagery.nii.gz"):
         nsd_imagery.build(own_release, tmp_path / "d", subjects=["subj01"])
-    assert not (tmp_path / "d" / "README.md").exists()
-    assert not list((tmp_path / "d").rglob("*.arrow"))
+    for opens in (load_dataset, nsd_imagery.load):
+        with pytest.raises((ValueError, MissingDataError)):
+            opens(str(tmp_path / "d"), "subj01-imagery")
+    written = {path.parent.name for path in (tmp_path / "d").rglob("*.arrow")}
+    assert written <= {"subj01-voxels", "stimuli"}, "shards of betas that could not be read to their end"
 
 
 def test_what_a_failed_rebuild_leaves_is_the_old_dataset(release: Path, own_release: Path, tmp_path: Path) -> None:

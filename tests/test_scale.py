@@ -1,6 +1,7 @@
 """Builds that scale: plans, kept pieces, processes, Dask, and pieces that fail while the others finish."""
 
 import contextlib
+import logging
 import os
 import signal
 from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
@@ -11,7 +12,7 @@ import h5py
 import pytest
 
 import nsd_imagery
-from nsd_imagery.cli.workers import with_executor
+from nsd_imagery.cli.pools import with_executor
 from nsd_imagery.dataset.make import FAILURES, Progress
 from nsd_imagery.errors import DataError, FolderError, NSDImageryError, SpaceError, UsageError
 from nsd_imagery.sources.release import expected_betas, expected_nsd_betas
@@ -149,20 +150,29 @@ def test_the_others_finish_when_a_piece_fails_and_a_rerun_has_only_that_one_to_d
 
 
 def test_a_piece_that_fails_once_is_tried_again(own_core_release: Path, tmp_path: Path) -> None:
-    """A folder stands where the shards of a piece go, until it has failed once."""
+    """A file stands where the shards of a piece go, until it has failed once."""
     obstacle = tmp_path / "d" / "subj01-perception"
     (tmp_path / "d" / ".build").mkdir(parents=True)
     (tmp_path / "d" / ".build" / "lock").touch()
     obstacle.write_text("in the way")
-    seen: list[str] = []
+    failures: list[str] = []
 
-    def report(progress: Progress) -> None:
-        seen.append(progress.name)
-        if progress.n_done == 1:
-            obstacle.unlink()
+    class Remover(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            failures.append(record.getMessage())
+            obstacle.unlink(missing_ok=True)
 
-    nsd_imagery.build(own_core_release, tmp_path / "d", progress=report)
-    assert len(seen) == 5
+    log, remover = logging.getLogger("nsd_imagery.dataset.make"), Remover()
+    log.setLevel(logging.INFO)
+    log.addHandler(remover)
+    seen: list[Progress] = []
+    try:
+        nsd_imagery.build(own_core_release, tmp_path / "d", progress=seen.append)
+    finally:
+        log.removeHandler(remover)
+        log.setLevel(logging.NOTSET)
+    assert failures[0] == "subj01/nsd/01 failed (try 1 of 2)"
+    assert [step.n_done for step in seen] == [0, 1, 2, 3, 4]
 
 
 def test_too_little_room_is_said_before_anything_is_read(

@@ -4,13 +4,13 @@ Nothing that is written before the seal is part of the dataset; what a stopped b
 """
 
 from collections.abc import Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 
 from nsd_imagery.dataset.folder import locked, read_manifest, refuse_foreign, seal
 from nsd_imagery.dataset.journal import relink
 from nsd_imagery.dataset.make import Report, make_all
-from nsd_imagery.dataset.manifest import describe, merge, start
+from nsd_imagery.dataset.manifest import describe, merge, start, write_sidecars
 from nsd_imagery.dataset.pieces import Recipe
 from nsd_imagery.dataset.places import jobs_of, positions, staying_stats
 from nsd_imagery.dataset.plan import Plan, plan
@@ -75,7 +75,9 @@ def build(
         places = positions(todo.pieces, staying)
         jobs = jobs_of(todo.pieces, todo.folder, places)
         refuse_full_disk(preview_jobs(jobs, todo.folder), todo.folder)
-        configs = describe(todo, make_all(jobs, executor, progress), old)
+        with ThreadPoolExecutor(1) as aside:
+            sidecars = aside.submit(write_sidecars, todo, old)
+            configs = describe(todo, make_all(jobs, executor, progress)) | sidecars.result()
         manifest = merge(manifest, old, configs, relink(todo.folder, staying, places))
         seal(todo.folder, manifest)
     return todo.folder

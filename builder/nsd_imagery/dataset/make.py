@@ -1,12 +1,13 @@
 """Makes the pieces of a build: here or by an executor, again what failed, and the others whatever fails.
 
-A worker imports this module and what it needs to read, mask and write; nothing of sources, cards or the command.
+Here, the betas of the next piece are read while those of one are z-scored and written. A worker imports this module and
+what it needs to read, mask and write; nothing of sources, cards or the command.
 """
 
 import logging
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 
 from nsd_imagery.dataset import journal
@@ -15,6 +16,7 @@ from nsd_imagery.dataset.pieces import parts, read_piece, source_id
 from nsd_imagery.dataset.places import Job
 from nsd_imagery.dataset.shards import BUILD, write_shard
 from nsd_imagery.errors import NSDImageryError
+from nsd_imagery.volumes.betas import Betas
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +24,9 @@ FAILURES = "failures.log"
 """In the folder's .build: the traceback of each piece that failed twice."""
 
 _TRIES = 2
+
+_FAULTS = (NSDImageryError, OSError)
+"""Of a piece; anything else is a bug of ours and ends the build."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +53,11 @@ Report = Callable[[Progress], None]
 
 def make(job: Job) -> list[Made]:
     """Read the beta file of a job once, and write and journal the shards of its ROIs."""
+    return _write(job, read_piece(job.piece))
+
+
+def _write(job: Job, betas: Betas) -> list[Made]:
     piece = job.piece
-    betas = read_piece(piece)
     made = []
     for roi in piece.rois:
         shards = tuple(
@@ -111,15 +119,40 @@ Outcome = tuple[int, list[Made] | BaseException]
 
 
 def _here(todo: dict[int, Job]) -> Iterator[Outcome]:
-    for at, job in todo.items():
-        for attempt in range(1, _TRIES + 1):
-            try:
-                yield at, make(job)
-                break
-            except (NSDImageryError, OSError) as error:
-                logger.info("%s failed (try %d of %d)", job.piece.key, attempt, _TRIES, exc_info=error)
-                if attempt == _TRIES:
-                    yield at, error
+    """The writing is what has the thread, so that Ctrl-C stops a long read at once and waits for a short write."""
+    with ThreadPoolExecutor(1) as writer:
+        written: tuple[int, Job, Future[list[Made]]] | None = None
+        for at, job in todo.items():
+            begun = _begin(job, writer)
+            if written:
+                yield _end(*written)
+            written = at, job, begun
+        if written:
+            yield _end(*written)
+
+
+def _begin(job: Job, writer: Executor) -> Future[list[Made]]:
+    """Read a piece, and have it written."""
+    try:
+        betas = read_piece(job.piece)
+    except _FAULTS as error:
+        failed: Future[list[Made]] = Future()
+        failed.set_exception(error)
+        return failed
+    return writer.submit(_write, job, betas)
+
+
+def _end(at: int, job: Job, written: Future[list[Made]]) -> Outcome:
+    """What was made of a piece, or is on a second try."""
+    try:
+        return at, written.result()
+    except _FAULTS as error:
+        _log(job, error, 1)
+    try:
+        return at, make(job)
+    except _FAULTS as error:
+        _log(job, error, 2)
+        return at, error
 
 
 def _spread(todo: dict[int, Job], executor: Executor) -> Iterator[Outcome]:
@@ -135,10 +168,14 @@ def _spread(todo: dict[int, Job], executor: Executor) -> Iterator[Outcome]:
             elif isinstance(error, BrokenExecutor):
                 raise error
             elif attempt < _TRIES:
-                logger.info("%s failed (try %d of %d)", todo[at].piece.key, attempt, _TRIES, exc_info=error)
+                _log(todo[at], error, attempt)
                 running[executor.submit(make, todo[at])] = (at, attempt + 1)
             else:
                 yield at, error
+
+
+def _log(job: Job, error: BaseException, attempt: int) -> None:
+    logger.info("%s failed (try %d of %d)", job.piece.key, attempt, _TRIES, exc_info=error)
 
 
 def _failed(jobs: Sequence[Job], failures: dict[int, BaseException]) -> BaseException:

@@ -41,19 +41,31 @@ def start(todo: Plan, old: dict[str, Any] | None) -> dict[str, Any]:
     return new
 
 
-def describe(todo: Plan, made: Sequence[Made], old: Mapping[str, Any] | None) -> dict[str, dict[str, Any]]:
-    """The configs of what a plan has made; writes the sidecars that come from masks and tables alone."""
+def describe(todo: Plan, made: Sequence[Made]) -> dict[str, dict[str, Any]]:
+    """The configs of the betas that a plan has made."""
     configs: dict[str, dict[str, Any]] = {}
     by_piece = {(one.key, one.roi): one for one in made}
     for piece in todo.pieces:
         for roi in piece.rois:
-            _add_voxels(configs, todo, piece.session.subject, roi)
             done = by_piece[piece.key, roi.name]
             for shard in done.shards:
                 config = configs.setdefault(shard.config, _config(todo, piece, roi, shard.config))
                 config["splits"].setdefault(shard.split, []).append({**_shard_entry(shard), "piece": piece.key})
                 config["sources"][piece.key] = done.source_id
                 config["notes"] = list(dict.fromkeys([*config["notes"], *piece.session.notes]))
+    return configs
+
+
+def write_sidecars(todo: Plan, old: Mapping[str, Any] | None) -> dict[str, dict[str, Any]]:
+    """Write what comes from masks, tables and pictures alone, and give its configs: `-voxels` and `stimuli`.
+
+    Raises:
+        DataError: A mask, a label table or a picture is damaged.
+    """
+    configs: dict[str, dict[str, Any]] = {}
+    for piece in todo.pieces:
+        for roi in piece.rois:
+            _add_voxels(configs, todo, piece.session.subject, roi)
     _add_stimuli(configs, todo, old)
     return configs
 

@@ -2,7 +2,6 @@
 
 import io
 import re
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
@@ -10,7 +9,8 @@ from pathlib import Path, PurePosixPath
 import h5py
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 from nsd_imagery.errors import DataError, reason, shown
 from nsd_imagery.experiment import N_NSD_PICTURES
@@ -18,7 +18,9 @@ from nsd_imagery.sources import cache, release
 from nsd_imagery.sources.design import nsd_id_of_name, stimulus_key
 from nsd_imagery.volumes.hdf5 import open_dataset
 
-_TOO_LARGE = (Image.DecompressionBombWarning, Image.DecompressionBombError)
+_MOST_PIXELS = 1 << 26
+"""Far more than any picture of the release; a small file may claim any number."""
+
 _SHAPE = (N_NSD_PICTURES, 425, 425, 3)
 _NSD_STIMULUS = re.compile(r"nsd(0|[1-9]\d{0,4})")
 
@@ -45,13 +47,17 @@ def read_png(path: Path) -> bytes:
     """
     contents = path.read_bytes()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(contents), formats=["PNG"]) as image:
+        # Image.open would warn of a large picture by the process's filters of warnings, and here are threads.
+        with PngImageFile(io.BytesIO(contents)) as image:
+            n_pixels = image.width * image.height
+            if n_pixels <= _MOST_PIXELS:
                 image.verify()
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, IndexError, *_TOO_LARGE) as error:
+    except (OSError, SyntaxError, ValueError, IndexError) as error:
         msg = f"{path}: is not a sound PNG file ({reason(error)}): copy it again"
         raise DataError(msg) from error
+    if n_pixels > _MOST_PIXELS:
+        msg = f"{path}: claims to be a picture of {n_pixels:,} pixels: copy it again"
+        raise DataError(msg)
     return contents
 
 
