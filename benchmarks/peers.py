@@ -19,7 +19,7 @@ def startup(_root: Path, _out: Path) -> None:
 
 def build(root: Path, out: Path) -> None:
     """This package's command: sealed shards of all three conditions."""
-    from nsd_imagery.cli import cli
+    from nsd_imagery.cli.app import cli
 
     cli.main(["build", str(root), "--out", str(out)], standalone_mode=False)
 
@@ -99,7 +99,7 @@ def _inflate(path: Path) -> None:
 
 
 def _build_smoothed(root: Path, out: Path, fwhm: int) -> None:
-    from nsd_imagery.cli import cli
+    from nsd_imagery.cli.app import cli
 
     cli.main(["build", str(root), "--out", str(out), "--smoothing-fwhm", str(fwhm)], standalone_mode=False)
 

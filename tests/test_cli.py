@@ -49,7 +49,7 @@ def test_help_imports_nothing_heavy_and_a_build_neither_datasets_nor_torch() -> 
 
 def test_a_whole_build_imports_no_pandas_and_leaves_it_usable(release: Path, tmp_path: Path) -> None:
     check = (
-        "import sys; from nsd_imagery.cli import cli; cli.main(sys.argv[1:], standalone_mode=False);"
+        "import sys; from nsd_imagery.cli.app import cli; cli.main(sys.argv[1:], standalone_mode=False);"
         "print('pandas' in sys.modules); import pyarrow; print(len(pyarrow.table({'a': [1, 2]}).to_pandas()))"
     )
     arguments = ["build", str(release), "--out", str(tmp_path / "out"), "--subjects", "subj01"]

@@ -199,7 +199,7 @@ def test_smoothing_without_any_mask_of_the_brain_is_refused(own_release: Path, t
 
 def test_the_command_smooths_and_a_build_that_does_not_imports_no_filter(release: Path, tmp_path: Path) -> None:
     code = (
-        "import json, sys; from nsd_imagery.cli import cli; cli.main(sys.argv[1:], standalone_mode=False); "
+        "import json, sys; from nsd_imagery.cli.app import cli; cli.main(sys.argv[1:], standalone_mode=False); "
         "print(json.dumps(['scipy.ndimage' in sys.modules, 'torch' in sys.modules, 'datasets' in sys.modules]))"
     )
     found = {}

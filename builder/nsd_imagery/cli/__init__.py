@@ -3,6 +3,10 @@
 All work is done elsewhere, and imported only when it is asked for.
 """
 
-from nsd_imagery.cli.app import cli, main
 
-__all__ = ["cli", "main"]
+def main() -> None:
+    """Run the command; see `app.main`."""
+    # Worker processes import this package, and not what parses and prints.
+    from nsd_imagery.cli.app import main as run
+
+    run()

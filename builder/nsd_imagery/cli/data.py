@@ -155,18 +155,19 @@ def build(out: Path, workers: int, scheduler: str | None, dry_run: bool, **optio
       nsd-imagery build /data/nsd --zscore none --out ./nsd_imagery_percent
       nsd-imagery build /data/nsd --workers 8
     """
-    from nsd_imagery.cli.workers import with_executor
-
-    without_pandas()
     if dry_run:
+        without_pandas()
         from nsd_imagery.dataset.build import preview
 
         _show_preview(preview(out=out, **options), out)
         return
+    from nsd_imagery.cli.pools import with_executor
+
     with progress_bar("build") as report:
 
         def work(executor: Any) -> Path:
-            from nsd_imagery.dataset.build import build as run  # while the workers start
+            without_pandas()  # this and the import take a while, in which the workers start
+            from nsd_imagery.dataset.build import build as run
 
             return run(out=out, executor=executor, progress=report, **options)
 

@@ -1,20 +1,16 @@
 """The pools that the command starts: processes of its own, or the workers of a Dask cluster."""
 
-import importlib
 import multiprocessing
 import os
-import signal
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
 from contextlib import contextmanager
-from multiprocessing.connection import wait
 from typing import TypeVar, cast
 
 import click
 
+from nsd_imagery.cli.worker import begin
 from nsd_imagery.errors import MissingExtraError, NSDImageryError, UsageError
-from nsd_imagery.lean import without_pandas
 
 _Result = TypeVar("_Result")
 
@@ -55,9 +51,10 @@ def _executor(workers: int, scheduler: str | None) -> Iterator[Executor | None]:
             yield executor
     elif workers > 1:
         # Spawn: a fork would copy threads of Arrow and HDF5 in whatever state they are.
-        pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_begin_worker)
+        pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=begin)
         try:
-            pool.submit(os.getpid)  # starts all of them now, while the parent still plans
+            for _ in range(workers):  # a pool starts a worker a task, and this one is to start while the parent plans
+                pool.submit(os.getpid)
             yield pool
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
@@ -80,18 +77,3 @@ def _dask(scheduler: str) -> Iterator[Executor]:
         raise UsageError(msg) from error
     with client:
         yield cast(Executor, client.get_executor(pure=False))
-
-
-def _begin_worker() -> None:
-    """Ctrl-C is the parent's to handle, and a worker does not outlive it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_follow, args=(parent.sentinel,), daemon=True).start()
-    without_pandas()
-    importlib.import_module("nsd_imagery.dataset.make")
-
-
-def _follow(sentinel: int) -> None:
-    wait([sentinel])
-    os._exit(1)

@@ -1,0 +1,25 @@
+"""A worker process of the command. Imports no click: every worker would pay for it."""
+
+import importlib
+import multiprocessing
+import os
+import signal
+import threading
+from multiprocessing.connection import wait
+
+from nsd_imagery.lean import without_pandas
+
+
+def begin() -> None:
+    """Be ready to make pieces; Ctrl-C is the parent's to handle, and a worker does not outlive it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_follow, args=(parent.sentinel,), daemon=True).start()
+    without_pandas()
+    importlib.import_module("nsd_imagery.dataset.make")
+
+
+def _follow(sentinel: int) -> None:
+    wait([sentinel])
+    os._exit(1)
