@@ -110,7 +110,8 @@ def picture_columns(
             "shared1000": [nsd_id is not None for nsd_id in nsd_ids],
             "is_shared": [False] * len(nsd_ids),
         }
-    shared = {nsd_id for nsd_id in imagined if info.shown(subject)[nsd_id]}
+    shown = info.shown(subject)
+    shared = {nsd_id for nsd_id in imagined if shown[nsd_id]}
     return {
         "coco_id": [None if nsd_id is None else int(info.coco_id[nsd_id]) for nsd_id in nsd_ids],
         "shared1000": [nsd_id is not None and bool(info.shared1000[nsd_id]) for nsd_id in nsd_ids],

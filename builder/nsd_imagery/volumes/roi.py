@@ -81,11 +81,12 @@ def inside(values: NDArray[Any], path: Path) -> Mask:
     Raises:
         DataError: It has other values: it is an atlas, not a mask.
     """
-    others = set(np.unique(values).tolist()) - {-1, 0, 1}
-    if others:
-        msg = f"{path}: has values like {sorted(others)[0]:g}; a mask has -1, 0 and 1 (of an atlas, name atlas:label)"
+    is_inside = values == 1
+    others = values[~is_inside & (values != 0) & (values != -1)]
+    if others.size:
+        msg = f"{path}: has values like {others.min():g}; a mask has -1, 0 and 1 (of an atlas, name atlas:label)"
         raise DataError(msg)
-    return values == 1
+    return is_inside
 
 
 class _Reader:

@@ -44,12 +44,13 @@ class _Maps:
 
     def __init__(self, roi: Roi) -> None:
         self.roi = roi
+        self._ijk = np.unravel_index(roi.flat, roi.grid.shape)
 
     def at(self, path: Path) -> NDArray[Any]:
         """(n_voxels,) values of a map."""
         values, grid = read_volume(path)
         grid.check_same(self.roi.grid, str(path), str(self.roi.files[0]))
-        return values.reshape(-1)[self.roi.flat]
+        return values[self._ijk]
 
     def optional(
         self, path: Path | None, of: Callable[[NDArray[Any]], NDArray[Any]] = lambda values: values
@@ -83,5 +84,5 @@ def _labels(values: NDArray[Any], table: Path | None) -> pa.Array:
     """The name of each voxel's label; its number where no table names it; empty where it has none (0, -1)."""
     names = read_label_table(table) if table else {}
     numbers, inverse = np.unique(values, return_inverse=True)
-    words = np.array([names.get(int(n), f"{n:g}") if n > 0 else "" for n in numbers.tolist()], dtype=object)
-    return pa.array(words[inverse], pa.string())
+    words = [names.get(int(n), f"{n:g}") if n > 0 else "" for n in numbers.tolist()]
+    return pa.array(words, pa.string()).take(pa.array(inverse))
