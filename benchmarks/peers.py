@@ -13,15 +13,16 @@ BETAS = "nsddata_betas/ppdata/subj01/func1pt8mm/nsdimagerybetas_fithrf_GLMdenois
 
 
 def startup(_root: Path, _out: Path) -> None:
-    """Python and the imports of a build."""
-    import nsd_imagery.dataset.build  # noqa: F401
+    """Python and the imports of a build by the command."""
+    import nsd_imagery.cli.app
+    import nsd_imagery.dataset.build
+    import nsd_imagery.dataset.card
+    import nsd_imagery.dataset.sidecars  # noqa: F401
 
 
 def build(root: Path, out: Path) -> None:
     """This package's command: sealed shards of all three conditions."""
-    from nsd_imagery.cli.app import cli
-
-    cli.main(["build", str(root), "--out", str(out)], standalone_mode=False)
+    _command("build", str(root), "--out", str(out))
 
 
 def build_3mm(root: Path, out: Path) -> None:
@@ -99,9 +100,14 @@ def _inflate(path: Path) -> None:
 
 
 def _build_smoothed(root: Path, out: Path, fwhm: int) -> None:
-    from nsd_imagery.cli.app import cli
+    _command("build", str(root), "--out", str(out), "--smoothing-fwhm", str(fwhm))
 
-    cli.main(["build", str(root), "--out", str(out), "--smoothing-fwhm", str(fwhm)], standalone_mode=False)
+
+def _command(*arguments: str) -> None:
+    from nsd_imagery.cli import main
+
+    sys.argv[1:] = arguments
+    main()
 
 
 def _mask(root: Path):

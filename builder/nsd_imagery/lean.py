@@ -1,11 +1,10 @@
 """A lean process: for the command and its workers, which own their process; library code never calls this."""
 
 import sys
-from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 
 
-class _NoPandas(MetaPathFinder):
+class _NoPandas:
     def find_spec(self, fullname: str, path: object, target: object = None) -> ModuleSpec | None:
         if fullname == "pandas":
             msg = "a build needs no pandas"

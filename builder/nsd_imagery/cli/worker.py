@@ -1,5 +1,6 @@
 """A worker process of the command. Imports no click: every worker would pay for it."""
 
+import gc
 import importlib
 import multiprocessing
 import os
@@ -18,6 +19,7 @@ def begin() -> None:
         threading.Thread(target=_follow, args=(parent.sentinel,), daemon=True).start()
     without_pandas()
     importlib.import_module("nsd_imagery.dataset.make")
+    gc.freeze()  # what lives to the end needs no collecting there
 
 
 def _follow(sentinel: int) -> None:

@@ -3,14 +3,16 @@
 Nothing that is written before the seal is part of the dataset; what a stopped build had finished, the next one keeps.
 """
 
+import importlib
 from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from nsd_imagery.dataset.folder import locked, read_manifest, refuse_foreign, seal
 from nsd_imagery.dataset.journal import relink
 from nsd_imagery.dataset.make import Report, make_all
-from nsd_imagery.dataset.manifest import describe, merge, start, write_sidecars
+from nsd_imagery.dataset.manifest import describe, merge, start
 from nsd_imagery.dataset.pieces import Recipe
 from nsd_imagery.dataset.places import jobs_of, positions, staying_stats
 from nsd_imagery.dataset.plan import Plan, plan
@@ -76,7 +78,7 @@ def build(
         jobs = jobs_of(todo.pieces, todo.folder, places)
         refuse_full_disk(preview_jobs(jobs, todo.folder), todo.folder)
         with ThreadPoolExecutor(1) as aside:
-            sidecars = aside.submit(write_sidecars, todo, old)
+            sidecars = aside.submit(_sidecars, todo, old)
             configs = describe(todo, make_all(jobs, executor, progress)) | sidecars.result()
         manifest = merge(manifest, old, configs, relink(todo.folder, staying, places))
         seal(todo.folder, manifest)
@@ -108,6 +110,14 @@ def preview(
     start(todo, old)
     places = positions(todo.pieces, staying_stats(old, todo.pieces))
     return preview_jobs(jobs_of(todo.pieces, todo.folder, places), todo.folder)
+
+
+def _sidecars(todo: Plan, old: dict[str, Any] | None) -> dict[str, dict[str, Any]]:
+    """Runs while betas are read, and so do the imports that reading needs none of: pillow, jinja and yaml."""
+    from nsd_imagery.dataset.sidecars import write_sidecars
+
+    importlib.import_module("nsd_imagery.dataset.card")
+    return write_sidecars(todo, old)
 
 
 def _plan(root: Path | str | None, out: Path | str, subjects: Sequence[str] | None, conditions: Sequence[str] | None,

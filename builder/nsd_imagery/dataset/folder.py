@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from nsd_imagery.atomic import remove_partial, replace_text
-from nsd_imagery.dataset.card import card
 from nsd_imagery.dataset.journal import entries
 from nsd_imagery.dataset.shape import fault
 from nsd_imagery.dataset.shards import BUILD
@@ -104,6 +103,8 @@ def seal(folder: Path, manifest: dict[str, Any]) -> None:
 
     The README is the one commit point: until it is renamed into place, `load_dataset` opens what it named before.
     """
+    from nsd_imagery.dataset.card import card  # and with it jinja and yaml, which opening a folder does not need
+
     replace_text(folder / MANIFEST, json.dumps(manifest, indent=1) + "\n")
     replace_text(folder / README, card(manifest))
     _remove_leftovers(folder, manifest)

@@ -1,25 +1,18 @@
 """The manifest of a dataset folder: its configs, their shards, and what they were built from."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-
-import pyarrow as pa
-import xxhash
 
 from nsd_imagery.dataset.folder import FORMAT
 from nsd_imagery.dataset.journal import Made
 from nsd_imagery.dataset.pieces import FORMAT_VERSION, Piece, places
 from nsd_imagery.dataset.places import in_order
 from nsd_imagery.dataset.plan import Plan
-from nsd_imagery.dataset.shards import Shard, batches_of, write_shard
-from nsd_imagery.dataset.stimuli import CONFIG, make_stimuli, stimulus_rows, without_image
 from nsd_imagery.errors import FolderError
-from nsd_imagery.experiment import CONDITIONS, NSDIMAGERY_CONDITIONS
-from nsd_imagery.schema import features_yaml, stats_schema, stimuli_schema, trial_schema
+from nsd_imagery.experiment import CONDITIONS
+from nsd_imagery.schema import features_yaml, stats_schema, trial_schema
 from nsd_imagery.volumes.roi import DEFAULT_ROI, Roi
-from nsd_imagery.volumes.voxels import voxel_table
 
 
 def start(todo: Plan, old: dict[str, Any] | None) -> dict[str, Any]:
@@ -50,23 +43,9 @@ def describe(todo: Plan, made: Sequence[Made]) -> dict[str, dict[str, Any]]:
             done = by_piece[piece.key, roi.name]
             for shard in done.shards:
                 config = configs.setdefault(shard.config, _config(todo, piece, roi, shard.config))
-                config["splits"].setdefault(shard.split, []).append({**_shard_entry(shard), "piece": piece.key})
+                config["splits"].setdefault(shard.split, []).append({**shard.entry, "piece": piece.key})
                 config["sources"][piece.key] = done.source_id
                 config["notes"] = list(dict.fromkeys([*config["notes"], *piece.session.notes]))
-    return configs
-
-
-def write_sidecars(todo: Plan, old: Mapping[str, Any] | None) -> dict[str, dict[str, Any]]:
-    """Write what comes from masks, tables and pictures alone, and give its configs: `-voxels` and `stimuli`.
-
-    Raises:
-        DataError: A mask, a label table or a picture is damaged.
-    """
-    configs: dict[str, dict[str, Any]] = {}
-    for piece in todo.pieces:
-        for roi in piece.rois:
-            _add_voxels(configs, todo, piece.session.subject, roi)
-    _add_stimuli(configs, todo, old)
     return configs
 
 
@@ -172,55 +151,6 @@ def _config(todo: Plan, piece: Piece, roi: Roi, name: str) -> dict[str, Any]:
         "splits": {},
         "sources": {},
         "notes": [],
-    }
-
-
-def _shard_entry(shard: Shard) -> dict[str, Any]:
-    return {key: value for key, value in asdict(shard).items() if key not in ("config", "split")}
-
-
-def _add_voxels(configs: dict[str, dict[str, Any]], todo: Plan, subject: str, roi: Roi) -> None:
-    name = f"{subject}-voxels{roi.suffix}"
-    if name in configs:
-        return
-    table: pa.Table = voxel_table(roi, todo.anatomies[subject])
-    shard = write_shard(todo.folder, name, "train", (0, 1), table.schema, batches_of(table))
-    files = sorted({path.name for path in roi.files})
-    configs[name] = {
-        "kind": "voxels",
-        "subject": subject,
-        "condition": "",
-        "roi": roi.name if "/" not in roi.name else Path(roi.name).name,
-        "n_voxels": int(roi.flat.size),
-        "features": features_yaml(table.schema),
-        "splits": {"train": [_shard_entry(shard)]},
-        "notes": [],
-        "sources": dict.fromkeys(files, f"xxh3_128:{xxhash.xxh3_128(roi.flat.tobytes()).hexdigest()}"),
-    }
-
-
-def _add_stimuli(configs: dict[str, dict[str, Any]], todo: Plan, old: Mapping[str, Any] | None) -> None:
-    sessions = [piece.session for piece in todo.pieces]
-    rows = stimulus_rows(sessions)
-    if not rows:
-        return
-    here = {session.subject for session in sessions if session.experiment == "nsdimagery"}
-    before = old["configs"] if old else {}
-    others = any(
-        config["condition"] in NSDIMAGERY_CONDITIONS and config["subject"] not in here for config in before.values()
-    )
-    shard = make_stimuli(todo.folder, todo.root, rows, before.get(CONFIG) if others else None)
-    note = without_image(todo.root, rows)
-    configs[CONFIG] = {
-        "kind": "stimuli",
-        "subject": "",
-        "condition": "",
-        "roi": "",
-        "n_voxels": 0,
-        "features": features_yaml(stimuli_schema()),
-        "splits": {"train": [_shard_entry(shard)]},
-        "notes": [note] if note else [],
-        "sources": {},
     }
 
 

@@ -6,7 +6,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -48,6 +48,11 @@ class Shard:
     bytes: int
     sha256: str
     hash: str
+
+    @property
+    def entry(self) -> dict[str, Any]:
+        """What the manifest says of it, under its config and split."""
+        return {key: value for key, value in asdict(self).items() if key not in ("config", "split")}
 
 
 def shard_name(config: str, split: str, position: tuple[int, int], logical_hash: str) -> str:

@@ -1,0 +1,79 @@
+"""The sidecars of a build, which come from masks, tables and pictures alone: `-voxels` and `stimuli`."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import xxhash
+
+from nsd_imagery.dataset.plan import Plan
+from nsd_imagery.dataset.shards import batches_of, write_shard
+from nsd_imagery.dataset.stimuli import CONFIG, make_stimuli, stimulus_rows, without_image
+from nsd_imagery.experiment import NSDIMAGERY_CONDITIONS
+from nsd_imagery.schema import features_yaml, stimuli_schema
+from nsd_imagery.volumes.roi import Roi
+from nsd_imagery.volumes.voxels import voxel_table
+
+
+def write_sidecars(todo: Plan, old: Mapping[str, Any] | None) -> dict[str, dict[str, Any]]:
+    """Write the sidecars of a plan, and give their configs.
+
+    Args:
+        todo: The plan.
+        old: The manifest of the folder, if it has one.
+
+    Raises:
+        DataError: A mask, a label table or a picture is damaged.
+    """
+    configs: dict[str, dict[str, Any]] = {}
+    for piece in todo.pieces:
+        for roi in piece.rois:
+            _add_voxels(configs, todo, piece.session.subject, roi)
+    _add_stimuli(configs, todo, old)
+    return configs
+
+
+def _add_voxels(configs: dict[str, dict[str, Any]], todo: Plan, subject: str, roi: Roi) -> None:
+    name = f"{subject}-voxels{roi.suffix}"
+    if name in configs:
+        return
+    table: pa.Table = voxel_table(roi, todo.anatomies[subject])
+    shard = write_shard(todo.folder, name, "train", (0, 1), table.schema, batches_of(table))
+    files = sorted({path.name for path in roi.files})
+    configs[name] = {
+        "kind": "voxels",
+        "subject": subject,
+        "condition": "",
+        "roi": roi.name if "/" not in roi.name else Path(roi.name).name,
+        "n_voxels": int(roi.flat.size),
+        "features": features_yaml(table.schema),
+        "splits": {"train": [shard.entry]},
+        "notes": [],
+        "sources": dict.fromkeys(files, f"xxh3_128:{xxhash.xxh3_128(roi.flat.tobytes()).hexdigest()}"),
+    }
+
+
+def _add_stimuli(configs: dict[str, dict[str, Any]], todo: Plan, old: Mapping[str, Any] | None) -> None:
+    sessions = [piece.session for piece in todo.pieces]
+    rows = stimulus_rows(sessions)
+    if not rows:
+        return
+    here = {session.subject for session in sessions if session.experiment == "nsdimagery"}
+    before = old["configs"] if old else {}
+    others = any(
+        config["condition"] in NSDIMAGERY_CONDITIONS and config["subject"] not in here for config in before.values()
+    )
+    shard = make_stimuli(todo.folder, todo.root, rows, before.get(CONFIG) if others else None)
+    note = without_image(todo.root, rows)
+    configs[CONFIG] = {
+        "kind": "stimuli",
+        "subject": "",
+        "condition": "",
+        "roi": "",
+        "n_voxels": 0,
+        "features": features_yaml(stimuli_schema()),
+        "splits": {"train": [shard.entry]},
+        "notes": [note] if note else [],
+        "sources": {},
+    }
