@@ -20,15 +20,12 @@ from nsd_imagery.sources.session import Session
 from nsd_imagery.volumes.betas import Betas
 from nsd_imagery.volumes.grid import FlatIndex
 from nsd_imagery.volumes.nifti import read_volume
-from nsd_imagery.volumes.normalize import Moments, moments, zscore
+from nsd_imagery.volumes.normalize import Moments, moments
 from nsd_imagery.volumes.read import brain_voxels, read_betas
 from nsd_imagery.volumes.roi import Roi
 
 ZSCORES = ("auto", "run", "session", "none")
 DTYPES = ("float32", "float16")
-
-_ROWS_AT_A_TIME = 10
-"""Rows that are float64 at a time: few enough to stay in the processor's cache."""
 
 FORMAT_VERSION = 2
 """Of the dataset folder; goes up when the same input gives other rows or files."""
@@ -240,12 +237,21 @@ class _Numbers:
         by = moments(stored, group_of_volume, len(groups), valid_volume, betas.header.scaling)
         return cls(stored, volume, is_valid, groups, group, by, zscore != "none")
 
-    def rows(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        """(n, n_voxels) what the dataset holds for some rows."""
-        stored, is_valid = self.stored[self.volume[rows]], self.is_valid[rows]
-        if self.zscored:
-            return zscore(stored, self.group[rows], is_valid, self.by)
-        return np.where(is_valid[:, None], self.by.scaling.percent(stored), 0.0)
+    def fill(self, values: NDArray[np.floating], rows: NDArray[np.int64]) -> None:
+        """Put what the dataset holds for some rows into (n, n_voxels) `values`.
+
+        A row at a time stays in the processor's cache, and takes no memory that the system would have to clear.
+        """
+        scores = np.empty(values.shape[1])
+        for out, row in zip(values, rows, strict=True):
+            stored = self.stored[self.volume[row]]
+            if not self.is_valid[row]:
+                out[:] = 0
+            elif self.zscored:
+                self.by.zscore(stored, int(self.group[row]), scores)
+                out[:] = scores
+            else:
+                out[:] = self.by.scaling.percent(stored)
 
 
 def _union(rois: tuple[Roi, ...]) -> FlatIndex:
@@ -265,8 +271,7 @@ def _batches(
     for start in range(0, len(rows), ROWS_PER_BATCH):
         part = rows[start : start + ROWS_PER_BATCH]
         values = np.empty((len(part), betas.list_size), betas.value_type.to_pandas_dtype())
-        for at in range(0, len(part), _ROWS_AT_A_TIME):
-            values[at : at + _ROWS_AT_A_TIME] = numbers.rows(part[at : at + _ROWS_AT_A_TIME])
+        numbers.fill(values, part)
         scalars = columns.slice(start, len(part)).combine_chunks().to_batches()[0]
         yield pa.record_batch([*scalars.columns, _vectors(values, betas)], schema=schema)
 

@@ -69,7 +69,11 @@ class Scaling:
 
     def percent(self, stored: NDArray[Any]) -> NDArray[np.float64]:
         """Percent signal change, float64, of stored numbers of any shape."""
-        return stored.astype(np.float64) * self.slope / self.divisor + self.intercept
+        percent = stored.astype(np.float64)
+        percent *= self.slope
+        percent /= self.divisor
+        percent += self.intercept
+        return percent
 
 
 @dataclass(frozen=True)

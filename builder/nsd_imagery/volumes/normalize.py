@@ -37,6 +37,11 @@ class Moments:
         inverse = np.divide(1.0, self.sd, out=np.zeros_like(self.sd), where=self.sd > 0)
         return -inverse if self.scaling.slope < 0 else inverse
 
+    def zscore(self, stored: NDArray[Any], group: int, out: Vector) -> None:
+        """Put the (n_voxels,) z-scores of one trial of a group into `out`; 0 where a voxel has no variance."""
+        np.subtract(stored, self.mean[group], out=out)
+        out *= self.per_sd[group]
+
     @property
     def percent_mean(self) -> NDArray[np.float64]:
         """`mean` in percent signal change."""
@@ -80,18 +85,17 @@ def zscore(
     stored: NDArray[Any], group: NDArray[np.int64], is_valid: NDArray[np.bool_], by: Moments
 ) -> NDArray[np.float64]:
     """(n_trials, n_voxels) z-scores; 0 where a voxel has no variance or the trial is not valid."""
-    scores = by.mean[group]
-    np.subtract(stored, scores, out=scores)
-    scores *= by.per_sd[group]
-    scores[~is_valid] = 0
+    scores = np.zeros(stored.shape)
+    for trial in np.flatnonzero(is_valid):
+        by.zscore(stored[trial], int(group[trial]), scores[trial])
     return scores
 
 
 def _integer_moments(stored: NDArray[Any], trials: NDArray[np.int64]) -> tuple[Vector, Vector]:
-    total, squares = np.zeros((2, stored.shape[1]), np.int64)
+    total, squares, square = np.zeros((3, stored.shape[1]), np.int64)
     for trial in trials:
         total += stored[trial]
-        squares += np.square(stored[trial], dtype=np.int64)
+        squares += np.square(stored[trial], dtype=np.int64, out=square)
     n = len(trials)
     # n * squares - total**2 is an exact integer, so a voxel without variance is exactly 0.
     spread = (n * squares - total**2) / max(n * (n - 1), 1)
