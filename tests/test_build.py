@@ -391,6 +391,17 @@ def test_damaged_betas_leave_nothing_that_opens(own_release: Path, tmp_path: Pat
     assert written <= {"subj01-voxels", "stimuli"}, "shards of betas that could not be read to their end"
 
 
+def test_files_have_the_permissions_that_the_umask_leaves(release: Path, tmp_path: Path) -> None:
+    mask = os.umask(0o027)
+    try:
+        folder = nsd_imagery.build(release, tmp_path / "d", subjects=["subj01"])
+        assert os.umask(0o027) == 0o027
+    finally:
+        os.umask(mask)
+    assert {path.stat().st_mode & 0o777 for path in folder.rglob("*.arrow")} == {0o640}
+    assert (folder / "README.md").stat().st_mode & 0o777 == 0o640
+
+
 def test_what_a_failed_rebuild_leaves_is_the_old_dataset(release: Path, own_release: Path, tmp_path: Path) -> None:
     folder = nsd_imagery.build(release, tmp_path / "d", subjects=["subj01"])
     before = files(folder)

@@ -41,10 +41,21 @@ def test_help_teaches_by_example(command: tuple[str, ...]) -> None:
     assert "\\b" not in result.stdout
 
 
-def test_help_imports_nothing_heavy_and_a_build_neither_datasets_nor_torch() -> None:
-    for module, heavy in (("cli", ("numpy", "pyarrow")), ("dataset.build", ("datasets", "torch", "pandas"))):
-        check = f"import sys; import nsd_imagery.{module}; print([m for m in {heavy} if m in sys.modules])"
-        assert subprocess.check_output([sys.executable, "-c", check], text=True).strip() == "[]"
+@pytest.mark.parametrize(
+    ("code", "heavy"),
+    [
+        ("import nsd_imagery.cli.app", ("numpy", "pyarrow")),
+        ("import nsd_imagery.dataset.build", ("datasets", "torch", "pandas", "jinja2", "PIL")),
+        (
+            "from nsd_imagery.cli import main; from nsd_imagery.cli.worker import begin; begin()",
+            ("datasets", "torch", "pandas", "jinja2", "PIL", "click"),
+        ),
+    ],
+    ids=["help", "build", "worker"],
+)
+def test_nothing_heavy_is_imported_before_it_is_needed(code: str, heavy: tuple[str, ...]) -> None:
+    check = f"import sys; {code}; print([name for name in {heavy} if name in sys.modules])"
+    assert subprocess.check_output([sys.executable, "-c", check], text=True).strip() == "[]"
 
 
 def test_a_whole_build_imports_no_pandas_and_leaves_it_usable(release: Path, tmp_path: Path) -> None:
