@@ -2,8 +2,10 @@
 
 import contextlib
 import logging
+import multiprocessing
 import os
 import signal
+import time
 from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -208,6 +210,20 @@ def test_a_dead_worker_is_replaced_once_and_what_was_finished_is_kept(
     assert tries[1] < tries[0]
     assert files(folder) == files(dataset)
     assert "a worker process died; going on with new ones" in capfd.readouterr().err
+
+
+def test_ctrl_c_waits_for_no_worker() -> None:
+    def work(executor: Executor | None) -> None:
+        assert executor is not None
+        for _ in range(3):
+            executor.submit(time.sleep, 60)
+        raise KeyboardInterrupt
+
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        with_executor(2, None, work)
+    assert time.monotonic() - start < 30
+    assert not multiprocessing.active_children()
 
 
 def test_workers_that_keep_dying_end_in_one_line(release: Path, tmp_path: Path) -> None:

@@ -56,6 +56,10 @@ def _executor(workers: int, scheduler: str | None) -> Iterator[Executor | None]:
             for _ in range(workers):  # a pool starts a worker a task, and this one is to start while the parent plans
                 pool.submit(os.getpid)
             yield pool
+        except KeyboardInterrupt:
+            for worker in multiprocessing.active_children():  # they finish nothing that a rerun would not make again
+                worker.kill()
+            raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
     else:
