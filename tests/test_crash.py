@@ -155,3 +155,28 @@ def test_workers_do_not_outlive_a_killed_build(old_and_new: dict[str, tuple[Path
     while any(Path(f"/proc/{pid}").exists() for pid in children) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
+
+
+def test_ctrl_c_in_a_terminal_is_one_line_whatever_workers_are_at(
+    old_and_new: dict[str, tuple[Path, Path]], tmp_path: Path
+) -> None:
+    """A terminal sends it to all processes; here as soon as the first one is there, and while workers import."""
+    interruptible = (
+        "import signal\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background job ignores it
+        "from nsd_imagery.cli import main; main()"
+    )
+    root, _ = old_and_new["new"]
+    for moment in (0, 0.05, 0.2):
+        arguments = [sys.executable, "-c", interruptible, *command(root, tmp_path / "d", 2)[3:]]
+        process = subprocess.Popen(
+            arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        while process.poll() is None and not children.read_text():
+            time.sleep(0.002)
+        time.sleep(moment)
+        os.killpg(process.pid, signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert said.strip().splitlines() == ["stopped; nothing is broken, run the same command again to go on"]

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
 from contextlib import contextmanager
@@ -53,8 +54,9 @@ def _executor(workers: int, scheduler: str | None) -> Iterator[Executor | None]:
         # Spawn: a fork would copy threads of Arrow and HDF5 in whatever state they are.
         pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=begin)
         try:
-            for _ in range(workers):  # a pool starts a worker a task, and this one is to start while the parent plans
-                pool.submit(os.getpid)
+            with _without_interrupts():
+                for _ in range(workers):  # a pool starts a worker a task; this one is to start while the parent plans
+                    pool.submit(os.getpid)
             yield pool
         except KeyboardInterrupt:
             for worker in multiprocessing.active_children():  # they finish nothing that a rerun would not make again
@@ -64,6 +66,19 @@ def _executor(workers: int, scheduler: str | None) -> Iterator[Executor | None]:
             pool.shutdown(wait=True, cancel_futures=True)
     else:
         yield None
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Processes that are started here never hear of Ctrl-C, which a terminal sends to all; it is the parent's.
+
+    A blocked signal stays blocked in a child, and waits here.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

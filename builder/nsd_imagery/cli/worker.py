@@ -4,7 +4,6 @@ import gc
 import importlib
 import multiprocessing
 import os
-import signal
 import threading
 from multiprocessing.connection import wait
 
@@ -12,8 +11,7 @@ from nsd_imagery.lean import without_pandas
 
 
 def begin() -> None:
-    """Be ready to make pieces; Ctrl-C is the parent's to handle, and a worker does not outlive it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Be ready to make pieces; and do not outlive the parent."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_follow, args=(parent.sentinel,), daemon=True).start()
