@@ -3,6 +3,8 @@
 import sys
 from importlib.machinery import ModuleSpec
 
+from nsd_imagery import interrupts
+
 
 class _NoPandas:
     def find_spec(self, fullname: str, path: object, target: object = None) -> ModuleSpec | None:
@@ -22,8 +24,9 @@ def without_pandas() -> None:
     finder = _NoPandas()
     sys.meta_path.insert(0, finder)
     try:
-        import pyarrow as pa
+        with interrupts.held_back():  # pyarrow takes any error here for "not installed", and would swallow Ctrl-C
+            import pyarrow as pa
 
-        pa.array([0])
+            pa.array([0])
     finally:
         sys.meta_path.remove(finder)

@@ -2,7 +2,6 @@
 
 import multiprocessing
 import os
-import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from typing import TypeVar, cast
 
 import click
 
+from nsd_imagery import interrupts
 from nsd_imagery.cli.worker import begin
 from nsd_imagery.errors import MissingExtraError, NSDImageryError, UsageError
 
@@ -54,7 +54,7 @@ def _executor(workers: int, scheduler: str | None) -> Iterator[Executor | None]:
         # Spawn: a fork would copy threads of Arrow and HDF5 in whatever state they are.
         pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=begin)
         try:
-            with _without_interrupts():
+            with interrupts.held_back():  # a terminal sends Ctrl-C to all processes; it is the parent's
                 for _ in range(workers):  # a pool starts a worker a task; this one is to start while the parent plans
                     pool.submit(os.getpid)
             yield pool
@@ -66,19 +66,6 @@ def _executor(workers: int, scheduler: str | None) -> Iterator[Executor | None]:
             pool.shutdown(wait=True, cancel_futures=True)
     else:
         yield None
-
-
-@contextmanager
-def _without_interrupts() -> Iterator[None]:
-    """Processes that are started here never hear of Ctrl-C, which a terminal sends to all; it is the parent's.
-
-    A blocked signal stays blocked in a child, and waits here.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
