@@ -53,7 +53,8 @@ def build(
         source: "release" or "cache", for a root that holds a subject in both.
         smoothing_fwhm: Smooth each volume, before z-scoring, within the voxels of the brain that have data, with a
             Gaussian of this full width at half maximum, mm. Default: betas as they are.
-        executor: Runs the pieces: a process pool, or that of a Dask client; default: here, one after the other.
+        executor: Runs the pieces: a process pool, or that of a Dask client; default: here, each read while the one
+            before is written.
         progress: Called with a `Progress` at the start and after each piece.
 
     Returns:

@@ -115,8 +115,7 @@ def read_embeddings(path: Path) -> tuple[Maker, dict[Key, Embedding]]:
         rows = {key: Embedding(*pair) for key, *pair in zip(keys, vectors, sources, strict=True)}
         return read_maker(path), rows
     except (pa.ArrowException, KeyError, ValueError, TypeError) as error:
-        msg = f"{path}: is no sound file of embeddings ({error}): delete it, and run nsd-imagery embed again"
-        raise DataError(msg) from error
+        raise _unsound(path, error) from error
 
 
 def read_maker(path: Path) -> Maker:
@@ -129,5 +128,8 @@ def read_maker(path: Path) -> Maker:
         said = pq.read_schema(path).metadata
         return Maker(*(said[name].decode() for name in (b"model", b"revision", b"preprocessing")))
     except (pa.ArrowException, KeyError, TypeError) as error:
-        msg = f"{path}: is no sound file of embeddings ({error}): delete it, and run nsd-imagery embed again"
-        raise DataError(msg) from error
+        raise _unsound(path, error) from error
+
+
+def _unsound(path: Path, error: Exception) -> DataError:
+    return DataError(f"{path}: is no sound file of embeddings ({error}): delete it, and run nsd-imagery embed again")
