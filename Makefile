@@ -19,7 +19,8 @@ help:
 	@echo 'make demo    synthetic release -> index -> dataset in ./nsd_imagery -> a torch batch'
 	@echo 'make test    run the tests'
 	@echo 'make check   lint, format, types, layers, and no data among the tracked files'
-	@echo 'make bench   speed and memory beside the peers, into benchmarks/RESULTS.md (some minutes, 1.4 GB)'
+	@echo 'make bench   speed and memory beside the peers, of NSD core, and of several processes and Dask, into'
+	@echo '             benchmarks/RESULTS.md, CORE.md and SCALE.md (a quarter of an hour, 8 GB of disk)'
 	@echo 'make clean   remove .venv, .demo and caches; ./nsd_imagery stays'
 	@echo
 	@echo 'Each installs what it needs into .venv at its first call. Variables:'
@@ -46,6 +47,8 @@ check: .venv/dev.stamp
 
 bench: .venv/dev.stamp
 	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/core.py
+	$(BIN)/python benchmarks/scale.py
 
 clean:
 	rm -rf .venv .demo .bench dist .pytest_cache .ruff_cache .hypothesis
