@@ -14,8 +14,8 @@ from datasets import Dataset, disable_progress_bars
 
 import nsd_imagery
 from nsd_imagery.dataset.folder import open_manifest
-from nsd_imagery.dataset.parquet import read_parquet
-from nsd_imagery.dataset.staging import shards, stage
+from nsd_imagery.share.parquet import read_parquet
+from nsd_imagery.share.staging import shards, stage
 
 HERE = Path(__file__).parent
 RECIPES = {

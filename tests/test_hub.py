@@ -136,14 +136,14 @@ def test_a_rebuilt_and_pushed_dataset_is_what_the_next_load_opens(
 
 
 def test_the_card_on_the_hub_names_what_is_there_and_its_examples_name_the_repo(folder: Path, hub: Hub) -> None:
-    nsd_imagery.push(folder, REPO, proof="All 12 checks passed.")
+    nsd_imagery.push(folder, REPO)
     there = hub.files(REPO)
     card = DatasetCard(there["README.md"].decode())
     data, local = card.data.to_dict(), DatasetCard.load(folder / "README.md").data.to_dict()
     named = {path for config in data["configs"] for split in config["data_files"] for path in split["path"]}
     assert named == parquet_of(folder) == set(there) - {"README.md", "manifest.json"}
     assert f'load_dataset("{REPO}", "subj01-imagery", split="test")' in card.text
-    assert "All 12 checks passed." in card.text
+    assert "| folder.shards | Every shard of the manifest is there, whole" in card.text
     for info, mine in zip(data["dataset_info"], local["dataset_info"], strict=True):
         config = next(config for config in data["configs"] if config["config_name"] == info["config_name"])
         paths = [path for split in config["data_files"] for path in split["path"]]
@@ -245,8 +245,10 @@ def test_progress_names_each_step(folder: Path, hub: Hub) -> None:
     steps: list[tuple[int, int, str]] = []
     nsd_imagery.push(folder, REPO, progress=lambda *step: steps.append(step))
     n = len(parquet_of(folder))
-    assert [name.split()[0] for _, _, name in steps[:n]] == ["Parquet"] * n
-    assert [step[:2] for step in steps[n:]] == [(done, n) for done in range(0, n, 5)]
+    n_checks = sum(name.startswith("verify: ") for _, _, name in steps)
+    assert [name.split()[0] for _, _, name in steps[: n_checks + n]] == ["verify:"] * n_checks + ["Parquet"] * n
+    assert n_checks
+    assert [step[:2] for step in steps[n_checks + n :]] == [(done, n) for done in range(0, n, 5)]
     steps.clear()
     nsd_imagery.pull(REPO, folder.parent / "pulled", progress=lambda *step: steps.append(step))
     assert [step[:2] for step in steps] == [(done, n) for done in range(n)]
@@ -372,7 +374,7 @@ def test_a_push_that_is_killed_leaves_the_old_dataset_and_the_next_one_ends_righ
 def test_many_files_go_up_in_few_commits_that_show_nothing_before_the_last(
     folder: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nsd_imagery.dataset.hub._FILES_PER_COMMIT", 4)
+    monkeypatch.setattr("nsd_imagery.share.send._FILES_PER_COMMIT", 4)
     hub.faults.append(Fault("commit", 500, after=2, times=1))
     with pytest.raises(HubError, match="the hub answered 500"):
         nsd_imagery.push(folder, REPO)

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from nsd_imagery.dataset.build import build as build
     from nsd_imagery.dataset.build import preview as preview
     from nsd_imagery.dataset.builder import NSDImagery as NSDImagery
-    from nsd_imagery.dataset.hub import pull as pull
-    from nsd_imagery.dataset.hub import push as push
     from nsd_imagery.dataset.info import info as info
     from nsd_imagery.dataset.load import load as load
     from nsd_imagery.dataset.restrict import restrict as restrict
@@ -30,6 +28,8 @@ if TYPE_CHECKING:
     from nsd_imagery.learn.embed import embed as embed
     from nsd_imagery.learn.preprocess import NSDPreprocessor as NSDPreprocessor
     from nsd_imagery.learn.view import torch_view as torch_view
+    from nsd_imagery.share.receive import pull as pull
+    from nsd_imagery.share.send import push as push
     from nsd_imagery.sources.synthetic import synth as synth
     from nsd_imagery.trials import find_roi as find_roi
     from nsd_imagery.trials import index as index
@@ -51,8 +51,8 @@ _HOMES = {
     "info": "nsd_imagery.dataset.info",
     "load": "nsd_imagery.dataset.load",
     "preview": "nsd_imagery.dataset.build",
-    "pull": "nsd_imagery.dataset.hub",
-    "push": "nsd_imagery.dataset.hub",
+    "pull": "nsd_imagery.share.receive",
+    "push": "nsd_imagery.share.send",
     "read_index": "nsd_imagery.trials",
     "restrict": "nsd_imagery.dataset.restrict",
     "synth": "nsd_imagery.sources.synthetic",

@@ -1,13 +1,18 @@
 """Files that are whole or not there: written beside their place, synced, then renamed."""
 
+import contextlib
 import os
+import re
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from nsd_imagery import locks
+
 _PREFIX = ".partial-"
+_PARTIAL = re.compile(rf"{re.escape(_PREFIX)}[0-9a-f]{{16}}")
 
 
 @contextmanager
@@ -21,13 +26,13 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def naming_later(folder: Path) -> Iterator[tuple[BinaryIO, Callable[[Path], None]]]:
-    """A file to write to in a folder, and what gives it its name, on the same disk, when its contents are whole."""
+    """A file to write to in a folder, and what gives it its name, on the same disk, when its contents are whole.
+
+    It is locked as long as it is open, so that `remove_partial` tells it from what a killed process left.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f"{_PREFIX}{secrets.token_hex(8)}"
-    try:
-        file = partial.open("xb")
-    except OSError as error:  # of a name that means nothing to anybody
-        raise type(error)(error.errno, error.strerror, str(folder)) from error
+    file = _new_partial(folder)
+    partial = Path(file.name)
     try:
         with file:
 
@@ -39,6 +44,17 @@ def naming_later(folder: Path) -> Iterator[tuple[BinaryIO, Callable[[Path], None
             yield file, name
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _new_partial(folder: Path) -> BinaryIO:
+    while True:
+        try:
+            file = (folder / f"{_PREFIX}{secrets.token_hex(8)}").open("xb")
+        except OSError as error:  # of a name that means nothing to anybody
+            raise type(error)(error.errno, error.strerror, str(folder)) from error
+        if locks.taken(file) and os.fstat(file.fileno()).st_nlink:
+            return file
+        file.close()  # swept by another process before it was locked
 
 
 def replace_text(path: Path, text: str) -> None:
@@ -57,6 +73,9 @@ def sync_folder(folder: Path) -> None:
 
 
 def remove_partial(folder: Path) -> None:
-    """Remove what a killed process left half-written directly in `folder`."""
+    """Remove what killed processes left half-written directly in `folder`; what a living one is writing stays."""
     for path in folder.glob(f"{_PREFIX}*"):
-        path.unlink(missing_ok=True)
+        if _PARTIAL.fullmatch(path.name) and not path.is_symlink():
+            with contextlib.suppress(FileNotFoundError, PermissionError), path.open("rb+") as file:
+                if locks.taken(file):
+                    path.unlink()

@@ -1,7 +1,7 @@
 """`verify`: all checks that fit what a path holds."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +65,10 @@ def verify(
         raise MissingDataError(msg)
     manifest = read_manifest(path) if path.is_dir() else None
     if manifest is not None:
-        home = _root(root)
-        findings = _check_dataset(path, manifest, subjects, home, source, report, deep=deep, guessed=root is None)
-        return Report(str(path), "dataset", manifest["synthetic"], tuple(findings))
+        home = _usual_root() if root is None else root
+        return verify_folder(
+            path, manifest, subjects, deep=deep, root=home, guessed=root is None, source=source, progress=progress
+        )
     indices = _index_files(path, subjects)
     if indices:
         home = Path(root) if root else _root_of_index(path)
@@ -79,7 +80,42 @@ def verify(
     return Report(str(path), kind, _is_synthetic(path), tuple(check_tree(tree, names)))
 
 
-def _check_dataset(folder: Path, manifest: dict[str, Any], subjects: Sequence[str] | None, root: Path | None,
+def verify_folder(
+    folder: Path,
+    manifest: Mapping[str, Any],
+    subjects: Sequence[str] | None = None,
+    *,
+    deep: bool = False,
+    root: Path | str | None = None,
+    guessed: bool = False,
+    source: str | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Report:
+    """Check a dataset folder; see `verify`.
+
+    Args:
+        folder: The dataset folder.
+        manifest: Its manifest.
+        subjects: Default: all that are there.
+        deep: Also hash every row.
+        root: Where the data is; None for the folder alone.
+        guessed: Whether nobody named the root, so that it may be of other data.
+        source: "release" or "cache", for a root that holds a subject in both.
+        progress: Called with what is being read.
+
+    Raises:
+        MissingDataError: No such root.
+    """
+    home = None if root is None else Path(root).expanduser()
+    if home is not None and not home.is_dir():
+        msg = f"{root}: no such folder; name the root that the dataset was built from"
+        raise MissingDataError(msg)
+    report = progress or (lambda _: None)
+    findings = _check_dataset(folder, manifest, subjects, home, source, report, deep=deep, guessed=guessed)
+    return Report(str(folder), "dataset", manifest["synthetic"], tuple(findings))
+
+
+def _check_dataset(folder: Path, manifest: Mapping[str, Any], subjects: Sequence[str] | None, root: Path | None,
                    source: str | None, report: Callable[[str], None], *, deep: bool,
                    guessed: bool) -> Iterator[Finding]:  # fmt: skip
     report("shards")
@@ -148,13 +184,8 @@ def _root_of_index(path: Path) -> Path | None:
     return parents[0].parent if parents else None
 
 
-def _root(root: Path | str | None) -> Path | None:
-    """A root to hold a dataset folder against: the one named, else the usual places, if they are there."""
-    if root is not None:
-        if not Path(root).expanduser().is_dir():
-            msg = f"{root}: no such folder; name the root that the dataset was built from"
-            raise MissingDataError(msg)
-        return Path(root).expanduser()
+def _usual_root() -> Path | None:
+    """Where a root is looked for that nobody named; None if there is none."""
     usual = Path(os.environ.get(ROOT_VARIABLE) or "cache").expanduser()
     return usual if usual.is_dir() else None
 

@@ -12,28 +12,26 @@ from nsd_imagery.lean import without_pandas
 @click.command()
 @click.argument("dataset", type=click.Path(path_type=Path))
 @click.argument("repo", metavar="OWNER/NAME")
+@click.option("--root", type=click.Path(path_type=Path), help="Where DATASET was built from, to hold it against.")
 @click.option("--dry-run", is_flag=True, help="Only say what would go up.")
-def push(dataset: Path, repo: str, dry_run: bool) -> None:
+def push(dataset: Path, repo: str, root: Path | None, dry_run: bool) -> None:
     """Bring the private hub repo OWNER/NAME up to date with the dataset folder DATASET.
 
-    The repo is made private if it is not there, and a public one is refused. Only what is new or changed goes up, as
-    Parquet, and verify's report in the card; a push that was stopped goes on where it was. Log in first: hf auth login
+    DATASET is verified first, and nothing goes up unless it passes. The repo is made private if it is not there, and a
+    public one is refused. Only what is new or changed goes up, as Parquet, and verify's report in the card; a push that
+    was stopped goes on where it was. Log in first: hf auth login
 
     \b
     Examples:
       nsd-imagery push ./nsd_imagery jane/nsd-imagery --dry-run
-      nsd-imagery push ./nsd_imagery jane/nsd-imagery
+      nsd-imagery push ./nsd_imagery jane/nsd-imagery --root /data/nsd
     """
-    from nsd_imagery.checks.run import verify
-    from nsd_imagery.dataset.folder import open_manifest
-    from nsd_imagery.dataset.hub import push as run
+    from nsd_imagery.share.send import push as run
 
     without_pandas()
-    open_manifest(dataset)
     with progress_line("push") as report:
-        proof = verify(dataset, progress=report).to_markdown()
         done = run(
-            dataset, repo, dry_run=dry_run, proof=proof, progress=lambda n, total, name: report(f"{n}/{total} {name}")
+            dataset, repo, root=root, dry_run=dry_run, progress=lambda n, total, name: report(f"{n}/{total} {name}")
         )
     what = f"{len(done.uploaded)} of {done.n_files} files ({done.bytes / 1e6:.1f} MB)"
     if dry_run:
@@ -65,8 +63,8 @@ def pull(repo: str, out: Path, **options: Any) -> None:
       nsd-imagery pull jane/nsd-imagery
       nsd-imagery pull jane/nsd-imagery --configs subj01-imagery,subj01-voxels --out ./subj01
     """
-    from nsd_imagery.dataset.hub import pull as run
     from nsd_imagery.dataset.info import info as info_of
+    from nsd_imagery.share.receive import pull as run
 
     without_pandas()
     with progress_line("pull") as report:

@@ -1,9 +1,7 @@
 """The dataset folder: its lock, its manifest, and the seal that makes new shards the dataset."""
 
-import fcntl
 import json
-import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,8 @@ from nsd_imagery.atomic import remove_partial, replace_text
 from nsd_imagery.dataset.journal import entries
 from nsd_imagery.dataset.shape import fault
 from nsd_imagery.dataset.shards import BUILD
-from nsd_imagery.errors import BusyError, DataError, FolderError, MissingDataError, reason
+from nsd_imagery.errors import DataError, FolderError, MissingDataError, reason
+from nsd_imagery.locks import holding
 
 MANIFEST = "manifest.json"
 README = "README.md"
@@ -28,18 +27,11 @@ def locked(folder: Path) -> Iterator[None]:
         FolderError: It holds what this package did not write.
     """
     refuse_foreign(folder)
-    (folder / BUILD).mkdir(parents=True, exist_ok=True)
-    with (folder / BUILD / "lock").open("a+", encoding="utf-8") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            holder = lock.read().strip() or "unnamed"
-            msg = f"{folder}: another build is writing here ({holder}); wait for it, or use another --out"
-            raise BusyError(msg) from None
-        lock.truncate(0)
-        lock.write(f"process {os.getpid()} on {os.uname().nodename}")
-        lock.flush()
+
+    def busy(holder: str) -> str:
+        return f"{folder}: another build is writing here ({holder}); wait for it, or use another --out"
+
+    with holding(folder / BUILD / "lock", busy):
         remove_partial(folder / BUILD)
         remove_partial(folder)
         yield
@@ -110,7 +102,7 @@ def seal(folder: Path, manifest: dict[str, Any]) -> None:
     _remove_leftovers(folder, manifest)
 
 
-def shard_files(manifest: dict[str, Any]) -> Iterator[str]:
+def shard_files(manifest: Mapping[str, Any]) -> Iterator[str]:
     """Every shard that a manifest names."""
     for config in manifest["configs"].values():
         for shards in config["splits"].values():

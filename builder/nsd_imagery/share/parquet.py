@@ -3,20 +3,23 @@
 One row group is one batch of the Arrow shard, so that the way back gives the same bytes.
 """
 
+import hashlib
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nsd_imagery.atomic import replacing
+from nsd_imagery.errors import DataError
 
 ENCODING = 1
 """Goes up when the same rows are written in another way."""
 
 
-def to_parquet(shard: Path, out: Path, few_values: Collection[str] = ()) -> None:
-    """Write an Arrow stream as Parquet.
+def to_parquet(shard: Path, out: Path, sha256: str, few_values: Collection[str] = ()) -> None:
+    """Write an Arrow stream as Parquet, proven in the same pass to be the file that it should be.
 
     Floating-point vectors are split into byte planes before zstd: the planes of sign and exponent compress, the
     mantissa never does. A vector that holds few distinct values is far smaller as a dictionary of them.
@@ -24,9 +27,29 @@ def to_parquet(shard: Path, out: Path, few_values: Collection[str] = ()) -> None
     Args:
         shard: The Arrow stream.
         out: The Parquet file; whole or not there.
+        sha256: Of the Arrow stream.
         few_values: Vector columns that hold few distinct values.
+
+    Raises:
+        DataError: The stream has another sha256.
     """
-    with pa.ipc.open_stream(shard) as stream, replacing(out) as file:
+    with shard.open("rb") as raw, replacing(out) as file:
+        source = _Digesting(raw)
+        try:
+            _write_parquet(source, file, few_values)
+        except pa.ArrowException as error:
+            raise _other(shard, str(error)) from error
+        source.read()
+        if source.sha256.hexdigest() != sha256:
+            raise _other(shard, f"sha256 is {source.sha256.hexdigest()[:12]}…, the manifest says {sha256[:12]}…")
+
+
+def _other(shard: Path, why: str) -> DataError:
+    return DataError(f"{shard}: is not the shard that was built ({why}); build again")
+
+
+def _write_parquet(source: "_Digesting", file: BinaryIO, few_values: Collection[str]) -> None:
+    with pa.ipc.open_stream(source) as stream:
         schema = stream.schema
         vectors = [field.name for field in schema if _is_vector(field.type)]
         split = [name for name in vectors if name not in few_values]
@@ -54,6 +77,24 @@ def read_parquet(path: Path) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
             yield from file.read_row_group(number).cast(schema).combine_chunks().to_batches()
 
     return schema, batches()
+
+
+class _Digesting:
+    """A file that pyarrow reads, digested as it is read."""
+
+    closed = False
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.sha256 = hashlib.sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._file.read(size)
+        self.sha256.update(data)
+        return data
+
+    def close(self) -> None:
+        """The file belongs to whoever opened it."""
 
 
 def _is_vector(arrow_type: pa.DataType) -> bool:

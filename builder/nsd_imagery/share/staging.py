@@ -1,28 +1,31 @@
 """What goes to the hub, made beside the dataset: a Parquet file a shard, the card that names them, the manifest.
 
-    DATASET/.build/hub/<hash of the rows>-<encoding>.parquet
+    DATASET/.build/hub/<hash of the rows>-<encoding>.parquet    and beside it .sha256, of the file when it was made
 
-A file that is there already is kept, whatever the number of its shard is now.
+A file that is there already is kept, whatever the number of its shard is now, if it still has the sha256 that was noted
+when it was made of a shard that was proven.
 """
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from nsd_imagery.atomic import replace_text
+from nsd_imagery.atomic import remove_partial, replace_text
 from nsd_imagery.dataset.card import card
 from nsd_imagery.dataset.folder import BUILD, MANIFEST, README
-from nsd_imagery.dataset.parquet import ENCODING, to_parquet
-from nsd_imagery.errors import MissingDataError
 from nsd_imagery.schema import BETAS
+from nsd_imagery.share.parquet import ENCODING, to_parquet
 
 FileProgress = Callable[[int, int, str], None]
 """Called with files done, files in all, and the name of the next."""
 
 HUB = f"{BUILD}/hub"
+
+_STAGED = re.compile(r"[0-9a-f]+-\d+\.(parquet|sha256)")
 
 
 @dataclass(frozen=True)
@@ -55,18 +58,19 @@ def stage(
         progress: Called with files done, files in all, and the name of the next one.
 
     Raises:
-        MissingDataError: A shard is gone.
+        DataError: A shard is not the one that was built.
     """
     todo = list(shards(manifest))
+    remove_partial(folder / HUB)
     keep = {staged_name(shard) for shard in todo}
-    for path in (folder / HUB).glob("*.parquet"):
-        if path.name not in keep:
+    for path in (folder / HUB).glob("*-*.*"):
+        if _STAGED.fullmatch(path.name) and path.with_suffix(".parquet").name not in keep:
             path.unlink()
     files = []
     for done, shard in enumerate(todo):
         if progress:
             progress(done, len(todo), f"Parquet {shard['file']}")
-        files.append(_staged(parquet_name(shard["file"]), _parquet(folder, manifest, shard)))
+        files.append(_parquet(folder, manifest, shard))
     sizes = {shard["file"]: (file.path, file.size) for shard, file in zip(todo, files, strict=True)}
     readme = card(manifest, place=repo, files=sizes, proof=proof)
     return [*files, _staged(MANIFEST, (folder / MANIFEST).read_bytes()), _staged(README, readme.encode())]
@@ -106,17 +110,19 @@ def _record(folder: Path, name: str) -> dict[str, dict[str, Any]]:
         return {}  # it only feeds messages
 
 
-def _parquet(folder: Path, manifest: Mapping[str, Any], shard: Mapping[str, Any]) -> Path:
-    out = folder / HUB / staged_name(shard)
-    if not out.is_file():
-        source = folder / shard["file"]
-        if not source.is_file():
-            msg = f"{source}: this shard is gone; build again"
-            raise MissingDataError(msg)
-        # Without z-scores, betas are integers / 300; means over a run of these repeat as well.
-        few_values = ("mean", BETAS.name) if manifest["recipe"]["zscore"] == "none" else ("mean",)
-        to_parquet(source, out, few_values)
-    return out
+def _parquet(folder: Path, manifest: Mapping[str, Any], shard: Mapping[str, Any]) -> Staged:
+    path, out = parquet_name(shard["file"]), folder / HUB / staged_name(shard)
+    note_file = out.with_suffix(".sha256")
+    if out.is_file() and note_file.is_file():
+        kept = _staged(path, out)
+        if kept.sha256 == note_file.read_text(encoding="utf-8", errors="replace"):
+            return kept
+    # Without z-scores, betas are integers / 300; means over a run of these repeat as well.
+    few_values = ("mean", BETAS.name) if manifest["recipe"]["zscore"] == "none" else ("mean",)
+    to_parquet(folder / shard["file"], out, shard["sha256"], few_values)
+    made = _staged(path, out)
+    replace_text(note_file, made.sha256)
+    return made
 
 
 def _staged(path: str, content: Path | bytes) -> Staged:

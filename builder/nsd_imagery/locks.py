@@ -1,0 +1,41 @@
+"""Locks on files: one process works at a time, and what a dead one held is free."""
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from nsd_imagery.errors import BusyError
+
+
+@contextmanager
+def holding(path: Path, busy: Callable[[str], str]) -> Iterator[None]:
+    """Hold a lock file, made if it is not there, while the block runs.
+
+    Args:
+        path: The lock file.
+        busy: The message for when another process holds it, of that process's name.
+
+    Raises:
+        BusyError: Another process holds it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+", encoding="utf-8") as lock:
+        if not taken(lock):
+            lock.seek(0)
+            raise BusyError(busy(lock.read().strip() or "unnamed"))
+        lock.truncate(0)
+        lock.write(f"process {os.getpid()} on {os.uname().nodename}")
+        lock.flush()
+        yield
+
+
+def taken(file: IO[Any]) -> bool:
+    """Take the lock of an open file, until it is closed; False if another open file of it has the lock."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

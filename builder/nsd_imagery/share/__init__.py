@@ -1,0 +1,1 @@
+"""The hub: a verified folder to a private repo, and back."""
