@@ -4,8 +4,8 @@ import contextlib
 import os
 import re
 import secrets
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -37,8 +37,7 @@ def naming_later(folder: Path) -> Iterator[tuple[BinaryIO, Callable[[Path], None
         with file:
 
             def name(path: Path) -> None:
-                file.flush()
-                os.fsync(file.fileno())
+                _sync(file)
                 partial.replace(path)
 
             yield file, name
@@ -57,10 +56,45 @@ def _new_partial(folder: Path) -> BinaryIO:
         file.close()  # swept by another process before it was locked
 
 
+def _sync(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
 def replace_text(path: Path, text: str) -> None:
     """Give `path` the contents `text` (UTF-8)."""
-    with replacing(path) as file:
-        file.write(text.encode())
+    replace_texts({path: text})
+
+
+def replace_texts(texts: Mapping[Path, str]) -> None:
+    """Give several files their contents, one after the other; all are on disk before the first gets its name."""
+    with ExitStack() as stack:
+        written = [(path, *stack.enter_context(naming_later(path.parent))) for path in texts]
+        for path, file, _ in written:
+            file.write(texts[path].encode())
+            _sync(file)
+        for path, _, name in written:
+            name(path)
+    for folder in {path.parent for path in texts}:
+        sync_folder(folder)
+
+
+def link(old: Path, new: Path, beside: Path) -> None:
+    """Give a file a second name, which at no moment is that of nothing.
+
+    Args:
+        old: The file.
+        new: The name, of another file until then, or of none.
+        beside: A folder for what is unfinished.
+    """
+    if new.exists() and new.samefile(old):
+        return
+    partial = beside / f"{_PREFIX}{secrets.token_hex(8)}"
+    os.link(old, partial)
+    try:
+        partial.replace(new)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:

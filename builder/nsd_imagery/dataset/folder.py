@@ -1,15 +1,15 @@
 """The dataset folder: its lock, its manifest, and the seal that makes new shards the dataset."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from nsd_imagery.atomic import remove_partial, replace_text
+from nsd_imagery.atomic import remove_partial, replace_texts, sync_folder
 from nsd_imagery.dataset.journal import entries
 from nsd_imagery.dataset.shape import fault
-from nsd_imagery.dataset.shards import BUILD
+from nsd_imagery.dataset.shards import BUILD, CONFIG_NAME, SHARD_FILE
 from nsd_imagery.errors import DataError, FolderError, MissingDataError, reason
 from nsd_imagery.locks import holding
 
@@ -97,9 +97,15 @@ def seal(folder: Path, manifest: dict[str, Any]) -> None:
     """
     from nsd_imagery.dataset.card import card  # and with it jinja and yaml, which opening a folder does not need
 
-    replace_text(folder / MANIFEST, json.dumps(manifest, indent=1) + "\n")
-    replace_text(folder / README, card(manifest))
-    _remove_leftovers(folder, manifest)
+    texts = {folder / MANIFEST: json.dumps(manifest, indent=1) + "\n", folder / README: card(manifest)}
+    old = read_manifest(folder) or {"configs": {}}
+    named = set(shard_files(manifest))
+    for place in {(folder / file).parent for file in named}:
+        if place.is_dir():  # a config that is not built now may have been deleted by hand
+            sync_folder(place)
+    sync_folder(folder)
+    replace_texts(texts)
+    _remove_leftovers(folder, named, {*manifest["configs"], *old["configs"]})
 
 
 def shard_files(manifest: Mapping[str, Any]) -> Iterator[str]:
@@ -109,14 +115,22 @@ def shard_files(manifest: Mapping[str, Any]) -> Iterator[str]:
             yield from (shard["file"] for shard in shards)
 
 
-def _remove_leftovers(folder: Path, manifest: dict[str, Any]) -> None:
-    named = set(shard_files(manifest))
-    for path in [*folder.glob("subj*"), *folder.glob("stimuli")]:
-        for shard in path.glob("*.arrow"):
-            if shard.relative_to(folder).as_posix() not in named:
-                shard.unlink()
-        if path.is_dir() and not any(path.iterdir()):
-            path.rmdir()
+def _remove_leftovers(folder: Path, named: Collection[str], configs: Iterable[str]) -> None:
+    """Remove shards that are not part of the dataset: files of this package's names in the folders of its configs.
+
+    Whatever else lies there is its user's, and a link may lead anywhere.
+    """
+    noted = {shard["file"].partition("/")[0] for _, entry in entries(folder) for shard in entry["shards"]}
+    for config in sorted({*configs, *noted}):
+        place = folder / config
+        if not CONFIG_NAME.fullmatch(config) or place.is_symlink() or not place.is_dir():
+            continue
+        for path in place.iterdir():
+            is_shard = SHARD_FILE.fullmatch(path.name) and path.is_file() and not path.is_symlink()
+            if is_shard and f"{config}/{path.name}" not in named:
+                path.unlink()
+        if not any(place.iterdir()):
+            place.rmdir()
     for path, entry in entries(folder):
         if not all(shard["file"] in named for shard in entry["shards"]):
             path.unlink()
