@@ -21,6 +21,7 @@ import nsd_imagery
 from hub import Fault, Hub
 from nsd_imagery.dataset.folder import open_manifest
 from nsd_imagery.errors import AccessError, BusyError, DataError, FolderError, HubError, MissingDataError, UsageError
+from nsd_imagery.share.parquet import to_parquet
 
 # Of huggingface_hub's own upload by plain HTTP.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
@@ -715,3 +716,84 @@ def test_neither_push_nor_pull_goes_beside_a_build(folder: Path, hub: Hub) -> No
         for verb in (lambda: nsd_imagery.push(folder, REPO), lambda: nsd_imagery.pull(REPO, folder)):
             with pytest.raises(BusyError):
                 verb()
+
+
+# What may go up: nothing that does not pass.
+
+
+def damage(path: Path) -> None:
+    """Flip one bit in the middle of a file."""
+    raw = bytearray(path.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    path.unlink()  # other tests share the file
+    path.write_bytes(raw)
+
+
+@pytest.mark.parametrize("config", ["subj01-imagery", "subj01-stats", "subj01-voxels", "stimuli"])
+def test_a_damaged_shard_is_never_pushed_and_the_mended_folder_is(
+    release: Path, one_subject: Path, hub: Hub, tmp_path: Path, config: str
+) -> None:
+    damage(next((one_subject / config).iterdir()))
+    with pytest.raises(
+        DataError, match=rf"so nothing is pushed: folder\.shards of {config}: .*sha256"
+    ):
+        nsd_imagery.push(one_subject, REPO)
+    if config == "subj01-imagery":
+        done = run("push", one_subject, REPO)
+        assert done.returncode == 1
+        assert "nothing is pushed: folder.shards of subj01-imagery" in done.stderr
+        assert f"mend it: nsd-imagery build ROOT --out {one_subject}" in done.stderr
+    assert not hub.requests
+    nsd_imagery.build(release, one_subject, subjects=["subj01"])
+    nsd_imagery.push(one_subject, REPO)
+    assert files(nsd_imagery.pull(REPO, tmp_path / "pulled")) == files(one_subject)
+
+
+def test_a_staged_file_that_rotted_or_that_nobody_proved_is_made_again(one_subject: Path, hub: Hub) -> None:
+    nsd_imagery.push(one_subject, REPO)
+    sent = hub.files(REPO)
+    staged = sorted((one_subject / ".build/hub").glob("*.parquet"))
+    damage(staged[0])
+    staged[1].with_suffix(".sha256").unlink()
+    damage(staged[1])
+    nsd_imagery.push(one_subject, "me/other")
+    other = hub.files("me/other")
+    assert {name: raw for name, raw in other.items() if name != "README.md"} == {
+        name: raw for name, raw in sent.items() if name != "README.md"
+    }
+
+
+def test_a_shard_that_rots_after_it_was_verified_is_not_staged(one_subject: Path, tmp_path: Path) -> None:
+    manifest = open_manifest(one_subject)
+    (shard,) = manifest["configs"]["subj01-imagery"]["splits"]["test"]
+    damage(one_subject / shard["file"])
+    with pytest.raises(DataError, match=r"is not the shard that was built \(sha256 is .*; build again"):
+        to_parquet(one_subject / shard["file"], tmp_path / "a.parquet", shard["sha256"])
+    (one_subject / shard["file"]).write_bytes(b"no arrow")
+    with pytest.raises(DataError, match=r"is not the shard that was built"):
+        to_parquet(one_subject / shard["file"], tmp_path / "a.parquet", shard["sha256"])
+    assert not list(tmp_path.glob("*.parquet"))
+
+
+def test_what_a_card_that_was_changed_names_is_not_pushed(one_subject: Path, hub: Hub) -> None:
+    readme = one_subject / "README.md"
+    text = readme.read_text().replace("config_name: subj01-vision", "config_name: subj01-visions")
+    readme.unlink()
+    readme.write_text(text)
+    with pytest.raises(DataError, match=r"nothing is pushed: folder\.card"):
+        nsd_imagery.push(one_subject, REPO, dry_run=True)
+    assert not hub.requests
+
+
+def test_a_push_compares_with_a_root_only_if_one_is_named(
+    release: Path, one_subject: Path, hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = nsd_imagery.synth(tmp_path / "other", seed=7, format="hdf5")
+    monkeypatch.setenv("NSD_CACHE_ROOT", str(other))
+    assert nsd_imagery.push(one_subject, REPO).uploaded
+    with pytest.raises(DataError, match=r"nothing is pushed: source\.same of subj01/nsdimagery/01"):
+        nsd_imagery.push(one_subject, REPO, root=other)
+    assert run("push", one_subject, REPO, "--root", other).returncode == 1
+    assert run("push", one_subject, REPO, "--root", release).returncode == 0
+    with pytest.raises(MissingDataError, match="no such folder; name the root"):
+        nsd_imagery.push(one_subject, REPO, root=tmp_path / "nowhere")
