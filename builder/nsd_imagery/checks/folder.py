@@ -1,6 +1,5 @@
 """Checks of a built folder: that its shards are those of its manifest, and hold what its card says."""
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from nsd_imagery.checks.report import Finding, judged, skipped
 from nsd_imagery.checks.rows import check_rows
 from nsd_imagery.dataset.card import card, front_matter
 from nsd_imagery.dataset.folder import README
-from nsd_imagery.dataset.shards import LogicalHash, open_shard
+from nsd_imagery.dataset.shards import LogicalHash, open_shard, shard_fault
 from nsd_imagery.errors import DataError
 from nsd_imagery.schema import (
     STATS_COLUMNS,
@@ -34,7 +33,6 @@ SCORES = (
 )
 VOXELS = "folder.voxels", "-voxels has a row for each column of betas, in the order of the volume"
 
-_BLOCK = 1 << 22
 _TOLERANCE = 1e-3
 """Of mean and sd of float32 scores; float16 has 11 bits."""
 
@@ -108,20 +106,10 @@ def check_shards(folder: Path, name: str, config: Manifest) -> Finding:
 
 def _shard_faults(folder: Path, split: str, shard: Manifest) -> Iterator[str]:
     path = folder / shard["file"]
-    if not path.is_file():
-        yield f"{path}: is not there; build again"
-        return
-    if path.stat().st_size != shard["bytes"]:
-        yield f"{path}: has {path.stat().st_size} bytes, the manifest says {shard['bytes']}"
-        return
+    if fault := shard_fault(folder, shard):
+        yield fault
     if not path.name.startswith(f"{split}-") or shard["hash"][:12] not in path.name:
         yield f"{path}: its name is not that of split {split} and hash {shard['hash'][:12]}"
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    if digest.hexdigest() != shard["sha256"]:
-        yield f"{path}: sha256 is {digest.hexdigest()[:12]}…, the manifest says {shard['sha256'][:12]}…: build again"
 
 
 def logical_faults(folder: Path, config: Manifest) -> Iterator[str]:

@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow as pa
 
 from nsd_imagery.checks.report import Finding, judged, skipped
-from nsd_imagery.dataset.pieces import Piece, Recipe, parts, read_piece
+from nsd_imagery.dataset.pieces import Piece, Recipe, parts
 from nsd_imagery.dataset.plan import plan
+from nsd_imagery.dataset.reading import read_piece
 from nsd_imagery.dataset.shards import open_shard
 from nsd_imagery.errors import NSDImageryError
 from nsd_imagery.trials import read_sessions
@@ -63,7 +64,7 @@ def check_against_root(
 
 def _differences(folder: Path, manifest: Manifest, piece: Piece) -> Iterator[str]:
     try:
-        betas = read_piece(piece)
+        betas = read_piece(piece).betas
         for roi in piece.rois:
             for part in parts(piece, betas, roi):
                 shard = _shard(manifest, part.config, part.split, piece.key)

@@ -9,8 +9,8 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from nsd_imagery.dataset import journal
 from nsd_imagery.dataset.folder import locked, read_manifest, refuse_foreign, seal
-from nsd_imagery.dataset.journal import relink
 from nsd_imagery.dataset.make import Report, make_all
 from nsd_imagery.dataset.manifest import describe, merge, start
 from nsd_imagery.dataset.pieces import Recipe
@@ -76,12 +76,14 @@ def build(
         manifest = start(todo, old)
         staying = staying_stats(old, todo.pieces)
         places = positions(todo.pieces, staying)
+        journal.refuse_unsound(todo.folder, staying)
         jobs = jobs_of(todo.pieces, todo.folder, places)
-        refuse_full_disk(preview_jobs(jobs, todo.folder), todo.folder)
+        finished = [journal.finished(job) for job in jobs]
+        refuse_full_disk(preview_jobs(jobs, finished, todo.folder), todo.folder)
         with ThreadPoolExecutor(1) as aside:
             sidecars = aside.submit(_sidecars, todo, old)
-            configs = describe(todo, make_all(jobs, executor, progress)) | sidecars.result()
-        manifest = merge(manifest, old, configs, relink(todo.folder, staying, places))
+            configs = describe(todo, make_all(jobs, finished, executor, progress)) | sidecars.result()
+        manifest = merge(manifest, old, configs, journal.relink(todo.folder, staying, places))
         seal(todo.folder, manifest)
     return todo.folder
 
@@ -110,7 +112,8 @@ def preview(
     old = read_manifest(todo.folder)
     start(todo, old)
     places = positions(todo.pieces, staying_stats(old, todo.pieces))
-    return preview_jobs(jobs_of(todo.pieces, todo.folder, places), todo.folder)
+    jobs = jobs_of(todo.pieces, todo.folder, places)
+    return preview_jobs(jobs, [journal.finished(job) for job in jobs], todo.folder)
 
 
 def _sidecars(todo: Plan, old: dict[str, Any] | None) -> dict[str, dict[str, Any]]:

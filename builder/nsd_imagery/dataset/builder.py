@@ -15,11 +15,12 @@ import datasets
 import pyarrow as pa
 import xxhash
 
-from nsd_imagery.dataset.journal import fingerprint
-from nsd_imagery.dataset.pieces import Piece, Recipe, parts, read_piece, split_rows
+from nsd_imagery.dataset.pieces import Piece, Recipe, parts, split_rows
 from nsd_imagery.dataset.plan import plan
-from nsd_imagery.errors import UsageError
+from nsd_imagery.dataset.reading import fingerprint, read_piece
+from nsd_imagery.errors import DataError, UsageError
 from nsd_imagery.experiment import BETA_VERSIONS, CONDITIONS, SUBJECTS
+from nsd_imagery.identity import Identity, identity
 from nsd_imagery.schema import trial_schema
 from nsd_imagery.suggest import one_of
 from nsd_imagery.trials import find_root
@@ -83,11 +84,12 @@ class NSDImagery(datasets.ArrowBasedBuilder):
         name = roi or named_roi
         todo = plan(find_root(root), Path(), [subject], [condition], [name], self._recipe, source, captions)
         self._pieces = list(todo.pieces)
+        self._identities = {piece.key: identity(piece.session.beta_path) for piece in self._pieces}
         super().__init__(
             cache_dir=cache_dir,
             dataset_name="nsd_imagery",
             config_name=f"{subject}-{condition}{self._pieces[0].rois[0].suffix}",
-            hash=_digest(self._pieces),
+            hash=_digest(self._pieces, self._identities),
             subject=subject,
             condition=condition,
             roi=name,
@@ -101,15 +103,23 @@ class NSDImagery(datasets.ArrowBasedBuilder):
         condition = self._pieces[0].conditions[0]
         splits = [split for piece in self._pieces for split in split_rows(piece.session.rows, condition)]
         return [
-            datasets.SplitGenerator(name=split, gen_kwargs={"pieces": list(self._pieces), "split": split})
+            datasets.SplitGenerator(
+                name=split, gen_kwargs={"pieces": list(self._pieces), "identities": self._identities, "split": split}
+            )
             for split in dict.fromkeys(splits)
         ]
 
-    def _generate_tables(self, pieces: list[Piece], split: str) -> Iterator[tuple[str, pa.Table]]:  # type: ignore[override]
+    def _generate_tables(  # type: ignore[override]
+        self, pieces: list[Piece], identities: dict[str, Identity], split: str
+    ) -> Iterator[tuple[str, pa.Table]]:
         for piece in pieces:
             if split not in split_rows(piece.session.rows, piece.conditions[0]):
                 continue
-            wanted = (part for part in parts(piece, read_piece(piece), piece.rois[0]) if part.split == split)
+            reading = read_piece(piece)
+            if reading.identity != identities[piece.key]:
+                msg = f"{piece.session.beta_path}: was replaced since this builder was made: make a new one"
+                raise DataError(msg)
+            wanted = (part for part in parts(piece, reading.betas, piece.rois[0]) if part.split == split)
             for number, batch in enumerate(next(wanted).batches):
                 yield f"{piece.key}/{number}", pa.Table.from_batches([batch])
 
@@ -129,10 +139,7 @@ def split_config_name(name: str) -> tuple[str, str, str]:
     return words[0], words[1], words[2].replace(".", ":") if len(words) == 3 else DEFAULT_ROI
 
 
-def _digest(pieces: list[Piece]) -> str:
+def _digest(pieces: list[Piece], identities: dict[str, Identity]) -> str:
     """Another source, option or row is another digest, and so never served from an old cache."""
-    digest = xxhash.xxh3_128()
-    for piece in pieces:
-        stat = piece.session.beta_path.stat()
-        digest.update(f"{fingerprint(piece, piece.rois[0])} {stat.st_size} {stat.st_mtime_ns} {stat.st_ino}".encode())
-    return digest.hexdigest()
+    said = [f"{fingerprint(piece, piece.rois[0])} {identities[piece.key]}" for piece in pieces]
+    return xxhash.xxh3_128_hexdigest("\n".join(said).encode())

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from nsd_imagery.dataset.folder import open_manifest, read_manifest
 from nsd_imagery.dataset.indexed import index_rows, pieces_of_index
 from nsd_imagery.dataset.load import load
-from nsd_imagery.dataset.pieces import ZSCORES, Piece, Recipe, parts, read_piece, split_rows
+from nsd_imagery.dataset.pieces import ZSCORES, Piece, Recipe, parts, split_rows
 from nsd_imagery.dataset.plan import plan
+from nsd_imagery.dataset.reading import read_piece
 from nsd_imagery.errors import MissingDataError, UsageError
 from nsd_imagery.experiment import BETA_VERSIONS, CONDITIONS
 from nsd_imagery.schema import BETAS, trial_schema
@@ -252,7 +253,7 @@ def _batches(piece: Piece, choice: Choice) -> Iterator[pa.RecordBatch]:
     splits = {split for name in conditions for split in split_rows(piece.session.rows, name)}
     if splits.isdisjoint(choice.splits):
         return
-    for part in parts(replace(piece, conditions=conditions), read_piece(piece), piece.rois[0]):
+    for part in parts(replace(piece, conditions=conditions), read_piece(piece).betas, piece.rois[0]):
         if part.split in choice.splits and BETAS.name in part.schema.names:
             yield from part.batches
 

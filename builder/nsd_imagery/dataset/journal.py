@@ -1,53 +1,101 @@
 """What finished pieces left in `.build`: a build that is run again keeps them instead of reading the betas again."""
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import xxhash
-
-from nsd_imagery.atomic import replace_text, sync_folder
-from nsd_imagery.dataset.pieces import FORMAT_VERSION, Piece, smoothing_mask
+from nsd_imagery.atomic import link, replace_text, sync_folder
 from nsd_imagery.dataset.places import Job, Positions
-from nsd_imagery.dataset.shards import BUILD, LogicalHash, Shard, shard_name
+from nsd_imagery.dataset.reading import fingerprint
+from nsd_imagery.dataset.shards import BUILD, Shard, shard_fault, shard_name
+from nsd_imagery.errors import DataError
+from nsd_imagery.identity import Identity, identity
 from nsd_imagery.volumes.roi import Roi
 
 
 @dataclass(frozen=True)
 class Made:
-    """The shards of a piece for one ROI, and what their numbers came from."""
+    """What was made of a piece for one ROI.
+
+    Attributes:
+        key: Of the piece.
+        roi: Name of the ROI.
+        entry: Name of its entry in the journal: the `fingerprint` of piece and ROI when the betas were read.
+        source_id: What the numbers came from.
+        shards: Where they are.
+        notes: What they lack, in sentences.
+    """
 
     key: str
     roi: str
+    entry: str
     source_id: str
     shards: tuple[Shard, ...]
+    notes: tuple[str, ...]
 
 
-def write(job: Job, roi: Roi, made: Made) -> None:
-    """Note that a piece is finished for one ROI, after its shards are safely on disk."""
-    beta_path = job.piece.session.beta_path
-    _write(job.folder, _name(job, roi), made.shards, {"stat": _stat(beta_path), "source_id": made.source_id})
+def write(job: Job, made: Made, found: Identity, validity: str) -> None:
+    """Note that a piece is finished for one ROI, after its shards are safely on disk.
+
+    Args:
+        job: The job.
+        made: What was made.
+        found: Identity of the beta file when it was read.
+        validity: See `Reading`.
+    """
+    said = {"stat": found, "source_id": made.source_id, "validity": validity, "notes": made.notes}
+    _write(job.folder, made.entry, made.shards, said)
 
 
-def finished(job: Job, roi: Roi) -> Made | None:
-    """What an earlier build made of the same file by the same recipe, under the names that it had then."""
-    found = _read(job.folder, _name(job, roi), {"stat": _stat(job.piece.session.beta_path)})
-    return None if found is None else Made(job.piece.key, roi.name, found[0]["source_id"], found[1])
+def finished(job: Job) -> dict[str, Made]:
+    """By ROI, what an earlier build made of the same file by the same recipe, under the names that it had then.
+
+    The file is known by its identity; the shards are read, and proven to be those that were made.
+    """
+    expected = {"stat": identity(job.piece.session.beta_path)}
+    found = {roi.name: _found(job, roi, fingerprint(job.piece, roi), expected) for roi in job.piece.rois}
+    return {roi: made for roi, made in found.items() if made is not None}
 
 
-def kept(job: Job, roi: Roi) -> Made | None:
-    """What `finished` gives, its shards under the names that this build gives them."""
-    made = finished(job, roi)
-    if made is None:
-        return None
-    renamed = replace(made, shards=tuple(_renamed(job, shard) for shard in made.shards))
-    if renamed != made:
-        write(job, roi, renamed)
-    return renamed
+def of_other_file(
+    job: Job, roi: Roi, entry: str, found: Identity, source_id: str, validity: str | None = None
+) -> Made | None:
+    """What an earlier build made of another file that holds the same, under the names that this build gives it.
+
+    Args:
+        job: The job.
+        roi: One of its ROIs.
+        entry: The `fingerprint` of piece and ROI when the betas were read.
+        found: Identity of the beta file, which is noted instead of that of the other one.
+        source_id: What the numbers come from now.
+        validity: See `Reading`; None where the source id is of the whole file.
+    """
+    expected = {"source_id": source_id} if validity is None else {"source_id": source_id, "validity": validity}
+    made = _found(job, roi, entry, expected)
+    return None if made is None else renumbered(job, made, found)
+
+
+def source_ids(job: Job) -> list[str]:
+    """The source ids of what earlier builds made of a job's piece for its ROIs, whatever its file is now."""
+    entries = [_entry(job.folder, fingerprint(job.piece, roi)) for roi in job.piece.rois]
+    return [entry["source_id"] for entry in entries if entry and isinstance(entry.get("source_id"), str)]
+
+
+def renumbered(job: Job, made: Made, found: Identity | None = None) -> Made:
+    """What was made, its shards under the numbers that they have in this build, on disk and in its entry.
+
+    Args:
+        job: The job.
+        made: What was made.
+        found: Identity of the beta file, where it is not the one of the entry.
+    """
+    shards = tuple(_renamed(job, shard) for shard in made.shards)
+    entry = _entry(job.folder, made.entry)
+    if entry is not None and (shards != made.shards or found is not None):
+        _write(job.folder, made.entry, shards, {**entry, "stat": found or entry["stat"]})
+    return replace(made, shards=shards)
 
 
 def kept_shard(folder: Path, config: str, made_of: str) -> Shard | None:
@@ -64,27 +112,58 @@ def write_shard_entry(folder: Path, config: str, made_of: str, shard: Shard) -> 
 def _write(folder: Path, name: str, shards: Sequence[Shard], said: Mapping[str, Any]) -> None:
     for config in {shard.config for shard in shards}:
         sync_folder(folder / config)
-    entry = {**said, "shards": [asdict(shard) for shard in shards], "files": [_stat(folder / s.file) for s in shards]}
+    entry = {**said, "shards": [asdict(shard) for shard in shards]}
     replace_text(folder / BUILD / f"{name}.json", json.dumps(entry))
 
 
-def _read(folder: Path, name: str, expected: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[Shard, ...]] | None:
-    """An entry that says what is expected, and its shards; None if there is none, or a shard was touched since."""
-    path = folder / BUILD / f"{name}.json"
+def _entry(folder: Path, name: str) -> dict[str, Any] | None:
     try:
-        entry = json.loads(path.read_text(encoding="utf-8"))
-        shards = tuple(Shard(**shard) for shard in entry["shards"])
-        same = all(entry[key] == value for key, value in expected.items())
-        untouched = entry["files"] == [_stat(folder / shard.file) for shard in shards]
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        entry = json.loads((folder / BUILD / f"{name}.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
         return None
-    return (entry, shards) if same and untouched and shards else None
+    return {"notes": [], **entry} if isinstance(entry, dict) else None
+
+
+def _read(folder: Path, name: str, expected: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[Shard, ...]] | None:
+    """An entry that says what is expected, and its shards; None if there is none, or a shard is not what it was."""
+    entry = _entry(folder, name)
+    try:
+        if entry is None or any(entry[key] != value for key, value in expected.items()):
+            return None
+        shards = tuple(Shard(**shard) for shard in entry["shards"])
+        is_sound = all(shard_fault(folder, shard.entry) is None for shard in shards)
+    except (KeyError, TypeError):
+        return None
+    return (entry, shards) if is_sound and shards else None
+
+
+def _found(job: Job, roi: Roi, name: str, expected: Mapping[str, Any]) -> Made | None:
+    found = _read(job.folder, name, expected)
+    if found is None:
+        return None
+    entry, shards = found
+    return Made(job.piece.key, roi.name, name, entry["source_id"], shards, tuple(entry["notes"]))
+
+
+def refuse_unsound(folder: Path, staying: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    """Refuse to take shards that stay into a new dataset unless they are what was built.
+
+    Raises:
+        DataError: One is gone or damaged.
+    """
+    for config, shards in staying.items():
+        for shard in shards:
+            if fault := shard_fault(folder, shard):
+                msg = f"{fault}: {config} is also of {shard['piece']}; name the conditions of that too (--conditions)"
+                raise DataError(msg)
 
 
 def relink(
     folder: Path, staying: Mapping[str, Sequence[dict[str, Any]]], places: Mapping[str, Positions]
 ) -> dict[str, list[dict[str, Any]]]:
     """Give `-stats` shards that stay their numbers among the new ones, on disk and in the journals; see `places`.
+
+    The dataset of now still names them by the old ones, so each has two until the new one is sealed.
 
     Returns:
         `staying` with the new names.
@@ -93,7 +172,7 @@ def relink(
     for config, shards in staying.items():
         for shard in shards:
             name = shard_name(config, "train", places[shard["piece"]][config, "train"], shard["hash"])
-            _link(folder, shard["file"], name)
+            link(folder / shard["file"], folder / name, folder / BUILD)
             names[shard["file"]] = name
     for path, entry in entries(folder):
         renamed = [{**shard, "file": names.get(shard["file"], shard["file"])} for shard in entry["shards"]]
@@ -102,17 +181,10 @@ def relink(
     return {config: [{**shard, "file": names[shard["file"]]} for shard in shards] for config, shards in staying.items()}
 
 
-def _link(folder: Path, old: str, new: str) -> None:
-    """A second link: the dataset of now still names the first."""
-    if new != old:
-        (folder / new).unlink(missing_ok=True)
-        os.link(folder / old, folder / new)
-
-
 def _renamed(job: Job, shard: Shard) -> Shard:
     """A shard under the number that it has now."""
     name = shard_name(shard.config, shard.split, job.positions[shard.config, shard.split], shard.hash)
-    _link(job.folder, shard.file, name)
+    link(job.folder / shard.file, job.folder / name, job.folder / BUILD)
     return replace(shard, file=name)
 
 
@@ -125,39 +197,3 @@ def entries(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
             continue
         if isinstance(entry, dict) and isinstance(entry.get("shards"), list):
             yield path, entry
-
-
-def _name(job: Job, roi: Roi) -> str:
-    return fingerprint(job.piece, roi)
-
-
-def fingerprint(piece: Piece, roi: Roi) -> str:
-    """Everything that decides a piece's shards but the contents of the beta file."""
-    rows = LogicalHash(piece.session.rows.schema)
-    for batch in piece.session.rows.combine_chunks().to_batches():
-        rows.update(batch)
-    said = [
-        FORMAT_VERSION,
-        piece.recipe.options,
-        piece.key,
-        piece.conditions,
-        roi.suffix,
-        roi.grid.shape,
-        piece.session.beta_scale,
-        rows.hexdigest(),
-    ]
-    whole = xxhash.xxh3_128(json.dumps(said, sort_keys=True).encode())
-    whole.update(roi.flat.tobytes())
-    whole.update(b"" if piece.brain is None else _digest(piece.brain, *_stat(piece.brain)))
-    whole.update(b"" if piece.recipe.smoothing_fwhm is None else smoothing_mask(piece).tobytes())
-    return whole.hexdigest()
-
-
-@cache
-def _digest(path: Path, _size: int, _mtime_ns: int) -> bytes:
-    return xxhash.xxh3_128(path.read_bytes()).digest()
-
-
-def _stat(path: Path) -> list[int]:
-    stat = path.stat()
-    return [stat.st_size, stat.st_mtime_ns]

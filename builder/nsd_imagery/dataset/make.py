@@ -6,17 +6,17 @@ what it needs to read, mask and write; nothing of sources, cards or the command.
 
 import logging
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 
 from nsd_imagery.dataset import journal
 from nsd_imagery.dataset.journal import Made
-from nsd_imagery.dataset.pieces import parts, read_piece, source_id
+from nsd_imagery.dataset.pieces import Part, parts
 from nsd_imagery.dataset.places import Job
-from nsd_imagery.dataset.shards import BUILD, write_shard
+from nsd_imagery.dataset.reading import Reading, read_bytes, read_piece
+from nsd_imagery.dataset.shards import BUILD, Shard, write_shard
 from nsd_imagery.errors import NSDImageryError
-from nsd_imagery.volumes.betas import Betas
 
 logger = logging.getLogger(__name__)
 
@@ -52,40 +52,67 @@ Report = Callable[[Progress], None]
 
 
 def make(job: Job) -> list[Made]:
-    """Read the beta file of a job once, and write and journal the shards of its ROIs."""
-    return _write(job, read_piece(job.piece))
+    """Read the beta file of a job once, and write and journal the shards of its ROIs.
+
+    Where it is another file than the one that an earlier build read and holds the same, what that made is kept.
+    """
+    return _of_same_file(job) or _write(job, read_piece(job.piece))
 
 
-def _write(job: Job, betas: Betas) -> list[Made]:
+def _of_same_file(job: Job) -> list[Made]:
+    """What is kept because the bytes of the beta file are those that were read before; nothing, or all ROIs."""
+    known, size = journal.source_ids(job), job.piece.session.beta_path.stat().st_size
+    if len(known) < len(job.piece.rois) or not all(before.startswith(f"nifti:{size}:") for before in known):
+        return []
+    file = read_bytes(job.piece)
+    assert file is not None
+    kept = [
+        journal.of_other_file(job, roi, file.fingerprints[roi.name], file.identity, file.source_id)
+        for roi in job.piece.rois
+    ]
+    return [made for made in kept if made is not None] if None not in kept else []
+
+
+def _write(job: Job, reading: Reading) -> list[Made]:
     piece = job.piece
     made = []
     for roi in piece.rois:
-        shards = tuple(
-            write_shard(
-                job.folder,
-                part.config,
-                part.split,
-                job.positions[part.config, part.split],
-                part.schema,
-                part.batches,
-            )
-            for part in parts(piece, betas, roi)
-        )
-        made.append(Made(piece.key, roi.name, source_id(betas, piece, roi), shards))
-        journal.write(job, roi, made[-1])
+        entry, source_id = reading.fingerprints[roi.name], reading.source_id(piece, roi)
+        one = journal.of_other_file(job, roi, entry, reading.identity, source_id, reading.validity)
+        if one is None:
+            shards = tuple(_shard(job, part) for part in parts(piece, reading.betas, roi))
+            one = Made(piece.key, roi.name, entry, source_id, shards, reading.notes(piece, roi))
+            journal.write(job, one, reading.identity, reading.validity)
+        made.append(one)
     return made
 
 
-def make_all(jobs: Sequence[Job], executor: Executor | None, report: Report | None) -> list[Made]:
+def _shard(job: Job, part: Part) -> Shard:
+    position = job.positions[part.config, part.split]
+    return write_shard(job.folder, part.config, part.split, position, part.schema, part.batches)
+
+
+def make_all(
+    jobs: Sequence[Job], finished: Sequence[Mapping[str, Made]], executor: Executor | None, report: Report | None
+) -> list[Made]:
     """What all jobs make, kept from an earlier build where it is the same, in the order of the jobs.
 
     A piece that fails is tried once more; then the others are finished, so that a rerun has only that piece to do.
+
+    Args:
+        jobs: The jobs.
+        finished: Of each, what `journal.finished` gave.
+        executor: Runs them; None to make them here.
+        report: Called with a `Progress` at the start and after each piece.
 
     Raises:
         BrokenExecutor: A worker died; its owner may call again with a new executor, and what is finished is kept.
         NSDImageryError, OSError: What the first piece that failed twice raised, with notes on the other ones.
     """
-    kept = [{roi.name: journal.kept(job, roi) for roi in job.piece.rois} for job in jobs]
+    kept = [
+        {roi: journal.renumbered(job, one) for roi, one in made.items()}
+        for job, made in zip(jobs, finished, strict=True)
+    ]
     todo = {at: left for at, job in enumerate(jobs) if (left := _left(job, kept[at])) is not None}
     sizes = [job.piece.session.beta_path.stat().st_size for job in jobs]
     done = [at for at in range(len(jobs)) if at not in todo]
@@ -101,16 +128,13 @@ def make_all(jobs: Sequence[Job], executor: Executor | None, report: Report | No
         _say(report, jobs, sizes, done, jobs[at].piece.key)
     if failures:
         raise _failed(jobs, failures)
-    return [
-        next(made for made in (kept[at][roi.name], *fresh.get(at, [])) if made is not None and made.roi == roi.name)
-        for at, job in enumerate(jobs)
-        for roi in job.piece.rois
-    ]
+    by_roi = [{**kept[at], **{made.roi: made for made in fresh.get(at, ())}} for at in range(len(jobs))]
+    return [by_roi[at][roi.name] for at, job in enumerate(jobs) for roi in job.piece.rois]
 
 
-def _left(job: Job, kept: dict[str, Made | None]) -> Job | None:
+def _left(job: Job, kept: Mapping[str, Made]) -> Job | None:
     """The job with the ROIs that are still to do, and nothing that a worker does not need; None if there are none."""
-    rois = tuple(roi for roi in job.piece.rois if kept[roi.name] is None)
+    rois = tuple(roi for roi in job.piece.rois if roi.name not in kept)
     session = replace(job.piece.session, captions={}, notes=())
     return replace(job, piece=replace(job.piece, rois=rois, session=session)) if rois else None
 
@@ -133,13 +157,15 @@ def _here(todo: dict[int, Job]) -> Iterator[Outcome]:
 
 def _begin(job: Job, writer: Executor) -> Future[list[Made]]:
     """Read a piece, and have it written."""
+    begun: Future[list[Made]] = Future()
     try:
-        betas = read_piece(job.piece)
+        kept = _of_same_file(job)
+        if not kept:
+            return writer.submit(_write, job, read_piece(job.piece))
+        begun.set_result(kept)
     except _FAULTS as error:
-        failed: Future[list[Made]] = Future()
-        failed.set_exception(error)
-        return failed
-    return writer.submit(_write, job, betas)
+        begun.set_exception(error)
+    return begun
 
 
 def _end(at: int, job: Job, written: Future[list[Made]]) -> Outcome:

@@ -45,7 +45,7 @@ def describe(todo: Plan, made: Sequence[Made]) -> dict[str, dict[str, Any]]:
                 config = configs.setdefault(shard.config, _config(todo, piece, roi, shard.config))
                 config["splits"].setdefault(shard.split, []).append({**shard.entry, "piece": piece.key})
                 config["sources"][piece.key] = done.source_id
-                config["notes"] = list(dict.fromkeys([*config["notes"], *piece.session.notes]))
+                config["notes"] = list(dict.fromkeys([*config["notes"], *piece.session.notes, *done.notes]))
     return configs
 
 

@@ -3,25 +3,21 @@
 A piece is one beta file with all ROIs and configs that are made of it in one pass.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import xxhash
 from numpy.typing import NDArray
 
 from nsd_imagery.dataset.shards import ROWS_PER_BATCH
-from nsd_imagery.errors import MissingDataError
 from nsd_imagery.schema import dataset_rows, stats_schema, trial_schema
 from nsd_imagery.sources.session import Session
 from nsd_imagery.volumes.betas import Betas
 from nsd_imagery.volumes.grid import FlatIndex
-from nsd_imagery.volumes.nifti import read_volume
 from nsd_imagery.volumes.normalize import Moments, moments
-from nsd_imagery.volumes.read import brain_voxels, read_betas
 from nsd_imagery.volumes.roi import Roi
 
 ZSCORES = ("auto", "run", "session", "none")
@@ -65,7 +61,7 @@ class Piece:
         rois: The ROIs to make configs of, all on one grid.
         brain: The brain mask, None where the whole volume counts.
         recipe: The options.
-        valid: A map of the voxels that have data in the session, which smoothing needs.
+        valid: A map of the voxels that have data in the session, where there is one.
     """
 
     session: Session
@@ -79,6 +75,11 @@ class Piece:
     def key(self) -> str:
         """Names the piece: "subj01/nsdimagery/01"."""
         return self.session.key
+
+    @property
+    def files(self) -> list[Path]:
+        """The files that its betas are read from: the beta file, then maps."""
+        return [self.session.beta_path, *(path for path in (self.brain, self.valid) if path is not None)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,45 +99,12 @@ class Part:
     batches: Iterator[pa.RecordBatch]
 
 
-def read_piece(piece: Piece) -> Betas:
-    """The betas of a piece at the voxels of all its ROIs (their union, sorted), smoothed if its recipe says so."""
-    session, grid, voxels = piece.session, piece.rois[0].grid, _union(piece.rois)
-    brain = brain_voxels(piece.brain)
-    if piece.recipe.smoothing_fwhm is None:
-        return read_betas(session.beta_path, grid, voxels, brain).over(session.beta_scale)
-    # Here, because scipy.ndimage takes longer to import than a session to smooth.
-    from nsd_imagery.volumes.smooth import smooth, smoother
-
-    by = smoother(grid, voxels, smoothing_mask(piece), piece.recipe.smoothing_fwhm)
-    return smooth(read_betas(session.beta_path, grid, by.needs, brain).over(session.beta_scale), by)
-
-
-def smoothing_mask(piece: Piece) -> FlatIndex:
-    """C-order flat indices of the voxels that are smoothed, and that others are smoothed with: brain with data.
-
-    Raises:
-        MissingDataError: Nothing says where the brain is.
-        DataError: The map of voxels with data is damaged, or of another grid.
-    """
-    if piece.valid is None and piece.brain is None:
-        msg = f"{piece.key}: smoothing stays within the brain, but there is no brainmask.nii.gz; copy it to the root"
-        raise MissingDataError(msg)
-    grid = piece.rois[0].grid
-    mask = brain_voxels(piece.brain)
-    brain = np.arange(grid.n_voxels) if mask is None else mask
-    if piece.valid is None:
-        return brain
-    valid, valid_grid = read_volume(piece.valid)
-    valid_grid.check_same(grid, str(piece.valid), "the mask")
-    return brain[valid.reshape(-1)[brain] > 0]
-
-
 def parts(piece: Piece, betas: Betas, roi: Roi) -> Iterator[Part]:
     """All parts of a piece for one of its ROIs: the configs of its conditions, then `-stats`.
 
     Args:
         piece: The piece.
-        betas: What `read_piece` gave.
+        betas: At the voxels of all its ROIs (their union, sorted).
         roi: One of the piece's ROIs.
     """
     rows = piece.session.rows
@@ -174,27 +142,6 @@ def split_rows(rows: pa.Table, condition: str) -> dict[str, NDArray[np.int64]]:
     return {split: np.flatnonzero(mask) for split, mask in splits.items() if mask.any()}
 
 
-def source_id(betas: Betas, piece: Piece, roi: Roi) -> str:
-    """What the numbers of a ROI came from: the file's bytes, or (HDF5) its geometry and the ROI's block.
-
-    Smoothed betas also came from the voxels that were smoothed; their block is that of the smoothed numbers.
-    """
-    size = piece.session.beta_path.stat().st_size
-    within = "" if piece.recipe.smoothing_fwhm is None else f":within:{_digest(smoothing_mask(piece))}"
-    if betas.file_digest is not None:
-        return f"nifti:{size}:xxh3_128:{betas.file_digest}{within}"
-    shape = "x".join(map(str, (betas.header.n_volumes, *betas.header.grid.shape)))
-    digest = xxhash.xxh3_128()
-    columns = _columns_of(piece, roi)
-    for row in betas.stored:
-        digest.update(row[columns].data)
-    return f"hdf5:{size}:{shape}:{betas.header.dtype.str}:xxh3_128:{digest.hexdigest()}{within}"
-
-
-def _digest(voxels: FlatIndex) -> str:
-    return xxhash.xxh3_128_hexdigest(voxels.data)
-
-
 @dataclass(frozen=True, eq=False)
 class _Numbers:
     """The betas of a piece at one ROI, and what they are z-scored by.
@@ -219,7 +166,7 @@ class _Numbers:
 
     @classmethod
     def of(cls, piece: Piece, betas: Betas, roi: Roi) -> "_Numbers":
-        stored = betas.stored[:, _columns_of(piece, roi)]
+        stored = betas.stored[:, columns_of(piece, roi)]
         rows, zscore = piece.session.rows, piece.recipe.zscore
         volume = rows["beta_index"].to_numpy()
         by_run = zscore == "run" or (zscore != "session" and piece.session.experiment == "nsdimagery")
@@ -254,14 +201,15 @@ class _Numbers:
                 out[:] = self.by.scaling.percent(stored)
 
 
-def _union(rois: tuple[Roi, ...]) -> FlatIndex:
+def union(rois: Sequence[Roi]) -> FlatIndex:
+    """Sorted C-order flat indices of the voxels of all ROIs."""
     return rois[0].flat if len(rois) == 1 else np.unique(np.concatenate([roi.flat for roi in rois]))
 
 
-def _columns_of(piece: Piece, roi: Roi) -> slice | NDArray[np.int64]:
+def columns_of(piece: Piece, roi: Roi) -> slice | NDArray[np.int64]:
     """Where the voxels of a ROI are among those that were read; all of them as a slice, so that nothing is copied."""
-    union = _union(piece.rois)
-    return slice(None) if roi.flat.size == union.size else np.searchsorted(union, roi.flat)
+    voxels = union(piece.rois)
+    return slice(None) if roi.flat.size == voxels.size else np.searchsorted(voxels, roi.flat)
 
 
 def _batches(

@@ -1,13 +1,13 @@
 """What a build would do: which pieces it would read, how much it would write, and whether the disk has room."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from nsd_imagery.dataset import journal
+from nsd_imagery.dataset.journal import Made
 from nsd_imagery.dataset.pieces import Piece, split_rows
 from nsd_imagery.dataset.places import Job
 from nsd_imagery.errors import SpaceError
@@ -59,10 +59,17 @@ class Preview:
         return sum(piece.bytes_out for piece in self.pieces)
 
 
-def preview_jobs(jobs: Sequence[Job], folder: Path) -> Preview:
-    """Look at the jobs of a build without writing anything."""
+def preview_jobs(jobs: Sequence[Job], finished: Sequence[Mapping[str, Made]], folder: Path) -> Preview:
+    """Say what is left of the jobs of a build, without writing anything.
+
+    Args:
+        jobs: The jobs.
+        finished: Of each, what `journal.finished` gave.
+        folder: The dataset folder.
+    """
     place = next(parent for parent in (folder, *folder.parents) if parent.is_dir())
-    return Preview(tuple(_state(job) for job in jobs), shutil.disk_usage(place).free)
+    states = (_state(job, made) for job, made in zip(jobs, finished, strict=True))
+    return Preview(tuple(states), shutil.disk_usage(place).free)
 
 
 def refuse_full_disk(found: Preview, folder: Path) -> None:
@@ -79,9 +86,9 @@ def refuse_full_disk(found: Preview, folder: Path) -> None:
         raise SpaceError(msg)
 
 
-def _state(job: Job) -> PieceState:
+def _state(job: Job, finished: Mapping[str, Made]) -> PieceState:
     piece = job.piece
-    todo = tuple(roi for roi in piece.rois if journal.finished(job, roi) is None)
+    todo = tuple(roi for roi in piece.rois if roi.name not in finished)
     size = piece.session.beta_path.stat().st_size if todo else 0
     written = sum(_bytes(piece, roi) for roi in todo)
     return PieceState(piece.key, str(piece.session.beta_path), tuple(roi.name for roi in todo), size, written)

@@ -5,7 +5,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,6 +21,10 @@ from nsd_imagery.schema import features_yaml, with_features
 
 BUILD = ".build"
 """Folder in a dataset folder for what is not part of the dataset: unfinished files, journals, the lock."""
+
+CONFIG_NAME = re.compile(r"(subj0[1-8]-[^/\0]+|stimuli)")
+SHARD_FILE = re.compile(r"[^/\0]+-\d{5}-of-\d{5}-[0-9a-f]{12}\.arrow")
+"""Folders and files that a build writes."""
 
 ROWS_PER_BATCH = 100
 """Of configs with a vector a row, so that a batch is a few MB."""
@@ -93,6 +98,25 @@ def write_shard(
         path.parent.mkdir(exist_ok=True)
         name(path)
     return Shard(config, split, path.relative_to(folder).as_posix(), rows, sink.size, sink.sha256.hexdigest(), digest)
+
+
+def shard_fault(folder: Path, shard: Mapping[str, Any]) -> str | None:
+    """What is wrong with the file of a shard; None if it is there and holds what was built.
+
+    Args:
+        folder: The dataset folder.
+        shard: Its entry in a manifest.
+    """
+    path = folder / shard["file"]
+    if not path.is_file():
+        return f"{path}: is not there; build again"
+    if (size := path.stat().st_size) != shard["bytes"]:
+        return f"{path}: has {size} bytes, the manifest says {shard['bytes']}"
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != shard["sha256"]:
+        return f"{path}: sha256 is {digest[:12]}…, the manifest says {shard['sha256'][:12]}…: build again"
+    return None
 
 
 def open_shard(path: Path) -> pa.Table:

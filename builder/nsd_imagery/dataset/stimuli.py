@@ -10,8 +10,9 @@ import xxhash
 
 from nsd_imagery.dataset import journal
 from nsd_imagery.dataset.pieces import FORMAT_VERSION
-from nsd_imagery.dataset.shards import Shard, batches_of, open_shard, write_shard
+from nsd_imagery.dataset.shards import Shard, batches_of, open_shard, shard_fault, write_shard
 from nsd_imagery.errors import DataError, shown
+from nsd_imagery.identity import identity
 from nsd_imagery.schema import STIMULI_COLUMNS, stimuli_schema
 from nsd_imagery.sources.pictures import open_pictures, pictures_file, png, read_png, target_file
 from nsd_imagery.sources.session import Session
@@ -46,9 +47,9 @@ def make_stimuli(folder: Path, root: Path, rows: Sequence[Row], old: Mapping[str
         old: The earlier manifest's entry of the config, if subjects stay that are not built now.
 
     Raises:
-        DataError: A picture file is damaged.
+        DataError: A picture file is damaged, or the shard of the earlier build.
     """
-    before = open_shard(folder / old["splits"]["train"][0]["file"]).to_pylist() if old else []
+    before = _rows_of_shard(folder, old["splits"]["train"][0]) if old else []
     names = {row["stimulus"] for row in rows}
     stay = [row for row in before if row["stimulus"] not in names]
     made_of = _fingerprint(root, rows, [row["stimulus"] for row in stay], old)
@@ -58,6 +59,14 @@ def make_stimuli(folder: Path, root: Path, rows: Sequence[Row], old: Mapping[str
         shard = write_shard(folder, CONFIG, "train", (0, 1), table.schema, batches_of(table))
         journal.write_shard_entry(folder, CONFIG, made_of, shard)
     return shard
+
+
+def _rows_of_shard(folder: Path, shard: Mapping[str, Any]) -> list[Row]:
+    """Rows of an earlier build, proven to be what it made before they get a new hash."""
+    if fault := shard_fault(folder, shard):
+        msg = f"{fault}; it has rows of subjects that are not built now: build all subjects (without --subjects)"
+        raise DataError(msg)
+    return open_shard(folder / shard["file"]).to_pylist()
 
 
 def without_image(root: Path, rows: Sequence[Row]) -> str | None:
@@ -70,7 +79,7 @@ def without_image(root: Path, rows: Sequence[Row]) -> str | None:
 
 def _fingerprint(root: Path, rows: Sequence[Row], stay: Sequence[str], old: Mapping[str, Any] | None) -> str:
     files = [pictures_file(root), *(_target_file(root, row) for row in rows)]
-    stats = [(path.stat().st_size, path.stat().st_mtime_ns) if path else None for path in files]
+    stats = [identity(path) if path else None for path in files]
     said = [FORMAT_VERSION, list(rows), stats, list(stay), old["splits"]["train"][0]["hash"] if stay and old else ""]
     return xxhash.xxh3_128(json.dumps(said, sort_keys=True).encode()).hexdigest()
 

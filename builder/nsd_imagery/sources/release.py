@@ -10,6 +10,7 @@ from pathlib import Path
 
 from nsd_imagery.errors import MissingDataError
 from nsd_imagery.experiment import SUBJECTS
+from nsd_imagery.identity import identity
 from nsd_imagery.sources.stim_info import StimInfo, read_stim_info
 from nsd_imagery.volumes.anatomy import Anatomy
 
@@ -118,8 +119,7 @@ def stim_info(root: Path) -> StimInfo | None:
 
 def read_stim_info_once(path: Path) -> StimInfo:
     """NSD's table of pictures, read again only when the file has changed."""
-    stat = path.stat()
-    return _cached_stim_info(path, stat.st_size, stat.st_mtime_ns)
+    return _cached_stim_info(path, *identity(path))
 
 
 def mask_file(root: Path, subject: str, name: str) -> Path:
@@ -158,5 +158,5 @@ def _if_file(path: Path) -> Path | None:
 
 
 @cache
-def _cached_stim_info(path: Path, _size: int, _mtime_ns: int) -> StimInfo:
+def _cached_stim_info(path: Path, *_identity: int) -> StimInfo:
     return read_stim_info(path)

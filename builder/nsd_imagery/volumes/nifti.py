@@ -25,6 +25,7 @@ _BROKEN: tuple[type[Exception], ...] = (gzip.BadGzipFile, zlib.error, isal_zlib.
 _NIFTI2_BYTES = 540
 _ORDERS: tuple[Literal["little", "big"], ...] = ("little", "big")
 _MAX_HEADER_BYTES = 1 << 24
+_BLOCK = 1 << 22
 _FURTHEST_MM = 1e6
 """Far outside any scanner."""
 
@@ -56,6 +57,20 @@ class _Source(io.RawIOBase):
         count = self._file.readinto(buffer)  # type: ignore[attr-defined]
         self.digest.update(memoryview(buffer)[:count])
         return count
+
+
+def is_nifti(path: Path) -> bool:
+    """Whether a file's name says that it is NIfTI, packed or not."""
+    return path.name.endswith((".nii", ".nii.gz"))
+
+
+def file_digest(path: Path) -> str:
+    """xxh3_128 of the bytes of a file as they lie on disk, as `read_betas` gives it."""
+    digest = xxhash.xxh3_128()
+    with path.open("rb", buffering=0) as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def read_header(path: Path) -> BetaHeader:

@@ -69,7 +69,7 @@ def rows_with_data(path: Path, brain: Path | None) -> NDArray[np.bool_]:
 def _format(path: Path):
     if path.name.endswith((".hdf5", ".h5")):
         return hdf5
-    if path.name.endswith((".nii", ".nii.gz")):
+    if nifti.is_nifti(path):
         return nifti
     msg = f"{path}: betas are read from .hdf5, .nii or .nii.gz"
     raise DataError(msg)
