@@ -121,8 +121,10 @@ def test_zscore_and_betas_are_those_of_a_build(cache: Path, core_dataset: Path) 
 
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create 4 worker")
-@pytest.mark.parametrize("context", ["fork", "spawn"])
-def test_the_example_of_the_guide_runs(cache: Path, monkeypatch: pytest.MonkeyPatch, context: str) -> None:
+@pytest.mark.parametrize(("context", "workers"), [("fork", 4), ("spawn", 1)])
+def test_the_example_of_the_guide_runs(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, context: str, workers: int
+) -> None:
     monkeypatch.chdir(cache.parent)
     clip_cache, preprocessor = embeddings(TRIALS("cache", condition="imagery")), HalfTheVoxels()
     imagery_dataset = TRIALS(
@@ -132,7 +134,7 @@ def test_the_example_of_the_guide_runs(cache: Path, monkeypatch: pytest.MonkeyPa
         preprocessor=preprocessor,
         clip_cache=clip_cache,
     )
-    loader = DataLoader(imagery_dataset, batch_size=32, num_workers=4, multiprocessing_context=context)
+    loader = DataLoader(imagery_dataset, batch_size=32, num_workers=workers, multiprocessing_context=context)
     plain = TRIALS("cache", condition="imagery")[:]
     at = 0
     for batch in loader:

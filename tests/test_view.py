@@ -133,12 +133,10 @@ def test_any_two_workers_give_the_rows_once_and_as_they_are(core_dataset: Path) 
     for condition in CONDITIONS:
         trials = trials_of(core_dataset, condition).shuffle(seed=5)
         view, expected = nsd_imagery.torch_view(trials), trials.with_format("torch")[:]
-        for context in ("fork", "spawn") if condition == "imagery" else ("fork",):
-            options = {"num_workers": 2, "multiprocessing_context": context}
-            collated = DataLoader(view, batch_size=32, **options)
-            same(joined(list(collated)), expected)
-            batches = BatchSampler(range(len(view)), 32, drop_last=False)
-            same(joined(list(DataLoader(view, batch_size=None, sampler=batches, **options))), expected)
+        batches = BatchSampler(range(len(view)), 32, drop_last=False)
+        for how in ({"batch_size": 32}, {"batch_size": None, "sampler": batches}):
+            same(joined(list(DataLoader(view, num_workers=2, multiprocessing_context="fork", **how))), expected)
+    same(joined(list(DataLoader(view, batch_size=32, num_workers=2, multiprocessing_context="spawn"))), expected)
 
 
 def test_the_samplers_of_torch_see_every_row_once(dataset: Path) -> None:

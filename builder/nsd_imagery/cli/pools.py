@@ -15,6 +15,9 @@ from nsd_imagery.errors import MissingExtraError, NSDImageryError, UsageError
 
 _Result = TypeVar("_Result")
 
+_PATIENCE = 10
+"""Seconds in which a scheduler has to answer."""
+
 
 def with_executor(workers: int, scheduler: str | None, work: Callable[[Executor | None], _Result]) -> _Result:
     """Do some work with an executor of its own, and once more with a new one if a worker dies.
@@ -77,7 +80,7 @@ def _dask(scheduler: str) -> Iterator[Executor]:
         raise MissingExtraError(msg) from error
     is_file = scheduler.endswith(".json")
     try:
-        client = Client(scheduler_file=scheduler) if is_file else Client(scheduler, timeout="10s")
+        client = Client(scheduler_file=scheduler) if is_file else Client(scheduler, timeout=_PATIENCE)
     except (OSError, ValueError) as error:
         msg = f"{scheduler}: no Dask scheduler answers there ({error})"
         raise UsageError(msg) from error
