@@ -25,10 +25,11 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def naming_later(folder: Path) -> Iterator[tuple[BinaryIO, Callable[[Path], None]]]:
+def naming_later(folder: Path, *, synced: bool = True) -> Iterator[tuple[BinaryIO, Callable[[Path], None]]]:
     """A file to write to in a folder, and what gives it its name, on the same disk, when its contents are whole.
 
-    It is locked as long as it is open, so that `remove_partial` tells it from what a killed process left.
+    It is locked as long as it is open, so that `remove_partial` tells it from what a killed process left. Only what
+    can be made again need not be synced.
     """
     folder.mkdir(parents=True, exist_ok=True)
     file = _new_partial(folder)
@@ -38,7 +39,8 @@ def naming_later(folder: Path) -> Iterator[tuple[BinaryIO, Callable[[Path], None
 
             def name(path: Path) -> None:
                 file.flush()
-                os.fsync(file.fileno())
+                if synced:
+                    os.fsync(file.fileno())
                 partial.replace(path)
 
             yield file, name
