@@ -32,6 +32,15 @@ def holding(path: Path, busy: Callable[[str], str]) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def waiting(path: Path) -> Iterator[None]:
+    """Hold a lock file, made if it is not there, while the block runs, after whoever holds it now: for short work."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+b") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def taken(file: IO[Any]) -> bool:
     """Take the lock of an open file, until it is closed; False if another open file of it has the lock."""
     try:
