@@ -5,7 +5,9 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +25,18 @@ import nsd_imagery
 from clip import DIMENSIONS, LENGTH, save_tiny_clip
 from hub import Hub
 from nsd_imagery import ClipCache
-from nsd_imagery.errors import DataError, HubError, MissingDataError, MissingEmbeddingError, UsageError
+from nsd_imagery.errors import BusyError, DataError, HubError, MissingDataError, MissingEmbeddingError, UsageError
+from nsd_imagery.learn import clip_cache
 from nsd_imagery.learn import embed as embed_module
+from nsd_imagery.learn.clip_file import Embedding, Key, Maker, read_embeddings, write_embeddings
 from nsd_imagery.learn.clip_model import Clip
+from nsd_imagery.learn.embed import PictureOf
 
 WORDS = {"stripes", "zebra", "mammal", "yellow", "banana", "fruit"}
 TARGETS = Path("nsddata/experiments/nsdimagery/rawtargetimages")
 PICTURES = Path("nsddata_stimuli/stimuli/nsd/nsd_stimuli.hdf5")
+PICTURE = TARGETS / "setB" / "shared0385_nsd28752.png"
+OTHER_PICTURE = r"other pictures of nsd28751 than .* run again: nsd-imagery embed"
 
 
 @pytest.fixture(scope="module")
@@ -211,9 +218,70 @@ def test_a_killed_run_goes_on(release: Path, model: Path, embed: Callable[..., P
     command = [sys.executable, "-c", code, str(release), str(model), str(tmp_path / "out")]
     assert subprocess.run(command, check=False).returncode == -9
     assert list((tmp_path / "out").glob(".*.parts/*.parquet"))
+    (tmp_path / "out" / ".partial-0123456789abcdef").touch()  # what it would leave while it writes the file itself
     path = embed(release, batch_size=16)
     assert path.read_bytes() == embed(release, batch_size=16, out=tmp_path / "whole").read_bytes()
-    assert not list((tmp_path / "out").glob(".*.parts"))
+    assert not [*(tmp_path / "out").glob(".*.parts"), *(tmp_path / "out").glob(".partial-*")]
+
+
+def test_of_two_at_once_the_second_is_refused_and_adds_to_what_the_first_wrote_when_it_is_run_again(
+    core_release: Path, made: Path, model: Path, embed: Callable[..., Path], tmp_path: Path
+) -> None:
+    code = """if True:
+        import sys, nsd_imagery
+        root, model, out = sys.argv[1:]
+        def wait(done, total, kind):
+            if done == total:
+                print("all but written", flush=True)
+                input()
+        nsd_imagery.embed(root, model=model, out=out, device="cpu", mode="imagery", progress=wait)
+    """
+    command = [sys.executable, "-c", code, str(core_release), str(model), str(tmp_path / "out")]
+    renamed = shutil.copytree(model, tmp_path / "renamed")  # it is the same model, and writes to the same file
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == "all but written\n"
+        message = rf"out: another embed by this model is writing here \(process {first.pid} on .*\); wait for it, or"
+        with pytest.raises(BusyError, match=message):
+            embed(core_release, model=renamed, mode="perception")
+        first.communicate("\n")
+    assert first.returncode == 0
+    assert keys(embed(core_release, model=renamed, mode="perception")) == keys(made)
+
+
+def test_a_part_that_is_gone_or_is_of_another_batch_is_an_error(
+    release: Path, embed: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def removed_meanwhile(path: Path, *arguments: Any) -> None:
+        write_embeddings(path, *arguments)
+        if len(list(path.parent.glob("*.parquet"))) == 2:
+            path.unlink()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(embed_module, "write_embeddings", removed_meanwhile)
+        with pytest.raises(MissingDataError, match=r"parquet: was removed while it was needed: run nsd-imagery embed"):
+            embed(release, batch_size=8)
+    (part,) = tmp_path.glob("out/.*.parts/*.parquet")
+    contents = part.read_bytes()
+    path = embed(release, batch_size=8)
+    whole = path.read_bytes()
+    path.unlink()
+    part.parent.mkdir()
+    part.write_bytes(contents)
+    assert embed(release, batch_size=8).read_bytes() == whole
+    path.unlink()
+    part.parent.mkdir()
+    write_embeddings(part, *reversed_sources(contents, tmp_path))
+    with pytest.raises(DataError, match=r"holds embeddings of another batch: delete it, and run nsd-imagery embed"):
+        embed(release, batch_size=8)
+
+
+def reversed_sources(contents: bytes, folder: Path) -> tuple[Maker, dict[Key, Embedding]]:
+    """The rows of a file, each as if it was made of the picture of another."""
+    (folder / "file.parquet").write_bytes(contents)
+    maker, rows = read_embeddings(folder / "file.parquet")
+    others = [row.source for row in rows.values()][::-1]
+    return maker, {key: replace(row, source=other) for (key, row), other in zip(rows.items(), others, strict=True)}
 
 
 def test_another_model_has_a_file_of_its_own_and_is_never_served(
@@ -245,8 +313,8 @@ def test_other_pictures_are_never_served_and_embedded_anew_alone(
     path = embed(own_release)
     before = dict(ClipCache(own_release, folder=path.parent))
     computed.clear()
-    replace_file(own_release / TARGETS / "setB" / "shared0385_nsd28752.png", turn_round)
-    with pytest.raises(DataError, match=r"other pictures of nsd28751 than .* run again: nsd-imagery embed"):
+    replace_file(own_release / PICTURE, turn_round)
+    with pytest.raises(DataError, match=OTHER_PICTURE):
         ClipCache(own_release, folder=path.parent)
     assert len(ClipCache(own_release, kind="text", folder=path.parent))
     embed(own_release)
@@ -278,6 +346,117 @@ def test_pictures_that_only_have_another_date_are_right(own_release: Path, embed
     path = embed(own_release)
     replace_file(own_release / TARGETS / "setB" / "shared0385_nsd28752.png", lambda _: None)
     assert "nsd28751" in ClipCache(own_release, folder=path.parent)
+
+
+def test_a_picture_that_is_replaced_while_others_are_embedded_is_never_taken_for_the_one_before(
+    own_release: Path, embed: Callable[..., Path], computed: list[int]
+) -> None:
+    def turn_meanwhile(done: int, total: int, kind: str) -> None:
+        if done == total:
+            replace_file(own_release / PICTURE, turn_round)
+
+    path = embed(own_release, progress=turn_meanwhile)
+    for _ in range(2):
+        with pytest.raises(DataError, match=OTHER_PICTURE):
+            ClipCache(own_release, folder=path.parent)
+    computed.clear()
+    embed(own_release)
+    assert computed == [1]
+    assert "nsd28751" in ClipCache(own_release, folder=path.parent)
+
+
+def test_a_picture_that_is_replaced_while_it_is_compared_is_never_taken_for_the_one_before(
+    own_release: Path, embed: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = embed(own_release)
+    note_file(path).unlink()
+    open_stimuli = clip_cache.open_stimuli
+
+    @contextmanager
+    def turn_meanwhile(root: Path) -> Iterator[PictureOf]:
+        with open_stimuli(root) as picture_of:
+            yield picture_of
+        replace_file(own_release / PICTURE, turn_round)
+        monkeypatch.setattr(clip_cache, "open_stimuli", open_stimuli)
+
+    monkeypatch.setattr(clip_cache, "open_stimuli", turn_meanwhile)
+    for _ in range(2):
+        with pytest.raises(DataError, match=OTHER_PICTURE):
+            ClipCache(own_release, folder=path.parent)
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_another_picture_of_the_same_size_and_time_is_never_taken_for_the_one_before(
+    own_release: Path, embed: Callable[..., Path], tmp_path: Path, in_place: bool
+) -> None:
+    picture = own_release / PICTURE
+    with Image.open(picture) as image:
+        one, other = image.copy(), image.rotate(180)
+    one.save(tmp_path / "one.png", compress_level=0)
+    other.save(tmp_path / "other.png", compress_level=0)
+    (tmp_path / "one.png").replace(picture)
+    path = embed(own_release)
+    assert len(ClipCache(own_release, folder=path.parent))
+    before = picture.stat()
+    if in_place:
+        picture.write_bytes((tmp_path / "other.png").read_bytes())
+    else:
+        (tmp_path / "other.png").replace(picture)
+    os.utime(picture, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (picture.stat().st_size, picture.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    with pytest.raises(DataError, match=OTHER_PICTURE):
+        ClipCache(own_release, folder=path.parent)
+
+
+def test_another_file_of_embeddings_of_the_same_size_and_time_is_compared_with_the_pictures(
+    own_release: Path, embed: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = embed(own_release)
+    before = path.stat()
+    maker, rows = read_embeddings(path)
+    key = ("image", "nsd28751")
+    write_embeddings(path, maker, {**rows, key: replace(rows[key], source=rows[key].source[::-1])})
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    with pytest.raises(DataError, match=OTHER_PICTURE):
+        ClipCache(own_release, folder=path.parent)
+
+
+def test_embeddings_that_are_made_anew_while_they_are_read_are_the_new_ones(
+    own_release: Path, embed: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = embed(own_release)
+    before = ClipCache(own_release, folder=path.parent)["nsd28751"]
+
+    def embed_meanwhile(path: Path) -> tuple[Maker, dict[Key, Embedding]]:
+        found = read_embeddings(path)
+        monkeypatch.setattr(clip_cache, "read_embeddings", read_embeddings)
+        replace_file(own_release / PICTURE, turn_round)
+        embed(own_release)
+        return found
+
+    monkeypatch.setattr(clip_cache, "read_embeddings", embed_meanwhile)
+    now = ClipCache(own_release, folder=path.parent)["nsd28751"]
+    assert not np.allclose(now, before)
+    np.testing.assert_array_equal(now, ClipCache(own_release, folder=path.parent)["nsd28751"])
+
+
+def note_file(path: Path) -> Path:
+    (note,) = path.parent.glob(".*.json")
+    return note
+
+
+def test_pictures_that_nobody_touched_are_not_looked_at_again(
+    own_release: Path, embed: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = embed(own_release)
+    monkeypatch.setattr(clip_cache, "open_stimuli", None)
+    assert len(ClipCache(own_release, folder=path.parent))
+    replace_file(path, lambda _: None)
+    monkeypatch.undo()
+    assert len(ClipCache(own_release, folder=path.parent))
+    monkeypatch.setattr(clip_cache, "open_stimuli", None)
+    assert len(ClipCache(own_release, folder=path.parent))
 
 
 def test_prompts_stand_for_captions_and_where_there_is_none(
@@ -351,7 +530,7 @@ def test_the_cache_of_the_guide_is_found_beside_its_data(tmp_path: Path, model: 
 
 def test_a_root_that_cannot_be_written_to_can_be_read(own_release: Path, model: Path) -> None:
     path = nsd_imagery.embed(own_release, model=model, device="cpu")
-    (note,) = path.parent.glob(".*.json")
+    note = note_file(path)
     note.unlink()
     note.mkdir()  # in the way of the note, as a read-only folder is (which root may write to)
     assert len(ClipCache(own_release))

@@ -734,9 +734,7 @@ def test_a_damaged_shard_is_never_pushed_and_the_mended_folder_is(
     release: Path, one_subject: Path, hub: Hub, tmp_path: Path, config: str
 ) -> None:
     damage(next((one_subject / config).iterdir()))
-    with pytest.raises(
-        DataError, match=rf"so nothing is pushed: folder\.shards of {config}: .*sha256"
-    ):
+    with pytest.raises(DataError, match=rf"so nothing is pushed: folder\.shards of {config}: .*sha256"):
         nsd_imagery.push(one_subject, REPO)
     if config == "subj01-imagery":
         done = run("push", one_subject, REPO)

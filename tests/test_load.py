@@ -1,9 +1,11 @@
 """`load`: the rows of load_dataset from where they lie, whatever is done with them."""
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,46 @@ def listing(folder: Path) -> list[Path]:
 def python(script: str, *arguments: object) -> str:
     command = [sys.executable, "-c", script, *map(str, arguments)]
     return subprocess.check_output(command, text=True, stdin=subprocess.DEVNULL)
+
+
+FILTER = """
+import os, sys, nsd_imagery
+def filtered(letter):
+    trials = nsd_imagery.load(sys.argv[1], "subj01-imagery", "test")
+    left = trials.filter(lambda cue: cue == letter, input_columns="cue")
+    print(os.path.dirname(os.path.dirname(left.cache_files[-1]["filename"])), flush=True)
+"""
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the processes that a test starts make temporary folders; nobody else does."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    return folder
+
+
+@pytest.fixture
+def start(dataset: Path, temporary: Path) -> Iterator[Callable[[str], subprocess.Popen[str]]]:
+    """Starts a script that has `filtered`, which filters the dataset and says where the rows went."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(script: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", FILTER + script, str(dataset)]
+        started.append(subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def said(process: subprocess.Popen[str]) -> Path:
+    """The next folder that a process says."""
+    assert process.stdout is not None
+    return Path(process.stdout.readline().strip())
 
 
 def test_every_config_has_the_features_splits_rows_and_order_of_load_dataset(
@@ -157,6 +199,97 @@ def test_without_cache_dir_all_that_filter_made_goes_with_the_process_and_not_wi
     number, kept = python(script, dataset).split()
     assert number == "16"
     assert not Path(kept).parents[1].exists()
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_what_filter_made_in_a_process_that_was_killed_goes_with_the_next_one_and_that_of_a_living_one_stays(
+    start: Callable[[str], subprocess.Popen[str]], temporary: Path, how: signal.Signals
+) -> None:
+    killed, living = (start("filtered('W'); input(); filtered('K')") for _ in range(2))
+    left, kept = said(killed), said(living)
+    assert left.parent == kept.parent == temporary
+    killed.send_signal(how)
+    assert killed.wait() == -how
+    assert left.is_dir()
+    following = start("filtered('W')")
+    gone = said(following)
+    assert following.wait() == 0
+    assert list(temporary.iterdir()) == [kept]
+    assert gone != left
+    living.communicate("\n")
+    assert living.returncode == 0
+    assert not any(temporary.iterdir())
+
+
+def test_what_filter_made_in_a_fork_that_ended_at_once_goes_with_its_parent(
+    start: Callable[[str], subprocess.Popen[str]], temporary: Path
+) -> None:
+    fork = "if os.fork() == 0:\n    filtered('K')\n    os._exit(0)\n"
+    parent = start(f"filtered('W')\n{fork}os.wait()\nfiltered('B')\ninput()")
+    folders = [said(parent) for _ in range(3)]
+    assert folders[0] == folders[2] != folders[1]
+    assert set(folders) == set(temporary.iterdir())
+    parent.communicate("\n")
+    assert not any(temporary.iterdir())
+
+
+@pytest.mark.parametrize("end", ["os._exit(0)", "sys.exit()"])
+def test_what_a_fork_still_uses_stays_when_its_parent_has_ended(
+    start: Callable[[str], subprocess.Popen[str]], temporary: Path, end: str
+) -> None:
+    script = f"""
+trials = nsd_imagery.load(sys.argv[1], "subj01-imagery", "test")
+if os.fork():
+    print(os.getpid(), flush=True)
+    {end}
+input()
+left = trials.filter(lambda cue: cue == "W", input_columns="cue")
+print(os.path.dirname(os.path.dirname(left.cache_files[-1]["filename"])), flush=True)
+"""
+    parent = start(script)
+    said(parent)
+    assert parent.wait() == 0
+    (used,) = temporary.iterdir()
+    assert start("filtered('W')").wait() == 0
+    assert list(temporary.iterdir()) == [used]
+    assert parent.stdin is not None
+    assert parent.stdout is not None
+    parent.stdin.write("\n")
+    parent.stdin.flush()
+    assert said(parent) == used
+    assert parent.stdout.read() == ""  # until the fork has ended, too
+    assert start("filtered('W')").wait() == 0
+    assert not any(temporary.iterdir())
+
+
+def test_folders_of_older_versions_stay_for_a_day_and_those_of_others_for_good(
+    start: Callable[[str], subprocess.Popen[str]], temporary: Path
+) -> None:
+    place = "0123456789abcdef-0123456789abcdef"
+    for name in (f"nsd-imagery-young_00/{place}", f"nsd-imagery-old_0000/{place}", "nsd-imagery-datasets/mine"):
+        (temporary / name).mkdir(parents=True)
+    elsewhere = temporary / "elsewhere"
+    elsewhere.mkdir()
+    (temporary / "nsd-imagery-link_000").symlink_to(elsewhere)
+    (temporary / ".nsd-imagery-0123456789abcdef").mkdir()  # that of a process that is just making it
+    stay = set(temporary.iterdir()) - {temporary / "nsd-imagery-old_0000"}
+    for name in ("nsd-imagery-old_0000", "nsd-imagery-datasets", "elsewhere"):
+        os.utime(temporary / name, (0, 0))
+    assert start("filtered('W')").wait() == 0
+    assert set(temporary.iterdir()) == stay
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="gives a folder to another user")
+def test_folders_of_other_users_stay(start: Callable[[str], subprocess.Popen[str]], temporary: Path) -> None:
+    theirs = temporary / "nsd-imagery-0123456789abcdef"
+    theirs.mkdir()
+    (theirs / "lock").touch()
+    os.chown(theirs, 12345, 12345)
+    assert start("filtered('W')").wait() == 0
+    assert list(temporary.iterdir()) == [theirs]
+    os.chown(theirs, 0, 0)
+    assert start("filtered('W')").wait() == 0
+    assert not any(temporary.iterdir())
 
 
 def test_a_dataset_that_is_open_keeps_its_rows_when_the_folder_is_rebuilt(release: Path, tmp_path: Path) -> None:

@@ -4,7 +4,11 @@ import csv
 import gzip
 import hashlib
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
@@ -18,8 +22,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.io import loadmat
 
+from nsd_imagery.atomic import naming_later
 from nsd_imagery.errors import FolderError, UsageError
 from nsd_imagery.experiment import CORE_SESSIONS, GRIDS, NSDGENERAL_VOXELS, SUBJECTS
+from nsd_imagery.identity import identity
 from nsd_imagery.sources.synthetic import synth
 from nsd_imagery.sources.synthetic.anatomy import make_anatomy
 from nsd_imagery.sources.synthetic.signal import pattern
@@ -499,6 +505,52 @@ class TestWriting:
         assert contents(root) == before
         assert not list(root.rglob(".*"))
         assert not list(root.rglob("betas_nsdimagery.nii.gz"))
+
+    @pytest.mark.parametrize("layout", ["release", "cache"])
+    def test_running_again_leaves_what_is_right_alone_and_replaces_what_is_damaged(
+        self, tmp_path: Path, layout: Any
+    ) -> None:
+        root = synth(tmp_path / "root", format="hdf5", layout=layout)
+        before = contents(root)
+        betas = max(root.rglob("*betas*.hdf5"), key=lambda path: path.stat().st_size)
+        mask = next(root.rglob("brainmask.nii.gz"))
+        captions = next(root.rglob("captions_val2017.json"))
+        kept = tmp_path / "damaged.hdf5"
+        kept.hardlink_to(betas)
+        with betas.open("r+b") as file:
+            file.seek(-100, os.SEEK_END)
+            file.write(bytes(range(100)))
+        mask.write_bytes(mask.read_bytes()[:-1])
+        captions.unlink()
+        damaged = betas.read_bytes()
+        files = {path: identity(path) for path in root.rglob("*") if path.is_file()}
+        synth(root, format="hdf5", layout=layout)
+        assert contents(root) == before
+        assert {path for path, known in files.items() if identity(path) != known} == {betas, mask}
+        assert kept.read_bytes() == damaged
+
+    def test_what_killed_runs_left_half_written_goes_and_what_a_living_one_writes_stays(self, tmp_path: Path) -> None:
+        root = tmp_path / "root"
+        code = """if True:
+            import resource, signal, sys, nsd_imagery
+            signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+            nsd_imagery.synth(sys.argv[1], format="nii.gz")
+        """
+        killed = subprocess.Popen([sys.executable, "-c", code, str(root)])
+        assert killed.wait() == -signal.SIGXFSZ
+        left = set(root.rglob(".partial-*"))
+        assert len(left) == 1
+        folder = root / "nsddata/experiments/nsd"
+        old = [folder / f".partial-{process}-nsd_stim_info_merged.csv" for process in (killed.pid, os.getpid())]
+        for path in old:
+            path.write_text("")
+        with naming_later(folder) as (living, _):
+            synth(root, format="nii.gz")
+            assert set(root.rglob(".partial-*")) == {old[1], Path(living.name)}
+        old[1].unlink()
+        assert contents(root) == contents(synth(tmp_path / "undisturbed", format="nii.gz"))
 
     def test_another_seed_gives_another_schedule_and_other_betas(self, root: Path, tmp_path: Path) -> None:
         other = synth(tmp_path, seed=8)

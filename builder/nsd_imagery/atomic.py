@@ -25,10 +25,11 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def naming_later(folder: Path) -> Iterator[tuple[BinaryIO, Callable[[Path], None]]]:
+def naming_later(folder: Path, *, synced: bool = True) -> Iterator[tuple[BinaryIO, Callable[[Path], None]]]:
     """A file to write to in a folder, and what gives it its name, on the same disk, when its contents are whole.
 
-    It is locked as long as it is open, so that `remove_partial` tells it from what a killed process left.
+    It is locked as long as it is open, so that `remove_partial` tells it from what a killed process left. Only what
+    can be made again need not be synced.
     """
     folder.mkdir(parents=True, exist_ok=True)
     file = _new_partial(folder)
@@ -37,7 +38,7 @@ def naming_later(folder: Path) -> Iterator[tuple[BinaryIO, Callable[[Path], None
         with file:
 
             def name(path: Path) -> None:
-                _sync(file)
+                _sync(file) if synced else file.flush()
                 partial.replace(path)
 
             yield file, name
@@ -51,7 +52,7 @@ def _new_partial(folder: Path) -> BinaryIO:
             file = (folder / f"{_PREFIX}{secrets.token_hex(8)}").open("xb")
         except OSError as error:  # of a name that means nothing to anybody
             raise type(error)(error.errno, error.strerror, str(folder)) from error
-        if locks.taken(file) and os.fstat(file.fileno()).st_nlink:
+        if locks.marked(file) and os.fstat(file.fileno()).st_nlink:
             return file
         file.close()  # swept by another process before it was locked
 
@@ -111,5 +112,5 @@ def remove_partial(folder: Path) -> None:
     for path in folder.glob(f"{_PREFIX}*"):
         if _PARTIAL.fullmatch(path.name) and not path.is_symlink():
             with contextlib.suppress(FileNotFoundError, PermissionError), path.open("rb+") as file:
-                if locks.taken(file):
+                if locks.free(file):
                     path.unlink()

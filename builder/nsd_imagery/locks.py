@@ -1,5 +1,6 @@
 """Locks on files: one process works at a time, and what a dead one held is free."""
 
+import errno
 import fcntl
 import os
 from collections.abc import Callable, Iterator
@@ -8,6 +9,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from nsd_imagery.errors import BusyError
+
+_NO_LOCKS = (errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.ENOSYS, errno.EINVAL)
 
 
 @contextmanager
@@ -32,6 +35,15 @@ def holding(path: Path, busy: Callable[[str], str]) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def waiting(path: Path) -> Iterator[None]:
+    """Hold a lock file, made if it is not there, while the block runs, after whoever holds it now: for short work."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+b") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def taken(file: IO[Any]) -> bool:
     """Take the lock of an open file, until it is closed; False if another open file of it has the lock."""
     try:
@@ -39,3 +51,23 @@ def taken(file: IO[Any]) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def marked(file: IO[Any]) -> bool:
+    """As `taken`, for a file that nobody else is to remove; True as well where the file system knows no locks."""
+    try:
+        return taken(file)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        return True
+
+
+def free(file: IO[Any]) -> bool:
+    """As `taken`, for a file of somebody who may be dead; False as well where the file system does not tell."""
+    try:
+        return taken(file)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        return False

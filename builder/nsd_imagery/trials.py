@@ -5,7 +5,7 @@
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
@@ -13,9 +13,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nsd_imagery.atomic import replacing
+from nsd_imagery.atomic import remove_partial, replacing
 from nsd_imagery.errors import DataError, MissingDataError, UsageError, reason
 from nsd_imagery.experiment import BETA_VERSIONS, SUBJECTS, Experiment
+from nsd_imagery.identity import read_unchanged
+from nsd_imagery.locks import waiting
 from nsd_imagery.sources import release
 from nsd_imagery.sources import source as sources
 from nsd_imagery.sources.captions import with_captions
@@ -163,7 +165,8 @@ def index(
     """Write the trial index as Parquet: `imagery/` for NSD-Imagery, `perception/` for NSD core where the root has it.
 
     Each holds `subjAA.parquet` a subject, and `full_index.parquet` of all. Reads the betas once to say which rows hold
-    data (`is_valid`).
+    data (`is_valid`). An index that is there is brought up to date: files of what the root no longer holds are removed
+    and named in a warning; those of subjects that were not asked for stay.
 
     Args:
         root: Folder with the release tree or the Guide's cache tree; default $NSD_CACHE_ROOT, else ./cache.
@@ -183,10 +186,13 @@ def index(
     """
     root = find_root(root)
     folder = Path(out) if out else root / INDICES
+    for name in INDEX_FOLDERS.values():
+        remove_partial(folder / name)
     names = find_subjects(root, subjects, betas, source)
     sessions = read_sessions(root, names, betas, source=source, captions=captions)
     for note in dict.fromkeys(note for session in sessions for note in session.notes):
         logger.warning("%s", note)
+    written = set[Path]()
     for (subject, experiment), group in groupby(sessions, lambda session: (session.subject, session.experiment)):
         brain = sources.anatomy(root, subject, betas, source).brain
         rows = []
@@ -194,11 +200,11 @@ def index(
             if progress:
                 progress(session.key)
             rows.append(_with_validity(session, brain).rows)
-        _write(pa.concat_tables(rows), folder / INDEX_FOLDERS[experiment] / f"{subject}.parquet")
-    for name in INDEX_FOLDERS.values():
-        parts = [read_index(path) for path in sorted((folder / name).glob("subj[0-9][0-9].parquet"))]
-        if parts:
-            _write(pa.concat_tables(parts), folder / name / "full_index.parquet")
+        path = folder / INDEX_FOLDERS[experiment] / f"{subject}.parquet"
+        _write(pa.concat_tables(rows), path)
+        written.add(path)
+    for path in _join(folder, written, names if subjects else SUBJECTS):
+        logger.warning("%s: was removed, because %s no longer holds such sessions (%s)", path, root, betas)
     return folder
 
 
@@ -226,11 +232,34 @@ def _expected(betas: str, subject: str) -> str:
 
 
 def _with_validity(session: Session, brain: Path | None) -> Session:
-    rows = session.rows
-    has_data = rows_with_data(session.beta_path, brain)[rows["beta_index"].to_numpy()]
+    rows, path = session.rows, session.beta_path
+    files = [path] if brain is None else [path, brain]
+    _, has_data = read_unchanged(files, lambda: rows_with_data(path, brain))
+    volumes = rows["beta_index"].to_numpy()
+    if volumes.max(initial=-1) >= len(has_data):
+        msg = f"{path}: was replaced by one of {len(has_data)} volumes while its trials were read: run again"
+        raise DataError(msg)
     position = rows.schema.get_field_index("is_valid")
-    is_valid = pa.array(has_data & rows["is_valid"].to_numpy(zero_copy_only=False))
+    is_valid = pa.array(has_data[volumes] & rows["is_valid"].to_numpy(zero_copy_only=False))
     return replace(session, rows=rows.set_column(position, rows.schema.field(position), is_valid))
+
+
+def _join(folder: Path, written: Set[Path], subjects: Sequence[str]) -> list[Path]:
+    """Write the files of all subjects, and remove those files of some subjects that were not written; gives these."""
+    removed = []
+    with waiting(folder / ".lock"):  # or of two calls for two subjects, one would not see what the other wrote
+        for name in INDEX_FOLDERS.values():
+            files = {subject: folder / name / f"{subject}.parquet" for subject in SUBJECTS}
+            gone = [files[subject] for subject in subjects if files[subject] not in written]
+            parts = [read_index(path) for path in files.values() if path not in gone and path.is_file()]
+            full = folder / name / "full_index.parquet"
+            if parts:
+                _write(pa.concat_tables(parts), full)
+            for path in gone if parts else [full, *gone]:
+                if path.is_file():
+                    path.unlink()
+                    removed.append(path)
+    return removed
 
 
 def _write(rows: pa.Table, path: Path) -> None:

@@ -1,6 +1,6 @@
 """A pytest plugin that tells coverage which test runs, or which shared fixture is made, and notes who uses what.
 
-    coverage run --data-file=FILE -m pytest -p mutation.plugin      ($MUTATION_NOTES names the file of notes)
+coverage run --data-file=FILE -m pytest -p mutation.plugin      ($MUTATION_NOTES names the file of notes)
 """
 
 import json

@@ -32,7 +32,9 @@ def main() -> None:
     """Run one of the two steps."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("step", choices=["map", "try"])
-    parser.add_argument("--work", type=Path, default=TOP / ".bench" / "mutation", help="holds the map; default: %(default)s")
+    parser.add_argument(
+        "--work", type=Path, default=TOP / ".bench" / "mutation", help="holds the map; default: %(default)s"
+    )
     parser.add_argument("--under", default="volumes,sources,dataset", help="folders or files of the package")
     parser.add_argument("--sample", type=int, default=60, help="how many bugs")
     parser.add_argument("--seed", type=int, default=0)

@@ -1,13 +1,9 @@
 """Open a config of a built folder where it lies: memory-mapped, without the second copy that `load_dataset` makes."""
 
-import atexit
 import json
 import os
-import shutil
-import tempfile
 import uuid
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any, overload
 
@@ -21,6 +17,7 @@ from nsd_imagery.dataset.folder import open_manifest
 from nsd_imagery.errors import DataError, MissingDataError
 from nsd_imagery.schema import features_yaml
 from nsd_imagery.suggest import one_of
+from nsd_imagery.temporary import own_folder
 
 Shards = Sequence[Mapping[str, Any]]
 
@@ -42,7 +39,7 @@ def load(
         config: For example "subj01-imagery".
         split: "train" or "test"; default: all splits that the config has, by name.
         cache_dir: Where `filter` and `map` keep what they make of the rows, to be found again by a later process.
-            Default: a temporary folder that goes when the process ends.
+            Default: a temporary folder that goes when the process ends, or if it is killed, when the next one looks.
 
     Returns:
         The dataset of the split, or all splits by name.
@@ -59,7 +56,7 @@ def load(
     if split is not None:
         one_of(f"split of {config}", split, splits)
     info = _info(folder, config, splits)
-    cache_root = Path(cache_dir).expanduser().absolute() if cache_dir else _temporary_folder(os.getpid())
+    cache_root = Path(cache_dir).expanduser().absolute() if cache_dir else own_folder()
     opened = {name: _open(folder, configs[config], name, info, cache_root) for name in ([split] if split else splits)}
     return opened[split] if split else DatasetDict(opened)
 
@@ -125,11 +122,3 @@ def _info(folder: Path, config: str, splits: Mapping[str, Shards]) -> DatasetInf
         download_size=size,
         dataset_size=size,
     )
-
-
-@cache
-def _temporary_folder(process: int) -> Path:
-    """One a process, and removed by it alone: a fork must not take what its parent still uses."""
-    folder = Path(tempfile.mkdtemp(prefix="nsd-imagery-"))
-    atexit.register(lambda: os.getpid() == process and shutil.rmtree(folder, ignore_errors=True))
-    return folder

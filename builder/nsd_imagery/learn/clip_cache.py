@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from nsd_imagery.atomic import replace_text
 from nsd_imagery.errors import DataError, MissingDataError, MissingEmbeddingError, UsageError
+from nsd_imagery.identity import Identity, identity, read_unchanged
 from nsd_imagery.learn.clip_file import (
     KINDS,
     Embedding,
@@ -51,7 +52,7 @@ class ClipCache(Mapping[str, NDArray[np.float32]]):
     Raises:
         UsageError: No such kind, or several models or revisions are there and none was named.
         MissingDataError: There are no embeddings, or none of that model and revision.
-        DataError: The file is damaged, or pictures in the root are not those that were embedded.
+        DataError: The file is damaged, or pictures in the root are not those that were embedded, or are being replaced.
     """
 
     def __init__(
@@ -67,10 +68,10 @@ class ClipCache(Mapping[str, NDArray[np.float32]]):
         home = find_root(root)
         place = Path(folder).expanduser() if folder else embeddings_folder(home)
         self.path = _choose(place, model, revision)
-        self.maker, rows = read_embeddings(self.path)
+        (known,), (self.maker, rows) = read_unchanged([self.path], lambda: read_embeddings(self.path))
         self.kind = kind
         self._vectors = {stimulus: row.vector for (of, stimulus), row in rows.items() if of == kind}
-        if kind == "image" and (changed := changed_pictures(home, self.path, rows)):
+        if kind == "image" and (changed := changed_pictures(home, self.path, known, rows)):
             more = f" and {len(changed) - _FEW} more" if len(changed) > _FEW else ""
             msg = (
                 f"{self.path}: was made of other pictures of {', '.join(changed[:_FEW])}{more} than {home} holds now: "
@@ -108,31 +109,49 @@ class ClipCache(Mapping[str, NDArray[np.float32]]):
         )
 
 
-def changed_pictures(root: Path, path: Path, rows: Mapping[Key, Embedding]) -> list[str]:
+def picture_identities(root: Path) -> dict[str, Identity]:
+    """The picture files of a root by their path in it: to be taken before pictures are read, and compared after."""
+    return {_name(root, file): identity(file) for file in _picture_files(root)}
+
+
+def changed_pictures(root: Path, path: Path, known: Identity, rows: Mapping[Key, Embedding]) -> list[str]:
     """Stimuli whose picture in a root is not the one that a file of embeddings was made of.
 
     A picture that the root does not hold contradicts nothing.
+
+    Args:
+        root: Of the pictures.
+        path: The file.
+        known: Its identity when `rows` were read from it.
+        rows: What it holds.
+
+    Raises:
+        DataError: A file of pictures is damaged, or is being replaced.
     """
     with contextlib.suppress(OSError, ValueError):
-        if json.loads(_note_file(path).read_text(encoding="utf-8")) == _note(root, path):
+        if json.loads(_note_file(path).read_text(encoding="utf-8")) == _note(known, picture_identities(root)):
             return []
-    with open_stimuli(root) as picture_of:
-        pictures = ((name, row.source, picture_of(name)) for (kind, name), row in rows.items() if kind == "image")
-        changed = [
-            name for name, source, picture in pictures if picture is not None and pixels_digest(picture) != source
-        ]
+    files = _picture_files(root)
+    identities, changed = read_unchanged(files, lambda: _other_pictures(root, rows))
     if not changed:
-        note_pictures(root, path)
+        names = (_name(root, file) for file in files)
+        note_pictures(path, known, dict(zip(names, identities, strict=True)))
     return changed
 
 
-def note_pictures(root: Path, path: Path) -> None:
-    """Note that the pictures in a root, as they are now, are those of a file of embeddings.
+def note_pictures(path: Path, known: Identity, pictures: Mapping[str, Identity]) -> None:
+    """Note that pictures, by the identities that their files had before they were read, are those of a file.
 
-    Size and time of the picture files spare a later look at each picture. Where nothing can be written, it looks.
+    The note spares a later look at each picture. Where nothing can be written, that look is taken.
     """
     with contextlib.suppress(OSError):
-        replace_text(_note_file(path), json.dumps(_note(root, path)))
+        replace_text(_note_file(path), json.dumps(_note(known, pictures)))
+
+
+def _other_pictures(root: Path, rows: Mapping[Key, Embedding]) -> list[str]:
+    with open_stimuli(root) as picture_of:
+        pictures = ((name, row.source, picture_of(name)) for (kind, name), row in rows.items() if kind == "image")
+        return [name for name, source, picture in pictures if picture is not None and pixels_digest(picture) != source]
 
 
 def _choose(folder: Path, model: Path | str | None, revision: str | None) -> Path:
@@ -164,12 +183,13 @@ def _note_file(path: Path) -> Path:
     return path.with_name(f".{path.stem}.json")
 
 
-def _note(root: Path, path: Path) -> dict[str, Any]:
-    files = [*target_files(root).values(), *filter(None, [pictures_file(root)])]
-    pictures = {file.relative_to(root).as_posix(): _stat(file) for file in files}
-    return {"embeddings": _stat(path), "pictures": pictures}
+def _note(known: Identity, pictures: Mapping[str, Identity]) -> dict[str, Any]:
+    return {"embeddings": known, "pictures": pictures}
 
 
-def _stat(path: Path) -> list[int]:
-    stat = path.stat()
-    return [stat.st_size, stat.st_mtime_ns]
+def _picture_files(root: Path) -> list[Path]:
+    return [*target_files(root).values(), *filter(None, [pictures_file(root)])]
+
+
+def _name(root: Path, file: Path) -> str:
+    return file.relative_to(root).as_posix()

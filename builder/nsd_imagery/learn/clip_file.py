@@ -1,7 +1,8 @@
 """The file of embeddings: Parquet with a row a stimulus and kind, and metadata that says what made them of what."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from nsd_imagery.atomic import replacing
-from nsd_imagery.errors import DataError
+from nsd_imagery.errors import DataError, MissingDataError
 
 KINDS = ("image", "text")
 
@@ -105,31 +106,43 @@ def read_embeddings(path: Path) -> tuple[Maker, dict[Key, Embedding]]:
     """What `write_embeddings` wrote.
 
     Raises:
+        MissingDataError: There is no such file.
         DataError: Another file, or damaged.
     """
-    try:
-        table = pq.ParquetFile(path).read()
+    with _sound(path) as parquet:
+        table = parquet.read()
+        maker = _maker(table.schema)
         sources = json.loads(table.schema.metadata[b"sources"])
         keys = list(zip(table["kind"].to_pylist(), table["stimulus"].to_pylist(), strict=True))
         vectors = table["embedding"].combine_chunks().flatten().to_numpy().reshape(len(keys), -1)
-        rows = {key: Embedding(*pair) for key, *pair in zip(keys, vectors, sources, strict=True)}
-        return read_maker(path), rows
-    except (pa.ArrowException, KeyError, ValueError, TypeError) as error:
-        raise _unsound(path, error) from error
+        return maker, {key: Embedding(*pair) for key, *pair in zip(keys, vectors, sources, strict=True)}
 
 
 def read_maker(path: Path) -> Maker:
     """What made the embeddings of a file, from its metadata alone.
 
     Raises:
+        MissingDataError: There is no such file.
         DataError: Another file, or damaged.
     """
+    with _sound(path) as parquet:
+        return _maker(parquet.schema_arrow)
+
+
+def _maker(schema: pa.Schema) -> Maker:
+    return Maker(*(schema.metadata[name].decode() for name in (b"model", b"revision", b"preprocessing")))
+
+
+@contextmanager
+def _sound(path: Path) -> Iterator[pq.ParquetFile]:
     try:
-        said = pq.read_schema(path).metadata
-        return Maker(*(said[name].decode() for name in (b"model", b"revision", b"preprocessing")))
-    except (pa.ArrowException, KeyError, TypeError) as error:
-        raise _unsound(path, error) from error
-
-
-def _unsound(path: Path, error: Exception) -> DataError:
-    return DataError(f"{path}: is no sound file of embeddings ({error}): delete it, and run nsd-imagery embed again")
+        file = path.open("rb")
+    except FileNotFoundError as error:
+        msg = f"{path}: was removed while it was needed: run nsd-imagery embed again"
+        raise MissingDataError(msg) from error
+    with file:
+        try:
+            yield pq.ParquetFile(file)
+        except (pa.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
+            msg = f"{path}: is no sound file of embeddings ({error}): delete it, and run nsd-imagery embed again"
+            raise DataError(msg) from error

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -10,10 +11,12 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from nsd_imagery.atomic import remove_partial
 from nsd_imagery.dataset.stimuli import stimulus_rows
 from nsd_imagery.errors import DataError, MissingDataError, UsageError
 from nsd_imagery.experiment import BETA_VERSIONS, Experiment
-from nsd_imagery.learn.clip_cache import changed_pictures, note_pictures
+from nsd_imagery.identity import Identity, identity, read_unchanged
+from nsd_imagery.learn.clip_cache import changed_pictures, note_pictures, picture_identities
 from nsd_imagery.learn.clip_file import (
     Embedding,
     Key,
@@ -23,6 +26,7 @@ from nsd_imagery.learn.clip_file import (
     write_embeddings,
 )
 from nsd_imagery.learn.clip_model import Clip, open_clip
+from nsd_imagery.locks import holding
 from nsd_imagery.sources.cache import embeddings_folder
 from nsd_imagery.sources.pictures import open_stimuli
 from nsd_imagery.sources.session import Session
@@ -83,7 +87,8 @@ def embed(
 
     Pictures: sets A and B, and NSD pictures, where the root has them. Texts: the first caption of NSD pictures, set C's
     words, and `prompts`. What is there already by the same model and of the same content is kept. A run that was
-    stopped goes on behind its last batch, and gives the file that it would have given.
+    stopped goes on behind its last batch, and gives the file that it would have given. One run at a time adds to the
+    file of a model.
 
     Args:
         root: Folder with the release tree or the Guide's cache tree; default $NSD_CACHE_ROOT, else ./cache.
@@ -106,7 +111,8 @@ def embed(
     Raises:
         UsageError: An option that cannot be meant, or a prompt for a stimulus that is not there.
         MissingDataError: A file or the model is not there, or there is nothing to embed.
-        DataError: A file is damaged, or files contradict each other.
+        DataError: A file is damaged, is replaced while it is read, or files contradict each other.
+        BusyError: Another run adds to the same file.
         HubError: The hub cannot be reached.
         MissingExtraError: transformers is not installed.
     """
@@ -118,24 +124,40 @@ def embed(
     names = find_subjects(home, subjects, betas, source)
     sessions = read_sessions(home, names, betas, _EXPERIMENTS[mode], source, captions)
     texts = _texts(sessions, None if prompts is None else Path(prompts).expanduser())
+    pictures = picture_identities(home)
     items = _items(home, texts)
     if not items:
         msg = f"{home}: there is nothing to embed for mode {mode}: it holds neither pictures nor texts of its trials"
         raise MissingDataError(msg)
     clip = open_clip(model, revision, device)
     folder = Path(out).expanduser() if out else embeddings_folder(home)
-    path = _place(folder, clip)
-    before = _kept(path, clip)
-    kept = _still_right(home, path, before, texts)
-    todo = [item for item in items if item.key not in kept or kept[item.key].source != item.source]
-    if todo or len(kept) < len(before):
-        parts = path.with_name(f".{path.stem}.parts")
-        for rows in _batches(home, todo, clip, parts, batch_size, progress):
-            kept |= rows
-        write_embeddings(path, clip.maker, kept)
-        shutil.rmtree(parts, ignore_errors=True)
-    note_pictures(home, path)
+    with _locked(folder, clip):
+        path = _place(folder, clip)
+        known, before = _there(path, clip)
+        kept = _still_right(home, path, known, before, texts)
+        todo = [item for item in items if item.key not in kept or kept[item.key].source != item.source]
+        if todo or len(kept) < len(before):
+            parts = path.with_name(f".{path.stem}.parts")
+            for rows in _batches(home, todo, clip, parts, batch_size, progress):
+                kept |= rows
+            write_embeddings(path, clip.maker, kept)
+            shutil.rmtree(parts, ignore_errors=True)
+            known = identity(path)
+        if picture_identities(home) == pictures:
+            note_pictures(path, known, pictures)
     return path
+
+
+@contextmanager
+def _locked(folder: Path, clip: Clip) -> Iterator[None]:
+    """Hold the file of a model for one run, whatever its name is or will be."""
+
+    def busy(holder: str) -> str:
+        return f"{folder}: another embed by this model is writing here ({holder}); wait for it, or use another --out"
+
+    with holding(folder / f".{_short(clip)}.lock", busy):
+        remove_partial(folder)
+        yield
 
 
 def _texts(sessions: Sequence[Session], prompts: Path | None) -> dict[str, str]:
@@ -170,22 +192,34 @@ def _items(root: Path, texts: dict[str, str]) -> list[Item]:
 
 def _place(folder: Path, clip: Clip) -> Path:
     """The file of a model; it is found again if the folder of the model has another name now."""
-    ending = f"-{clip.maker.digest[:12]}.parquet"
+    ending = f"-{_short(clip)}.parquet"
     return next(iter(sorted(folder.glob(f"*{ending}"))), folder / f"{clip.label}{ending}")
 
 
-def _still_right(root: Path, path: Path, before: dict[Key, Embedding], texts: dict[str, str]) -> dict[Key, Embedding]:
+def _short(clip: Clip) -> str:
+    return clip.maker.digest[:12]
+
+
+def _there(path: Path, clip: Clip) -> tuple[Identity, dict[Key, Embedding]]:
+    """What the file holds already, and which file it was read from."""
+    if not path.is_file():
+        return [], {}
+    (known,), rows = read_unchanged([path], lambda: _read(path, clip))
+    return known, rows
+
+
+def _still_right(
+    root: Path, path: Path, known: Identity, before: dict[Key, Embedding], texts: dict[str, str]
+) -> dict[Key, Embedding]:
     """Without those of pictures that are others now, and of texts that these trials no longer have."""
     if not before:
         return {}
-    gone = {("image", name) for name in changed_pictures(root, path, before)}
+    gone = {("image", name) for name in changed_pictures(root, path, known, before)}
     gone |= {("text", name) for name, text in texts.items() if not text}
     return {key: row for key, row in before.items() if key not in gone}
 
 
-def _kept(path: Path, clip: Clip) -> dict[Key, Embedding]:
-    if not path.is_file():
-        return {}
+def _read(path: Path, clip: Clip) -> dict[Key, Embedding]:
     maker, rows = read_embeddings(path)
     if maker != clip.maker:
         msg = f"{path}: was made by {maker.model} {maker.revision}, not by this model: move it away"
@@ -198,27 +232,36 @@ def _batches(
 ) -> Iterator[dict[Key, Embedding]]:
     """The embeddings of each batch, from its part if an earlier run finished it; a batch is of one kind."""
     done = 0
-    with open_stimuli(root) as picture_of:
-        for kind, of_kind in groupby(items, lambda item: item.kind):
-            left = list(of_kind)
-            for start in range(0, len(left), size):
-                batch = left[start : start + size]
-                if progress:
-                    progress(done, len(items), kind)
-                part = parts / f"{_batch_digest(batch)}.parquet"
-                if not part.is_file():
-                    write_embeddings(part, clip.maker, _embedded(batch, clip, picture_of))
-                yield _kept(part, clip)
-                done += len(batch)
+    for kind, of_kind in groupby(items, lambda item: item.kind):
+        left = list(of_kind)
+        for start in range(0, len(left), size):
+            batch = left[start : start + size]
+            if progress:
+                progress(done, len(items), kind)
+            part = parts / f"{_batch_digest(batch)}.parquet"
+            if not part.is_file():
+                write_embeddings(part, clip.maker, _embedded(root, batch, clip))
+            yield _of_part(part, batch, clip)
+            done += len(batch)
     if progress:
         progress(done, len(items), "")
 
 
-def _embedded(batch: Sequence[Item], clip: Clip, picture_of: PictureOf) -> dict[Key, Embedding]:
+def _of_part(part: Path, batch: Sequence[Item], clip: Clip) -> dict[Key, Embedding]:
+    rows = _read(part, clip)
+    if {key: row.source for key, row in rows.items()} != {item.key: item.source for item in batch}:
+        msg = f"{part}: holds embeddings of another batch: delete it, and run nsd-imagery embed again"
+        raise DataError(msg)
+    return rows
+
+
+def _embedded(root: Path, batch: Sequence[Item], clip: Clip) -> dict[Key, Embedding]:
     if batch[0].kind == "text":
         vectors = clip.embed_texts([item.text for item in batch])
     else:
-        vectors = clip.embed_pictures([_picture(item, picture_of) for item in batch])
+        with open_stimuli(root) as picture_of:  # closed before the model works, or its errors would be the file's
+            pictures = [_picture(item, picture_of) for item in batch]
+        vectors = clip.embed_pictures(pictures)
     return {item.key: Embedding(vector, item.source) for item, vector in zip(batch, vectors, strict=True)}
 
 

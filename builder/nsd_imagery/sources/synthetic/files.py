@@ -1,11 +1,12 @@
-"""Writers of what both layouts hold. Each file is written beside its place and renamed when it is whole."""
+"""Writers of what both layouts hold. A file that holds what it should is left alone, any other replaced as a whole."""
 
 import gzip
 import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
+from typing import BinaryIO, cast
 
 import h5py
 import numpy as np
@@ -13,6 +14,7 @@ from isal import igzip
 from nibabel.nifti1 import Nifti1Header
 from numpy.typing import NDArray
 
+from nsd_imagery.atomic import naming_later, remove_partial
 from nsd_imagery.experiment import N_NSD_PICTURES
 from nsd_imagery.sources.synthetic.anatomy import Anatomy
 from nsd_imagery.sources.synthetic.atlas import label_table
@@ -20,24 +22,64 @@ from nsd_imagery.sources.synthetic.pictures import SIDE, nsd_picture
 
 _LITTLE_INT16 = np.dtype("<i2")
 _LITTLE_FLOAT32 = np.dtype("<f4")
+_BLOCK = 1 << 20
+
+_OLD_PARTIAL = re.compile(r"\.partial-([1-9]\d{0,8})-.+")
+"""What an older version wrote to, named by its process and without a lock."""
 
 
 @contextmanager
-def beside(path: Path) -> Iterator[Path]:
-    """A path to write to, which takes the place of `path` when the block ends without an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
+def beside(path: Path) -> Iterator[BinaryIO]:
+    """A file to write to, which takes the place of `path` when the block ends without an error.
+
+    Where `path` holds the same bytes already, it stays the file that it is. Nothing is synced: it can be made again.
+    """
+    with naming_later(path.parent, synced=False) as (file, name):
+        yield file
+        file.flush()
+        if not _same_bytes(Path(file.name), path):
+            name(path)
+
+
+def remove_leftovers(root: Path) -> None:
+    """Remove what killed runs left half-written in a synthetic tree, by its name of now or of older versions."""
+    for place, _, names in os.walk(root):
+        remove_partial(Path(place))
+        for name in names:
+            old = _OLD_PARTIAL.fullmatch(name)
+            if old and not _lives(int(old[1])):
+                (Path(place) / name).unlink(missing_ok=True)
+
+
+def _lives(process: int) -> bool:
     try:
-        yield partial
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+        os.kill(process, 0)
+    except (ProcessLookupError, PermissionError) as error:
+        return isinstance(error, PermissionError)
+    return True
+
+
+def _same_bytes(path: Path, other: Path) -> bool:
+    if not other.is_file() or path.stat().st_size != other.stat().st_size:
+        return False
+    with path.open("rb") as one, other.open("rb") as two:
+        while block := one.read(_BLOCK):
+            if block != two.read(_BLOCK):
+                return False
+    return True
+
+
+@contextmanager
+def _hdf5_beside(path: Path) -> Iterator[h5py.File]:
+    # HDF5 would refuse the file, which is locked already.
+    with beside(path) as partial, h5py.File(partial.name, "w", locking=False) as file:
+        yield file
 
 
 def write_bytes(path: Path, contents: bytes) -> None:
     """Write a small file whole."""
     with beside(path) as partial:
-        partial.write_bytes(contents)
+        partial.write(contents)
 
 
 def write_volume(path: Path, volume: NDArray[np.generic], affine: NDArray[np.float64]) -> None:
@@ -79,7 +121,7 @@ def _write_betas_hdf5(path: Path, betas: NDArray[np.int16], anatomy: Anatomy) ->
     n_betas = len(betas)
     ends = np.searchsorted(anatomy.brain_voxels, np.arange(nz + 1) * ny * nx)
     slab = np.zeros((ny * nx, n_betas), _LITTLE_INT16)
-    with beside(path) as partial, h5py.File(partial, "w") as file:
+    with _hdf5_beside(path) as file:
         dataset = file.create_dataset(
             "betas", (n_betas, nz, ny, nx), _LITTLE_INT16, chunks=(n_betas, 1, 1, 1), track_times=False
         )
@@ -101,7 +143,7 @@ def write_pictures_hdf5(path: Path, nsd_ids: Iterable[int]) -> None:
         path: Of the file.
         nsd_ids: 0-based ids of the pictures that are in it, rising.
     """
-    with beside(path) as partial, h5py.File(partial, "w") as file:
+    with _hdf5_beside(path) as file:
         shape = (SIDE, SIDE, 3)
         brick = file.create_dataset(
             "imgBrick", (N_NSD_PICTURES, *shape), np.uint8, chunks=(1, *shape), compression="gzip", track_times=False
@@ -134,7 +176,7 @@ def _write_nifti(
     header.set_xyzt_units("mm", "sec")
     header["vox_offset"] = header.single_vox_offset
     header["magic"] = header.single_magic
-    with beside(path) as partial, partial.open("wb") as raw:
+    with beside(path) as raw:
         stream = igzip.IGzipFile("", "wb", compresslevel=1, fileobj=raw, mtime=0)
         with cast(gzip.GzipFile, stream) as file:
             file.write(header.binaryblock + bytes(header.single_vox_offset - header.sizeof_hdr))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from nsd_imagery.sources.synthetic.cache import write_cache
+from nsd_imagery.sources.synthetic.files import remove_leftovers
 from nsd_imagery.sources.synthetic.marker import claim
 from nsd_imagery.sources.synthetic.release import write_release
 from nsd_imagery.sources.synthetic.request import BetaFormat, Layout, Request, check
@@ -30,7 +31,8 @@ def synth(
 
     The schedule is drawn from the seed and is not NSD's. Each target has a planted pattern, strong in vision, weaker in
     attention and imagery; a picture has the same one in NSD core. The same arguments give the same bytes. More
-    subjects, formats and sessions of NSD core may be added later, in any order.
+    subjects, formats and sessions of NSD core may be added later, in any order. A file that is there and holds what it
+    should is left alone; a damaged one is replaced.
 
     Args:
         root: Folder of the tree; made if it is not there.
@@ -59,6 +61,7 @@ def synth(
     check(request)
     root = Path(root)
     claim(root, request)
+    remove_leftovers(root)
     _WRITERS[layout](root, request)
     logger.info("Wrote a synthetic release to %s", root)
     return root
