@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import h5py
+import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
@@ -322,3 +323,21 @@ def test_a_subject_that_is_not_there_or_no_subject_is_named(release: Path) -> No
         nsd_imagery.index(release, subjects=["subj05"])
     with pytest.raises(UsageError, match=r"no subject 'sub01' .did you mean 'subj01'"):
         nsd_imagery.index(release, subjects=["sub01"])
+@pytest.mark.parametrize("ending", ["hdf5", "nii.gz"])
+def test_the_index_says_which_betas_are_nothing_but_nan(own_release: Path, tmp_path: Path, ending: str) -> None:
+    stem = own_release / release_files.expected_betas(BETAS, "subj01")
+    image = nib.load(f"{stem}.nii.gz")
+    betas = np.asarray(image.dataobj).astype(np.float32) / 300
+    betas[..., 17] = np.nan
+    for other in ("hdf5", "nii.gz"):
+        Path(f"{stem}.{other}").unlink()
+    if ending == "hdf5":
+        with h5py.File(f"{stem}.hdf5", "w") as file:
+            file.create_dataset("betas", data=betas.T, chunks=(720, 1, 1, 1))
+    else:
+        nib.save(nib.Nifti1Image(betas, image.affine), f"{stem}.nii.gz")
+    folder = nsd_imagery.index(own_release, subjects=["subj01"], out=tmp_path / "indices")
+    index = pd.read_parquet(folder / "imagery" / "subj01.parquet")
+    assert index.index[~index["is_valid"]].tolist() == [17]
+
+

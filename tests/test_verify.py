@@ -17,12 +17,15 @@ import pytest
 from scipy.io import loadmat, savemat
 
 import nsd_imagery
+from nsd_imagery.checks.data import check_values
 from nsd_imagery.checks.report import Finding, Report
 from nsd_imagery.dataset.folder import read_manifest, seal
 from nsd_imagery.dataset.shards import batches_of, open_shard, write_shard
 from nsd_imagery.errors import MissingDataError, UsageError
 from nsd_imagery.sources.release import expected_betas, expected_nsd_betas, responses_file
 
+from nsd_imagery.volumes.betas import BetaHeader, Betas, Scaling
+from nsd_imagery.volumes.grid import Grid
 BETAS = expected_betas("fithrf_GLMdenoise_RR", "subj01")
 SPACE = "nsddata/ppdata/subj01/func1pt8mm"
 DESIGN = "nsddata/experiments/nsdimagery/designmatrixGLMsingle.mat"
@@ -583,3 +586,42 @@ def test_a_root_without_early_visual_cortex_skips_what_needs_it_and_says_why(own
 def test_a_damaged_index_or_manifest_is_a_finding_or_one_line(tmp_path: Path) -> None:
     (tmp_path / "subj01.parquet").write_text("<html>")
     assert says(failed(nsd_imagery.verify(tmp_path / "subj01.parquet"))["index.columns"], "not a sound Parquet file")
+def empty_volumes(root: Path, volumes: list[int], nothing: float) -> None:
+    """Percent signal change as floats, in .hdf5 alone, with nothing in some volumes."""
+    (root / f"{BETAS}.nii.gz").unlink()
+    with h5py.File(own(root / f"{BETAS}.hdf5"), "r+") as file:
+        betas = file["betas"][:].astype(np.float32) / 300
+        betas[volumes] = nothing
+        del file["betas"]
+        file.create_dataset("betas", data=betas, chunks=(720, 1, 1, 1))
+
+
+@pytest.mark.parametrize("nothing", [0, np.nan])
+def test_the_scale_counts_the_rows_without_data_and_names_the_first(own_release: Path, nothing: float) -> None:
+    empty_volumes(own_release, [3, *range(90, 98)], nothing)
+    report = nsd_imagery.verify(own_release, ["subj01"])
+    (scale,) = (finding for finding in report.findings if finding.id == "data.scale")
+    assert scale.outcome == "pass"
+    assert "9 of 720 rows without data (volumes, from 0: 3, 90, 91, 92, 93, ...);" in scale.evidence
+    assert scale.evidence in report.to_text()
+
+
+def test_up_to_five_rows_without_data_are_all_named() -> None:
+    stored = np.random.default_rng(0).integers(-900, 900, (720, 40), dtype=np.int16)
+    header = BetaHeader(Grid((40, 1, 1), None), 720, stored.dtype, Scaling.of(stored.dtype))
+    for volumes, words in (
+        ([], "0 of 720 rows without data;"),
+        ([719], "1 of 720 rows without data (volumes, from 0: 719);"),
+        ([0, 1, 5, 8, 719], "5 of 720 rows without data (volumes, from 0: 0, 1, 5, 8, 719);"),
+        ([0, 1, 5, 8, 9, 719], "6 of 720 rows without data (volumes, from 0: 0, 1, 5, 8, 9, ...);"),
+    ):
+        is_valid = ~np.isin(np.arange(720), volumes)
+        assert words in check_values(Betas(header, stored, is_valid, None), None, "subj01").evidence
+
+
+def test_a_root_with_nothing_but_nan_fails_its_scale(own_release: Path) -> None:
+    empty_volumes(own_release, [*range(720)], np.nan)
+    found = failed(nsd_imagery.verify(own_release, ["subj01"]))
+    assert says(found["data.scale"], "every row is 0 or NaN in the whole brain")
+
+

@@ -16,7 +16,7 @@ from nilearn.masking import apply_mask
 
 from nsd_imagery.errors import DataError
 from nsd_imagery.volumes import nifti
-from nsd_imagery.volumes.betas import Scaling
+from nsd_imagery.volumes.betas import LARGEST, Scaling
 from nsd_imagery.volumes.grid import Grid
 from nsd_imagery.volumes.normalize import moments, zscore
 from nsd_imagery.volumes.read import read_betas, read_header, rows_with_data
@@ -250,6 +250,40 @@ def test_moments_are_those_of_exact_arithmetic(stored: np.ndarray) -> None:
     for column in range(stored.shape[1]):
         total, squares = sum(exact[:, column]), sum(value * value for value in exact[:, column])
         assert by.mean[0, column] == total / n
+@pytest.mark.parametrize("save", [save_nifti, save_hdf5])
+def test_a_volume_of_nothing_but_nan_and_zeros_holds_no_data(tmp_path: Path, save: Callable[..., Path]) -> None:
+    data = DATA.astype(np.float32) / 300
+    data[..., 2] = np.nan
+    data[..., 3] = np.where(MASK, np.nan, 0)
+    data[..., 4] = np.where(MASK, 0, np.nan)
+    data[MASK, 5] = np.nan
+    data[~MASK, 6] = np.nan
+    path = save(tmp_path / ("b.nii.gz" if save is save_nifti else "b.hdf5"), data)
+    betas = read_betas(path, GRID, VOXELS, None)
+    assert betas.is_valid.tolist() == [True, True, False, False, False, True, True, True, True]
+    assert not betas.stored[2:6].any()
+    brain = tmp_path / "brain.nii.gz"
+    nib.save(nib.Nifti1Image(np.ones(SHAPE, np.int16), AFFINE), brain)
+    for inside in (brain, None):
+        assert rows_with_data(path, inside).tolist() == betas.is_valid.tolist()
+    assert read_betas(path, GRID, VOXELS, VOXELS).is_valid.tolist() == [True, True, *[False] * 4, True, True, True]
+
+
+@pytest.mark.parametrize("save", [save_nifti, save_hdf5])
+def test_values_up_to_the_largest_are_betas_and_those_beyond_are_refused(
+    tmp_path: Path, save: Callable[..., Path]
+) -> None:
+    path = tmp_path / ("b.nii.gz" if save is save_nifti else "b.hdf5")
+    for value, is_sound in ((LARGEST, True), (-LARGEST, True), (1.01 * LARGEST, False), (np.inf, False)):
+        data = DATA.astype(np.float64)
+        data[tuple(np.argwhere(MASK)[3])] = value
+        if is_sound:
+            assert (read(save(path, data))[:, 3] == value).all()
+        else:
+            with pytest.raises(DataError, match="holds infinite values, or some beyond"):
+                read(save(path, data))
+
+
         assert by.sd[0, column] == np.sqrt((n * squares - total * total) / (n * (n - 1)))
 
 
