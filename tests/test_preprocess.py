@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 import pytest
 from datasets import Dataset, concatenate_datasets
+import xxhash
 from sklearn.decomposition import PCA
 from torch.utils.data import DataLoader
 
@@ -18,6 +19,8 @@ import nsd_imagery
 from nsd_imagery import NSDPreprocessor
 from nsd_imagery.errors import DataError, MissingDataError, UsageError
 from nsd_imagery.learn.scores import ncsnr, reliability
+from nsd_imagery.learn.fitting import group_moments
+from nsd_imagery.learn.labels import labels_of
 
 SESSIONS = Path("nsddata_betas/ppdata/subj01/func1pt8mm/betas_fithrf_GLMdenoise_RR")
 ALL = {"zscore": "session", "selection": "reliability", "n_voxels": 40, "pca": 6}
@@ -256,6 +259,45 @@ def test_rows_of_another_subject_roi_order_or_beta_version_are_refused(
     with pytest.raises(DataError, match="fitted on voxels"):
         preprocessor.transform(train, voxels.select(range(voxels.num_rows)[::-1]))
     with pytest.raises(DataError, match="take the -voxels of the same config"):
+def test_every_digit_of_the_means_is_kept_whatever_voxels_groups_or_files_they_pass(
+    train: Dataset, imagery: Dataset, voxels: Dataset, tmp_path: Path
+) -> None:
+    preprocessor = NSDPreprocessor(zscore="run", selection="reliability", n_voxels=30).fit(train, voxels)
+    fitted = preprocessor.adapt(imagery, voxels).fitted
+    assert fitted is not None
+    for rows in (train, imagery):
+        labels = labels_of(rows, voxels, "run")
+        by = group_moments(betas_of(rows)[:, fitted.columns], labels, fitted.groups)
+        of_rows = by.n_trials > 0
+        assert of_rows.any()
+        for name in ("n_trials", "mean", "rest", "sd"):
+            np.testing.assert_array_equal(getattr(fitted.by, name)[of_rows], getattr(by, name)[of_rows], err_msg=name)
+        assert fitted.by.rest[of_rows].any()
+    loaded = NSDPreprocessor.load(preprocessor.save(tmp_path / "fitted")).fitted
+    assert loaded is not None
+    np.testing.assert_array_equal(loaded.by.rest, fitted.by.rest)
+
+
+def test_a_preprocessor_that_was_saved_without_the_last_digits_of_its_means_still_loads_and_adapts(
+    train: Dataset, imagery: Dataset, voxels: Dataset, tmp_path: Path
+) -> None:
+    preprocessor = NSDPreprocessor(zscore="session").fit(train, voxels)
+    folder = preprocessor.save(tmp_path / "fitted")
+    with np.load(folder / "preprocessor.npz") as arrays:
+        older = {name: values for name, values in arrays.items() if name != "rest"}
+    np.savez(folder / "preprocessor.npz", **older)
+    said = json.loads((folder / "preprocessor.json").read_text())
+    said["fitted"]["arrays"] = xxhash.xxh3_128_hexdigest((folder / "preprocessor.npz").read_bytes())
+    (folder / "preprocessor.json").write_text(json.dumps(said))
+    loaded = NSDPreprocessor.load(folder)
+    expected = preprocessor.transform(train, voxels)
+    np.testing.assert_allclose(loaded.transform(train, voxels), expected, atol=1e-6)
+    preprocessor.adapt(imagery, voxels)
+    np.testing.assert_array_equal(
+        loaded.adapt(imagery, voxels).transform(imagery, voxels), preprocessor.transform(imagery, voxels)
+    )
+
+
         preprocessor.transform(train, voxels.select(range(7)))
     with pytest.raises(DataError, match="was fitted on"):
         preprocessor.transform(np.zeros((2, 7)))

@@ -1,8 +1,10 @@
 """Reading betas against independent readers (nibabel, nilearn, h5py whole), and the ways a file can be broken."""
 
 import gzip
+import math
 import warnings
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import h5py
@@ -306,3 +308,68 @@ def test_a_negative_slope_turns_the_scores_round() -> None:
     group, valid = np.zeros(3, np.int64), np.ones(3, bool)
     up, down = (zscore(stored, group, valid, moments(stored, group, 1, valid, Scaling(slope))) for slope in (2.0, -2.0))
     np.testing.assert_array_equal(up, -down)
+
+
+def exact_zscores(stored: np.ndarray) -> np.ndarray:
+    """By fractions, whose only rounding is that of the root and the last division."""
+    columns = []
+    for column in stored.T.tolist():
+        values = [Fraction(value) for value in column]
+        mean = sum(values) / len(values)
+        variance = sum((value - mean) ** 2 for value in values) / (len(values) - 1)
+        columns.append([float(value - mean) / math.sqrt(variance) for value in values])
+    return np.array(columns).T
+
+
+@pytest.mark.parametrize(("mean", "sd"), [(1e9, 1e-5), (-1e9, 1e-5), (1e-9, 1.0), (0.0, 1e-9), (1e15, 10.0)])
+def test_scores_of_floats_are_exact_however_large_their_mean(mean: float, sd: float) -> None:
+    stored = mean + sd * np.random.default_rng(1).standard_normal((40, 3))
+    stored[:8] = 0  # of no group that counts, or not valid
+    group, is_valid = np.repeat([0, 1], [4, 36]), np.arange(40) >= 8
+    by = moments(stored, group, 2, is_valid, Scaling(2.0, 1.0))
+    np.testing.assert_allclose(zscore(stored, group, is_valid, by)[8:], exact_zscores(stored[8:]), atol=1e-6)
+    means = [float(sum(map(Fraction, column)) / 32) for column in stored[8:].T.tolist()]
+    np.testing.assert_allclose(by.mean[1], means, rtol=1e-15, atol=1e-15 * sd)
+    np.testing.assert_array_equal(by.percent_mean[1], 2 * by.mean[1] + 1)
+
+
+def test_scores_of_integers_are_those_of_the_plain_formula_to_the_last_bit() -> None:
+    for dtype in (np.uint8, np.int16, np.int32):
+        stored = np.random.default_rng(2).integers(0, np.iinfo(dtype).max // 4, (30, 50)).astype(dtype)
+        group, is_valid = np.zeros(30, np.int64), np.arange(30) != 3
+        values = stored[is_valid].astype(np.float64)
+        mean = values.mean(axis=0)
+        sd = np.sqrt(np.square(values - mean).sum(axis=0) / 28)
+        if dtype is not np.int32:  # whose squares are summed as integers
+            total, squares = values.sum(axis=0), np.square(values).sum(axis=0)
+            sd = np.sqrt((29 * squares - total**2) / (29 * 28))
+        by = moments(stored, group, 1, is_valid, Scaling.of(stored.dtype))
+        np.testing.assert_array_equal(zscore(stored, group, is_valid, by)[is_valid], (values - mean) * (1 / sd))
+
+
+def test_moments_of_half_precision_are_exact_too(tmp_path: Path) -> None:
+    whole = DATA // 64
+    betas = read_betas(save_hdf5(tmp_path / "b.hdf5", whole.astype(np.float16)), GRID, VOXELS, None)
+    assert betas.header.dtype == np.float16
+    group, is_valid = np.zeros(9, np.int64), np.ones(9, bool)
+    by, exact = (moments(stored, group, 1, is_valid, Scaling()) for stored in (betas.stored, whole[MASK].T))
+    np.testing.assert_allclose(by.mean, exact.mean, atol=1e-13)
+    np.testing.assert_allclose(by.sd, exact.sd, rtol=1e-14)
+
+
+def test_a_voxel_without_variance_in_the_fitted_rows_is_0_in_every_other_row() -> None:
+    for dtype in (np.int16, np.float64):
+        stored = np.random.default_rng(4).integers(1, 3000, (6, 5)).astype(dtype)
+        stored[:3, 1] = 7
+        group, is_valid = np.array([0, 0, 0, 1, 0, 1]), np.ones(6, bool)
+        fitted = np.array([True, True, True, True, False, False])  # three rows of group 0, one of group 1
+        scores = zscore(stored, group, is_valid, moments(stored, group, 2, fitted, Scaling()))
+        assert not scores[:, 1].any()
+        assert not scores[[3, 5]].any()
+        assert scores[4, [0, 2, 3, 4]].all()
+
+
+def test_a_nifti_of_complex_numbers_is_refused(tmp_path: Path) -> None:
+    nib.save(nib.Nifti1Image(DATA.astype(np.complex64), AFFINE), tmp_path / "b.nii.gz")
+    with pytest.raises(DataError, match=r"holds complex64 .* betas and masks are real numbers"):
+        read(tmp_path / "b.nii.gz")
