@@ -371,6 +371,19 @@ def test_a_folder_with_foreign_files_is_refused(release: Path, tmp_path: Path) -
     assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.txt"]
 
 
+def test_hidden_files_are_not_foreign(release: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "d"
+    folder.mkdir()
+    (folder / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
+    (folder / "notes.txt").write_text("mine")
+    with pytest.raises(FolderError, match=r"are no dataset of nsd-imagery \(notes\.txt\)"):
+        nsd_imagery.build(release, folder, subjects=["subj01"], conditions=["vision"])
+    (folder / "notes.txt").unlink()
+    assert nsd_imagery.build(release, folder, subjects=["subj01"], conditions=["vision"]) == folder
+    assert read_manifest(folder) is not None
+    assert (folder / ".DS_Store").is_file()
+
+
 def test_a_second_build_of_a_folder_is_refused_and_names_the_first(release: Path, tmp_path: Path) -> None:
     folder = nsd_imagery.build(release, tmp_path / "d", subjects=["subj01"])
     with (folder / ".build" / "lock").open("r+") as lock:

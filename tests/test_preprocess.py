@@ -2,6 +2,7 @@
 
 import json
 import logging
+import statistics
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,17 +11,17 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from datasets import Dataset, concatenate_datasets
 import xxhash
+from datasets import Dataset, concatenate_datasets
 from sklearn.decomposition import PCA
 from torch.utils.data import DataLoader
 
 import nsd_imagery
 from nsd_imagery import NSDPreprocessor
 from nsd_imagery.errors import DataError, MissingDataError, UsageError
-from nsd_imagery.learn.scores import ncsnr, reliability
 from nsd_imagery.learn.fitting import group_moments
 from nsd_imagery.learn.labels import labels_of
+from nsd_imagery.learn.scores import ncsnr, reliability
 
 SESSIONS = Path("nsddata_betas/ppdata/subj01/func1pt8mm/betas_fithrf_GLMdenoise_RR")
 ALL = {"zscore": "session", "selection": "reliability", "n_voxels": 40, "pca": 6}
@@ -103,6 +104,18 @@ def test_z_scores_are_over_the_training_rows_of_a_session_and_serve_its_test_row
         np.testing.assert_allclose(of_test[of_session], (betas_of(test)[of_session] - mean) / sd, atol=1e-4)
 
 
+def test_of_a_run_with_one_training_row_every_other_row_is_0(train: Dataset, voxels: Dataset) -> None:
+    run = np.asarray(train["run_number"][:]) + 100 * np.asarray(train["session"][:])
+    of_first = np.flatnonzero(run == run[0])
+    rows = train.select([*of_first[:1], *np.flatnonzero(run != run[0])])
+    others = train.select(of_first[1:])
+    preprocessor = NSDPreprocessor(zscore="run").fit(rows, voxels)
+    assert betas_of(others).any()
+    assert not preprocessor.transform(others, voxels).any()
+    with_two = NSDPreprocessor(zscore="run").fit(train.select([*of_first[:2], *np.flatnonzero(run != run[0])]), voxels)
+    assert with_two.transform(others, voxels)[0].any()
+
+
 def test_runs_that_were_not_fitted_are_refused_until_they_are_adapted_to(
     train: Dataset, imagery: Dataset, voxels: Dataset
 ) -> None:
@@ -162,6 +175,28 @@ def test_scores_find_the_signal_that_was_planted() -> None:
     rows = rng.permutation(4500)
     again = reliability(stimulus[rows], np.arange(4500)[rows])(betas[rows])
     np.testing.assert_allclose(again, reliability(stimulus, np.arange(4500))(betas), rtol=1e-10)
+
+
+def test_ncsnr_is_its_formula_to_10_digits() -> None:
+    rng = np.random.default_rng(6)
+    n_repeats = [3, 2, 1, 4, 2, 1, 3, 2]  # those with one show no noise, and do not count
+    stimulus = np.repeat([f"s{number}" for number in range(8)], n_repeats)
+    betas = np.repeat(rng.standard_normal((8, 5)) * [0, 1, 2, 3, 0.2], n_repeats, axis=0)
+    betas += rng.standard_normal(betas.shape)
+    order = rng.permutation(len(stimulus))
+    stimulus, betas = stimulus[order], betas[order]
+    repeated = [betas[stimulus == f"s{number}"] for number, n in enumerate(n_repeats) if n > 1]
+    noise = sum(variance_of(values) for values in repeated) / len(repeated)
+    rows = np.concatenate(repeated)
+    whole = ((rows - rows.mean(axis=0)) ** 2).sum(axis=0) / (len(rows) - 1)
+    expected = np.sqrt(np.maximum(whole - noise, 0) / noise)
+    np.testing.assert_allclose(ncsnr(stimulus, np.arange(len(stimulus)))(betas), expected, rtol=1e-10)
+    assert (expected > 0).tolist() == [False, True, True, True, False]
+
+
+def variance_of(values: np.ndarray) -> np.ndarray:
+    """Of each voxel, ddof 1."""
+    return np.array([statistics.variance(column) for column in values.T.tolist()])
 
 
 def test_components_are_those_of_scikit_learn(train: Dataset, voxels: Dataset) -> None:
@@ -224,41 +259,6 @@ def test_saved_and_loaded_in_another_process_it_gives_the_same(
     assert NSDPreprocessor.load(NSDPreprocessor(3.0).save(tmp_path / "plain")).options.smoothing_fwhm == 3.0
 
 
-def test_files_that_are_not_of_one_save_are_refused(train: Dataset, voxels: Dataset, tmp_path: Path) -> None:
-    one = NSDPreprocessor(selection="ncsnr", n_voxels=9).fit(train, voxels).save(tmp_path / "one")
-    other = NSDPreprocessor(selection="ncsnr", n_voxels=8).fit(train, voxels).save(tmp_path / "other")
-    with pytest.raises(MissingDataError, match=r"preprocessor\.json: no such file"):
-        NSDPreprocessor.load(tmp_path)
-    (one / "preprocessor.npz").replace(other / "preprocessor.npz")
-    with pytest.raises(MissingDataError, match=r"preprocessor\.npz: no such file"):
-        NSDPreprocessor.load(one)
-    with pytest.raises(DataError, match="not the one that"):
-        NSDPreprocessor.load(other)
-    said = json.loads((one / "preprocessor.json").read_text())
-    for text in ("{", "[]", json.dumps({**said, "format_version": 9})):
-        (one / "preprocessor.json").write_text(text)
-        with pytest.raises(DataError, match="is no preprocessor"):
-            NSDPreprocessor.load(one)
-
-
-def test_rows_of_another_subject_roi_order_or_beta_version_are_refused(
-    train: Dataset, voxels: Dataset, core_release: Path
-) -> None:
-    preprocessor = NSDPreprocessor(selection="ncsnr", n_voxels=9).fit(train, voxels)
-    columns = train.column_names
-
-    def with_column(name: str, value: str) -> Dataset:
-        few = train.select(range(5))
-        other = few.remove_columns(name).add_column(name, [value] * 5)
-        return other.select_columns(columns).cast(few.features)
-
-    with pytest.raises(DataError, match="fitted on subject subj01, but these rows are of subj02"):
-        preprocessor.transform(with_column("subject", "subj02"), voxels)
-    with pytest.raises(DataError, match="fitted on beta version fithrf_GLMdenoise_RR"):
-        preprocessor.transform(with_column("beta_version", "fithrf"), voxels)
-    with pytest.raises(DataError, match="fitted on voxels"):
-        preprocessor.transform(train, voxels.select(range(voxels.num_rows)[::-1]))
-    with pytest.raises(DataError, match="take the -voxels of the same config"):
 def test_every_digit_of_the_means_is_kept_whatever_voxels_groups_or_files_they_pass(
     train: Dataset, imagery: Dataset, voxels: Dataset, tmp_path: Path
 ) -> None:
@@ -298,6 +298,41 @@ def test_a_preprocessor_that_was_saved_without_the_last_digits_of_its_means_stil
     )
 
 
+def test_files_that_are_not_of_one_save_are_refused(train: Dataset, voxels: Dataset, tmp_path: Path) -> None:
+    one = NSDPreprocessor(selection="ncsnr", n_voxels=9).fit(train, voxels).save(tmp_path / "one")
+    other = NSDPreprocessor(selection="ncsnr", n_voxels=8).fit(train, voxels).save(tmp_path / "other")
+    with pytest.raises(MissingDataError, match=r"preprocessor\.json: no such file"):
+        NSDPreprocessor.load(tmp_path)
+    (one / "preprocessor.npz").replace(other / "preprocessor.npz")
+    with pytest.raises(MissingDataError, match=r"preprocessor\.npz: no such file"):
+        NSDPreprocessor.load(one)
+    with pytest.raises(DataError, match="not the one that"):
+        NSDPreprocessor.load(other)
+    said = json.loads((one / "preprocessor.json").read_text())
+    for text in ("{", "[]", json.dumps({**said, "format_version": 9})):
+        (one / "preprocessor.json").write_text(text)
+        with pytest.raises(DataError, match="is no preprocessor"):
+            NSDPreprocessor.load(one)
+
+
+def test_rows_of_another_subject_roi_order_or_beta_version_are_refused(
+    train: Dataset, voxels: Dataset, core_release: Path
+) -> None:
+    preprocessor = NSDPreprocessor(selection="ncsnr", n_voxels=9).fit(train, voxels)
+    columns = train.column_names
+
+    def with_column(name: str, value: str) -> Dataset:
+        few = train.select(range(5))
+        other = few.remove_columns(name).add_column(name, [value] * 5)
+        return other.select_columns(columns).cast(few.features)
+
+    with pytest.raises(DataError, match="fitted on subject subj01, but these rows are of subj02"):
+        preprocessor.transform(with_column("subject", "subj02"), voxels)
+    with pytest.raises(DataError, match="fitted on beta version fithrf_GLMdenoise_RR"):
+        preprocessor.transform(with_column("beta_version", "fithrf"), voxels)
+    with pytest.raises(DataError, match="fitted on voxels"):
+        preprocessor.transform(train, voxels.select(range(voxels.num_rows)[::-1]))
+    with pytest.raises(DataError, match="take the -voxels of the same config"):
         preprocessor.transform(train, voxels.select(range(7)))
     with pytest.raises(DataError, match="was fitted on"):
         preprocessor.transform(np.zeros((2, 7)))

@@ -17,8 +17,10 @@ from nsd_imagery.errors import DataError, MissingDataError, UsageError
 from nsd_imagery.sources import nsdimagery
 from nsd_imagery.sources import release as release_files
 from nsd_imagery.sources.design import nsd_id_of_name
+from nsd_imagery.sources.stim_info import StimInfo, picture_columns
 
 BETAS = "fithrf_GLMdenoise_RR"
+SET_B = [28751, 30856, 53881, 61177, 65872]
 Rewrite = Callable[[Path, Callable[[str], str]], None]
 
 
@@ -106,6 +108,43 @@ def test_coco_ids_and_shared_pictures_are_those_of_the_stimulus_table(release: P
     assert with_picture["is_shared"].tolist() == [
         i in five and s for i, s in zip(expected["nsdId"], shown, strict=True)
     ]
+
+
+FEWER_SESSIONS = {"subj03": 32, "subj04": 30, "subj06": 32, "subj08": 30}
+
+
+@pytest.fixture(scope="module")
+def fewer_sessions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The subjects whose NSD core was planned for 40 sessions and ended before."""
+    return nsd_imagery.synth(tmp_path_factory.mktemp("fewer") / "r", subjects=tuple(FEWER_SESSIONS), format="nii.gz")
+
+
+def test_a_picture_that_a_subjects_own_core_never_shows_is_not_shared_for_them(fewer_sessions: Path) -> None:
+    table = pd.read_csv(release_files.stim_info_file(fewer_sessions), index_col="nsdId")
+    for subject, n_sessions in FEWER_SESSIONS.items():
+        rows = nsdimagery.read_session(fewer_sessions, subject, BETAS).rows.to_pandas()
+        planned = table.loc[SET_B, [f"subject{int(subject[-1])}_rep{n}" for n in range(3)]]
+        shown = {nsd_id for nsd_id, trials in planned.iterrows() if (trials <= 750 * n_sessions).any()}
+        assert rows["is_shared"].tolist() == [nsd_id in shown for nsd_id in rows["nsd_id"]]
+        assert len(shown) == (4 if subject == "subj04" else 5)
+        assert rows.loc[rows["nsd_id"].isin(SET_B), "shared1000"].all()
+
+
+def test_core_shows_a_picture_from_its_first_trial_to_the_last_that_was_scanned() -> None:
+    for subject, n_sessions in {"subj01": 40, **FEWER_SESSIONS}.items():
+        last = 750 * n_sessions
+        trials = np.array([[0, 0, 0], [1, 0, 0], [last, last + 1, last + 2], [last + 1, last + 2, 0], [0, 0, last]])
+        info = StimInfo(Path("table.csv"), np.arange(5), np.ones(5, bool), {subject: trials.astype(np.int32)})
+        assert info.shown(subject).tolist() == [False, True, True, False, True]
+        columns = picture_columns(info, subject, [0, 1, 2, 3, 4, None], {0, 1, 2, 3})
+        assert columns["is_shared"] == [False, True, True, False, False, False]
+
+
+def test_a_row_without_an_epoch_is_null_in_the_index(release: Path, tmp_path: Path) -> None:
+    folder = nsd_imagery.index(release, subjects=["subj01"], out=tmp_path / "indices")
+    index = nsd_imagery.read_index(folder / "imagery" / "subj01.parquet")
+    epochs = {(row["condition"], row["epoch"]) for row in index.select(["condition", "epoch"]).to_pylist()}
+    assert epochs == {("imagery", None), ("vision", None), ("attention", "cue"), ("attention", "detection")}
 
 
 def test_response_times_are_in_seconds_and_absent_where_nobody_pressed(release: Path, rows: pd.DataFrame) -> None:
@@ -309,20 +348,6 @@ def test_the_index_says_which_betas_are_all_zero(own_release: Path, tmp_path: Pa
     assert index.index[~index["is_valid"]].tolist() == [17]
 
 
-def test_the_root_comes_from_the_argument_then_the_environment(
-    release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("NSD_CACHE_ROOT", str(release))
-    assert nsd_imagery.index(out=tmp_path / "a", subjects=["subj01"]).is_dir()
-    with pytest.raises(MissingDataError, match="no such folder"):
-        nsd_imagery.index(tmp_path / "nowhere")
-
-
-def test_a_subject_that_is_not_there_or_no_subject_is_named(release: Path) -> None:
-    with pytest.raises(MissingDataError, match=r"no betas of subj05 .* here are: subj01, subj02"):
-        nsd_imagery.index(release, subjects=["subj05"])
-    with pytest.raises(UsageError, match=r"no subject 'sub01' .did you mean 'subj01'"):
-        nsd_imagery.index(release, subjects=["sub01"])
 @pytest.mark.parametrize("ending", ["hdf5", "nii.gz"])
 def test_the_index_says_which_betas_are_nothing_but_nan(own_release: Path, tmp_path: Path, ending: str) -> None:
     stem = own_release / release_files.expected_betas(BETAS, "subj01")
@@ -341,3 +366,17 @@ def test_the_index_says_which_betas_are_nothing_but_nan(own_release: Path, tmp_p
     assert index.index[~index["is_valid"]].tolist() == [17]
 
 
+def test_the_root_comes_from_the_argument_then_the_environment(
+    release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NSD_CACHE_ROOT", str(release))
+    assert nsd_imagery.index(out=tmp_path / "a", subjects=["subj01"]).is_dir()
+    with pytest.raises(MissingDataError, match="no such folder"):
+        nsd_imagery.index(tmp_path / "nowhere")
+
+
+def test_a_subject_that_is_not_there_or_no_subject_is_named(release: Path) -> None:
+    with pytest.raises(MissingDataError, match=r"no betas of subj05 .* here are: subj01, subj02"):
+        nsd_imagery.index(release, subjects=["subj05"])
+    with pytest.raises(UsageError, match=r"no subject 'sub01' .did you mean 'subj01'"):
+        nsd_imagery.index(release, subjects=["sub01"])

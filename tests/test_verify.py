@@ -19,13 +19,14 @@ from scipy.io import loadmat, savemat
 import nsd_imagery
 from nsd_imagery.checks.data import check_values
 from nsd_imagery.checks.report import Finding, Report
+from nsd_imagery.checks.rows import picture_ids, row_order
 from nsd_imagery.dataset.folder import read_manifest, seal
 from nsd_imagery.dataset.shards import batches_of, open_shard, write_shard
 from nsd_imagery.errors import MissingDataError, UsageError
 from nsd_imagery.sources.release import expected_betas, expected_nsd_betas, responses_file
-
 from nsd_imagery.volumes.betas import BetaHeader, Betas, Scaling
 from nsd_imagery.volumes.grid import Grid
+
 BETAS = expected_betas("fithrf_GLMdenoise_RR", "subj01")
 SPACE = "nsddata/ppdata/subj01/func1pt8mm"
 DESIGN = "nsddata/experiments/nsdimagery/designmatrixGLMsingle.mat"
@@ -423,6 +424,39 @@ def test_a_fault_of_an_index_fails_its_check(
 # ---- faults of a built folder -------------------------------------------------------------------------------------
 
 
+def row(**columns: object) -> dict[str, object]:
+    known = {"subject": "subj01", "session": 1, "experiment": "nsdimagery", "trial_in_session": 0, "epoch": None}
+    return {**known, "run_number": 1, "beta_index": 0, "target": None, "nsd_id": None, **columns}
+
+
+def test_nsd_has_the_pictures_0_to_72999() -> None:
+    def found(nsd_id: int) -> list[str]:
+        return list(picture_ids([row(nsd_id=nsd_id, stimulus=f"nsd{nsd_id}")]))
+
+    assert found(0) == found(72_999) == []
+    for nsd_id in (-1, 73_000):
+        (fault,) = found(nsd_id)
+        assert f"nsd_id is {nsd_id}, NSD has 0 to 72999" in fault
+
+
+def test_a_row_is_out_of_order_where_its_trial_is_before_that_of_the_row_before() -> None:
+    def found(*places: tuple[int | None, int, str | None]) -> list[str]:
+        return list(
+            row_order(
+                [
+                    row(run_number=run, trial_in_session=trial, epoch=epoch, beta_index=at)
+                    for at, (run, trial, epoch) in enumerate(places)
+                ]
+            )
+        )
+
+    assert found((1, 0, None), (1, 1, None), (2, 48, "cue"), (2, 48, "detection"), (3, 96, None)) == []
+    assert found((None, 5, None), (None, 5, None)) == []  # one trial twice is the business of `unique_ids`
+    assert len(found((1, 1, None), (1, 0, None))) == 1
+    assert len(found((2, 48, "detection"), (2, 48, "cue"))) == 1
+    assert len(found((2, 48, None), (1, 0, None))) == 1
+
+
 def rebuilt(folder: Path, config: str, change: Callable[[pa.Table], pa.Table]) -> None:
     """Other rows in a config, in a folder that is sound in itself: shards, manifest and card agree."""
     manifest = read_manifest(folder)
@@ -575,17 +609,6 @@ def test_what_is_not_there_is_one_line(release: Path, dataset: Path, tmp_path: P
         nsd_imagery.verify(dataset, root=tmp_path / "nowhere")
 
 
-def test_a_root_without_early_visual_cortex_skips_what_needs_it_and_says_why(own_release: Path) -> None:
-    (own_release / SPACE / "roi/prf-visualrois.nii.gz").unlink()
-    report = nsd_imagery.verify(own_release, ["subj01"])
-    assert report.passed
-    skipped = {finding.id: finding for finding in report.findings if finding.outcome == "skipped"}
-    assert "no mask prf-visualrois.nii.gz" in skipped["data.seen-target"].evidence
-
-
-def test_a_damaged_index_or_manifest_is_a_finding_or_one_line(tmp_path: Path) -> None:
-    (tmp_path / "subj01.parquet").write_text("<html>")
-    assert says(failed(nsd_imagery.verify(tmp_path / "subj01.parquet"))["index.columns"], "not a sound Parquet file")
 def empty_volumes(root: Path, volumes: list[int], nothing: float) -> None:
     """Percent signal change as floats, in .hdf5 alone, with nothing in some volumes."""
     (root / f"{BETAS}.nii.gz").unlink()
@@ -625,3 +648,14 @@ def test_a_root_with_nothing_but_nan_fails_its_scale(own_release: Path) -> None:
     assert says(found["data.scale"], "every row is 0 or NaN in the whole brain")
 
 
+def test_a_root_without_early_visual_cortex_skips_what_needs_it_and_says_why(own_release: Path) -> None:
+    (own_release / SPACE / "roi/prf-visualrois.nii.gz").unlink()
+    report = nsd_imagery.verify(own_release, ["subj01"])
+    assert report.passed
+    skipped = {finding.id: finding for finding in report.findings if finding.outcome == "skipped"}
+    assert "no mask prf-visualrois.nii.gz" in skipped["data.seen-target"].evidence
+
+
+def test_a_damaged_index_or_manifest_is_a_finding_or_one_line(tmp_path: Path) -> None:
+    (tmp_path / "subj01.parquet").write_text("<html>")
+    assert says(failed(nsd_imagery.verify(tmp_path / "subj01.parquet"))["index.columns"], "not a sound Parquet file")

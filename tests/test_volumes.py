@@ -204,10 +204,33 @@ def test_another_grid_or_place_than_the_masks_is_an_error(tmp_path: Path) -> Non
         read(save_hdf5(tmp_path / "b.hdf5", swapped))
 
 
-def test_hdf5_data_that_lies_in_another_file_is_refused(tmp_path: Path) -> None:
-    save_hdf5(tmp_path / "outside.hdf5")
+def linked(file: h5py.File) -> None:
+    file["betas"] = h5py.ExternalLink("outside.hdf5", "betas")
+
+
+def soft_linked(file: h5py.File) -> None:
+    linked(file)
+    file["elsewhere"] = file.get("betas", getlink=True)
+    del file["betas"]
+    file["betas"] = h5py.SoftLink("/elsewhere")
+
+
+def virtual(file: h5py.File) -> None:
+    layout = h5py.VirtualLayout(DATA.T.shape, np.int16)
+    layout[...] = h5py.VirtualSource("outside.hdf5", "betas", DATA.T.shape)
+    file.create_virtual_dataset("betas", layout)
+
+
+def external(file: h5py.File) -> None:
+    outside = Path(file.filename).with_name("outside.hdf5")
+    file.create_dataset("betas", DATA.T.shape, np.int16, external=[(str(outside), 0, DATA.nbytes)])
+
+
+@pytest.mark.parametrize("lay", [linked, soft_linked, virtual, external])
+def test_hdf5_data_that_lies_in_another_file_is_refused(tmp_path: Path, lay: Callable[[h5py.File], None]) -> None:
+    save_hdf5(tmp_path / "outside.hdf5", np.abs(DATA))
     with h5py.File(tmp_path / "b.hdf5", "w") as file:
-        file["betas"] = h5py.ExternalLink("outside.hdf5", "betas")
+        lay(file)
     with pytest.raises(DataError, match="of its own"):
         read(tmp_path / "b.hdf5")
 
@@ -227,31 +250,6 @@ def test_a_row_is_valid_unless_it_is_zero_in_the_whole_brain(tmp_path: Path, sav
     assert only_mask.tolist() == [True] * 4 + [False, False] + [True] * 3
 
 
-def test_headers_are_read_without_the_numbers(tmp_path: Path) -> None:
-    for path in (save_nifti(tmp_path / "b.nii.gz"), save_hdf5(tmp_path / "b.hdf5")):
-        header = read_header(path)
-        assert (header.grid.shape, header.n_volumes, header.dtype) == (SHAPE, 9, np.dtype(np.int16))
-
-
-def test_a_mask_volume_keeps_its_axes(tmp_path: Path) -> None:
-    nib.save(nib.Nifti1Image(DATA[..., 0], AFFINE), tmp_path / "m.nii.gz")
-    values, grid = nifti.read_volume(tmp_path / "m.nii.gz")
-    np.testing.assert_array_equal(values, DATA[..., 0])
-    np.testing.assert_allclose(grid.affine, AFFINE, rtol=1e-6)
-
-
-INTEGERS = hnp.arrays(np.int16, st.tuples(st.integers(2, 12), st.integers(1, 4)))
-
-
-@given(INTEGERS)
-def test_moments_are_those_of_exact_arithmetic(stored: np.ndarray) -> None:
-    whole = np.zeros(len(stored), np.int64)
-    by = moments(stored, whole, 1, np.ones(len(stored), bool), Scaling.of(stored.dtype))
-    exact = stored.astype(object)
-    n = len(stored)
-    for column in range(stored.shape[1]):
-        total, squares = sum(exact[:, column]), sum(value * value for value in exact[:, column])
-        assert by.mean[0, column] == total / n
 @pytest.mark.parametrize("save", [save_nifti, save_hdf5])
 def test_a_volume_of_nothing_but_nan_and_zeros_holds_no_data(tmp_path: Path, save: Callable[..., Path]) -> None:
     data = DATA.astype(np.float32) / 300
@@ -286,6 +284,31 @@ def test_values_up_to_the_largest_are_betas_and_those_beyond_are_refused(
                 read(save(path, data))
 
 
+def test_headers_are_read_without_the_numbers(tmp_path: Path) -> None:
+    for path in (save_nifti(tmp_path / "b.nii.gz"), save_hdf5(tmp_path / "b.hdf5")):
+        header = read_header(path)
+        assert (header.grid.shape, header.n_volumes, header.dtype) == (SHAPE, 9, np.dtype(np.int16))
+
+
+def test_a_mask_volume_keeps_its_axes(tmp_path: Path) -> None:
+    nib.save(nib.Nifti1Image(DATA[..., 0], AFFINE), tmp_path / "m.nii.gz")
+    values, grid = nifti.read_volume(tmp_path / "m.nii.gz")
+    np.testing.assert_array_equal(values, DATA[..., 0])
+    np.testing.assert_allclose(grid.affine, AFFINE, rtol=1e-6)
+
+
+INTEGERS = hnp.arrays(np.int16, st.tuples(st.integers(2, 12), st.integers(1, 4)))
+
+
+@given(INTEGERS)
+def test_moments_are_those_of_exact_arithmetic(stored: np.ndarray) -> None:
+    whole = np.zeros(len(stored), np.int64)
+    by = moments(stored, whole, 1, np.ones(len(stored), bool), Scaling.of(stored.dtype))
+    exact = stored.astype(object)
+    n = len(stored)
+    for column in range(stored.shape[1]):
+        total, squares = sum(exact[:, column]), sum(value * value for value in exact[:, column])
+        assert by.mean[0, column] == total / n
         assert by.sd[0, column] == np.sqrt((n * squares - total * total) / (n * (n - 1)))
 
 
