@@ -11,8 +11,9 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from nsd_imagery.checks.agreement.evidence import identification
 from nsd_imagery.checks.agreement.measure import check_session
-from nsd_imagery.checks.agreement.orders import N_DRAWS, draw_cued, draw_targets, null_orders
+from nsd_imagery.checks.agreement.orders import FIRST, N_DRAWS, SECOND, draw_cued, draw_targets, null_orders
 from nsd_imagery.checks.agreement.session import SessionBetas
 from nsd_imagery.checks.agreement.verdicts import AS_LABELLED, BY_CUE, ROW_RIVALS, SWAPPED, Findings, pool
 from nsd_imagery.checks.data import AREAS, areas_of, labelled_betas
@@ -213,3 +214,77 @@ def test_drawn_orders_keep_the_rules_of_the_experiment() -> None:
         assert np.all((order[:, :, None] == every).sum(axis=1) == 8)
     assert np.all((((targets == cued)[:, :, None]) & (targets[:, :, None] == every)).sum(axis=1) == 4)
     assert null_orders().targets.shape == (N_DRAWS, 48)
+
+
+COLUMNS = ("betas", "condition", "stimulus_set", "run", "position", "target", "cued_target", "is_valid")
+
+
+def of_runs(session: SessionBetas, *runs: int) -> SessionBetas:
+    keep = np.isin(session.run, runs)
+    return replace(session, **{column: getattr(session, column)[keep] for column in COLUMNS})
+
+
+def without_variance(session: SessionBetas, rows: np.ndarray, voxels: np.ndarray) -> SessionBetas:
+    betas = session.betas.copy()
+    betas[np.ix_(rows, voxels)] = 3
+    return replace(session, betas=betas)
+
+
+def test_a_session_with_one_run_is_judged_by_what_that_run_can_say() -> None:
+    for run in range(1, 13):
+        said = verdicts(check_session(of_runs(simulated(), run)))
+        seen = "pass" if run in (1, 4) else "not decidable"  # visA and visB
+        assert said["seen-target"] == said["seen-or-cued"] == said["voxel-order"] == seen
+        assert said["vision-against-imagery"] == said["row-order"] == "not decidable"
+
+
+@pytest.mark.parametrize("run", [3, 6, 9, 10, 11, 12])
+def test_a_session_without_one_of_its_imagery_runs_is_judged_by_the_others(run: int) -> None:
+    findings = check_session(of_runs(simulated(), *(set(range(1, 13)) - {run})))
+    assert is_right(findings)
+    assert len(findings.answer("imagery-repeats").numbers) == 2 + 2  # p, z, and the two sets that have both runs
+
+
+def test_blocks_are_compared_with_at_least_three_imagery_runs() -> None:
+    assert is_right(check_session(of_runs(simulated(), 1, 4, 3, 6, 9)))
+    findings = check_session(of_runs(simulated(), 1, 4, 3, 6))
+    assert findings.answer("row-order").verdict == "not decidable"
+    assert findings.answer("row-order").reason == f"not excluded: {GROUPED}"
+
+
+def test_an_early_visual_cortex_without_data_or_voxels_decides_nothing_and_accuses_no_labels() -> None:
+    session, every = simulated(), np.ones(720, bool)
+    nothing = np.zeros_like(session.early)
+    for dead in (
+        without_variance(session, every, session.early),
+        without_variance(session, every, session.nsdgeneral),
+        replace(session, early=nothing, v1_v3=nothing),
+    ):
+        findings = check_session(dead)
+        assert {answer.verdict for answer in findings.answers} == {"not decidable", "information"}
+        assert "and voxels that vary" in findings.answer("seen-target").reason
+        assert findings.best is None
+
+
+def test_a_vision_run_without_data_in_early_visual_cortex_leaves_the_verdict_to_the_others() -> None:
+    session = simulated()
+    rows = (session.condition == "vision") & (session.stimulus_set == "B")
+    for voxels in (session.early, session.nsdgeneral):
+        findings = check_session(without_variance(session, rows, voxels))
+        assert "fail" not in verdicts(findings).values()
+        assert "in set A (" in findings.answer("seen-target").reason
+    for voxels in (session.early, session.nsdgeneral):
+        findings = check_session(without_variance(session, session.condition == "vision", voxels))
+        assert findings.answer("seen-target").verdict == "not decidable"
+        assert findings.answer("vision-against-imagery").verdict == "not decidable"
+
+
+def test_a_target_is_a_candidate_from_its_first_other_trial_on() -> None:
+    targets, is_valid = np.arange(48, dtype=np.int8) % 6, np.zeros(48, bool)
+    trials = [0, 10, 20]
+    targets[trials], is_valid[trials] = [1, 1, 0], True
+    similarity = np.zeros(len(FIRST))
+    for one, other, alike in ((0, 10, -0.1), (0, 20, -0.5), (10, 20, -0.5)):
+        similarity[(one == FIRST) & (other == SECOND)] = alike
+    # The two of target 1 have each other; the one of target 0 has no other trial, and nothing that it could be like.
+    assert identification(similarity, targets, is_valid) == pytest.approx(2 / 3)

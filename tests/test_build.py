@@ -171,6 +171,33 @@ def test_a_row_without_data_keeps_its_place_and_counts_for_nothing(
     np.testing.assert_allclose(scores[run].mean(axis=0), 0, atol=1e-6)
 
 
+@pytest.mark.parametrize("ending", ["hdf5", "nii.gz"])
+def test_a_volume_of_nan_counts_for_nothing_too(own_release: Path, tmp_path: Path, hf_cache: str, ending: str) -> None:
+    image = nib.load(own_release / f"{expected_betas(BETAS, 'subj01')}.nii.gz")
+    betas = np.asarray(image.dataobj).astype(np.float32) / 300
+    betas[..., 150] = np.nan
+    for path in (own_release / f"{expected_betas(BETAS, 'subj01')}").parent.glob("betas_nsdimagery.*"):
+        path.unlink()
+    path = own_release / f"{expected_betas(BETAS, 'subj01')}.{ending}"
+    if ending == "hdf5":
+        with h5py.File(path, "w") as file:
+            file.create_dataset("betas", data=betas.T, chunks=(720, 1, 1, 1))
+    else:
+        nib.save(nib.Nifti1Image(betas, image.affine), path)
+    folder = nsd_imagery.build(own_release, tmp_path / "d", subjects=["subj01"], conditions=["imagery"])
+    trials = load(folder, "subj01-imagery", hf_cache)
+    volume = np.asarray(trials["beta_index"][:])
+    assert volume[~np.asarray(trials["is_valid"][:])].tolist() == [150]
+    scores = numbers(trials)
+    assert not scores[volume == 150].any()
+    run = (np.asarray(trials["run_name"][:]) == "imgA_1") & (volume != 150)
+    mask = np.asarray(nib.load(own_release / "nsddata/ppdata/subj01/func1pt8mm/roi/nsdgeneral.nii.gz").dataobj) == 1
+    values = betas[mask].T[volume[run]].astype(np.float64)
+    sd = values.std(axis=0, ddof=1)
+    expected = np.divide(values - values.mean(axis=0), sd, out=np.zeros_like(values), where=sd > 1e-9)
+    np.testing.assert_allclose(scores[run], expected, atol=1e-6)
+
+
 def test_two_builds_of_one_input_are_the_same_bytes_whatever_runs_them(
     release: Path, dataset: Path, tmp_path: Path
 ) -> None:
@@ -342,6 +369,19 @@ def test_a_folder_with_foreign_files_is_refused(release: Path, tmp_path: Path) -
     with pytest.raises(FolderError, match=r"notes\.txt"):
         nsd_imagery.build(release, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.txt"]
+
+
+def test_hidden_files_are_not_foreign(release: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "d"
+    folder.mkdir()
+    (folder / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
+    (folder / "notes.txt").write_text("mine")
+    with pytest.raises(FolderError, match=r"are no dataset of nsd-imagery \(notes\.txt\)"):
+        nsd_imagery.build(release, folder, subjects=["subj01"], conditions=["vision"])
+    (folder / "notes.txt").unlink()
+    assert nsd_imagery.build(release, folder, subjects=["subj01"], conditions=["vision"]) == folder
+    assert read_manifest(folder) is not None
+    assert (folder / ".DS_Store").is_file()
 
 
 def test_a_second_build_of_a_folder_is_refused_and_names_the_first(release: Path, tmp_path: Path) -> None:

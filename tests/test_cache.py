@@ -139,6 +139,14 @@ def test_only_five_columns_are_needed(own_tree: Path) -> None:
     assert rows["coco_id"].equals(whole["coco_id"])  # from imagery_stimuli_info.csv
 
 
+def test_without_the_column_repeat_index_repeats_are_counted_by_target(own_tree: Path) -> None:
+    whole = rows_of(own_tree)
+    rewrite(own_tree / MANIFEST, without("repeat_index"))
+    counted = rows_of(own_tree)
+    pd.testing.assert_series_equal(counted["repeat_index"], whole["repeat_index"])
+    assert counted.groupby("condition")["repeat_index"].max().to_dict() == {"attention": 7, "imagery": 15, "vision": 7}
+
+
 def test_names_of_columns_are_taken_in_other_spellings(own_tree: Path) -> None:
     whole = rows_of(own_tree)
     spelled = {"nsd_id": "nsdId", "coco_id": "cocoId", "run_number": "RUN", "beta_index": "BetaIndex"}
@@ -166,6 +174,16 @@ def test_the_table_of_all_subjects_stands_for_a_manifest(own_tree: Path) -> None
     shutil.move(own_tree / MANIFEST, own_tree / INFO)
     assert cache_rows.subjects(own_tree) == ("subj01",)
     pd.testing.assert_frame_equal(rows_of(own_tree), whole)
+
+
+def test_a_table_without_trials_makes_no_subject(own_tree: Path) -> None:
+    rewrite(own_tree / INFO, lambda rows: [{**row, "subject": "subj05"} for row in rows])
+    assert cache_rows.subjects(own_tree) == ("subj01",)
+    trial = {"session": "1", "trial_in_session": "0", "condition": "imagery", "nsd_id": "28751", "beta_index": "0"}
+    rewrite(own_tree / INFO, lambda _: [{"subject": "subj05", **trial}])
+    assert cache_rows.subjects(own_tree) == ("subj01", "subj05")
+    rewrite(own_tree / INFO, without("beta_index"))
+    assert cache_rows.subjects(own_tree) == ("subj01",)
 
 
 def test_a_flag_in_the_manifest_excludes_a_trial(own_tree: Path, tmp_path: Path, hf_cache: str) -> None:

@@ -1,5 +1,6 @@
 """The hub: what a push sends and to whom, what a collaborator opens, what a pull brings back and checks."""
 
+import errno
 import json
 import os
 import shutil
@@ -16,11 +17,13 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import Dataset, load_dataset
 from huggingface_hub import DatasetCard
+from huggingface_hub.errors import HfHubHTTPError
 
 import nsd_imagery
 from hub import Fault, Hub
 from nsd_imagery.dataset.folder import open_manifest
 from nsd_imagery.errors import AccessError, BusyError, DataError, FolderError, HubError, MissingDataError, UsageError
+from nsd_imagery.share import remote
 from nsd_imagery.share.parquet import to_parquet
 
 # Of huggingface_hub's own upload by plain HTTP.
@@ -427,6 +430,34 @@ def test_what_goes_wrong_is_one_line_and_the_next_try_works(
     assert nsd_imagery.push(one_subject, REPO).revision == hub.repos[REPO].head
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        *(kind("the wire is cut") for kind in HfHubHTTPError.__bases__),
+        OSError("the wire is cut"),
+        ConnectionError("the wire is cut"),
+        ConnectionResetError(errno.ECONNRESET, "the wire is cut"),
+        RuntimeError("the wire is cut"),
+        ValueError("the wire is cut"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_the_client_of_the_hub_raises_is_one_of_our_errors(error: Exception) -> None:
+    with pytest.raises(HubError, match=r"the wire is cut.*run the same command again"), remote.hub(REPO):
+        raise error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError(errno.ENOSPC, "no space left"), PermissionError(errno.EACCES, "not yours"), KeyError("a fault of ours")],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_this_machine_or_this_package_is_to_blame_for_is_not_laid_on_the_hub(error: Exception) -> None:
+    with pytest.raises(type(error)) as caught, remote.hub(REPO):
+        raise error
+    assert caught.value is error
+
+
 def test_a_short_trouble_of_storage_is_not_even_mentioned(one_subject: Path, hub: Hub) -> None:
     hub.faults.append(Fault("upload", 503, times=1))
     done = run("push", one_subject, REPO)
@@ -474,6 +505,18 @@ def test_a_pull_gives_the_folder_that_was_pushed_byte_for_byte(
     assert nsd_imagery.verify(tmp_path / "nsd", deep=True, root=release).passed
     assert json.loads((tmp_path / "nsd/.build/hub/pull.json").read_text())[REPO]["revision"] == hub.repos[REPO].head
     assert load_dataset(str(tmp_path / "nsd"), "subj01-imagery", split="test", cache_dir=hf_cache).num_rows == 288
+
+
+def test_a_pull_into_a_tilde_goes_home(
+    one_subject: Path, hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nsd_imagery.push(one_subject, REPO)
+    (tmp_path / "here").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path / "here")
+    assert nsd_imagery.pull(REPO, "~/nsd", configs=["subj01-stats"]) == tmp_path / "home/nsd"
+    assert list(nsd_imagery.info("~/nsd")["configs"]) == ["subj01-stats"]
+    assert not list((tmp_path / "here").iterdir())
 
 
 @pytest.mark.parametrize(("zscore", "dtype"), [("none", "float32"), ("none", "float16"), ("session", "float16")])

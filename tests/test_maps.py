@@ -8,7 +8,7 @@ import pytest
 from datasets import Dataset, load_dataset
 
 import nsd_imagery
-from nsd_imagery.errors import DataError
+from nsd_imagery.errors import DataError, UsageError
 
 NSDGENERAL = "nsddata/ppdata/{}/func1pt8mm/roi/nsdgeneral.nii.gz"
 
@@ -57,6 +57,19 @@ def test_restricted_rows_are_those_of_the_rois_own_build(release: Path, tmp_path
         assert restricted.dataset.features == inside.features
         expected = load(folder, "subj01-voxels-nsdgeneral&V3", hf_cache)
         np.testing.assert_equal(restricted.voxels.to_dict(), expected.to_dict())
+
+
+def test_no_rows_restricted_are_no_rows(release: Path, dataset: Path, hf_cache: str) -> None:
+    general, voxels = load(dataset, "subj01-vision", hf_cache), load(dataset, "subj01-voxels", hf_cache)
+    roi = nsd_imagery.find_roi(release, "subj01", "early")
+    some, none = (nsd_imagery.restrict(general.select(range(n)), voxels, roi) for n in (1, 0))
+    assert (some.dataset.num_rows, none.dataset.num_rows) == (1, 0)
+    assert none.dataset.features == some.dataset.features
+    assert none.voxels.to_dict() == some.voxels.to_dict()
+    with pytest.raises(
+        UsageError, match=r"no row that says whose 'early' is meant: .* find_roi\(root, subject, 'early'"
+    ):
+        nsd_imagery.restrict(general.select([]), voxels, "early", root=release)
 
 
 def test_filtered_rows_stay_filtered_when_they_are_restricted(release: Path, dataset: Path, hf_cache: str) -> None:

@@ -19,6 +19,7 @@ from nsd_imagery.dataset.folder import read_manifest
 from nsd_imagery.errors import DataError, MissingDataError
 from nsd_imagery.sources import nsd
 from nsd_imagery.sources.release import expected_nsd_betas, responses_file, stim_info_file
+from nsd_imagery.sources.responses import read_responses
 from nsd_imagery.sources.synthetic.signal import pattern
 
 BETAS = "fithrf_GLMdenoise_RR"
@@ -337,6 +338,18 @@ def test_a_fault_in_responses_tsv_names_line_column_and_value(
         nsd.read_sessions(own_core_release, "subj01", BETAS)
     assert str(responses_file(own_core_release, "subj01")) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_picture_is_shown_three_times_and_not_a_fourth(own_core_release: Path, rewrite: Rewrite) -> None:
+    path = responses_file(own_core_release, "subj01")
+    ids = [int(float(line["73KID"])) for line in lines(own_core_release)]
+    often = next(nsd_id for nsd_id, n in Counter(ids).items() if n == 3)
+    assert read_responses(path, "subj01").repeat.max() == 2
+    row = max(at for at, nsd_id in enumerate(ids) if nsd_id != often)
+    rewrite(path, edit("73KID", str(often), row))
+    words = rf"line {max(row, len(ids) - 1 - ids[::-1].index(often)) + 2}: 73KID is {often}, but shown 3 times already"
+    with pytest.raises(DataError, match=words):
+        read_responses(path, "subj01")
 
 
 def test_ids_that_are_off_by_one_are_caught_by_the_picture_table(own_core_release: Path, rewrite: Rewrite) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import statistics
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import xxhash
 from datasets import Dataset, concatenate_datasets
 from sklearn.decomposition import PCA
 from torch.utils.data import DataLoader
@@ -17,6 +19,8 @@ from torch.utils.data import DataLoader
 import nsd_imagery
 from nsd_imagery import NSDPreprocessor
 from nsd_imagery.errors import DataError, MissingDataError, UsageError
+from nsd_imagery.learn.fitting import group_moments
+from nsd_imagery.learn.labels import labels_of
 from nsd_imagery.learn.scores import ncsnr, reliability
 
 SESSIONS = Path("nsddata_betas/ppdata/subj01/func1pt8mm/betas_fithrf_GLMdenoise_RR")
@@ -100,6 +104,18 @@ def test_z_scores_are_over_the_training_rows_of_a_session_and_serve_its_test_row
         np.testing.assert_allclose(of_test[of_session], (betas_of(test)[of_session] - mean) / sd, atol=1e-4)
 
 
+def test_of_a_run_with_one_training_row_every_other_row_is_0(train: Dataset, voxels: Dataset) -> None:
+    run = np.asarray(train["run_number"][:]) + 100 * np.asarray(train["session"][:])
+    of_first = np.flatnonzero(run == run[0])
+    rows = train.select([*of_first[:1], *np.flatnonzero(run != run[0])])
+    others = train.select(of_first[1:])
+    preprocessor = NSDPreprocessor(zscore="run").fit(rows, voxels)
+    assert betas_of(others).any()
+    assert not preprocessor.transform(others, voxels).any()
+    with_two = NSDPreprocessor(zscore="run").fit(train.select([*of_first[:2], *np.flatnonzero(run != run[0])]), voxels)
+    assert with_two.transform(others, voxels)[0].any()
+
+
 def test_runs_that_were_not_fitted_are_refused_until_they_are_adapted_to(
     train: Dataset, imagery: Dataset, voxels: Dataset
 ) -> None:
@@ -161,6 +177,28 @@ def test_scores_find_the_signal_that_was_planted() -> None:
     np.testing.assert_allclose(again, reliability(stimulus, np.arange(4500))(betas), rtol=1e-10)
 
 
+def test_ncsnr_is_its_formula_to_10_digits() -> None:
+    rng = np.random.default_rng(6)
+    n_repeats = [3, 2, 1, 4, 2, 1, 3, 2]  # those with one show no noise, and do not count
+    stimulus = np.repeat([f"s{number}" for number in range(8)], n_repeats)
+    betas = np.repeat(rng.standard_normal((8, 5)) * [0, 1, 2, 3, 0.2], n_repeats, axis=0)
+    betas += rng.standard_normal(betas.shape)
+    order = rng.permutation(len(stimulus))
+    stimulus, betas = stimulus[order], betas[order]
+    repeated = [betas[stimulus == f"s{number}"] for number, n in enumerate(n_repeats) if n > 1]
+    noise = sum(variance_of(values) for values in repeated) / len(repeated)
+    rows = np.concatenate(repeated)
+    whole = ((rows - rows.mean(axis=0)) ** 2).sum(axis=0) / (len(rows) - 1)
+    expected = np.sqrt(np.maximum(whole - noise, 0) / noise)
+    np.testing.assert_allclose(ncsnr(stimulus, np.arange(len(stimulus)))(betas), expected, rtol=1e-10)
+    assert (expected > 0).tolist() == [False, True, True, True, False]
+
+
+def variance_of(values: np.ndarray) -> np.ndarray:
+    """Of each voxel, ddof 1."""
+    return np.array([statistics.variance(column) for column in values.T.tolist()])
+
+
 def test_components_are_those_of_scikit_learn(train: Dataset, voxels: Dataset) -> None:
     for rows in (train, train.select(range(30))):  # more rows than voxels, and fewer
         preprocessor = NSDPreprocessor(pca=5).fit(rows, voxels)
@@ -219,6 +257,45 @@ def test_saved_and_loaded_in_another_process_it_gives_the_same(
     again = NSDPreprocessor.load(folder).save(tmp_path / "again")
     assert {path.name: path.read_bytes() for path in again.iterdir()} == before
     assert NSDPreprocessor.load(NSDPreprocessor(3.0).save(tmp_path / "plain")).options.smoothing_fwhm == 3.0
+
+
+def test_every_digit_of_the_means_is_kept_whatever_voxels_groups_or_files_they_pass(
+    train: Dataset, imagery: Dataset, voxels: Dataset, tmp_path: Path
+) -> None:
+    preprocessor = NSDPreprocessor(zscore="run", selection="reliability", n_voxels=30).fit(train, voxels)
+    fitted = preprocessor.adapt(imagery, voxels).fitted
+    assert fitted is not None
+    for rows in (train, imagery):
+        labels = labels_of(rows, voxels, "run")
+        by = group_moments(betas_of(rows)[:, fitted.columns], labels, fitted.groups)
+        of_rows = by.n_trials > 0
+        assert of_rows.any()
+        for name in ("n_trials", "mean", "rest", "sd"):
+            np.testing.assert_array_equal(getattr(fitted.by, name)[of_rows], getattr(by, name)[of_rows], err_msg=name)
+        assert fitted.by.rest[of_rows].any()
+    loaded = NSDPreprocessor.load(preprocessor.save(tmp_path / "fitted")).fitted
+    assert loaded is not None
+    np.testing.assert_array_equal(loaded.by.rest, fitted.by.rest)
+
+
+def test_a_preprocessor_that_was_saved_without_the_last_digits_of_its_means_still_loads_and_adapts(
+    train: Dataset, imagery: Dataset, voxels: Dataset, tmp_path: Path
+) -> None:
+    preprocessor = NSDPreprocessor(zscore="session").fit(train, voxels)
+    folder = preprocessor.save(tmp_path / "fitted")
+    with np.load(folder / "preprocessor.npz") as arrays:
+        older = {name: values for name, values in arrays.items() if name != "rest"}
+    np.savez(folder / "preprocessor.npz", **older)
+    said = json.loads((folder / "preprocessor.json").read_text())
+    said["fitted"]["arrays"] = xxhash.xxh3_128_hexdigest((folder / "preprocessor.npz").read_bytes())
+    (folder / "preprocessor.json").write_text(json.dumps(said))
+    loaded = NSDPreprocessor.load(folder)
+    expected = preprocessor.transform(train, voxels)
+    np.testing.assert_allclose(loaded.transform(train, voxels), expected, atol=1e-6)
+    preprocessor.adapt(imagery, voxels)
+    np.testing.assert_array_equal(
+        loaded.adapt(imagery, voxels).transform(imagery, voxels), preprocessor.transform(imagery, voxels)
+    )
 
 
 def test_files_that_are_not_of_one_save_are_refused(train: Dataset, voxels: Dataset, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import h5py
+import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,8 +17,10 @@ from nsd_imagery.errors import DataError, MissingDataError, UsageError
 from nsd_imagery.sources import nsdimagery
 from nsd_imagery.sources import release as release_files
 from nsd_imagery.sources.design import nsd_id_of_name
+from nsd_imagery.sources.stim_info import StimInfo, picture_columns
 
 BETAS = "fithrf_GLMdenoise_RR"
+SET_B = [28751, 30856, 53881, 61177, 65872]
 Rewrite = Callable[[Path, Callable[[str], str]], None]
 
 
@@ -105,6 +108,43 @@ def test_coco_ids_and_shared_pictures_are_those_of_the_stimulus_table(release: P
     assert with_picture["is_shared"].tolist() == [
         i in five and s for i, s in zip(expected["nsdId"], shown, strict=True)
     ]
+
+
+FEWER_SESSIONS = {"subj03": 32, "subj04": 30, "subj06": 32, "subj08": 30}
+
+
+@pytest.fixture(scope="module")
+def fewer_sessions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The subjects whose NSD core was planned for 40 sessions and ended before."""
+    return nsd_imagery.synth(tmp_path_factory.mktemp("fewer") / "r", subjects=tuple(FEWER_SESSIONS), format="nii.gz")
+
+
+def test_a_picture_that_a_subjects_own_core_never_shows_is_not_shared_for_them(fewer_sessions: Path) -> None:
+    table = pd.read_csv(release_files.stim_info_file(fewer_sessions), index_col="nsdId")
+    for subject, n_sessions in FEWER_SESSIONS.items():
+        rows = nsdimagery.read_session(fewer_sessions, subject, BETAS).rows.to_pandas()
+        planned = table.loc[SET_B, [f"subject{int(subject[-1])}_rep{n}" for n in range(3)]]
+        shown = {nsd_id for nsd_id, trials in planned.iterrows() if (trials <= 750 * n_sessions).any()}
+        assert rows["is_shared"].tolist() == [nsd_id in shown for nsd_id in rows["nsd_id"]]
+        assert len(shown) == (4 if subject == "subj04" else 5)
+        assert rows.loc[rows["nsd_id"].isin(SET_B), "shared1000"].all()
+
+
+def test_core_shows_a_picture_from_its_first_trial_to_the_last_that_was_scanned() -> None:
+    for subject, n_sessions in {"subj01": 40, **FEWER_SESSIONS}.items():
+        last = 750 * n_sessions
+        trials = np.array([[0, 0, 0], [1, 0, 0], [last, last + 1, last + 2], [last + 1, last + 2, 0], [0, 0, last]])
+        info = StimInfo(Path("table.csv"), np.arange(5), np.ones(5, bool), {subject: trials.astype(np.int32)})
+        assert info.shown(subject).tolist() == [False, True, True, False, True]
+        columns = picture_columns(info, subject, [0, 1, 2, 3, 4, None], {0, 1, 2, 3})
+        assert columns["is_shared"] == [False, True, True, False, False, False]
+
+
+def test_a_row_without_an_epoch_is_null_in_the_index(release: Path, tmp_path: Path) -> None:
+    folder = nsd_imagery.index(release, subjects=["subj01"], out=tmp_path / "indices")
+    index = nsd_imagery.read_index(folder / "imagery" / "subj01.parquet")
+    epochs = {(row["condition"], row["epoch"]) for row in index.select(["condition", "epoch"]).to_pylist()}
+    assert epochs == {("imagery", None), ("vision", None), ("attention", "cue"), ("attention", "detection")}
 
 
 def test_response_times_are_in_seconds_and_absent_where_nobody_pressed(release: Path, rows: pd.DataFrame) -> None:
@@ -303,6 +343,24 @@ def test_the_index_says_which_betas_are_all_zero(own_release: Path, tmp_path: Pa
     path.write_bytes(raw)
     with h5py.File(path, "r+") as file:
         file["betas"][17] = 0
+    folder = nsd_imagery.index(own_release, subjects=["subj01"], out=tmp_path / "indices")
+    index = pd.read_parquet(folder / "imagery" / "subj01.parquet")
+    assert index.index[~index["is_valid"]].tolist() == [17]
+
+
+@pytest.mark.parametrize("ending", ["hdf5", "nii.gz"])
+def test_the_index_says_which_betas_are_nothing_but_nan(own_release: Path, tmp_path: Path, ending: str) -> None:
+    stem = own_release / release_files.expected_betas(BETAS, "subj01")
+    image = nib.load(f"{stem}.nii.gz")
+    betas = np.asarray(image.dataobj).astype(np.float32) / 300
+    betas[..., 17] = np.nan
+    for other in ("hdf5", "nii.gz"):
+        Path(f"{stem}.{other}").unlink()
+    if ending == "hdf5":
+        with h5py.File(f"{stem}.hdf5", "w") as file:
+            file.create_dataset("betas", data=betas.T, chunks=(720, 1, 1, 1))
+    else:
+        nib.save(nib.Nifti1Image(betas, image.affine), f"{stem}.nii.gz")
     folder = nsd_imagery.index(own_release, subjects=["subj01"], out=tmp_path / "indices")
     index = pd.read_parquet(folder / "imagery" / "subj01.parquet")
     assert index.index[~index["is_valid"]].tolist() == [17]

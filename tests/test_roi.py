@@ -5,11 +5,13 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from nibabel.affines import apply_affine
 
 from nsd_imagery.errors import DataError, MissingDataError, UsageError
 from nsd_imagery.sources.release import anatomy
 from nsd_imagery.volumes.anatomy import Anatomy, read_label_table
 from nsd_imagery.volumes.roi import config_suffix, resolve
+from nsd_imagery.volumes.voxels import voxel_table
 
 
 @pytest.fixture(scope="module")
@@ -89,3 +91,32 @@ def test_names_become_config_suffixes_without_colons_and_folders() -> None:
     assert config_suffix("nsdgeneral") == ""
     assert config_suffix("prf-visualrois:V1v") == "-prf-visualrois.V1v"
     assert config_suffix("masks/my area.nii.gz") == "-my.area"
+
+
+def test_a_bare_name_that_floc_and_another_atlas_have_is_flocs(subject: Anatomy, tmp_path: Path) -> None:
+    def with_tables(*atlases: str) -> Anatomy:
+        tables = {name: tmp_path / f"{name}.mgz.ctab" for name in atlases}
+        for table in tables.values():
+            table.write_text("0 Unknown 0 0 0 0\n1 OFA 255 0 0 0\n")
+        return Anatomy("subj01", subject.atlases, {**subject.label_tables, **tables})
+
+    expected = np.flatnonzero(atlas(subject, "floc-faces") == 1)
+    for others in (["HCP_MMP1"], ["HCP_MMP1", "corticalsulc"]):
+        np.testing.assert_array_equal(resolve("OFA", with_tables(*others)).flat, expected)
+    with pytest.raises(UsageError, match=r"write floc-bodies:OFA or floc-faces:OFA$"):
+        resolve("OFA", with_tables("floc-bodies", "HCP_MMP1"))
+
+
+def test_x_y_z_are_where_nibabel_puts_the_voxel(subject: Anatomy, tmp_path: Path) -> None:
+    tilted = np.array([[-1.7, 0.2, 0.1, 70], [0.3, 1.6, -0.2, -90], [0, 0.4, 1.8, -33], [0, 0, 0, 1]])
+    for affine in (nib.load(subject.atlases["nsdgeneral"]).affine, tilted):
+        assert (affine[:3, 3] != 0).all()
+        values = np.asarray(nib.load(subject.atlases["nsdgeneral"]).dataobj)
+        nib.save(nib.Nifti1Image(values, affine), tmp_path / "nsdgeneral.nii.gz")
+        own = Anatomy("subj01", {"nsdgeneral": tmp_path / "nsdgeneral.nii.gz"})
+        table = voxel_table(resolve("nsdgeneral", own), own)
+        ijk = np.argwhere(values == 1)
+        np.testing.assert_array_equal(np.stack([table[axis] for axis in "ijk"], axis=1), ijk)
+        np.testing.assert_allclose(
+            np.stack([table[axis] for axis in "xyz"], axis=1), apply_affine(affine, ijk), atol=1e-4
+        )

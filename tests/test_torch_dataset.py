@@ -81,6 +81,15 @@ def test_all_conditions_come_as_they_were_presented_imagery_first(cache: Path, b
     assert TRIALS(index_file(cache))[:]["beta_index"].tolist() == list(range(720))
 
 
+def test_all_conditions_of_a_folder_without_perception_are_those_it_has(dataset: Path, built: Path) -> None:
+    rows = TRIALS(dataset, "subj01")[:]
+    assert rows["beta_index"].tolist() == list(range(720))
+    assert set(rows["condition"]) == {"imagery", "vision", "attention"}
+    with pytest.raises(UsageError, match="'subj01-perception'"):
+        TRIALS(dataset, "subj01", "perception")
+    assert set(TRIALS(built)[:]["condition"]) == {"imagery", "vision", "attention", "perception"}
+
+
 def test_session_split_stimuli_and_roi_choose_alike_everywhere(cache: Path, built: Path) -> None:
     pictures = {"nsd28751", "nsd30856"}
     for options in (

@@ -17,11 +17,15 @@ import pytest
 from scipy.io import loadmat, savemat
 
 import nsd_imagery
+from nsd_imagery.checks.data import check_values
 from nsd_imagery.checks.report import Finding, Report
+from nsd_imagery.checks.rows import picture_ids, row_order
 from nsd_imagery.dataset.folder import read_manifest, seal
 from nsd_imagery.dataset.shards import batches_of, open_shard, write_shard
 from nsd_imagery.errors import MissingDataError, UsageError
 from nsd_imagery.sources.release import expected_betas, expected_nsd_betas, responses_file
+from nsd_imagery.volumes.betas import BetaHeader, Betas, Scaling
+from nsd_imagery.volumes.grid import Grid
 
 BETAS = expected_betas("fithrf_GLMdenoise_RR", "subj01")
 SPACE = "nsddata/ppdata/subj01/func1pt8mm"
@@ -420,6 +424,39 @@ def test_a_fault_of_an_index_fails_its_check(
 # ---- faults of a built folder -------------------------------------------------------------------------------------
 
 
+def row(**columns: object) -> dict[str, object]:
+    known = {"subject": "subj01", "session": 1, "experiment": "nsdimagery", "trial_in_session": 0, "epoch": None}
+    return {**known, "run_number": 1, "beta_index": 0, "target": None, "nsd_id": None, **columns}
+
+
+def test_nsd_has_the_pictures_0_to_72999() -> None:
+    def found(nsd_id: int) -> list[str]:
+        return list(picture_ids([row(nsd_id=nsd_id, stimulus=f"nsd{nsd_id}")]))
+
+    assert found(0) == found(72_999) == []
+    for nsd_id in (-1, 73_000):
+        (fault,) = found(nsd_id)
+        assert f"nsd_id is {nsd_id}, NSD has 0 to 72999" in fault
+
+
+def test_a_row_is_out_of_order_where_its_trial_is_before_that_of_the_row_before() -> None:
+    def found(*places: tuple[int | None, int, str | None]) -> list[str]:
+        return list(
+            row_order(
+                [
+                    row(run_number=run, trial_in_session=trial, epoch=epoch, beta_index=at)
+                    for at, (run, trial, epoch) in enumerate(places)
+                ]
+            )
+        )
+
+    assert found((1, 0, None), (1, 1, None), (2, 48, "cue"), (2, 48, "detection"), (3, 96, None)) == []
+    assert found((None, 5, None), (None, 5, None)) == []  # one trial twice is the business of `unique_ids`
+    assert len(found((1, 1, None), (1, 0, None))) == 1
+    assert len(found((2, 48, "detection"), (2, 48, "cue"))) == 1
+    assert len(found((2, 48, None), (1, 0, None))) == 1
+
+
 def rebuilt(folder: Path, config: str, change: Callable[[pa.Table], pa.Table]) -> None:
     """Other rows in a config, in a folder that is sound in itself: shards, manifest and card agree."""
     manifest = read_manifest(folder)
@@ -570,6 +607,45 @@ def test_what_is_not_there_is_one_line(release: Path, dataset: Path, tmp_path: P
         nsd_imagery.verify(release, ["sub01"])
     with pytest.raises(MissingDataError, match="name the root that the dataset was built from"):
         nsd_imagery.verify(dataset, root=tmp_path / "nowhere")
+
+
+def empty_volumes(root: Path, volumes: list[int], nothing: float) -> None:
+    """Percent signal change as floats, in .hdf5 alone, with nothing in some volumes."""
+    (root / f"{BETAS}.nii.gz").unlink()
+    with h5py.File(own(root / f"{BETAS}.hdf5"), "r+") as file:
+        betas = file["betas"][:].astype(np.float32) / 300
+        betas[volumes] = nothing
+        del file["betas"]
+        file.create_dataset("betas", data=betas, chunks=(720, 1, 1, 1))
+
+
+@pytest.mark.parametrize("nothing", [0, np.nan])
+def test_the_scale_counts_the_rows_without_data_and_names_the_first(own_release: Path, nothing: float) -> None:
+    empty_volumes(own_release, [3, *range(90, 98)], nothing)
+    report = nsd_imagery.verify(own_release, ["subj01"])
+    (scale,) = (finding for finding in report.findings if finding.id == "data.scale")
+    assert scale.outcome == "pass"
+    assert "9 of 720 rows without data (volumes, from 0: 3, 90, 91, 92, 93, ...);" in scale.evidence
+    assert scale.evidence in report.to_text()
+
+
+def test_up_to_five_rows_without_data_are_all_named() -> None:
+    stored = np.random.default_rng(0).integers(-900, 900, (720, 40), dtype=np.int16)
+    header = BetaHeader(Grid((40, 1, 1), None), 720, stored.dtype, Scaling.of(stored.dtype))
+    for volumes, words in (
+        ([], "0 of 720 rows without data;"),
+        ([719], "1 of 720 rows without data (volumes, from 0: 719);"),
+        ([0, 1, 5, 8, 719], "5 of 720 rows without data (volumes, from 0: 0, 1, 5, 8, 719);"),
+        ([0, 1, 5, 8, 9, 719], "6 of 720 rows without data (volumes, from 0: 0, 1, 5, 8, 9, ...);"),
+    ):
+        is_valid = ~np.isin(np.arange(720), volumes)
+        assert words in check_values(Betas(header, stored, is_valid, None), None, "subj01").evidence
+
+
+def test_a_root_with_nothing_but_nan_fails_its_scale(own_release: Path) -> None:
+    empty_volumes(own_release, [*range(720)], np.nan)
+    found = failed(nsd_imagery.verify(own_release, ["subj01"]))
+    assert says(found["data.scale"], "every row is 0 or NaN in the whole brain")
 
 
 def test_a_root_without_early_visual_cortex_skips_what_needs_it_and_says_why(own_release: Path) -> None:

@@ -1,8 +1,10 @@
 """Reading betas against independent readers (nibabel, nilearn, h5py whole), and the ways a file can be broken."""
 
 import gzip
+import math
 import warnings
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import h5py
@@ -16,7 +18,7 @@ from nilearn.masking import apply_mask
 
 from nsd_imagery.errors import DataError
 from nsd_imagery.volumes import nifti
-from nsd_imagery.volumes.betas import Scaling
+from nsd_imagery.volumes.betas import LARGEST, Scaling
 from nsd_imagery.volumes.grid import Grid
 from nsd_imagery.volumes.normalize import moments, zscore
 from nsd_imagery.volumes.read import read_betas, read_header, rows_with_data
@@ -202,10 +204,33 @@ def test_another_grid_or_place_than_the_masks_is_an_error(tmp_path: Path) -> Non
         read(save_hdf5(tmp_path / "b.hdf5", swapped))
 
 
-def test_hdf5_data_that_lies_in_another_file_is_refused(tmp_path: Path) -> None:
-    save_hdf5(tmp_path / "outside.hdf5")
+def linked(file: h5py.File) -> None:
+    file["betas"] = h5py.ExternalLink("outside.hdf5", "betas")
+
+
+def soft_linked(file: h5py.File) -> None:
+    linked(file)
+    file["elsewhere"] = file.get("betas", getlink=True)
+    del file["betas"]
+    file["betas"] = h5py.SoftLink("/elsewhere")
+
+
+def virtual(file: h5py.File) -> None:
+    layout = h5py.VirtualLayout(DATA.T.shape, np.int16)
+    layout[...] = h5py.VirtualSource("outside.hdf5", "betas", DATA.T.shape)
+    file.create_virtual_dataset("betas", layout)
+
+
+def external(file: h5py.File) -> None:
+    outside = Path(file.filename).with_name("outside.hdf5")
+    file.create_dataset("betas", DATA.T.shape, np.int16, external=[(str(outside), 0, DATA.nbytes)])
+
+
+@pytest.mark.parametrize("lay", [linked, soft_linked, virtual, external])
+def test_hdf5_data_that_lies_in_another_file_is_refused(tmp_path: Path, lay: Callable[[h5py.File], None]) -> None:
+    save_hdf5(tmp_path / "outside.hdf5", np.abs(DATA))
     with h5py.File(tmp_path / "b.hdf5", "w") as file:
-        file["betas"] = h5py.ExternalLink("outside.hdf5", "betas")
+        lay(file)
     with pytest.raises(DataError, match="of its own"):
         read(tmp_path / "b.hdf5")
 
@@ -223,6 +248,40 @@ def test_a_row_is_valid_unless_it_is_zero_in_the_whole_brain(tmp_path: Path, sav
     assert rows_with_data(path, brain).tolist() == expected
     only_mask = read_betas(path, GRID, VOXELS, VOXELS).is_valid
     assert only_mask.tolist() == [True] * 4 + [False, False] + [True] * 3
+
+
+@pytest.mark.parametrize("save", [save_nifti, save_hdf5])
+def test_a_volume_of_nothing_but_nan_and_zeros_holds_no_data(tmp_path: Path, save: Callable[..., Path]) -> None:
+    data = DATA.astype(np.float32) / 300
+    data[..., 2] = np.nan
+    data[..., 3] = np.where(MASK, np.nan, 0)
+    data[..., 4] = np.where(MASK, 0, np.nan)
+    data[MASK, 5] = np.nan
+    data[~MASK, 6] = np.nan
+    path = save(tmp_path / ("b.nii.gz" if save is save_nifti else "b.hdf5"), data)
+    betas = read_betas(path, GRID, VOXELS, None)
+    assert betas.is_valid.tolist() == [True, True, False, False, False, True, True, True, True]
+    assert not betas.stored[2:6].any()
+    brain = tmp_path / "brain.nii.gz"
+    nib.save(nib.Nifti1Image(np.ones(SHAPE, np.int16), AFFINE), brain)
+    for inside in (brain, None):
+        assert rows_with_data(path, inside).tolist() == betas.is_valid.tolist()
+    assert read_betas(path, GRID, VOXELS, VOXELS).is_valid.tolist() == [True, True, *[False] * 4, True, True, True]
+
+
+@pytest.mark.parametrize("save", [save_nifti, save_hdf5])
+def test_values_up_to_the_largest_are_betas_and_those_beyond_are_refused(
+    tmp_path: Path, save: Callable[..., Path]
+) -> None:
+    path = tmp_path / ("b.nii.gz" if save is save_nifti else "b.hdf5")
+    for value, is_sound in ((LARGEST, True), (-LARGEST, True), (1.01 * LARGEST, False), (np.inf, False)):
+        data = DATA.astype(np.float64)
+        data[tuple(np.argwhere(MASK)[3])] = value
+        if is_sound:
+            assert (read(save(path, data))[:, 3] == value).all()
+        else:
+            with pytest.raises(DataError, match="holds infinite values, or some beyond"):
+                read(save(path, data))
 
 
 def test_headers_are_read_without_the_numbers(tmp_path: Path) -> None:
@@ -272,3 +331,68 @@ def test_a_negative_slope_turns_the_scores_round() -> None:
     group, valid = np.zeros(3, np.int64), np.ones(3, bool)
     up, down = (zscore(stored, group, valid, moments(stored, group, 1, valid, Scaling(slope))) for slope in (2.0, -2.0))
     np.testing.assert_array_equal(up, -down)
+
+
+def exact_zscores(stored: np.ndarray) -> np.ndarray:
+    """By fractions, whose only rounding is that of the root and the last division."""
+    columns = []
+    for column in stored.T.tolist():
+        values = [Fraction(value) for value in column]
+        mean = sum(values) / len(values)
+        variance = sum((value - mean) ** 2 for value in values) / (len(values) - 1)
+        columns.append([float(value - mean) / math.sqrt(variance) for value in values])
+    return np.array(columns).T
+
+
+@pytest.mark.parametrize(("mean", "sd"), [(1e9, 1e-5), (-1e9, 1e-5), (1e-9, 1.0), (0.0, 1e-9), (1e15, 10.0)])
+def test_scores_of_floats_are_exact_however_large_their_mean(mean: float, sd: float) -> None:
+    stored = mean + sd * np.random.default_rng(1).standard_normal((40, 3))
+    stored[:8] = 0  # of no group that counts, or not valid
+    group, is_valid = np.repeat([0, 1], [4, 36]), np.arange(40) >= 8
+    by = moments(stored, group, 2, is_valid, Scaling(2.0, 1.0))
+    np.testing.assert_allclose(zscore(stored, group, is_valid, by)[8:], exact_zscores(stored[8:]), atol=1e-6)
+    means = [float(sum(map(Fraction, column)) / 32) for column in stored[8:].T.tolist()]
+    np.testing.assert_allclose(by.mean[1], means, rtol=1e-15, atol=1e-15 * sd)
+    np.testing.assert_array_equal(by.percent_mean[1], 2 * by.mean[1] + 1)
+
+
+def test_scores_of_integers_are_those_of_the_plain_formula_to_the_last_bit() -> None:
+    for dtype in (np.uint8, np.int16, np.int32):
+        stored = np.random.default_rng(2).integers(0, np.iinfo(dtype).max // 4, (30, 50)).astype(dtype)
+        group, is_valid = np.zeros(30, np.int64), np.arange(30) != 3
+        values = stored[is_valid].astype(np.float64)
+        mean = values.mean(axis=0)
+        sd = np.sqrt(np.square(values - mean).sum(axis=0) / 28)
+        if dtype is not np.int32:  # whose squares are summed as integers
+            total, squares = values.sum(axis=0), np.square(values).sum(axis=0)
+            sd = np.sqrt((29 * squares - total**2) / (29 * 28))
+        by = moments(stored, group, 1, is_valid, Scaling.of(stored.dtype))
+        np.testing.assert_array_equal(zscore(stored, group, is_valid, by)[is_valid], (values - mean) * (1 / sd))
+
+
+def test_moments_of_half_precision_are_exact_too(tmp_path: Path) -> None:
+    whole = DATA // 64
+    betas = read_betas(save_hdf5(tmp_path / "b.hdf5", whole.astype(np.float16)), GRID, VOXELS, None)
+    assert betas.header.dtype == np.float16
+    group, is_valid = np.zeros(9, np.int64), np.ones(9, bool)
+    by, exact = (moments(stored, group, 1, is_valid, Scaling()) for stored in (betas.stored, whole[MASK].T))
+    np.testing.assert_allclose(by.mean, exact.mean, atol=1e-13)
+    np.testing.assert_allclose(by.sd, exact.sd, rtol=1e-14)
+
+
+def test_a_voxel_without_variance_in_the_fitted_rows_is_0_in_every_other_row() -> None:
+    for dtype in (np.int16, np.float64):
+        stored = np.random.default_rng(4).integers(1, 3000, (6, 5)).astype(dtype)
+        stored[:3, 1] = 7
+        group, is_valid = np.array([0, 0, 0, 1, 0, 1]), np.ones(6, bool)
+        fitted = np.array([True, True, True, True, False, False])  # three rows of group 0, one of group 1
+        scores = zscore(stored, group, is_valid, moments(stored, group, 2, fitted, Scaling()))
+        assert not scores[:, 1].any()
+        assert not scores[[3, 5]].any()
+        assert scores[4, [0, 2, 3, 4]].all()
+
+
+def test_a_nifti_of_complex_numbers_is_refused(tmp_path: Path) -> None:
+    nib.save(nib.Nifti1Image(DATA.astype(np.complex64), AFFINE), tmp_path / "b.nii.gz")
+    with pytest.raises(DataError, match=r"holds complex64 .* betas and masks are real numbers"):
+        read(tmp_path / "b.nii.gz")

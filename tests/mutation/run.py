@@ -1,6 +1,6 @@
-"""Plant random one-line bugs in the package, each against the tests that run its line, and list those that nobody sees.
+"""Plant random one-line bugs in the package, each against the tests that run its line; list those that nobody sees.
 
-    python tests/mutation/run.py map                          which test runs which line (the whole suite once, 10 minutes)
+    python tests/mutation/run.py map                          which test runs which line (the whole suite, 10 minutes)
     python tests/mutation/run.py try --under volumes,dataset --sample 60 --seed 1
 
 A bug that survives is either one that changes nothing (judge it by reading) or a sentence that the tests lack. Needs
@@ -17,6 +17,7 @@ import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import coverage
 from mutants import Mutant, mutants
@@ -24,7 +25,7 @@ from mutants import Mutant, mutants
 TOP = Path(__file__).resolve().parents[2]
 PACKAGE = TOP / "builder" / "nsd_imagery"
 MOST_TESTS = 60
-"""That a bug is tried on: those that run its line themselves first, then those whose fixtures do, the quickest first."""
+"""That a bug is tried on: those that run its line themselves, then those whose fixtures do, the quickest first."""
 SECONDS = 400
 
 
@@ -67,7 +68,7 @@ class Map:
     """Which tests run a line."""
 
     def __init__(self, work: Path) -> None:
-        self.notes: dict[str, dict] = {}
+        self.notes: dict[str, dict[str, Any]] = {}
         self._lines: dict[str, dict[int, set[str]]] = {}
         for path in sorted(work.glob("*.coverage")):
             self.notes |= json.loads(path.with_suffix(".json").read_text())

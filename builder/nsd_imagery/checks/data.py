@@ -29,6 +29,8 @@ AREAS: Final = ("early", "higher", "V1", "V2", "V3")
 _PLAUSIBLE = (0.05, 30.0)
 """Mean |beta| of nsdgeneral, percent signal change; subj01 has 1 to 1.7 (NSD Data Manual), x 300 would be hundreds."""
 _SATURATED = 0.001
+_FEW = 5
+"""Rows without data that the evidence names; it counts them all."""
 
 
 def check_values(betas: Betas, valid: NDArray[np.bool_] | None, scope: str) -> Finding:
@@ -41,7 +43,7 @@ def check_values(betas: Betas, valid: NDArray[np.bool_] | None, scope: str) -> F
     """
     stored = betas.stored[betas.is_valid]
     if not stored.size:
-        return judged(*SCALE, scope, ["every row is 0 in the whole brain"], "")
+        return judged(*SCALE, scope, ["every row is 0 or NaN in the whole brain"], "")
     size = float(np.abs(betas.header.scaling.percent(stored)).mean())
     flat = (stored == stored[0]).all(axis=0)
     faults = []
@@ -57,10 +59,17 @@ def check_values(betas: Betas, valid: NDArray[np.bool_] | None, scope: str) -> F
         if (alive := int((~valid & ~flat).sum())) > 0:
             faults.append(f"{alive} voxels vary that valid_nsdimagery excludes: other axes?")
     evidence = (
-        f"mean |beta| {size:.2f} percent signal change; {int((~betas.is_valid).sum())} of {len(betas.is_valid)} rows "
-        f"without data; {int(flat.sum())} of {flat.size:,} voxels without variance"
+        f"mean |beta| {size:.2f} percent signal change; {_without_data(betas.is_valid)}; "
+        f"{int(flat.sum())} of {flat.size:,} voxels without variance"
     )
     return judged(*SCALE, scope, faults, evidence)
+
+
+def _without_data(is_valid: NDArray[np.bool_]) -> str:
+    empty = np.flatnonzero(~is_valid).tolist()
+    shown = ", ".join(map(str, empty[:_FEW])) + (", ..." if len(empty) > _FEW else "")
+    which = f" (volumes, from 0: {shown})" if empty else ""
+    return f"{len(empty)} of {len(is_valid)} rows without data{which}"
 
 
 def labelled_betas(rows: Sequence[Row], percent: NDArray[Any], is_valid: NDArray[np.bool_],

@@ -10,7 +10,7 @@ import pyarrow as pa
 from datasets import Dataset, Features
 from numpy.typing import NDArray
 
-from nsd_imagery.errors import DataError
+from nsd_imagery.errors import DataError, UsageError
 from nsd_imagery.trials import find_roi
 from nsd_imagery.volumes.roi import Roi
 
@@ -48,7 +48,7 @@ def restrict(dataset: Dataset, voxels: Dataset, roi: Roi | Dataset | str, root: 
 
     Raises:
         DataError: The rows and `voxels` are of different ROIs, or nothing of the ROI is there.
-        UsageError: No such ROI name.
+        UsageError: No such ROI name, or a name for no rows, which do not say whose ROI it is.
         MissingDataError: A mask file is not there.
     """
     n_voxels = dataset.features["betas"].length
@@ -56,6 +56,9 @@ def restrict(dataset: Dataset, voxels: Dataset, roi: Roi | Dataset | str, root: 
         msg = f"betas have {n_voxels} columns, but -voxels {voxels.num_rows} rows: load the -voxels of the same config"
         raise DataError(msg)
     if isinstance(roi, str):
+        if not dataset.num_rows:
+            msg = f"there is no row that says whose {roi!r} is meant: give the ROI as find_roi(root, subject, {roi!r})"
+            raise UsageError(msg)
         roi = find_roi(root, dataset.with_format(None)[0]["subject"], roi)
     wanted = {tuple(ijk) for ijk in (roi.grid.ijk(roi.flat) if isinstance(roi, Roi) else _ijk(roi)).tolist()}
     keep = np.array([tuple(ijk) in wanted for ijk in _ijk(voxels).tolist()], np.bool_)

@@ -28,6 +28,9 @@ SELECTIONS = ("reliability", "ncsnr", "ncsnr_release")
 _VOXELS_AT_A_TIME = 1024
 """Of all rows, in float64."""
 
+_BY_VOXEL = ("mean", "rest", "sd")
+"""Fields of `Moments` that have a column a voxel."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -93,8 +96,10 @@ def fit_rows(trials: Dataset, voxels: Dataset, labels: Labels, options: Options)
         parts.append(group_moments(betas, labels, groups))
         scores.append(score(zscored(betas, labels, groups, parts[-1]), part))
     columns = _columns(np.concatenate(scores), options)
-    mean, sd = (np.concatenate([getattr(by, name) for by in parts], axis=1)[:, columns] for name in ("mean", "sd"))
-    by = replace(parts[0], mean=mean, sd=sd)
+    by = replace(
+        parts[0],
+        **{name: np.concatenate([getattr(by, name) for by in parts], axis=1)[:, columns] for name in _BY_VOXEL},
+    )
     center, components = np.empty(0), np.empty((0, 0))
     if options.pca is not None:
         values = zscored(betas_of(trials, columns), labels, groups, by)
@@ -107,7 +112,7 @@ def adapt_to_rows(fitted: Fitted, trials: Dataset, labels: Labels) -> Fitted:
     new = tuple(sorted(set(labels.group.tolist()) - set(fitted.groups)))
     more = group_moments(betas_of(trials, fitted.columns), labels, new)
     arrays = {
-        name: np.concatenate([getattr(fitted.by, name), getattr(more, name)]) for name in ("n_trials", "mean", "sd")
+        name: np.concatenate([getattr(fitted.by, name), getattr(more, name)]) for name in ("n_trials", *_BY_VOXEL)
     }
     return replace(fitted, groups=(*fitted.groups, *new), by=Moments(**arrays, scaling=Scaling()))
 

@@ -197,6 +197,7 @@ def _to_npz(fitted: Fitted) -> bytes:
         columns=fitted.columns,
         n_trials=by.n_trials,
         mean=by.mean,
+        rest=by.rest,
         sd=by.sd,
         center=fitted.center,
         components=fitted.components,
@@ -208,6 +209,8 @@ def _from_npz(contents: bytes, said: dict[str, Any]) -> Fitted:
     if xxhash.xxh3_128_hexdigest(contents) != said["arrays"]:
         raise ValueError(f"{_ARRAYS} is not the one that {_OPTIONS} was written with")
     with np.load(BytesIO(contents)) as arrays:
-        by = Moments(arrays["n_trials"], arrays["mean"], arrays["sd"], Scaling())
+        mean = arrays["mean"]
+        rest = arrays["rest"] if "rest" in arrays else np.zeros_like(mean)  # older files have none
+        by = Moments(arrays["n_trials"], mean, rest, arrays["sd"], Scaling())
         origin, groups = Origin(**said["origin"]), tuple(said["groups"])
         return Fitted(origin, said["n_voxels"], arrays["columns"], groups, by, arrays["center"], arrays["components"])

@@ -100,7 +100,7 @@ class Betas:
     Attributes:
         header: What the file says of itself.
         stored: (n_volumes, n_voxels) numbers as stored, in the order of the voxels asked for.
-        is_valid: (n_volumes,) False where every voxel of the brain is 0.
+        is_valid: (n_volumes,) False where every voxel of the brain is 0 or NaN.
         file_digest: xxh3_128 of the file's bytes, or None where only the masked block was read (HDF5).
     """
 
@@ -116,6 +116,13 @@ class Betas:
         return replace(self, header=replace(self.header, scaling=self.header.scaling.over(scale)))
 
 
+def holds_data(stored: NDArray[Any]) -> NDArray[np.bool_]:
+    """(...,) False where every number along the last axis is 0 or NaN, the two marks of a voxel without data."""
+    if stored.dtype.kind == "f":
+        return np.logical_or.reduce((stored != 0) & ~np.isnan(stored), axis=-1)
+    return np.logical_or.reduce(stored, axis=-1)
+
+
 def without_nan(stored: NDArray[Any], path: Path) -> NDArray[Any]:
     """Stored numbers with NaN, which marks a voxel without data, as 0: as the release writes it into its integers.
 
@@ -124,7 +131,7 @@ def without_nan(stored: NDArray[Any], path: Path) -> NDArray[Any]:
     """
     if stored.dtype.kind == "f":
         stored[np.isnan(stored)] = 0
-        if not (np.abs(stored) < LARGEST).all():
+        if not (np.abs(stored) <= min(LARGEST, float(np.finfo(stored.dtype).max))).all():
             msg = f"{path}: holds infinite values, or some beyond {LARGEST:g}"
             raise DataError(msg)
     return stored

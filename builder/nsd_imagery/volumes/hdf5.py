@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nsd_imagery.errors import DataError, reason, shown
-from nsd_imagery.volumes.betas import BetaHeader, Betas, Scaling, refuse_unlikely, without_nan
+from nsd_imagery.volumes.betas import BetaHeader, Betas, Scaling, holds_data, refuse_unlikely, without_nan
 from nsd_imagery.volumes.grid import FlatIndex, Grid
 
 _VOXELS_AT_A_TIME = 256
@@ -39,7 +39,7 @@ def read_betas(path: Path, grid: Grid, voxels: FlatIndex, brain: FlatIndex | Non
         header.grid.check_same(grid, str(path), "the mask")
         _check_chunks(dataset, path)
         stored = without_nan(_read_voxels(dataset, grid, voxels), path)
-        is_valid = np.logical_or.reduce(stored != 0, axis=1)
+        is_valid = holds_data(stored)
         if not is_valid.all():
             is_valid[~is_valid] = _any_in_brain(dataset, grid, brain)[~is_valid]
         return Betas(header, stored, is_valid, None)
@@ -155,11 +155,11 @@ def _read_slice(dataset: h5py.Dataset, zyx: list[int], out: NDArray[Any]) -> Non
 
 
 def _any_in_brain(dataset: h5py.Dataset, grid: Grid, brain: FlatIndex | None) -> NDArray[np.bool_]:
-    """(n_volumes,) True where a voxel of the brain is not 0; stops as soon as every row has shown one."""
+    """(n_volumes,) True where a voxel of the brain holds data; stops as soon as every row has shown one."""
     voxels = np.arange(grid.n_voxels) if brain is None else brain
-    has_data = np.zeros(dataset.shape[0], np.bool_)
+    found = np.zeros(dataset.shape[0], np.bool_)
     for start in range(0, voxels.size, 64 * _VOXELS_AT_A_TIME):
-        has_data |= _read_voxels(dataset, grid, voxels[start : start + 64 * _VOXELS_AT_A_TIME]).any(axis=1)
-        if has_data.all():
+        found |= holds_data(_read_voxels(dataset, grid, voxels[start : start + 64 * _VOXELS_AT_A_TIME]))
+        if found.all():
             break
-    return has_data
+    return found

@@ -18,7 +18,7 @@ from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from nsd_imagery.errors import DataError, reason
-from nsd_imagery.volumes.betas import LARGEST, BetaHeader, Betas, Scaling, refuse_unlikely, without_nan
+from nsd_imagery.volumes.betas import LARGEST, BetaHeader, Betas, Scaling, holds_data, refuse_unlikely, without_nan
 from nsd_imagery.volumes.grid import FlatIndex, Grid
 
 _BROKEN: tuple[type[Exception], ...] = (gzip.BadGzipFile, zlib.error, isal_zlib.error, EOFError)  # type: ignore[assignment]
@@ -92,7 +92,7 @@ def read_betas(path: Path, grid: Grid, voxels: FlatIndex, brain: FlatIndex | Non
             for row, volume in enumerate(_volumes(stream, header, path)):
                 # Indices are known to be inside; "clip" spares numpy a checked, buffered copy.
                 stored[row] = volume.take(positions, mode="clip")
-                is_valid[row] = bool(stored[row].any() or volume[brain_positions].any())
+                is_valid[row] = holds_data(stored[row]) or holds_data(volume[brain_positions])
             return Betas(_beta_header(header), without_nan(stored, path), is_valid, source.digest.hexdigest())
 
 

@@ -11,7 +11,7 @@ from nsd_imagery.volumes.betas import BetaHeader, Betas
 from nsd_imagery.volumes.grid import FlatIndex, Grid
 
 _SAMPLE_STEP = 1000
-"""One voxel in so many shows that a row holds data; only rows where all of them are 0 need the whole brain."""
+"""One voxel in so many shows that a row holds data; only rows where none of them does need the whole brain."""
 
 
 def read_header(path: Path) -> BetaHeader:
@@ -48,7 +48,7 @@ def brain_voxels(mask: Path | None) -> FlatIndex | None:
 
 
 def rows_with_data(path: Path, brain: Path | None) -> NDArray[np.bool_]:
-    """(n_volumes,) False where every voxel of the brain is 0.
+    """(n_volumes,) False where every voxel of the brain is 0 or NaN.
 
     Args:
         path: A beta file.

@@ -166,6 +166,8 @@ def _centred(values: NDArray[Any], counted: Array, group: NDArray[np.integer[Any
 
 
 def _unit(scores: Array) -> Array:
+    if not scores.size:
+        return scores
     centred = scores - scores.mean(axis=1, keepdims=True)
     length = np.linalg.norm(centred, axis=1, keepdims=True)
     return np.divide(centred, length, out=np.zeros_like(centred), where=length > 0)

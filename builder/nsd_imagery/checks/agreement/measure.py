@@ -86,10 +86,13 @@ def _seen(session: SessionBetas, vision: _Runs) -> _Measured:
     anywhere = []
     for name, run in vision.items():
         rois = {"early": session.early, "higher": session.higher, "nsdgeneral": session.nsdgeneral}
-        similarities = {roi: _similarity(session, run.start, voxels) for roi, voxels in rois.items()}
-        fits = _fits(name, run, [similarities["early"], similarities["nsdgeneral"]])
-        evidence[f"seen_{name}"] = fits[0]
-        anywhere.append(fits[1])
+        measured = {roi: _similarity(session, run.start, voxels) for roi, voxels in rois.items()}
+        # Where no voxel varies there is nothing to compare, and nothing that speaks against the labels.
+        similarities = {roi: similarity for roi, similarity in measured.items() if similarity.any()}
+        if "early" in similarities:
+            evidence[f"seen_{name}"] = _fits(name, run, [similarities["early"]])[0]
+        if "nsdgeneral" in similarities:
+            anywhere += _fits(name, run, [similarities["nsdgeneral"]])
         for roi, similarity in similarities.items():
             numbers[f"identification_{name}_{roi}"] = identification(similarity, run.targets, run.is_valid)
     return evidence | ({"seen_nsdgeneral": total(anywhere)} if anywhere else {}), numbers
@@ -116,8 +119,10 @@ def _reliability(session: SessionBetas, vision: _Runs) -> _Measured:
     numbers: dict[str, float] = {}
     for name, run in vision.items():
         imagery = find_run(session, "imagery", name)
-        if imagery is not None:
-            seen, imagined = (_similarity(session, one.start, session.early) for one in (run, imagery))
+        if imagery is None:
+            continue
+        seen, imagined = (_similarity(session, one.start, session.early) for one in (run, imagery))
+        if seen.any() and imagined.any():
             parts.append(difference(_fits(name, run, [seen])[0], _fits(name, imagery, [imagined])[0]))
             share = identification(imagined, imagery.targets, imagery.is_valid)
             numbers[f"imagery_identification_{name}_early"] = share

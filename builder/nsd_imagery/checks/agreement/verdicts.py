@@ -125,7 +125,7 @@ def _seen_target(measured: Measurements) -> Answer:
     question = "seen-target"
     sets = {name: part for name in "AB" if (part := measured.evidence.get(f"seen_{name}"))}
     if not sets:
-        return Answer(question, "not decidable", _too_few("visA or visB"), {})
+        return Answer(question, "not decidable", _too_few("visA or visB", "and voxels that vary"), {})
     both = total(sets.values())
     numbers = {"p": both.p, "z": both.z}
     for name, part in sets.items():
