@@ -85,7 +85,7 @@ def _code(tree: ast.AST) -> Iterator[ast.expr | ast.stmt]:
 def _changes(node: ast.AST) -> Iterator[ast.AST]:
     match node:
         case ast.Compare(ops=[op]) if type(op) in _SWAPPED:
-            yield ast.Compare(node.left, [_SWAPPED[type(op)]()], node.comparators)  # type: ignore[list-item]
+            yield ast.Compare(node.left, [_SWAPPED[type(op)]()], node.comparators)
         case ast.BoolOp() | ast.BinOp() if type(node.op) in _SWAPPED and not _is_text(node):
             fields = {name: getattr(node, name) for name in node._fields}
             yield type(node)(**{**fields, "op": _SWAPPED[type(node.op)]()})
@@ -113,7 +113,7 @@ def _changes(node: ast.AST) -> Iterator[ast.AST]:
         case ast.Call(func=ast.Name(id="any" | "all" as name)):
             yield ast.Call(ast.Name("all" if name == "any" else "any"), node.args, node.keywords)
         case ast.Call(func=ast.Attribute(attr="any" | "all" as name)):
-            other = ast.Attribute(node.func.value, "all" if name == "any" else "any")  # type: ignore[union-attr]
+            other = ast.Attribute(node.func.value, "all" if name == "any" else "any")
             yield ast.Call(other, node.args, node.keywords)
         case ast.comprehension():
             pass
