@@ -26,7 +26,7 @@ from clip import DIMENSIONS, LENGTH, save_tiny_clip
 from hub import Hub
 from nsd_imagery import ClipCache
 from nsd_imagery.errors import BusyError, DataError, HubError, MissingDataError, MissingEmbeddingError, UsageError
-from nsd_imagery.learn import clip_cache
+from nsd_imagery.learn import clip_cache, clip_model
 from nsd_imagery.learn import embed as embed_module
 from nsd_imagery.learn.clip_file import Embedding, Key, Maker, read_embeddings, write_embeddings
 from nsd_imagery.learn.clip_model import Clip
@@ -305,6 +305,26 @@ def test_another_model_has_a_file_of_its_own_and_is_never_served(
     with pytest.raises(MissingDataError, match="no embeddings by model"):
         ClipCache(release, folder=tmp_path / "out", model=moved)
     assert embed(release, mode="imagery", model=moved) not in (one, two)
+
+
+def test_weights_that_are_replaced_while_they_are_loaded_are_never_taken_for_the_ones_before(
+    release: Path, model: Path, embed: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = save_tiny_clip(tmp_path / "other", seed=1)
+    changing = Path(shutil.copytree(model, tmp_path / "changing"))
+    load = clip_model._load
+
+    def replaced_before(folder: Path) -> Any:
+        if not folder.samefile(other):
+            (other / "model.safetensors").replace(folder / "model.safetensors")
+            monkeypatch.setattr(clip_model, "_load", load)
+        return load(folder)
+
+    monkeypatch.setattr(clip_model, "_load", replaced_before)
+    made = embed(release, mode="imagery", model=changing)
+    assert ClipCache(release, folder=tmp_path / "out", model=changing).path == made
+    with pytest.raises(MissingDataError, match="no embeddings by model"):
+        ClipCache(release, folder=tmp_path / "out", model=model)
 
 
 def test_other_pictures_are_never_served_and_embedded_anew_alone(

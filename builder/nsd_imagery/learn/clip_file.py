@@ -57,10 +57,15 @@ class Embedding:
     source: str
 
 
+def model_files(folder: Path) -> list[Path]:
+    """The files of a model in a local folder, in order of their names."""
+    return sorted(path for path in folder.iterdir() if path.suffix in _MODEL_FILES)
+
+
 def folder_name(folder: Path) -> str:
     """What stands for a model in a local folder: "folder:" and a hash of its files, wherever it lies."""
     digest = xxhash.xxh3_128()
-    for path in sorted(path for path in folder.iterdir() if path.suffix in _MODEL_FILES):
+    for path in model_files(folder):
         digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
         with path.open("rb") as file:
             while block := file.read(_BLOCK):

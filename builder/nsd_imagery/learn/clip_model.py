@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nsd_imagery.errors import DataError, HubError, MissingDataError, MissingExtraError, UsageError
-from nsd_imagery.learn.clip_file import Maker, folder_name
+from nsd_imagery.identity import read_unchanged
+from nsd_imagery.learn.clip_file import Maker, folder_name, model_files
 
 try:
     import torch
@@ -54,14 +55,16 @@ def open_clip(model: Path | str, revision: str | None = None, device: str | None
     Raises:
         UsageError: A revision of a folder, no such device, or no name of a model.
         MissingDataError: No such folder, or the hub has no such model or revision.
-        DataError: The folder holds no CLIP model in safetensors, or it is damaged.
+        DataError: The folder holds no CLIP model in safetensors, or it is damaged or being replaced.
         HubError: The hub cannot be reached.
     """
     where = _device(device)
-    folder, name, commit = _find(model, revision)
+    folder, hub_name, commit = _find(model, revision)
     label = str(model) if commit else folder.resolve().name
     with _quiet():
-        clip, processor, tokenizer = _load(folder)
+        _, (name, (clip, processor, tokenizer)) = read_unchanged(
+            model_files(folder), lambda: (hub_name or folder_name(folder), _load(folder))
+        )
     clip = clip.to(where).eval()
     most = clip.config.text_config.max_position_embeddings
     preprocessing = {
@@ -100,13 +103,13 @@ def _device(device: str | None) -> torch.device:
 
 
 def _find(model: Path | str, revision: str | None) -> tuple[Path, str, str]:
-    """The folder of a model, and the name and the commit that its embeddings are known by."""
+    """The folder of a model; its name and commit on the hub, empty for a folder of the user's."""
     folder = Path(model).expanduser()
     if folder.is_dir():
         if revision is not None:
             msg = f"{model}: is a folder, which has no revision; leave --revision out"
             raise UsageError(msg)
-        return folder, folder_name(folder), ""
+        return folder, "", ""
     name = str(model)
     if not _HUB_NAME.fullmatch(name):
         msg = f"{model}: no such folder, and no name of a model on the hub, such as openai/clip-vit-large-patch14"

@@ -20,6 +20,7 @@ from nsd_imagery.share.parquet import read_parquet
 from nsd_imagery.share.remote import check_name, hub, url_of
 from nsd_imagery.share.staging import HUB, FileProgress, note, parquet_name
 from nsd_imagery.suggest import one_of
+from nsd_imagery.temporary import own_folder
 
 _NAME = re.compile(r"[^./\\][^/\\]*")
 """Of a config or split that is about to become a folder or a file."""
@@ -86,7 +87,7 @@ def _published(repo: str, revision: str | None) -> tuple[str, dict[str, Any]]:
         MissingDataError: It has none.
         DataError: It is of another version, or damaged.
     """
-    with hub(repo) as api, tempfile.TemporaryDirectory() as folder:
+    with hub(repo) as api, tempfile.TemporaryDirectory(dir=own_folder()) as folder:
         commit = api.repo_info(repo, repo_type="dataset", revision=revision).sha or ""
         if not api.file_exists(repo, MANIFEST, repo_type="dataset", revision=commit):
             msg = f"{repo}: holds no dataset of nsd-imagery (no {MANIFEST}); is it another repo, or not pushed to yet?"
