@@ -38,12 +38,15 @@ def roots(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("roots")
 
 
-@pytest.mark.parametrize("kind", ["first", "rebuild", "conditions", "session", "undo", "wider", "workers"])
+@pytest.mark.parametrize(
+    ("kind", "every"),
+    [("first", 5), ("rebuild", 6), ("conditions", 6), ("session", 6), ("undo", 3), ("wider", 8), ("workers", 6)],
+)
 def test_a_build_that_dies_at_an_event_on_the_disk_leaves_the_old_dataset_or_the_new_one(
-    roots: Path, kind: str
+    roots: Path, kind: str, every: int
 ) -> None:
     """And a build that dies behind it; of the workers, also where one of them dies."""
-    done = crash("--kind", kind, "--every", 6, "--roots", roots)
+    done = crash("--kind", kind, "--every", every, "--roots", roots)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.startswith(f"{kind}: ")
 

@@ -131,7 +131,7 @@ class Arena:
         built = self.run(self.kind.first, None, must=True)
         self.first = self.again = state.dataset(self.out)
         self.counts = {by: len(deadly(built.events, by)) for by in ("build", "worker")}
-        wrong = [*out_of_order(built.events), *state.unsound(self.out)]
+        wrong = [*out_of_order(built.events, state.sizes(self.out)), *state.unsound(self.out)]
         did = {event.what for event in built.events}
         wrong += [f"this kind of build has no {what} any more" for what in self.kind.does if what not in did]
         if self.kind.start:

@@ -1,7 +1,7 @@
 """The order in which a build writes to the disk: what survives a power cut, which no killed process shows."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from events import Event
@@ -10,13 +10,17 @@ from state import BUILD, MANIFEST, README
 _COMMIT = (MANIFEST, README)
 
 
-def out_of_order(events: Sequence[Event]) -> Iterator[str]:
+def out_of_order(events: Sequence[Event], sizes: Mapping[str, int]) -> Iterator[str]:
     """What a power cut could break in a build that wrote a dataset in this order.
 
     A rename may reach the disk before the contents of its file do, and names in two folders in either order, unless
     they are synced.
+
+    Args:
+        events: Of the whole build.
+        sizes: Of the files in the folder after it; a file that is larger than at its rename was still written to.
     """
-    yield from _renamed_unsynced(events)
+    yield from _renamed_unsynced(events, sizes)
     renames = {event.to: at for at, event in enumerate(events) if event.what == "rename"}
     if any(name not in renames for name in _COMMIT):
         yield f"{' and '.join(_COMMIT)} are not both renamed into place"
@@ -51,18 +55,20 @@ def removed_too_early(events: Sequence[Event], named: Collection[str]) -> Iterat
             yield f"before README.md, which names it: {event}"
 
 
-def _renamed_unsynced(events: Sequence[Event]) -> Iterator[str]:
-    sizes: dict[str, int] = {}
-    for event in events:
+def _renamed_unsynced(events: Sequence[Event], sizes: Mapping[str, int]) -> Iterator[str]:
+    synced: dict[str, int] = {}
+    last = {event.to: at for at, event in enumerate(events) if event.what == "rename"}
+    for at, event in enumerate(events):
         if event.what == "fsync":
-            sizes[event.path] = event.size
+            synced[event.path] = event.size
         elif event.what == "link" and ".partial-" not in event.path:
-            sizes[event.to] = event.size  # a second name of what was synced before it had its first
+            synced[event.to] = event.size  # a second name of what was synced before it had its first
+        elif event.what == "rename" and event.path not in synced:
+            yield f"not synced: {event}"
         elif event.what == "rename":
-            if event.path not in sizes:
-                yield f"not synced: {event}"
-            elif sizes[event.path] != event.size:
-                yield f"only {sizes[event.path]} of {event.size} bytes synced: {event}"
+            whole = sizes.get(event.to, event.size) if last[event.to] == at else event.size
+            if not synced[event.path] == event.size == whole:
+                yield f"only {synced[event.path]} of {whole} bytes synced: {event}"
 
 
 def _names_unsynced(events: Sequence[Event], commit: int) -> Iterator[str]:

@@ -3,6 +3,8 @@
     python tests/crash/run.py [--kind NAME] [--every N] [--second N|all] [--kills N] [--seed N]
     python tests/crash/run.py --kind NAME --deaths 17,4
 
+Without options it takes about ten minutes.
+
 Of each kind of build (kinds.py) the renames, links and removals in the dataset folder are counted; then a build is
 killed before each of them, in its own process or in a worker's. The build after that is killed too, at events drawn by
 --seed, and one more is left alone. After each death README.md must be that of the old or of the new dataset, and name
@@ -35,13 +37,8 @@ from kinds import KINDS, Roots
 from remote import VERBS, killed_verbs
 
 RUN = "python tests/crash/run.py"
-
-
-Failures = dict[str, list[str]]
-"""For what was wrong, the commands that show it again."""
-
 SHOWN = 5
-"""Commands of one failure that are printed."""
+"""Commands that are printed of one failure."""
 
 
 def enumerate_deaths(name: str, arena: Arena, options: argparse.Namespace) -> Iterator[Fault]:
@@ -79,8 +76,11 @@ def killed_builds(name: str, arena: Arena, options: argparse.Namespace) -> Itera
 
 def main(arguments: Sequence[str]) -> int:
     """Kill, print, and return the exit status."""
-    options = _parser().parse_args(arguments)
-    failures: Failures = defaultdict(list)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.deaths is not None and not options.kind:
+        parser.error("--deaths are of a --kind")
+    failures: dict[str, list[str]] = defaultdict(list)  # for what was wrong, the commands that show it again
     with tempfile.TemporaryDirectory(prefix="crash-") as folder:
         work = Path(folder).resolve()
         roots = Roots((options.roots or work / "roots").resolve())
@@ -91,7 +91,8 @@ def main(arguments: Sequence[str]) -> int:
                 failures[fault.what].append(f"{RUN} --kind {name} --deaths {deaths}  # {fault.when}")
         for name in (name for name in VERBS if name in names):  # last: a hub has threads, and no fork comes after
             for fault in killed_verbs(name, work / name, roots, options.kills, options.seed):
-                failures[fault.what].append(f"{RUN} --kind {name} --kills {options.kills}  # {fault.when}")
+                drawn = f"--kills {options.kills} --seed {options.seed}"
+                failures[fault.what].append(f"{RUN} --kind {name} {drawn}  # {fault.when}")
     for what, commands in failures.items():
         print(f"\n{len(commands)} x {what}", *sorted(commands, key=len)[:SHOWN], sep="\n    ")
     return 1 if failures else 0

@@ -47,10 +47,14 @@ def dataset(folder: Path) -> Dataset:
 
 
 def unsound(folder: Path) -> Iterator[str]:
-    """What is wrong with an undisturbed folder: README and manifest differ in shards, or one does not open."""
+    """What is wrong with an undisturbed folder: README, manifest and folder differ in shards, or one does not open."""
     manifest = (folder / MANIFEST).read_bytes()
-    if set(named_by_readme((folder / README).read_bytes())) != set(_shards(manifest)):
+    named = named_by_readme((folder / README).read_bytes())
+    if set(named) != set(_shards(manifest)):
         yield "README.md names other shards than manifest.json"
+    for name in sorted(sealed(folder).keys() - {*named, *(f"{file.split('/')[0]}/" for file in named)}):
+        if name not in (README, MANIFEST):
+            yield f"{name} is left, which README.md does not name"
     for file in _shards(manifest):
         with pa.memory_map(str(folder / file)) as source, pa.ipc.open_stream(source) as reader:
             reader.read_all().validate(full=True)
@@ -69,6 +73,11 @@ def sealed(folder: Path) -> dict[str, str]:
             continue
         found[f"{name}/" if path.is_dir() else name] = "" if path.is_dir() else _sha256(path)
     return found
+
+
+def sizes(folder: Path) -> dict[str, int]:
+    """The size of each file, also of those in .build, by its path."""
+    return {path.relative_to(folder).as_posix(): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
 
 
 def put_mine(folder: Path) -> None:
