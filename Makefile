@@ -13,11 +13,12 @@ export HF_HOME := $(CURDIR)/.venv/huggingface
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench clean
+.PHONY: help demo test crash check bench clean
 
 help:
 	@echo 'make demo    synthetic release -> index -> dataset in ./nsd_imagery -> a torch batch'
 	@echo 'make test    run the tests'
+	@echo 'make crash   kill builds, pushes and pulls at every moment that counts (ten minutes)'
 	@echo 'make check   lint, format, types, layers, and no data among the tracked files'
 	@echo 'make bench   speed and memory beside the peers, of NSD core, and of several processes and Dask, into'
 	@echo '             benchmarks/RESULTS.md, CORE.md and SCALE.md (a quarter of an hour, 8 GB of disk)'
@@ -37,6 +38,9 @@ demo: .venv/run.stamp
 
 test: .venv/dev.stamp
 	$(BIN)/python -m pytest -n 2
+
+crash: .venv/dev.stamp
+	$(BIN)/python tests/crash/run.py
 
 check: .venv/dev.stamp
 	$(BIN)/ruff check

@@ -51,10 +51,8 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> loopback.Hub:
     HUB.clear()
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "hf_home" / "token"))
-    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf_home"))
-    monkeypatch.setenv("HF_TOKEN", HUB.token("me"))
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    for name, value in loopback.variables(HUB, tmp_path).items():
+        monkeypatch.setenv(name, value)
     monkeypatch.delenv("NSD_IMAGERY_ACCEPT_TERMS", raising=False)
     return HUB
 

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -435,3 +436,15 @@ def start() -> Hub:
     hub.url = f"http://127.0.0.1:{server.server_address[1]}"
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return hub
+
+
+def variables(hub: Hub, home: Path) -> dict[str, str]:
+    """The environment of a user "me" who is logged in to a hub and has accepted nothing."""
+    return {
+        "HF_ENDPOINT": hub.url,
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_OFFLINE": "0",
+        "HF_HOME": str(home / "hf_home"),
+        "HF_TOKEN": hub.token("me"),
+        "XDG_CONFIG_HOME": str(home / "config"),
+    }

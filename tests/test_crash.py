@@ -1,4 +1,7 @@
-"""Killed at any moment, a build leaves the old dataset or the new one, and a rerun ends as if undisturbed."""
+"""Killed at any moment, a build leaves the old dataset or the new one, and a rerun ends as if undisturbed.
+
+Every event on the disk is what crash/run.py kills at; here are a sample of it, and what only the command shows.
+"""
 
 import hashlib
 import os
@@ -15,17 +18,50 @@ import pytest
 from datasets import load_dataset
 
 import nsd_imagery
+from folders import files
 from nsd_imagery.dataset.folder import read_manifest
-from nsd_imagery.sources.release import expected_betas
 
-BETAS = expected_betas("fithrf_GLMdenoise_RR", "subj01")
-KILLS = 4
+CRASH = Path(__file__).parent / "crash" / "run.py"
+KILLS = 3
 SUBJECTS = ("subj01", "subj02")
 
 
-def files(folder: Path) -> dict[str, bytes]:
-    paths = (path for path in folder.rglob("*") if path.is_file() and ".build" not in path.parts)
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+def crash(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """In a process of its own, which forks those that die: pytest's has threads."""
+    command = [sys.executable, CRASH, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+
+
+@pytest.fixture(scope="module")
+def roots(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where crash/run.py keeps its synthetic releases."""
+    return tmp_path_factory.mktemp("roots")
+
+
+@pytest.mark.parametrize(
+    ("kind", "every"),
+    [("first", 5), ("rebuild", 6), ("conditions", 6), ("session", 6), ("undo", 3), ("wider", 8), ("workers", 6)],
+)
+def test_a_build_that_dies_at_an_event_on_the_disk_leaves_the_old_dataset_or_the_new_one(
+    roots: Path, kind: str, every: int
+) -> None:
+    """And a build that dies behind it; of the workers, also where one of them dies."""
+    done = crash("--kind", kind, "--every", every, "--roots", roots)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith(f"{kind}: ")
+
+
+def test_a_build_is_on_the_disk_before_the_card_names_it(roots: Path) -> None:
+    """Contents before their name, names before the card, and the card before what it does without is removed."""
+    done = crash("--kind", "rebuild", "--kind", "conditions", "--deaths", "none", "--roots", roots)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("verb", ["push", "pull"])
+def test_a_killed_push_or_pull_leaves_the_old_dataset_or_the_new_one(roots: Path, verb: str) -> None:
+    done = crash("--kind", verb, "--kills", 2, "--roots", roots)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith(f"{verb}: 2 kills")
 
 
 @pytest.fixture(scope="module")
@@ -34,19 +70,9 @@ def old_and_new(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Pat
     made = {}
     for seed, name in enumerate(("old", "new")):
         folder = tmp_path_factory.mktemp(name)
-        root = nsd_imagery.synth(folder / "root", subjects=SUBJECTS, seed=seed)
+        root = nsd_imagery.synth(folder / "root", subjects=SUBJECTS, seed=seed, format="hdf5")
         made[name] = root, nsd_imagery.build(root, folder / "nsd_imagery")
     return made
-
-
-def only(root: Path, ending: str, into: Path) -> Path:
-    """A root with its betas in one format."""
-    shutil.copytree(root, into, copy_function=os.link)
-    for subject in SUBJECTS:
-        for other in (".hdf5", ".nii.gz"):
-            if other != ending:
-                (into / f"{expected_betas('fithrf_GLMdenoise_RR', subject)}{other}").unlink()
-    return into
 
 
 def command(root: Path, out: Path, workers: int) -> list[str]:
@@ -76,32 +102,24 @@ def kill_at(moment: float, arguments: list[str]) -> bool:
     return not ended
 
 
-@pytest.mark.parametrize("over_an_older_one", [False, True])
-@pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("ending", [".hdf5", ".nii.gz"])
-def test_a_killed_build_leaves_the_old_dataset_or_the_new_one(
-    old_and_new: dict[str, tuple[Path, Path]], tmp_path: Path, ending: str, workers: int, over_an_older_one: bool
+def test_the_command_killed_at_any_moment_leaves_the_old_dataset_or_the_new_one(
+    old_and_new: dict[str, tuple[Path, Path]], tmp_path: Path
 ) -> None:
-    _, old = old_and_new["old"]
-    root = only(old_and_new["new"][0], ending, tmp_path / "root")
-    whole = nsd_imagery.build(root, tmp_path / "whole" / "nsd_imagery")
+    (_, old), (root, whole) = old_and_new["old"], old_and_new["new"]
     start = time.perf_counter()
-    subprocess.run(command(root, tmp_path / "timed", workers), check=True, capture_output=True)
+    subprocess.run(command(root, tmp_path / "timed", 2), check=True, capture_output=True)
     seconds = time.perf_counter() - start
-    moments = random.Random(f"{ending} {workers} {over_an_older_one}")
+    moments = random.Random(0)
     n_killed = 0
     while n_killed < KILLS:
         out = tmp_path / f"killed{n_killed}" / "nsd_imagery"
         shutil.rmtree(out, ignore_errors=True)
-        if over_an_older_one:
-            shutil.copytree(old, out)
-        if not kill_at(moments.uniform(0.2, 1) * seconds, command(root, out, workers)):
+        shutil.copytree(old, out)
+        if not kill_at(moments.uniform(0.2, 1) * seconds, command(root, out, 2)):
             continue
         n_killed += 1
-        if over_an_older_one or (out / "README.md").exists():
-            readme = opened(out, tmp_path / "hf_cache")
-            assert readme in ((old / "README.md").read_bytes(), (whole / "README.md").read_bytes())
-        subprocess.run(command(root, out, workers), check=True, capture_output=True)
+        assert opened(out, tmp_path / "hf_cache") in [(one / "README.md").read_bytes() for one in (old, whole)]
+        subprocess.run(command(root, out, 2), check=True, capture_output=True)
         assert files(out) == files(whole)
         assert not list(out.rglob(".partial-*"))
 
@@ -139,7 +157,7 @@ def test_a_write_that_fails_leaves_the_old_dataset_or_the_new_one(
     source = old if readme == (old / "README.md").read_bytes() else whole
     expected = nsd_imagery.load(source, "subj01-vision", "test")
     np.testing.assert_array_equal(shown.with_format("numpy")[:]["betas"], expected.with_format("numpy")[:]["betas"])
-    subprocess.run(command(root, out, 1), check=True, capture_output=True)
+    nsd_imagery.build(root, out)
     assert files(out) == files(whole)
 
 

@@ -20,6 +20,7 @@ from huggingface_hub import DatasetCard
 from huggingface_hub.errors import HfHubHTTPError
 
 import nsd_imagery
+from folders import files, own
 from hub import Fault, Hub
 from nsd_imagery.dataset.folder import open_manifest
 from nsd_imagery.errors import AccessError, BusyError, DataError, FolderError, HubError, MissingDataError, UsageError
@@ -31,11 +32,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning
 
 REPO = "me/nsd-imagery"
 WRITES = ("preupload", "batch", "upload", "verify", "commit")
-
-
-def own(folder: Path, copy: Path) -> Path:
-    """A copy that a test may push from and build into; files are replaced, not written into, so links are enough."""
-    return Path(shutil.copytree(folder, copy, copy_function=os.link, ignore=shutil.ignore_patterns("lock")))
 
 
 @pytest.fixture
@@ -88,11 +84,6 @@ def assert_same_rows(one: Dataset, other: Dataset) -> None:
             np.testing.assert_array_equal(*(part.to_numpy(zero_copy_only=False) for part in (first, second)))
         else:
             assert first.equals(second), name
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    paths = (path for path in folder.rglob("*") if path.is_file() and ".build" not in path.parts)
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
 def parquet_of(folder: Path) -> set[str]:
