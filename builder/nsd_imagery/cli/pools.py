@@ -4,7 +4,8 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from multiprocessing import resource_tracker
 from typing import TypeVar, cast
 
 import click
@@ -54,21 +55,24 @@ def _executor(workers: int, scheduler: str | None) -> Iterator[Executor | None]:
         with _dask(scheduler) as executor:
             yield executor
     elif workers > 1:
-        # Spawn: a fork would copy threads of Arrow and HDF5 in whatever state they are.
-        pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=begin)
-        try:
+        with ExitStack() as stack:
+            resource_tracker.ensure_running()  # where it starts, it lets Ctrl-C through again
             with interrupts.held_back():  # a terminal sends Ctrl-C to all processes; it is the parent's
+                # Spawn: a fork would copy threads of Arrow and HDF5 in whatever state they are.
+                pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=begin)
+                stack.callback(pool.shutdown, wait=True, cancel_futures=True)
+                stack.push(_kill_if_interrupted)
                 for _ in range(workers):  # a pool starts a worker a task; this one is to start while the parent plans
                     pool.submit(os.getpid)
             yield pool
-        except KeyboardInterrupt:
-            for worker in multiprocessing.active_children():  # they finish nothing that a rerun would not make again
-                worker.kill()
-            raise
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
     else:
         yield None
+
+
+def _kill_if_interrupted(kind: type[BaseException] | None, *_: object) -> None:
+    if kind is KeyboardInterrupt:
+        for worker in multiprocessing.active_children():  # they finish nothing that a rerun would not make again
+            worker.kill()
 
 
 @contextmanager
