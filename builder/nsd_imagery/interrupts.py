@@ -13,3 +13,17 @@ def held_back() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def heed_the_first() -> None:
+    """Ctrl-C raises KeyboardInterrupt once; what ends on it is short, and a second one would leave its threads behind.
+
+    For a process that ends on it. Where Ctrl-C is ignored, as in a job of a shell's background, it stays so.
+    """
+
+    def stop(*_: object) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, stop)

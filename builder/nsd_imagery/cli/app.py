@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from nsd_imagery import interrupts
 from nsd_imagery.cli import data, learn, share
 from nsd_imagery.errors import NSDImageryError, UsageError
 
@@ -54,6 +55,7 @@ def _line(error: BaseException) -> str:
 
 def main() -> None:
     """Run the command: exit 0 if all went well, 1 if the work failed, 2 if it was called wrongly."""
+    interrupts.heed_the_first()
     try:
         cli.main(standalone_mode=False)
     except click.exceptions.Abort:
