@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nsd_imagery.atomic import replace_text, replacing
+from nsd_imagery.atomic import replace_text, replace_texts, replacing
 
 Call = tuple[str, int, int]
 """What was called, the inode of its file or folder, and how many bytes that held."""
@@ -47,6 +47,14 @@ def test_a_file_is_whole_and_synced_before_its_rename_and_its_folder_after(
     ]
     assert [n_bytes for _, inode, n_bytes in calls if inode == file.st_ino] == [1000, 1000]
     assert path.read_text() == "x" * 1000
+
+
+def test_several_files_are_all_on_the_disk_before_the_first_gets_its_name(tmp_path: Path, calls: list[Call]) -> None:
+    first, second = tmp_path / "manifest.json", tmp_path / "README.md"
+    replace_texts({first: "a", second: "b"})
+    files, folder = [first.stat().st_ino, second.stat().st_ino], tmp_path.stat().st_ino
+    expected = [*(("fsync", file) for file in files), *(("replace", file) for file in files), ("fsync", folder)]
+    assert [call[:2] for call in calls] == expected
 
 
 def test_a_block_that_fails_syncs_and_renames_nothing(tmp_path: Path, calls: list[Call]) -> None:

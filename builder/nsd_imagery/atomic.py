@@ -70,7 +70,7 @@ def replace_text(path: Path, text: str) -> None:
 def replace_texts(texts: Mapping[Path, str]) -> None:
     """Give several files their contents, one after the other; all are on disk before the first gets its name."""
     with ExitStack() as stack:
-        written = [(path, *stack.enter_context(naming_later(path.parent))) for path in texts]
+        written = [(path, *stack.enter_context(naming_later(path.parent, synced=False))) for path in texts]
         for path, file, _ in written:
             file.write(texts[path].encode())
             _sync(file)
