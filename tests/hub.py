@@ -169,6 +169,7 @@ class Handler(BaseHTTPRequestHandler):
     """One request: whose it is, which endpoint, and the answer."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # headers and body are two writes, and each answer would wait 40 ms
     hub: Hub
 
     def log_message(self, format: str, *args: Any) -> None:
