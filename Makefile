@@ -13,11 +13,13 @@ export HF_HOME := $(CURDIR)/.venv/huggingface
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test crash check bench clean
+.PHONY: help demo test quick mutants crash check bench clean
 
 help:
 	@echo 'make demo    synthetic release -> index -> dataset in ./nsd_imagery -> a torch batch'
 	@echo 'make test    run the tests'
+	@echo 'make quick   those that take less than a minute together'
+	@echo 'make mutants plant one-line bugs, each against the tests that run its line (half an hour)'
 	@echo 'make crash   kill builds, pushes and pulls at every moment that counts (ten minutes)'
 	@echo 'make check   lint, format, types, layers, and no data among the tracked files'
 	@echo 'make bench   speed and memory beside the peers, of NSD core, and of several processes and Dask, into'
@@ -38,6 +40,13 @@ demo: .venv/run.stamp
 
 test: .venv/dev.stamp
 	$(BIN)/python -m pytest -n 2
+
+quick: .venv/dev.stamp
+	$(BIN)/python -m pytest -n 2 -m 'not slow'
+
+mutants: .venv/dev.stamp
+	$(BIN)/python tests/mutation/run.py map
+	$(BIN)/python tests/mutation/run.py try --seed $(shell date +%s)
 
 crash: .venv/dev.stamp
 	$(BIN)/python tests/crash/run.py

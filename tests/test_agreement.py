@@ -23,6 +23,8 @@ from nsd_imagery.sources.release import anatomy
 from nsd_imagery.volumes.read import read_betas
 from nsd_imagery.volumes.roi import resolve
 
+pytestmark = pytest.mark.slow
+
 LATE, EARLY, GROUPED, OTHER_RUN = ROW_RIVALS
 RIVAL_QUESTIONS = ("vision-against-imagery", "seen-or-cued", "row-order", "voxel-order")
 BETAS = "fithrf_GLMdenoise_RR"

@@ -11,6 +11,8 @@ import pytest
 
 from nsd_imagery.sources.release import expected_betas
 
+pytestmark = pytest.mark.slow
+
 BETAS = expected_betas("fithrf_GLMdenoise_RR", "subj01")
 
 

@@ -21,6 +21,8 @@ import nsd_imagery
 from folders import files
 from nsd_imagery.dataset.folder import read_manifest
 
+pytestmark = pytest.mark.slow
+
 CRASH = Path(__file__).parent / "crash" / "run.py"
 KILLS = 3
 SUBJECTS = ("subj01", "subj02")

@@ -32,6 +32,8 @@ from nsd_imagery.learn.clip_file import Embedding, Key, Maker, read_embeddings, 
 from nsd_imagery.learn.clip_model import Clip
 from nsd_imagery.learn.embed import PictureOf
 
+pytestmark = pytest.mark.slow
+
 WORDS = {"stripes", "zebra", "mammal", "yellow", "banana", "fruit"}
 TARGETS = Path("nsddata/experiments/nsdimagery/rawtargetimages")
 PICTURES = Path("nsddata_stimuli/stimuli/nsd/nsd_stimuli.hdf5")

@@ -28,7 +28,7 @@ from nsd_imagery.share import remote
 from nsd_imagery.share.parquet import to_parquet
 
 # Of huggingface_hub's own upload by plain HTTP.
-pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")]
 
 REPO = "me/nsd-imagery"
 WRITES = ("preupload", "batch", "upload", "verify", "commit")

@@ -17,6 +17,8 @@ import nsd_imagery
 from nsd_imagery.dataset.folder import read_manifest
 from nsd_imagery.errors import DataError, MissingDataError, UsageError
 
+pytestmark = pytest.mark.slow
+
 
 def rows(dataset: Dataset) -> dict[str, Any]:
     """By column; images as their bytes."""

@@ -23,6 +23,8 @@ from nsd_imagery.learn.fitting import group_moments
 from nsd_imagery.learn.labels import labels_of
 from nsd_imagery.learn.scores import ncsnr, reliability
 
+pytestmark = pytest.mark.slow
+
 SESSIONS = Path("nsddata_betas/ppdata/subj01/func1pt8mm/betas_fithrf_GLMdenoise_RR")
 ALL = {"zscore": "session", "selection": "reliability", "n_voxels": 40, "pca": 6}
 

@@ -21,6 +21,8 @@ from nsd_imagery.sources import release as files
 from nsd_imagery.sources.stim_info import read_stim_info
 from nsd_imagery.trials import find_subjects, read_sessions
 
+pytestmark = pytest.mark.slow
+
 BETAS = "fithrf_GLMdenoise_RR"
 MANIFEST = "nsd_imagery/metadata/trial_manifest_subj01.csv"
 INFO = "nsd_imagery/stimuli/imagery_stimuli_info.csv"

@@ -8,6 +8,8 @@ import pytest
 import nsd_imagery
 from clip import save_tiny_clip
 
+pytestmark = pytest.mark.slow
+
 README = Path(__file__).resolve().parents[1] / "README.md"
 
 

@@ -22,6 +22,8 @@ from nsd_imagery.dataset.make import FAILURES, Progress
 from nsd_imagery.errors import DataError, FolderError, NSDImageryError, SpaceError, UsageError
 from nsd_imagery.sources.release import expected_betas, expected_nsd_betas
 
+pytestmark = pytest.mark.slow
+
 BETAS = expected_betas("fithrf_GLMdenoise_RR", "subj01")
 CORE = expected_nsd_betas("fithrf_GLMdenoise_RR", "subj01")
 

@@ -18,6 +18,8 @@ from nsd_imagery.errors import DataError
 from nsd_imagery.identity import identity, read_unchanged
 from nsd_imagery.sources.release import expected_betas, expected_nsd_betas
 
+pytestmark = pytest.mark.slow
+
 VERSION = "fithrf_GLMdenoise_RR"
 BETAS = expected_betas(VERSION, "subj01")
 CORE = expected_nsd_betas(VERSION, "subj01")

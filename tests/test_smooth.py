@@ -19,6 +19,8 @@ from nsd_imagery.volumes.grid import Grid
 from nsd_imagery.volumes.read import read_betas
 from nsd_imagery.volumes.smooth import smooth, smoother
 
+pytestmark = pytest.mark.slow
+
 SHAPE = (9, 11, 8)
 AFFINE = np.array([[-1.8, 0, 0, 3], [0, 2.5, 0, -4], [0, 0, 1.0, 5], [0, 0, 0, 1.0]])
 SPACE = Path("nsddata/ppdata/subj01/func1pt8mm")

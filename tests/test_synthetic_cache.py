@@ -23,6 +23,8 @@ from nsd_imagery.sources.synthetic import synth
 from nsd_imagery.sources.synthetic.captions import captions_of
 from nsd_imagery.sources.synthetic.pictures import picture_id
 
+pytestmark = pytest.mark.slow
+
 SEED = 7
 SUBJECTS = ("subj01", "subj04")
 RUNS = "visA attA imgA_1 visB attB imgB_1 visC attC imgC_1 imgA_2 imgB_2 imgC_2".split()

@@ -21,6 +21,8 @@ from nsd_imagery.sources.synthetic import synth
 from nsd_imagery.sources.synthetic.pictures import nsd_picture, picture_id
 from nsd_imagery.sources.synthetic.signal import pattern
 
+pytestmark = pytest.mark.slow
+
 COLUMNS = (
     "SUBJECT SESSION RUN TRIAL 73KID 10KID TIME ISOLD ISCORRECT RT CHANGEMIND MEMORYRECENT MEMORYFIRST ISOLDCURRENT "
     "ISCORRECTCURRENT TOTAL1 TOTAL2 BUTTON MISSINGDATA"

@@ -15,6 +15,8 @@ import nsd_imagery
 from nsd_imagery.errors import DataError, MissingDataError, NSDImageryError, UsageError
 from nsd_imagery.sources.release import expected_betas
 
+pytestmark = pytest.mark.slow
+
 CONDITIONS = ("imagery", "vision", "attention", "perception")
 TRIALS = nsd_imagery.NSDImageryDataset
 

@@ -27,6 +27,8 @@ from nsd_imagery.sources.release import expected_betas, expected_nsd_betas, resp
 from nsd_imagery.volumes.betas import BetaHeader, Betas, Scaling
 from nsd_imagery.volumes.grid import Grid
 
+pytestmark = pytest.mark.slow
+
 BETAS = expected_betas("fithrf_GLMdenoise_RR", "subj01")
 SPACE = "nsddata/ppdata/subj01/func1pt8mm"
 DESIGN = "nsddata/experiments/nsdimagery/designmatrixGLMsingle.mat"

@@ -19,6 +19,8 @@ from nsd_imagery.dataset.shards import write_shard
 from nsd_imagery.errors import DataError, UsageError
 from nsd_imagery.schema import trial_schema
 
+pytestmark = pytest.mark.slow
+
 CONDITIONS = ("imagery", "vision", "attention", "perception")
 
 Batch = dict[str, torch.Tensor | list[str]]
