@@ -20,8 +20,8 @@ from scipy.signal import lfilter
 from nsd_imagery.checks.agreement.measure import check_session
 from nsd_imagery.checks.agreement.session import SessionBetas
 from nsd_imagery.checks.agreement.verdicts import Findings
-from nsd_imagery.sources.synthetic.fields import plane_waves, smooth_field
-from nsd_imagery.sources.synthetic.schedule import RunSchedule, draw_schedule
+from nsd_imagery.synthetic.fields import plane_waves, smooth_field
+from nsd_imagery.synthetic.schedule import RunSchedule, draw_schedule
 
 N_EARLY, N_HIGHER = 300, 300
 LAG_ONE = 0.3

@@ -20,8 +20,8 @@ from PIL import Image
 import nsd_imagery
 from nsd_imagery.errors import DataError, MissingDataError, NSDImageryError, UsageError
 from nsd_imagery.sources import cache_rows, nsdimagery
-from nsd_imagery.sources.synthetic.captions import captions_of
-from nsd_imagery.sources.synthetic.pictures import picture_id
+from nsd_imagery.synthetic.captions import captions_of
+from nsd_imagery.synthetic.pictures import picture_id
 
 BETAS = "fithrf_GLMdenoise_RR"
 MANIFEST = "nsd_imagery/metadata/trial_manifest_subj01.csv"
@@ -475,7 +475,7 @@ def test_captions_are_read_whatever_the_spacing_and_order_of_the_file(own_releas
         session.rows["caption"][200].as_py() for session in [nsdimagery.read_session(own_release, "subj01", BETAS)]
     }
     replace_file(path, text)
-    from nsd_imagery.trials import read_sessions
+    from nsd_imagery.sources.root import read_sessions
 
     (session,) = read_sessions(own_release, ["subj01"], BETAS, ["nsdimagery"])
     captions, ids = session.rows["caption"].to_pylist(), session.rows["nsd_id"].to_pylist()

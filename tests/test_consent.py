@@ -12,7 +12,7 @@ import nsd_imagery
 from hub import Hub
 from nsd_imagery.consent import TERMS, require_terms
 from nsd_imagery.errors import AccessError
-from nsd_imagery.sources.release import SYNTHETIC_MARKER
+from nsd_imagery.experiment import SYNTHETIC_MARKER
 
 # Of huggingface_hub's own upload by plain HTTP.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")

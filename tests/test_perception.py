@@ -20,7 +20,7 @@ from nsd_imagery.errors import DataError, MissingDataError
 from nsd_imagery.sources import nsd
 from nsd_imagery.sources.release import expected_nsd_betas, responses_file, stim_info_file
 from nsd_imagery.sources.responses import read_responses
-from nsd_imagery.sources.synthetic.signal import pattern
+from nsd_imagery.synthetic.signal import pattern
 
 BETAS = "fithrf_GLMdenoise_RR"
 SESSION = expected_nsd_betas(BETAS, "subj01")

@@ -18,8 +18,8 @@ from nsd_imagery.errors import DataError, MissingDataError
 from nsd_imagery.experiment import RUNS, Run
 from nsd_imagery.sources import cache_rows, nsd, nsdimagery
 from nsd_imagery.sources import release as files
+from nsd_imagery.sources.root import find_subjects, read_sessions
 from nsd_imagery.sources.stim_info import read_stim_info
-from nsd_imagery.trials import find_subjects, read_sessions
 
 pytestmark = pytest.mark.slow
 

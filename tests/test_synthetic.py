@@ -26,9 +26,9 @@ from nsd_imagery.atomic import naming_later
 from nsd_imagery.errors import FolderError, UsageError
 from nsd_imagery.experiment import CORE_SESSIONS, GRIDS, NSDGENERAL_VOXELS, SUBJECTS
 from nsd_imagery.identity import identity
-from nsd_imagery.sources.synthetic import synth
-from nsd_imagery.sources.synthetic.anatomy import make_anatomy
-from nsd_imagery.sources.synthetic.signal import pattern
+from nsd_imagery.synthetic import synth
+from nsd_imagery.synthetic.anatomy import make_anatomy
+from nsd_imagery.synthetic.signal import pattern
 
 COLUMNS = (
     "SUBJECT SESSION RUN TRIAL CONDITION CUE FRAMEFILE IMAGEFILE GROUNDTRUTH ISCORRECT CHANGEMIND TOTAL1 TOTAL2 BUTTON "

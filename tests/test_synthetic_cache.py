@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from scipy.io import loadmat
 
 from nsd_imagery.errors import FolderError, UsageError
-from nsd_imagery.sources.synthetic import synth
-from nsd_imagery.sources.synthetic.captions import captions_of
-from nsd_imagery.sources.synthetic.pictures import picture_id
+from nsd_imagery.synthetic import synth
+from nsd_imagery.synthetic.captions import captions_of
+from nsd_imagery.synthetic.pictures import picture_id
 
 pytestmark = pytest.mark.slow
 

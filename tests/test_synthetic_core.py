@@ -17,9 +17,9 @@ from PIL import Image
 
 from nsd_imagery.errors import UsageError
 from nsd_imagery.experiment import CORE_SESSIONS
-from nsd_imagery.sources.synthetic import synth
-from nsd_imagery.sources.synthetic.pictures import nsd_picture, picture_id
-from nsd_imagery.sources.synthetic.signal import pattern
+from nsd_imagery.synthetic import synth
+from nsd_imagery.synthetic.pictures import nsd_picture, picture_id
+from nsd_imagery.synthetic.signal import pattern
 
 pytestmark = pytest.mark.slow
 

@@ -15,49 +15,49 @@ if TYPE_CHECKING:
     from nsd_imagery.checks.run import verify as verify
     from nsd_imagery.consent import accept_terms as accept_terms
     from nsd_imagery.consent import terms_accepted as terms_accepted
-    from nsd_imagery.dataset.average import average_repeats as average_repeats
     from nsd_imagery.dataset.build import build as build
     from nsd_imagery.dataset.build import preview as preview
-    from nsd_imagery.dataset.builder import NSDImagery as NSDImagery
     from nsd_imagery.dataset.info import info as info
-    from nsd_imagery.dataset.load import load as load
-    from nsd_imagery.dataset.restrict import restrict as restrict
     from nsd_imagery.imagery_trial import ImageryTrial as ImageryTrial
     from nsd_imagery.learn.clip_cache import ClipCache as ClipCache
     from nsd_imagery.learn.dataset import NSDImageryDataset as NSDImageryDataset
     from nsd_imagery.learn.embed import embed as embed
     from nsd_imagery.learn.preprocess import NSDPreprocessor as NSDPreprocessor
     from nsd_imagery.learn.view import torch_view as torch_view
+    from nsd_imagery.rows.average import average_repeats as average_repeats
+    from nsd_imagery.rows.builder import NSDImagery as NSDImagery
+    from nsd_imagery.rows.load import load as load
+    from nsd_imagery.rows.maps import to_nifti as to_nifti
+    from nsd_imagery.rows.restrict import restrict as restrict
     from nsd_imagery.share.receive import pull as pull
     from nsd_imagery.share.send import push as push
-    from nsd_imagery.sources.synthetic import synth as synth
-    from nsd_imagery.trials import find_roi as find_roi
+    from nsd_imagery.sources.root import find_roi as find_roi
+    from nsd_imagery.synthetic import synth as synth
     from nsd_imagery.trials import index as index
     from nsd_imagery.trials import read_index as read_index
-    from nsd_imagery.volumes.maps import to_nifti as to_nifti
 
 _HOMES = {
     "ClipCache": "nsd_imagery.learn.clip_cache",
     "ImageryTrial": "nsd_imagery.imagery_trial",
-    "NSDImagery": "nsd_imagery.dataset.builder",
+    "NSDImagery": "nsd_imagery.rows.builder",
     "NSDImageryDataset": "nsd_imagery.learn.dataset",
     "NSDPreprocessor": "nsd_imagery.learn.preprocess",
     "accept_terms": "nsd_imagery.consent",
-    "average_repeats": "nsd_imagery.dataset.average",
+    "average_repeats": "nsd_imagery.rows.average",
     "build": "nsd_imagery.dataset.build",
     "embed": "nsd_imagery.learn.embed",
-    "find_roi": "nsd_imagery.trials",
+    "find_roi": "nsd_imagery.sources.root",
     "index": "nsd_imagery.trials",
     "info": "nsd_imagery.dataset.info",
-    "load": "nsd_imagery.dataset.load",
+    "load": "nsd_imagery.rows.load",
     "preview": "nsd_imagery.dataset.build",
     "pull": "nsd_imagery.share.receive",
     "push": "nsd_imagery.share.send",
     "read_index": "nsd_imagery.trials",
-    "restrict": "nsd_imagery.dataset.restrict",
-    "synth": "nsd_imagery.sources.synthetic",
+    "restrict": "nsd_imagery.rows.restrict",
+    "synth": "nsd_imagery.synthetic",
     "terms_accepted": "nsd_imagery.consent",
-    "to_nifti": "nsd_imagery.volumes.maps",
+    "to_nifti": "nsd_imagery.rows.maps",
     "torch_view": "nsd_imagery.learn.view",
     "verify": "nsd_imagery.checks.run",
 }

@@ -111,3 +111,6 @@ RUNS: Final = tuple(
 
 REPEATS: Final[dict[Condition, int]] = {"vision": 8, "imagery": 16, "attention": 8}
 """Trials a target, over all runs of a condition."""
+
+SYNTHETIC_MARKER = "synthetic.json"
+"""Lies in the root of a tree that `synth` wrote, and in no other."""

@@ -16,8 +16,8 @@ from nsd_imagery.sources.captions import read_captions
 from nsd_imagery.sources.design import read_design, read_targets
 from nsd_imagery.sources.pictures import read_png
 from nsd_imagery.sources.stim_info import read_stim_info
-from nsd_imagery.sources.synthetic.marker import claim
-from nsd_imagery.sources.synthetic.request import Request
+from nsd_imagery.synthetic.marker import claim
+from nsd_imagery.synthetic.request import Request
 from nsd_imagery.volumes import hdf5, nifti
 from nsd_imagery.volumes.anatomy import Anatomy, read_label_table
 from nsd_imagery.volumes.grid import Grid

@@ -15,12 +15,12 @@ from nsd_imagery.checks.source import INDEX, SAME, check_against_root, check_ind
 from nsd_imagery.checks.tree import Tree, check_tree
 from nsd_imagery.dataset.folder import read_manifest
 from nsd_imagery.errors import MissingDataError, NSDImageryError
-from nsd_imagery.experiment import BETA_VERSIONS, SUBJECTS
+from nsd_imagery.experiment import BETA_VERSIONS, SUBJECTS, SYNTHETIC_MARKER
 from nsd_imagery.schema import index_schema
 from nsd_imagery.sources import cache_rows
-from nsd_imagery.sources.release import SYNTHETIC_MARKER
+from nsd_imagery.sources.root import ROOT_VARIABLE, find_subjects
 from nsd_imagery.suggest import one_of
-from nsd_imagery.trials import INDEX_FOLDERS, ROOT_VARIABLE, find_subjects, read_index
+from nsd_imagery.trials import INDEX_FOLDERS, read_index
 
 SCHEMA = "index.columns", "Columns and types are those of the schema"
 HASHES = "folder.rows", "The rows of each shard hash to what the manifest says"

@@ -13,7 +13,7 @@ from nsd_imagery.dataset.plan import plan
 from nsd_imagery.dataset.reading import read_piece
 from nsd_imagery.dataset.shards import open_shard
 from nsd_imagery.errors import NSDImageryError
-from nsd_imagery.trials import read_sessions
+from nsd_imagery.sources.root import read_sessions
 
 SAME = "source.same", "Made again from the root, the rows of each shard are the same, betas and labels"
 INDEX = "source.labels", "The labels of the index are those that the root's files prove"

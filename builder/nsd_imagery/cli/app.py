@@ -6,8 +6,7 @@ import sys
 
 import click
 
-from nsd_imagery import interrupts
-from nsd_imagery.cli import data, learn, share
+from nsd_imagery.cli import data, interrupts, learn, share
 from nsd_imagery.errors import NSDImageryError, UsageError
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from nsd_imagery.cli.common import LIST, ROOT_HELP, progress_bar, progress_line, show_configs
+from nsd_imagery.cli.lean import without_pandas
 from nsd_imagery.experiment import BETA_VERSIONS, CONDITIONS
-from nsd_imagery.lean import without_pandas
 
 
 @click.command()
@@ -57,7 +57,7 @@ def synth(root: Path, subjects: tuple[str, ...], **options: Any) -> None:
       nsd-imagery synth release --perception-sessions 2
       nsd-imagery synth cache --layout cache
     """
-    from nsd_imagery.sources.synthetic import synth as run
+    from nsd_imagery.synthetic import synth as run
 
     with progress_line("synth") as report:
         run(root, subjects=subjects, progress=report, **options)

@@ -10,7 +10,7 @@ from typing import TypeVar, cast
 
 import click
 
-from nsd_imagery import interrupts
+from nsd_imagery.cli import interrupts
 from nsd_imagery.cli.worker import begin
 from nsd_imagery.errors import MissingExtraError, NSDImageryError, UsageError
 

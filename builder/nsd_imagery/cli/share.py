@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from nsd_imagery.cli.common import LIST, progress_line, show_configs
-from nsd_imagery.lean import without_pandas
+from nsd_imagery.cli.lean import without_pandas
 
 
 @click.command()

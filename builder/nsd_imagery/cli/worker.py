@@ -7,7 +7,7 @@ import os
 import threading
 from multiprocessing.connection import wait
 
-from nsd_imagery.lean import without_pandas
+from nsd_imagery.cli.lean import without_pandas
 
 
 def begin() -> None:

@@ -18,7 +18,7 @@ from nsd_imagery.dataset.places import jobs_of, positions, staying_stats
 from nsd_imagery.dataset.plan import Plan, plan
 from nsd_imagery.dataset.preview import Preview, preview_jobs, refuse_full_disk
 from nsd_imagery.experiment import BETA_VERSIONS
-from nsd_imagery.trials import find_root
+from nsd_imagery.sources.root import find_root
 from nsd_imagery.volumes.roi import DEFAULT_ROI
 
 

@@ -7,12 +7,11 @@ from pathlib import Path
 
 from nsd_imagery.dataset.pieces import DTYPES, ZSCORES, Piece, Recipe, split_rows
 from nsd_imagery.errors import MissingDataError, UsageError
-from nsd_imagery.experiment import CONDITIONS, EXPERIMENTS, Experiment
+from nsd_imagery.experiment import CONDITIONS, EXPERIMENTS, SYNTHETIC_MARKER, Experiment
 from nsd_imagery.sources import source as sources
-from nsd_imagery.sources.release import SYNTHETIC_MARKER
+from nsd_imagery.sources.root import find_subjects, read_sessions
 from nsd_imagery.sources.session import Session
 from nsd_imagery.suggest import one_of
-from nsd_imagery.trials import find_subjects, read_sessions
 from nsd_imagery.volumes.anatomy import Anatomy
 from nsd_imagery.volumes.roi import Roi, resolve
 

@@ -24,8 +24,8 @@ from nsd_imagery.learn.clip_file import (
 )
 from nsd_imagery.sources.cache import embeddings_folder
 from nsd_imagery.sources.pictures import open_stimuli, pictures_file, target_files
+from nsd_imagery.sources.root import find_root
 from nsd_imagery.suggest import one_of
-from nsd_imagery.trials import find_root
 
 _MAKE = "make it with: nsd-imagery embed ROOT --model FOLDER_OR_ID"
 _FEW = 8

@@ -13,8 +13,8 @@ import torch
 from datasets import Dataset
 from numpy.typing import NDArray
 
-from nsd_imagery.dataset.vectors import Rows, table_rows, vectors
 from nsd_imagery.errors import DataError
+from nsd_imagery.rows.vectors import Rows, table_rows, vectors
 
 Values = torch.Tensor | list[str]
 """Of one column: a tensor whose first axis is the row, or words."""

@@ -9,12 +9,12 @@ import numpy as np
 from datasets import Dataset
 from numpy.typing import ArrayLike, NDArray
 
-from nsd_imagery.dataset.choose import Choice, choose_rows, choose_voxels
-from nsd_imagery.dataset.vectors import Rows, table_rows
 from nsd_imagery.errors import DataError, UsageError
 from nsd_imagery.learn.labels import labels_of
 from nsd_imagery.learn.preprocess import NSDPreprocessor
 from nsd_imagery.learn.view import Batch, BatchDataset, torch, torch_view
+from nsd_imagery.rows.choose import Choice, choose_rows, choose_voxels
+from nsd_imagery.rows.vectors import Rows, table_rows
 from nsd_imagery.schema import BETAS
 from nsd_imagery.volumes.roi import DEFAULT_ROI
 

@@ -29,10 +29,10 @@ from nsd_imagery.learn.clip_model import Clip, open_clip
 from nsd_imagery.locks import holding
 from nsd_imagery.sources.cache import embeddings_folder
 from nsd_imagery.sources.pictures import open_stimuli
+from nsd_imagery.sources.root import find_root, find_subjects, read_sessions
 from nsd_imagery.sources.session import Session
 from nsd_imagery.sources.table import read_lines
 from nsd_imagery.suggest import one_of
-from nsd_imagery.trials import find_root, find_subjects, read_sessions
 
 _EXPERIMENTS: dict[str, tuple[Experiment, ...] | None] = {
     "imagery": ("nsdimagery",),

@@ -10,10 +10,10 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from nsd_imagery.dataset.plan import refuse_unsound_fwhm
-from nsd_imagery.dataset.vectors import vectors
 from nsd_imagery.errors import DataError, MissingDataError, UsageError
 from nsd_imagery.learn.labels import Labels, Origin, column
 from nsd_imagery.learn.scores import Matrix, ncsnr, principal_components, reliability
+from nsd_imagery.rows.vectors import vectors
 from nsd_imagery.schema import BETAS
 from nsd_imagery.suggest import one_of
 from nsd_imagery.volumes.betas import Scaling

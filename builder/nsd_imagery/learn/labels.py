@@ -9,8 +9,8 @@ import xxhash
 from datasets import Dataset
 from numpy.typing import NDArray
 
-from nsd_imagery.dataset.vectors import Rows, table_rows
 from nsd_imagery.errors import DataError, UsageError
+from nsd_imagery.rows.vectors import Rows, table_rows
 from nsd_imagery.schema import BETAS
 
 _GROUPS = {"run": ("experiment", "session", "run_number", "epoch"), "session": ("experiment", "session")}

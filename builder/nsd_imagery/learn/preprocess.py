@@ -12,10 +12,10 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from nsd_imagery.atomic import replace_text, replacing
-from nsd_imagery.dataset.vectors import vectors
 from nsd_imagery.errors import DataError, MissingDataError, UsageError
 from nsd_imagery.learn.fitting import Fitted, Options, adapt_to_rows, fit_rows, zscored
 from nsd_imagery.learn.labels import Labels, Origin, labels_of, refuse_other_origin, valid_rows
+from nsd_imagery.rows.vectors import vectors
 from nsd_imagery.schema import BETAS
 from nsd_imagery.volumes.betas import Scaling
 from nsd_imagery.volumes.normalize import Moments

@@ -8,8 +8,8 @@ import numpy as np
 from datasets import Dataset
 from numpy.typing import NDArray
 
-from nsd_imagery.dataset.vectors import Rows
 from nsd_imagery.errors import MissingExtraError, UsageError
+from nsd_imagery.rows.vectors import Rows
 from nsd_imagery.schema import BETAS
 from nsd_imagery.suggest import one_of
 

@@ -14,9 +14,6 @@ from nsd_imagery.identity import identity
 from nsd_imagery.sources.stim_info import StimInfo, read_stim_info
 from nsd_imagery.volumes.anatomy import Anatomy
 
-SYNTHETIC_MARKER = "synthetic.json"
-"""Lies in the root of a tree that `synth` wrote, and in no other."""
-
 BETA_FORMATS = (".hdf5", ".nii.gz", ".nii")
 """Of betas, the preferred one first."""
 

@@ -13,23 +13,25 @@ from typing import Final
 import numpy as np
 from scipy.stats import norm, t, ttest_ind
 
-from nsd_imagery.checks.agreement.evidence import (
+from nsd_imagery.chance.evidence import (
     Array,
     Evidence,
     against_draws,
-    block_similarity,
-    correlations,
     difference,
     difference_to_best,
-    identification,
-    pair_similarity,
     standard_normal,
     total,
+)
+from nsd_imagery.chance.orders import REPEATS_PER_RUN, null_orders, same_target, seen_against_cued
+from nsd_imagery.checks.agreement.session import ENOUGH_TRIALS, Mask, Run, SessionBetas, find_run, window
+from nsd_imagery.checks.agreement.similarity import (
+    block_similarity,
+    correlations,
+    identification,
+    pair_similarity,
     voxel_separation,
     zscores,
 )
-from nsd_imagery.checks.agreement.orders import REPEATS_PER_RUN, null_orders, same_target, seen_against_cued
-from nsd_imagery.checks.agreement.session import ENOUGH_TRIALS, Mask, Run, SessionBetas, find_run, window
 from nsd_imagery.checks.agreement.verdicts import (
     ACQUIT,
     BEST_OTHER_START,

@@ -6,7 +6,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from nsd_imagery.checks.agreement.orders import REPEATS_PER_RUN, Order
+from nsd_imagery.chance.orders import REPEATS_PER_RUN, Order
 from nsd_imagery.experiment import TARGETS_PER_SET, TRIALS_PER_RUN
 
 ENOUGH_TRIALS: Final = 36

@@ -22,8 +22,8 @@ from nsd_imagery.errors import DataError, UsageError
 from nsd_imagery.experiment import BETA_VERSIONS, CONDITIONS, SUBJECTS
 from nsd_imagery.identity import Identity, identity
 from nsd_imagery.schema import trial_schema
+from nsd_imagery.sources.root import find_root
 from nsd_imagery.suggest import one_of
-from nsd_imagery.trials import find_root
 from nsd_imagery.volumes.roi import DEFAULT_ROI
 
 

@@ -3,6 +3,6 @@
 NSD's terms allow no file of the release to be passed on, so tests, the demo and first steps run on one of these.
 """
 
-from nsd_imagery.sources.synthetic.tree import synth
+from nsd_imagery.synthetic.tree import synth
 
 __all__ = ["synth"]

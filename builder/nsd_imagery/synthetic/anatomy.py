@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nsd_imagery.experiment import GRIDS, NSDGENERAL_VOXELS, SUBJECTS
-from nsd_imagery.sources.synthetic.atlas import LABELS, OUTSIDE_CORTEX, Cortex, label_cortex
-from nsd_imagery.sources.synthetic.fields import smooth_field
-from nsd_imagery.sources.synthetic.randomness import generator
+from nsd_imagery.synthetic.atlas import LABELS, OUTSIDE_CORTEX, Cortex, label_cortex
+from nsd_imagery.synthetic.fields import smooth_field
+from nsd_imagery.synthetic.randomness import generator
 
 VOXEL_MM = 1.8
 

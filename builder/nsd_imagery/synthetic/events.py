@@ -5,8 +5,8 @@ Effect sizes follow what is known of the real data: more for what is seen than f
 
 from dataclasses import dataclass
 
-from nsd_imagery.sources.synthetic.schedule import RunSchedule
-from nsd_imagery.sources.synthetic.targets import nsd_stimulus
+from nsd_imagery.synthetic.schedule import RunSchedule
+from nsd_imagery.synthetic.targets import nsd_stimulus
 
 _PHOTOGRAPH_SHARE = 0.6
 

@@ -1,9 +1,9 @@
 """The NSD-Imagery session of a synthetic subject: what its betas are the response to."""
 
-from nsd_imagery.sources.synthetic.events import run_events
-from nsd_imagery.sources.synthetic.randomness import generator
-from nsd_imagery.sources.synthetic.schedule import RunSchedule
-from nsd_imagery.sources.synthetic.signal import RunEvents
+from nsd_imagery.synthetic.events import run_events
+from nsd_imagery.synthetic.randomness import generator
+from nsd_imagery.synthetic.schedule import RunSchedule
+from nsd_imagery.synthetic.signal import RunEvents
 
 
 def session_runs(seed: int, subject: str, schedule: tuple[RunSchedule, ...]) -> list[RunEvents]:

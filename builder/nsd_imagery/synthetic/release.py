@@ -9,14 +9,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from nsd_imagery.experiment import BETA_VERSIONS, RUNS
-from nsd_imagery.sources.synthetic import behaviour, core, core_behaviour, design, files, imagery, pictures, stimuli
-from nsd_imagery.sources.synthetic.anatomy import Anatomy, make_anatomy
-from nsd_imagery.sources.synthetic.captions import write_captions
-from nsd_imagery.sources.synthetic.events import perception_event
-from nsd_imagery.sources.synthetic.request import FORMATS, Request
-from nsd_imagery.sources.synthetic.schedule import RunSchedule, draw_schedule, nsd_ids_of
-from nsd_imagery.sources.synthetic.signal import Responses, RunEvents, session_betas
-from nsd_imagery.sources.synthetic.targets import SET_B_NSD_IDS, TARGETS
+from nsd_imagery.synthetic import behaviour, core, core_behaviour, design, files, imagery, pictures, stimuli
+from nsd_imagery.synthetic.anatomy import Anatomy, make_anatomy
+from nsd_imagery.synthetic.captions import write_captions
+from nsd_imagery.synthetic.events import perception_event
+from nsd_imagery.synthetic.request import FORMATS, Request
+from nsd_imagery.synthetic.schedule import RunSchedule, draw_schedule, nsd_ids_of
+from nsd_imagery.synthetic.signal import Responses, RunEvents, session_betas
+from nsd_imagery.synthetic.targets import SET_B_NSD_IDS, TARGETS
 
 _EXPERIMENT = Path("nsddata/experiments/nsdimagery")
 

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nsd_imagery.experiment import RUNS, TARGETS_PER_SET, TRIALS_PER_RUN, Run
-from nsd_imagery.sources.synthetic.randomness import generator
-from nsd_imagery.sources.synthetic.stimuli import shared_ids
-from nsd_imagery.sources.synthetic.targets import SET_B_NSD_IDS, TARGETS, Target
+from nsd_imagery.synthetic.randomness import generator
+from nsd_imagery.synthetic.stimuli import shared_ids
+from nsd_imagery.synthetic.targets import SET_B_NSD_IDS, TARGETS, Target
 
 BLANKS_PER_RUN = 12
 LEAD_BLANKS = 3

@@ -12,9 +12,9 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from nsd_imagery.sources.synthetic import files
-from nsd_imagery.sources.synthetic.randomness import generator
-from nsd_imagery.sources.synthetic.stimuli import shared_ids
+from nsd_imagery.synthetic import files
+from nsd_imagery.synthetic.randomness import generator
+from nsd_imagery.synthetic.stimuli import shared_ids
 
 SPLITS: Final = ("train2017", "val2017")
 

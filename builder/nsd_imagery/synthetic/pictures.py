@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from nsd_imagery.sources.synthetic.targets import Target, nsd_stimulus
+from nsd_imagery.synthetic.targets import Target, nsd_stimulus
 
 SIDE = 425
 """Pixels a side, as of NSD's pictures."""

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nsd_imagery.experiment import PERCENT_SIGNAL_SCALE
-from nsd_imagery.sources.synthetic.anatomy import Anatomy
-from nsd_imagery.sources.synthetic.events import Event
-from nsd_imagery.sources.synthetic.fields import plane_waves, smooth_field
-from nsd_imagery.sources.synthetic.randomness import generator
+from nsd_imagery.synthetic.anatomy import Anatomy
+from nsd_imagery.synthetic.events import Event
+from nsd_imagery.synthetic.fields import plane_waves, smooth_field
+from nsd_imagery.synthetic.randomness import generator
 
 NOISE_GAIN = {"fithrf_GLMdenoise_RR": 1.0, "fithrf": 1.2}
 """The beta version without denoising has the same signal in more noise."""

@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from nsd_imagery.sources.synthetic.cache import write_cache
-from nsd_imagery.sources.synthetic.files import remove_leftovers
-from nsd_imagery.sources.synthetic.marker import claim
-from nsd_imagery.sources.synthetic.release import write_release
-from nsd_imagery.sources.synthetic.request import BetaFormat, Layout, Request, check
+from nsd_imagery.synthetic.cache import write_cache
+from nsd_imagery.synthetic.files import remove_leftovers
+from nsd_imagery.synthetic.marker import claim
+from nsd_imagery.synthetic.release import write_release
+from nsd_imagery.synthetic.request import BetaFormat, Layout, Request, check
 
 logger = logging.getLogger(__name__)
 

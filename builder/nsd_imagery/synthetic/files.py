@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from nsd_imagery.atomic import naming_later, remove_partial
 from nsd_imagery.experiment import N_NSD_PICTURES
-from nsd_imagery.sources.synthetic.anatomy import Anatomy
-from nsd_imagery.sources.synthetic.atlas import label_table
-from nsd_imagery.sources.synthetic.pictures import SIDE, nsd_picture
+from nsd_imagery.synthetic.anatomy import Anatomy
+from nsd_imagery.synthetic.atlas import label_table
+from nsd_imagery.synthetic.pictures import SIDE, nsd_picture
 
 _LITTLE_INT16 = np.dtype("<i2")
 _LITTLE_FLOAT32 = np.dtype("<f4")

@@ -8,9 +8,9 @@ from typing import Final
 import numpy as np
 
 from nsd_imagery.experiment import TRIALS_PER_RUN
-from nsd_imagery.sources.synthetic.randomness import generator
-from nsd_imagery.sources.synthetic.schedule import EPOCH_SECONDS, RunSchedule, trial_seconds
-from nsd_imagery.sources.synthetic.stimuli import shared_ids
+from nsd_imagery.synthetic.randomness import generator
+from nsd_imagery.synthetic.schedule import EPOCH_SECONDS, RunSchedule, trial_seconds
+from nsd_imagery.synthetic.stimuli import shared_ids
 
 COLUMNS: Final = (
     "SUBJECT SESSION RUN TRIAL CONDITION CUE FRAMEFILE IMAGEFILE GROUNDTRUTH ISCORRECT CHANGEMIND TOTAL1 TOTAL2 "

@@ -8,8 +8,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from nsd_imagery.experiment import CORE_SESSIONS, CORE_TRIALS_PER_SESSION, N_NSD_PICTURES, SUBJECTS
-from nsd_imagery.sources.synthetic.randomness import generator
-from nsd_imagery.sources.synthetic.targets import SET_B_NSD_IDS
+from nsd_imagery.synthetic.randomness import generator
+from nsd_imagery.synthetic.targets import SET_B_NSD_IDS
 
 N_SHARED = 1000
 PICTURES_PER_SUBJECT = 10_000

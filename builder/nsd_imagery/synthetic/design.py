@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from scipy.io import savemat
 
 from nsd_imagery.experiment import N_DESIGN_COLUMNS, TARGETS_PER_SET
-from nsd_imagery.sources.synthetic.schedule import EPOCH_SECONDS, RunSchedule
-from nsd_imagery.sources.synthetic.targets import TARGETS
+from nsd_imagery.synthetic.schedule import EPOCH_SECONDS, RunSchedule
+from nsd_imagery.synthetic.targets import TARGETS
 
 _MAT_HEADER_BYTES = 116
 

@@ -11,7 +11,7 @@ from datasets import Dataset, Features
 from numpy.typing import NDArray
 
 from nsd_imagery.errors import DataError, UsageError
-from nsd_imagery.trials import find_roi
+from nsd_imagery.sources.root import find_roi
 from nsd_imagery.volumes.roi import Roi
 
 logger = logging.getLogger(__name__)

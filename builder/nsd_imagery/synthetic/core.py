@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nsd_imagery.experiment import CORE_SESSIONS, CORE_TRIALS_PER_SESSION
-from nsd_imagery.sources.synthetic.events import perception_event
-from nsd_imagery.sources.synthetic.randomness import generator
-from nsd_imagery.sources.synthetic.signal import RunEvents
-from nsd_imagery.sources.synthetic.stimuli import N_CORE_TRIALS, core_trials
+from nsd_imagery.synthetic.events import perception_event
+from nsd_imagery.synthetic.randomness import generator
+from nsd_imagery.synthetic.signal import RunEvents
+from nsd_imagery.synthetic.stimuli import N_CORE_TRIALS, core_trials
 
 TRIALS_BY_RUN = (63, 62) * 6
 """Trials of each run of a session."""

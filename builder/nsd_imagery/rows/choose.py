@@ -12,18 +12,19 @@ from datasets import Dataset, concatenate_datasets
 from numpy.typing import NDArray
 
 from nsd_imagery.dataset.folder import open_manifest, read_manifest
-from nsd_imagery.dataset.indexed import index_rows, pieces_of_index
-from nsd_imagery.dataset.load import load
 from nsd_imagery.dataset.pieces import ZSCORES, Piece, Recipe, parts, split_rows
 from nsd_imagery.dataset.plan import plan
 from nsd_imagery.dataset.reading import read_piece
 from nsd_imagery.errors import MissingDataError, UsageError
 from nsd_imagery.experiment import BETA_VERSIONS, CONDITIONS
+from nsd_imagery.rows.indexed import index_rows, pieces_of_index
+from nsd_imagery.rows.load import load
 from nsd_imagery.schema import BETAS, trial_schema
 from nsd_imagery.sources import source as sources
+from nsd_imagery.sources.root import find_root, find_subjects
 from nsd_imagery.sources.source import SOURCES
 from nsd_imagery.suggest import one_of
-from nsd_imagery.trials import find_root, find_subjects, root_of_index
+from nsd_imagery.trials import root_of_index
 from nsd_imagery.volumes.roi import DEFAULT_ROI, config_suffix, resolve
 from nsd_imagery.volumes.voxels import voxel_table
 

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 
 from nsd_imagery.experiment import BETA_VERSIONS, SUBJECTS, TRIALS_PER_RUN
 from nsd_imagery.schema import trial_id
-from nsd_imagery.sources.synthetic import files, imagery, stimuli
-from nsd_imagery.sources.synthetic.anatomy import Anatomy, make_anatomy
-from nsd_imagery.sources.synthetic.captions import captions_of, write_captions
-from nsd_imagery.sources.synthetic.request import FORMATS, Request
-from nsd_imagery.sources.synthetic.schedule import RunSchedule, draw_schedule, nsd_ids_of
-from nsd_imagery.sources.synthetic.signal import Responses, session_betas
-from nsd_imagery.sources.synthetic.targets import TARGETS, nsd_stimulus
+from nsd_imagery.synthetic import files, imagery, stimuli
+from nsd_imagery.synthetic.anatomy import Anatomy, make_anatomy
+from nsd_imagery.synthetic.captions import captions_of, write_captions
+from nsd_imagery.synthetic.request import FORMATS, Request
+from nsd_imagery.synthetic.schedule import RunSchedule, draw_schedule, nsd_ids_of
+from nsd_imagery.synthetic.signal import Responses, session_betas
+from nsd_imagery.synthetic.targets import TARGETS, nsd_stimulus
 
 MANIFEST_COLUMNS: Final = (
     "trial_id subject session trial_in_session condition nsd_id coco_id beta_path beta_index roi_mask_path "

@@ -14,8 +14,9 @@ from nsd_imagery.errors import DataError, MissingDataError
 from nsd_imagery.experiment import CONDITIONS
 from nsd_imagery.schema import index_schema
 from nsd_imagery.sources import source as sources
+from nsd_imagery.sources.root import read_sessions
 from nsd_imagery.sources.session import Session
-from nsd_imagery.trials import read_index, read_sessions
+from nsd_imagery.trials import read_index
 from nsd_imagery.volumes.read import read_header
 from nsd_imagery.volumes.roi import resolve
 

@@ -10,8 +10,8 @@ from datasets import Dataset, DatasetInfo, Features
 from numpy.typing import NDArray
 
 from nsd_imagery.dataset.shards import ROWS_PER_BATCH
-from nsd_imagery.dataset.vectors import Rows, table_rows, vectors
 from nsd_imagery.errors import UsageError
+from nsd_imagery.rows.vectors import Rows, table_rows, vectors
 from nsd_imagery.schema import AVERAGE_COLUMNS, BETAS, N_REPEATS, average_schema
 
 _NO_PICTURE = {"nsd_id": -1, "coco_id": -1, "caption": "", "shared1000": False, "is_shared": False}

@@ -3,7 +3,7 @@
 import sys
 from importlib.machinery import ModuleSpec
 
-from nsd_imagery import interrupts
+from nsd_imagery.cli import interrupts
 
 
 class _NoPandas:

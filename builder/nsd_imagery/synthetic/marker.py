@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from nsd_imagery.errors import FolderError, reason
-from nsd_imagery.sources.release import SYNTHETIC_MARKER
-from nsd_imagery.sources.synthetic import files
-from nsd_imagery.sources.synthetic.request import Request
+from nsd_imagery.experiment import SYNTHETIC_MARKER
+from nsd_imagery.synthetic import files
+from nsd_imagery.synthetic.request import Request
 
 FORMAT_VERSION = 1
 

@@ -11,9 +11,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from nsd_imagery.experiment import CORE_SESSIONS, CORE_TRIALS_PER_SESSION, N_NSD_PICTURES
-from nsd_imagery.sources.synthetic.core import TRIALS_BY_RUN, shown_pictures
-from nsd_imagery.sources.synthetic.randomness import generator
-from nsd_imagery.sources.synthetic.stimuli import own_ids, shared_ids, table_text
+from nsd_imagery.synthetic.core import TRIALS_BY_RUN, shown_pictures
+from nsd_imagery.synthetic.randomness import generator
+from nsd_imagery.synthetic.stimuli import own_ids, shared_ids, table_text
 
 COLUMNS: Final = (
     "SUBJECT SESSION RUN TRIAL 73KID 10KID TIME ISOLD ISCORRECT RT CHANGEMIND MEMORYRECENT MEMORYFIRST ISOLDCURRENT "
