@@ -232,6 +232,36 @@ def test_the_readme_names_exactly_the_shards_with_the_hash_of_their_rows(dataset
     assert manifest["synthetic"] is True
 
 
+def test_the_hash_of_rows_sees_every_value_and_no_batch(dataset: Path) -> None:
+    """Pictures are bytes in a struct, captions words in a list: each is part of the name of the shard."""
+    (path,) = (dataset / "stimuli").iterdir()
+    table = Dataset.from_file(str(path)).data.table
+
+    def logical(rows: list[dict], size: int = 100) -> str:
+        changed = pa.Table.from_pylist(rows, schema=table.schema)
+        digest = LogicalHash(table.schema)
+        for batch in changed.to_batches(max_chunksize=size):
+            digest.update(batch)
+        return digest.hexdigest()
+
+    rows = table.to_pylist()
+    at = next(number for number, row in enumerate(rows) if row["image"] and row["captions"])
+    image, captions = rows[at]["image"], rows[at]["captions"]
+    others = [
+        {"image": {**image, "bytes": image["bytes"][:-1] + b"?"}},
+        {"image": None},
+        {"image": {**image, "bytes": None}},
+        {"captions": [*captions[:-1], captions[-1] + "."]},
+        {"captions": captions[:-1]},
+        {"captions": [captions[0] + captions[1], *captions[2:]]},
+        {"caption": ""},
+        {"nsd_id": rows[at]["nsd_id"] + 1},
+    ]
+    found = {logical([*rows[:at], {**rows[at], **other}, *rows[at + 1 :]]) for other in others}
+    assert len(found | {logical(rows)}) == 1 + len(others)
+    assert logical(rows, 7) == logical(rows)
+
+
 def test_features_of_the_readme_are_those_of_the_shards(dataset: Path) -> None:
     manifest = read_manifest(dataset)
     assert manifest is not None

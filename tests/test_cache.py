@@ -223,6 +223,19 @@ def test_several_sessions_of_a_subject_are_shards_of_their_own(own_tree: Path, t
     np.testing.assert_array_equal(betas(vision)[:144], betas(vision)[144:])
 
 
+def test_nsd_imagery_comes_before_nsd_core_whatever_the_order_of_lines(own_tree: Path) -> None:
+    core = "nsd/betas/subj01/session01.nii.gz"
+
+    def of_core(row: Row) -> Row:
+        return {**row, "beta_path": core, "trial_id": "", "target": "", "nsd_id": "1", "cue": "", "cue_matches": ""}
+
+    rewrite(own_tree / MANIFEST, lambda rows: [*(of_core(row) for row in rows if row["run_name"] == "visA"), *rows])
+    (own_tree / core).parent.mkdir(parents=True)
+    os.link(own_tree / BETA_FILE, own_tree / core)
+    sessions = cache_rows.read_sessions(own_tree, "subj01", "fithrf_GLMdenoise_RR")
+    assert [session.experiment for session in sessions] == ["nsdimagery", "nsd"]
+
+
 @pytest.mark.parametrize(
     ("dtype", "slope", "scale", "percent"),
     [

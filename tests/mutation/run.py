@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -25,7 +26,7 @@ from mutants import Mutant, mutants
 TOP = Path(__file__).resolve().parents[2]
 PACKAGE = TOP / "builder" / "nsd_imagery"
 MOST_TESTS = 60
-"""That a bug is tried on: those that run its line themselves, then those whose fixtures do, the quickest first."""
+"""That a bug is tried on: those of files named like the module, those that run its line themselves, the quickest."""
 SECONDS = 400
 
 
@@ -86,10 +87,15 @@ class Map:
         contexts = self._lines.get(str(path), {}).get(line, set())
         fixtures = {name.removeprefix("fixture:") for name in contexts if name.startswith("fixture:")}
         passing = {test: note for test, note in self.notes.items() if note["passed"]}
-        own = sorted((test for test in contexts if test in passing), key=lambda test: passing[test]["seconds"])
-        by_fixture = [test for test, note in passing.items() if fixtures & set(note["fixtures"]) and test not in own]
-        by_fixture.sort(key=lambda test: passing[test]["seconds"])
-        return [*own, *by_fixture][:MOST_TESTS]
+        own = {test for test in contexts if test in passing}
+        by_fixture = {test for test, note in passing.items() if fixtures & set(note["fixtures"])}
+        words = set(re.findall("[a-z0-9]+", str(path.relative_to(PACKAGE).with_suffix(""))))
+
+        def likely(test: str) -> tuple[int, bool, float]:
+            file = set(re.findall("[a-z0-9]+", test.partition(".py")[0]))
+            return -len(words & file), test not in own, passing[test]["seconds"]
+
+        return sorted(own | by_fixture, key=likely)[:MOST_TESTS]
 
 
 def try_sample(arguments: argparse.Namespace) -> None:
