@@ -348,6 +348,19 @@ def test_a_rebuild_leaves_all_files_that_it_did_not_write(release: Path, other: 
     assert {name for name in named if not (out / name).is_symlink() and "subj02" not in name} == clean
 
 
+def test_what_killed_runs_left_half_written_goes_and_what_looks_like_it_stays(release: Path, tmp_path: Path) -> None:
+    out = nsd_imagery.build(release, tmp_path / "d", **ONE)
+    left = [out / ".partial-0123456789abcdef", out / ".build" / ".partial-0123456789abcdef"]
+    mine = [out / ".partial-0123456789ABCDEF", out / ".partial-notes", out / "x.partial-0123456789abcdef"]
+    for path in [*left, *mine]:
+        path.write_text("half")
+    (out / ".partial-fedcba9876543210").symlink_to(mine[0])
+    nsd_imagery.build(release, out, **ONE)
+    assert not any(path.exists() for path in left)
+    assert all(path.read_text() == "half" for path in mine)
+    assert (out / ".partial-fedcba9876543210").is_symlink()
+
+
 def test_a_card_that_cannot_be_rendered_leaves_the_old_dataset_whole(
     release: Path, other: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,7 @@ the development tools; changes nothing in the checkout: each bug is planted in a
 """
 
 import argparse
+import ast
 import json
 import os
 import random
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +86,9 @@ class Map:
 
     def tests(self, path: Path, line: int) -> list[str]:
         """Tests that run a line, themselves or by a shared fixture."""
-        contexts = self._lines.get(str(path), {}).get(line, set())
+        lines = self._lines.get(str(path), {})
+        # What runs at import decides for every test that uses the module.
+        contexts = lines.get(line, set()) if _is_in_function(path, line) else set().union(*lines.values())
         fixtures = {name.removeprefix("fixture:") for name in contexts if name.startswith("fixture:")}
         passing = {test: note for test, note in self.notes.items() if note["passed"]}
         own = {test for test in contexts if test in passing}
@@ -96,6 +100,17 @@ class Map:
             return -len(words & file), test not in own, passing[test]["seconds"]
 
         return sorted(own | by_fixture, key=likely)[:MOST_TESTS]
+
+
+@cache
+def _functions(path: Path) -> list[range]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    return [range(node.body[0].lineno, (node.end_lineno or node.lineno) + 1) for node in found]
+
+
+def _is_in_function(path: Path, line: int) -> bool:
+    return any(line in lines for lines in _functions(path))
 
 
 def try_sample(arguments: argparse.Namespace) -> None:
