@@ -1,6 +1,6 @@
 """Checks of a root: a subject's files, labels and numbers, be it the release's tree or the Guide's."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,8 +23,8 @@ from nsd_imagery.checks.report import Finding, judged, skipped
 from nsd_imagery.checks.rows import check_rows, plain_rows
 from nsd_imagery.errors import NSDImageryError
 from nsd_imagery.experiment import N_NSD_PICTURES
-from nsd_imagery.sources import nsdimagery, release
-from nsd_imagery.sources import source as sources
+from nsd_imagery.progress import StepProgress
+from nsd_imagery.sources import nsdimagery, release, trees
 from nsd_imagery.sources.pictures import open_pictures, pictures_file
 from nsd_imagery.sources.session import Session
 from nsd_imagery.volumes.anatomy import Anatomy
@@ -38,8 +38,6 @@ READABLE = "data.readable", "The beta file can be read to its last byte, and its
 FORMATS = "data.formats", "The .hdf5 and the .nii.gz of the same betas hold the same numbers"
 PICTURES = "files.pictures", "The picture file is NSD's, and every nsd_id is in it"
 
-Progress = Callable[[str], None]
-
 
 @dataclass(frozen=True, eq=False)
 class Tree:
@@ -47,17 +45,17 @@ class Tree:
 
     Attributes:
         root: The root.
-        betas: Beta version.
+        beta_version: fithrf_GLMdenoise_RR or fithrf.
         source: "release" or "cache", where a subject is in both.
         deep: Whether NSD core's betas and both formats are read too.
         progress: Called with what is being read.
     """
 
     root: Path
-    betas: str
+    beta_version: str
     source: str | None
     deep: bool
-    progress: Progress
+    progress: StepProgress
 
 
 def check_tree(tree: Tree, subjects: Sequence[str]) -> Iterator[Finding]:
@@ -72,13 +70,13 @@ def check_tree(tree: Tree, subjects: Sequence[str]) -> Iterator[Finding]:
 
 
 def _check_subject(tree: Tree, subject: str, answers: list[Findings]) -> Iterator[Finding]:
-    in_release = release.nsdimagery_betas(tree.root, subject, tree.betas) is not None and tree.source != "cache"
+    in_release = release.nsdimagery_betas(tree.root, subject, tree.beta_version) is not None and tree.source != "cache"
     if in_release:
         yield from check_presence(tree.root, subject)
         yield from _check_labelling_files(tree.root, subject)
     try:
-        sessions = sources.read_sessions(tree.root, subject, tree.betas, None, tree.source)
-        anatomy = sources.anatomy(tree.root, subject, tree.betas, tree.source)
+        sessions = trees.read_sessions(tree.root, subject, tree.beta_version, None, tree.source)
+        anatomy = trees.anatomy(tree.root, subject, tree.beta_version, tree.source)
     except (NSDImageryError, OSError) as error:
         yield judged(*LABELS, subject, [error], "")
         yield from no_agreement(subject, "there are no labels to hold the betas against")

@@ -17,7 +17,7 @@ _LONGEST = 255
 
 
 def fault(manifest: Mapping[str, Any]) -> str | None:
-    """What is wrong with a manifest, with the place where it is; None if nothing is."""
+    """What is wrong with a manifest, with the config where it is; None if nothing is."""
     found = _lacks(manifest, _TOP)
     if found:
         version = manifest.get("format_version")

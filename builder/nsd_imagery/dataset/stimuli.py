@@ -34,7 +34,7 @@ def stimulus_rows(sessions: Sequence[Session]) -> list[Row]:
             for trial in session.rows.to_pylist():
                 for row in _rows_of(trial, session):
                     _add(found, row, session)
-    return sorted(found.values(), key=_place)
+    return sorted(found.values(), key=_order)
 
 
 def make_stimuli(folder: Path, root: Path, rows: Sequence[Row], old: Mapping[str, Any] | None) -> Shard:
@@ -55,7 +55,7 @@ def make_stimuli(folder: Path, root: Path, rows: Sequence[Row], old: Mapping[str
     made_of = _fingerprint(root, rows, [row["stimulus"] for row in stay], old)
     shard = journal.kept_shard(folder, CONFIG, made_of)
     if shard is None:
-        table = pa.Table.from_pylist(sorted([*_with_images(root, rows), *stay], key=_place), schema=stimuli_schema())
+        table = pa.Table.from_pylist(sorted([*_with_images(root, rows), *stay], key=_order), schema=stimuli_schema())
         shard = write_shard(folder, CONFIG, "train", (0, 1), table.schema, batches_of(table))
         journal.write_shard_entry(folder, CONFIG, made_of, shard)
     return shard
@@ -117,7 +117,7 @@ def _add(found: dict[str, Row], row: Row, session: Session) -> None:
             raise DataError(msg)
 
 
-def _place(row: Row) -> tuple[str, bool, str]:
+def _order(row: Row) -> tuple[str, bool, str]:
     """Set by set, targets first."""
     return row["stimulus_set"] or "", not row["target"], row["stimulus"]
 

@@ -147,9 +147,9 @@ def zscored(betas: Matrix, labels: Labels, groups: Sequence[str], by: Moments) -
 
 
 def _numbers(labels: Labels, groups: Sequence[str]) -> NDArray[np.int64]:
-    """(n_rows,) the place of each row's group; -1 where it is none of them."""
-    place = {group: number for number, group in enumerate(groups)}
-    return np.array([place.get(group, -1) for group in labels.group.tolist()], np.int64)
+    """(n_rows,) the position of each row's group; -1 where it is none of them."""
+    positions = {group: number for number, group in enumerate(groups)}
+    return np.array([positions.get(group, -1) for group in labels.group.tolist()], np.int64)
 
 
 def _blocks(trials: Dataset) -> Iterator[tuple[slice, Matrix]]:

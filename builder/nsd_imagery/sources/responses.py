@@ -121,8 +121,8 @@ def _refuse(path: Path, name: str, values: NDArray[Any], line: Numbers, wrong: N
 
 def _check_complete(path: Path, line: Numbers, session: Numbers, run: Numbers, trial: Numbers) -> None:
     """Each session from the first on is there, with 12 runs of 62 or 63 trials, none of them twice."""
-    place = np.stack([session, run, trial])
-    twice = np.append(False, (place[:, 1:] == place[:, :-1]).all(axis=0))
+    trials = np.stack([session, run, trial])
+    twice = np.append(False, (trials[:, 1:] == trials[:, :-1]).all(axis=0))
     if twice.any():
         at = int(np.flatnonzero(twice)[0])
         msg = (

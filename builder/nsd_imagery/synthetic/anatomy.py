@@ -50,7 +50,7 @@ class Anatomy:
 
     @cached_property
     def brain_voxels(self) -> NDArray[np.int64]:
-        """(n_voxels,) places of the brain's voxels in a volume laid out with x fastest, as both beta files are."""
+        """(n_voxels,) positions of the brain's voxels in a volume laid out with x fastest, as both beta files are."""
         return np.flatnonzero(self.brain.ravel(order="F"))
 
     @cached_property
@@ -129,8 +129,8 @@ def _make_cortex(subject: str, coordinates: NDArray[np.float32], n_nsdgeneral: i
 
 def _invalid(rng: np.random.Generator, where: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """A few of the voxels of an (X, Y, Z) mask."""
-    places = np.flatnonzero(where)
-    count = max(_INVALID_AT_LEAST, round(_INVALID_SHARE * len(places)))
+    voxels = np.flatnonzero(where)
+    count = max(_INVALID_AT_LEAST, round(_INVALID_SHARE * len(voxels)))
     invalid = np.zeros(where.shape, bool)
-    invalid.flat[rng.choice(places, count, replace=False)] = True
+    invalid.flat[rng.choice(voxels, count, replace=False)] = True
     return invalid

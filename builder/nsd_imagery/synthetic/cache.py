@@ -49,20 +49,20 @@ def write_cache(root: Path, request: Request) -> None:
         root: The folder that the Guide calls `cache`.
         request: What is asked for.
     """
-    seed, report = request.seed, request.report
-    report("stimuli")
+    seed, progress = request.seed, request.progress
+    progress("stimuli")
     schedule = draw_schedule(seed)
     table = stimuli.stimulus_table(seed)
     coco_ids = table["cocoId"].to_numpy()
     write_captions(root / "annotations", seed, table)
     _write_stimuli(root, schedule, coco_ids)
     for subject in dict.fromkeys(request.subjects):
-        report(f"{subject}: ROIs")
+        progress(f"{subject}: ROIs")
         anatomy = make_anatomy(subject, full_size=request.full_size)
         metadata = root / _FOLDER / "metadata" / subject
         files.write_rois(metadata, metadata, anatomy)
         files.write_masks(metadata, anatomy)
-        report(f"{subject}: betas")
+        progress(f"{subject}: betas")
         beta_path = _write_betas(root, seed, anatomy, schedule, FORMATS[request.format][-1])
         rows = _manifest(subject, schedule, beta_path, coco_ids)
         files.write_bytes(_manifest_file(root, subject), _csv(MANIFEST_COLUMNS, rows))
@@ -130,7 +130,7 @@ def _manifest(
 def _labels(of_run: RunSchedule, trial: int, number: int) -> _Row:
     """What the schedule says of a beta; `number` is that of its epoch in the trial."""
     run = of_run.run
-    target, cue = (of_run.targets[place[trial]] for place in (of_run.conditions, of_run.cues))
+    target, cue = (of_run.targets[positions[trial]] for positions in (of_run.conditions, of_run.cues))
     return {
         "condition": _GUIDE_WORDS.get(run.condition, run.condition),
         "run_number": run.number,

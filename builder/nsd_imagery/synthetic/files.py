@@ -129,9 +129,9 @@ def _write_betas_hdf5(path: Path, betas: NDArray[np.int16], anatomy: Anatomy) ->
             slab[:] = 0
             part = slice(ends[z], ends[z + 1])
             slab[anatomy.brain_voxels[part] - z * ny * nx] = betas[:, part].T
-            for place in range(ny * nx):
-                y, x = divmod(place, nx)
-                dataset.id.write_direct_chunk((0, z, y, x), slab[place])
+            for position in range(ny * nx):
+                y, x = divmod(position, nx)
+                dataset.id.write_direct_chunk((0, z, y, x), slab[position])
 
 
 def write_pictures_hdf5(path: Path, nsd_ids: Iterable[int]) -> None:

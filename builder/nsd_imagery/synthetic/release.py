@@ -45,8 +45,8 @@ def write_release(root: Path, request: Request) -> None:
         root: Folder of nsddata/, nsddata_betas/, nsddata_stimuli/ and annotations/.
         request: What is asked for.
     """
-    seed, report = request.seed, request.report
-    report("experiment")
+    seed, progress = request.seed, request.progress
+    progress("experiment")
     schedule = draw_schedule(seed)
     table = stimuli.stimulus_table(seed)
     _write_experiment(root, schedule, table)
@@ -54,17 +54,17 @@ def write_release(root: Path, request: Request) -> None:
     versions = BETA_VERSIONS[:1] if request.full_size else BETA_VERSIONS
     sessions = range(1, request.perception_sessions + 1)
     for subject in dict.fromkeys(request.subjects):
-        report(f"{subject}: behaviour and ROIs")
+        progress(f"{subject}: behaviour and ROIs")
         _write_behaviour(root, seed, subject, schedule)
         anatomy = make_anatomy(subject, full_size=request.full_size)
         _write_anatomy(root, anatomy)
         if sessions:
             _write_core(root, seed, anatomy, sessions)
         for version in versions:
-            report(f"{subject}: {version}")
+            progress(f"{subject}: {version}")
             responses = Responses(seed, anatomy, version)
             for scan in _scans(seed, anatomy, schedule, sessions):
-                report(f"{subject}: {version}, {scan.name}")
+                progress(f"{subject}: {version}, {scan.name}")
                 _write_betas(root, anatomy, scan, responses, FORMATS[request.format])
             if sessions:
                 _write_ncsnr(root, anatomy, responses)

@@ -31,7 +31,7 @@ class RunSchedule:
 
     Attributes:
         run: Which run.
-        conditions: (48,) target seen, attended or imagined: its place in the set, from 0.
+        conditions: (48,) target seen, attended or imagined: its position in the set, from 0.
         cues: (48,) target whose letter is shown.
         onsets: (48,) s from the start of the run, whole.
         photographs: (48,) 0-based NSD ids of what visC shows; empty in other runs.

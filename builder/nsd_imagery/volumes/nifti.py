@@ -162,8 +162,8 @@ def _read_header(stream: io.BufferedReader, path: Path) -> _Header:
     refuse_unlikely(path, shape, dtype)
     is_scaled_away = any(LARGEST < abs(number) < np.inf for number in (slope, intercept))
     if is_scaled_away or not (np.abs(affine) < _FURTHEST_MM).all():
-        place = affine[:3].tolist()
-        msg = f"{path}: the NIfTI header is damaged (scl_slope {slope:g}, scl_inter {intercept:g}, affine {place})"
+        rows = affine[:3].tolist()
+        msg = f"{path}: the NIfTI header is damaged (scl_slope {slope:g}, scl_inter {intercept:g}, affine {rows})"
         raise DataError(msg)
     stream.read(int(offset) - len(start))  # extensions
     n_volumes = shape[3] if len(shape) == 4 else 1

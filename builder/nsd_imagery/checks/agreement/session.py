@@ -24,7 +24,7 @@ class SessionBetas:
         condition: (n_rows,) "vision", "imagery" or "attention".
         stimulus_set: (n_rows,) "A", "B" or "C".
         run: (n_rows,) number or name of the run.
-        position: (n_rows,) place of the beta in the session, from 0, in order of time: the volume of the beta file.
+        position: (n_rows,) of the beta in the session, from 0, in order of time: the volume of the beta file.
         target: (n_rows,) name of the target seen, imagined or attended.
         cued_target: (n_rows,) name of the target whose letter was shown.
         is_valid: (n_rows,) False where there are no data.

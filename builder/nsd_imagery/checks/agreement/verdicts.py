@@ -110,7 +110,7 @@ def pool(findings: Sequence[Findings]) -> Findings:
     }
     numbers = {}
     for name in _names(one.numbers for one in each):
-        if name.startswith(BEST_OTHER_START):  # places have no mean
+        if name.startswith(BEST_OTHER_START):  # positions have no mean
             continue
         values = [one.numbers[name] for one in each if name in one.numbers]
         numbers[name] = sum(values) / len(values)
