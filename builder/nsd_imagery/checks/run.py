@@ -7,11 +7,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from nsd_imagery.checks.built import check_built_agreement
+from nsd_imagery.checks.against_root import INDEX, SAME, check_against_root, check_index_rows
+from nsd_imagery.checks.built_agreement import check_built_agreement
 from nsd_imagery.checks.folder import check_folder, logical_faults
 from nsd_imagery.checks.report import Finding, Report, judged, skipped
 from nsd_imagery.checks.rows import check_rows
-from nsd_imagery.checks.source import INDEX, SAME, check_against_root, check_index_rows
 from nsd_imagery.checks.tree import Tree, check_tree
 from nsd_imagery.dataset.folder import read_manifest
 from nsd_imagery.errors import MissingDataError, NSDImageryError

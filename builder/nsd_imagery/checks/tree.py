@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from nsd_imagery.checks.agreement.verdicts import Findings
+from nsd_imagery.checks.agreement.verdicts import Judgement
 from nsd_imagery.checks.behaviour import check_behaviour, check_picture_ids
 from nsd_imagery.checks.data import (
     AREAS,
@@ -60,16 +60,16 @@ class Tree:
 
 def check_tree(tree: Tree, subjects: Sequence[str]) -> Iterator[Finding]:
     """All checks of some subjects, then those of all of them together."""
-    answers: list[Findings] = []
+    judgements: list[Judgement] = []
     for subject in subjects:
         tree.progress(subject)
-        yield from _check_subject(tree, subject, answers)
-    if len(answers) > 1:
-        yield from check_pooled(answers)
+        yield from _check_subject(tree, subject, judgements)
+    if len(judgements) > 1:
+        yield from check_pooled(judgements)
     yield _check_pictures(tree.root)
 
 
-def _check_subject(tree: Tree, subject: str, answers: list[Findings]) -> Iterator[Finding]:
+def _check_subject(tree: Tree, subject: str, judgements: list[Judgement]) -> Iterator[Finding]:
     in_release = release.nsdimagery_betas(tree.root, subject, tree.beta_version) is not None and tree.source != "cache"
     if in_release:
         yield from check_presence(tree.root, subject)
@@ -88,7 +88,7 @@ def _check_subject(tree: Tree, subject: str, answers: list[Findings]) -> Iterato
         scope = f"{subject} {'NSD core ' if session.experiment == 'nsd' else ''}session {session.session}"
         yield check_betas_form(session, scope, is_release=in_release or session.experiment == "nsd")
         yield from check_rows(session.rows, scope)
-        yield from _check_numbers(tree, session, anatomy, scope, answers)
+        yield from _check_numbers(tree, session, anatomy, scope, judgements)
 
 
 def _check_labelling_files(root: Path, subject: str) -> Iterator[Finding]:
@@ -103,7 +103,7 @@ def _check_labelling_files(root: Path, subject: str) -> Iterator[Finding]:
 
 
 def _check_numbers(
-    tree: Tree, session: Session, anatomy: Anatomy, scope: str, answers: list[Findings]
+    tree: Tree, session: Session, anatomy: Anatomy, scope: str, judgements: list[Judgement]
 ) -> Iterator[Finding]:
     """Read the betas of nsdgeneral, and ask of an NSD-Imagery session whether they agree with the labels."""
     core = session.experiment == "nsd"
@@ -125,11 +125,11 @@ def _check_numbers(
     betas = betas.over(session.beta_scale)
     yield check_values(betas, valid, scope)
     if not core:
-        yield from _check_agreement(session, anatomy, roi, betas, scope, answers)
+        yield from _check_agreement(session, anatomy, roi, betas, scope, judgements)
 
 
 def _check_agreement(session: Session, anatomy: Anatomy, roi: Roi, betas: Betas, scope: str,
-                     answers: list[Findings]) -> Iterator[Finding]:  # fmt: skip
+                     judgements: list[Judgement]) -> Iterator[Finding]:  # fmt: skip
     try:
         areas = areas_of(roi, {name: resolve(name, anatomy) for name in AREAS})
     except NSDImageryError as error:
@@ -139,8 +139,8 @@ def _check_agreement(session: Session, anatomy: Anatomy, roi: Roi, betas: Betas,
     volumes = np.array([row["beta_index"] for row in rows])
     is_valid = betas.is_valid[volumes] & session.rows["is_valid"].to_numpy()
     percent = betas.header.scaling.percent(betas.stored[volumes]).astype(np.float32)
-    found, answer = check_agreement(labelled_betas(rows, percent, is_valid, areas), scope)
-    answers.append(answer)
+    found, judgement = check_agreement(labelled_betas(rows, percent, is_valid, areas), scope)
+    judgements.append(judgement)
     yield from found
 
 

@@ -142,10 +142,10 @@ def _left(job: Job, kept: Mapping[str, Made]) -> Job | None:
     return replace(job, piece=replace(job.piece, rois=rois, session=session)) if rois else None
 
 
-Outcome = tuple[int, list[Made] | BaseException]
+_Result = tuple[int, list[Made] | BaseException]
 
 
-def _here(todo: dict[int, Job]) -> Iterator[Outcome]:
+def _here(todo: dict[int, Job]) -> Iterator[_Result]:
     """The writing is what has the thread, so that Ctrl-C stops a long read at once and waits for a short write."""
     with ThreadPoolExecutor(1) as writer:
         written: tuple[int, Job, Future[list[Made]]] | None = None
@@ -171,7 +171,7 @@ def _begin(job: Job, writer: Executor) -> Future[list[Made]]:
     return begun
 
 
-def _end(at: int, job: Job, written: Future[list[Made]]) -> Outcome:
+def _end(at: int, job: Job, written: Future[list[Made]]) -> _Result:
     """What was made of a piece, or is on a second try."""
     try:
         return at, written.result()
@@ -184,7 +184,7 @@ def _end(at: int, job: Job, written: Future[list[Made]]) -> Outcome:
         return at, error
 
 
-def _spread(todo: dict[int, Job], executor: Executor) -> Iterator[Outcome]:
+def _spread(todo: dict[int, Job], executor: Executor) -> Iterator[_Result]:
     running: dict[Future[list[Made]], tuple[int, int]] = {}
     for at, job in todo.items():
         running[executor.submit(make, job)] = (at, 1)

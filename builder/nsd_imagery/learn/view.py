@@ -24,7 +24,7 @@ from nsd_imagery.learn.columns import Values, is_readable, is_vector, single_val
 Batch = dict[str, Values]
 """Columns by name."""
 
-Row = dict[str, torch.Tensor | str]
+TorchRow = dict[str, torch.Tensor | str]
 
 
 class BatchDataset(torch.utils.data.Dataset[Any]):
@@ -55,7 +55,7 @@ class BatchDataset(torch.utils.data.Dataset[Any]):
             return self.read(rows)
         return {name: values[0] for name, values in self.read(rows[None]).items()}
 
-    def __getitems__(self, indices: Sequence[int]) -> list[Row]:
+    def __getitems__(self, indices: Sequence[int]) -> list[TorchRow]:
         batch = self[list(indices)]
         columns = [values.unbind() if isinstance(values, torch.Tensor) else values for values in batch.values()]
         return [dict(zip(batch, values, strict=True)) for values in zip(*columns, strict=True)]

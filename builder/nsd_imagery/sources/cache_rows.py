@@ -14,10 +14,9 @@ from nsd_imagery.schema import trial_id, trial_table
 from nsd_imagery.sources import cache, release
 from nsd_imagery.sources.design import nsd_id_of_name, stimulus_key
 from nsd_imagery.sources.manifest_proof import prove
-from nsd_imagery.sources.paths import named_file
-from nsd_imagery.sources.repeats import repeats
-from nsd_imagery.sources.session import Session
+from nsd_imagery.sources.session import Session, repeat_indices
 from nsd_imagery.sources.stim_info import StimInfo, picture_columns
+from nsd_imagery.sources.table import named_file
 from nsd_imagery.sources.trial_manifest import REQUIRED, Entry, read_entries, read_trial_manifest, unused_columns
 from nsd_imagery.volumes.read import read_header
 
@@ -218,7 +217,7 @@ def _rows(subject: str, beta_version: str, key: tuple[Experiment, int], entries:
         else stimulus_key(entry["nsd_id"], entry["target"] or "")
         for entry in entries
     ]  # fmt: skip
-    counted = repeats([
+    counted = repeat_indices([
         (condition, entry["epoch"], entry["target"] or stimulus)
         for condition, entry, stimulus in zip(conditions, entries, stimuli, strict=True)
     ])  # fmt: skip

@@ -20,8 +20,7 @@ from nsd_imagery.sources.design import (
     stimulus_key,
 )
 from nsd_imagery.sources.proof import Contradiction, SessionFiles, prove_session
-from nsd_imagery.sources.repeats import repeats
-from nsd_imagery.sources.session import Session
+from nsd_imagery.sources.session import Session, repeat_indices
 from nsd_imagery.sources.stim_info import NO_STIM_INFO, StimInfo, picture_columns
 from nsd_imagery.volumes.read import read_header
 
@@ -127,7 +126,7 @@ def _rows(root: Path, subject: str, beta_path: Path, behaviours: Sequence[RunBeh
         nsd_id=nsd_ids,
         beta_path=beta_path.relative_to(root).as_posix(),
         beta_index=list(range(len(events))),
-        repeat_index=repeats(
+        repeat_index=repeat_indices(
             [(run.condition, epoch, target.name) for run, epoch, target in zip(runs, epochs, about, strict=True)]
         ),
         is_valid=True,

@@ -16,7 +16,7 @@ from nsd_imagery.synthetic import files
 from nsd_imagery.synthetic.randomness import generator
 from nsd_imagery.synthetic.stimuli import shared_ids
 
-SPLITS: Final = ("train2017", "val2017")
+COCO_SPLITS: Final = ("train2017", "val2017")
 
 _SENTENCES: Final = (
     "{0} in white letters on a coloured field, and nothing else.",
@@ -68,7 +68,7 @@ def write_captions(folder: Path, seed: int, table: pa.Table) -> None:
         picture = pictures[position]
         annotation = {"image_id": picture["cocoId"], "id": int(annotation_id), "caption": captions[position].pop(0)}
         annotations[picture["cocoSplit"]].append(annotation)
-    for split in SPLITS:
+    for split in COCO_SPLITS:
         contents = {
             "info": _INFO,
             "images": images[split],
