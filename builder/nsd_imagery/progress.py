@@ -1,4 +1,4 @@
-"""What a caller may pass as `progress`, to be told how far a long call is; a build tells a `BuildState`."""
+"""What a caller may pass as `progress`, to be told how far a long call is; for builds see `dataset.make.BuildState`."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""The questions of `data` asked of a built folder: its betas, with their scaling undone, against its labels."""
+"""The questions of `checks.data` asked of a built folder: its betas, with their scaling undone, against its labels."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path

@@ -55,7 +55,7 @@ def build(
             Gaussian of this full width at half maximum, mm. Default: betas as they are.
         executor: Runs the pieces: a process pool, or that of a Dask client; default: here, each read while the one
             before is written.
-        progress: Called with a `BuildState` at the start and after each piece.
+        progress: Called with a `make.BuildState` at the start and after each piece.
 
     Returns:
         The dataset folder.

@@ -43,7 +43,7 @@ def write(job: Job, made: Made, found: Identity, validity: str) -> None:
         job: The job.
         made: What was made.
         found: Identity of the beta file when it was read.
-        validity: See `Reading`.
+        validity: See `reading.Reading`.
     """
     said = {"stat": found, "source_id": made.source_id, "validity": validity, "notes": made.notes}
     _write(job.folder, made.entry, made.shards, said)
@@ -70,7 +70,7 @@ def of_other_file(
         entry: The `fingerprint` of piece and ROI when the betas were read.
         found: Identity of the beta file, which is noted instead of that of the other one.
         source_id: What the numbers come from now.
-        validity: See `Reading`; None where the source id is of the whole file.
+        validity: See `reading.Reading`; None where the source id is of the whole file.
     """
     expected = {"source_id": source_id} if validity is None else {"source_id": source_id, "validity": validity}
     made = _found(job, roi, entry, expected)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from nsd_imagery.dataset.plan import refuse_unsound_fwhm
 from nsd_imagery.errors import DataError, MissingDataError, UsageError
 from nsd_imagery.learn.labels import Labels, Origin, column
-from nsd_imagery.learn.scores import Matrix, ncsnr, principal_components, reliability
+from nsd_imagery.learn.voxel_scores import Matrix, ncsnr, principal_components, reliability
 from nsd_imagery.rows.vectors import row_vectors
 from nsd_imagery.schema import BETAS
 from nsd_imagery.suggest import one_of

@@ -197,7 +197,7 @@ def _beta_path(root: Path, subject: str, number: int, entries: Sequence[Entry]) 
         return named_file(root, entry.line, "beta_path", text)
     path = cache.betas_file(root, subject, number)
     if path is None:
-        msg = f"{root}: no {cache.expected_betas(subject, number)}.nii.gz, which {entry.line.path} needs: copy it there"
+        msg = f"{root}: no {cache.expected_file(subject, number)}.nii.gz, which {entry.line.path} needs: copy it there"
         raise MissingDataError(msg)
     return path
 

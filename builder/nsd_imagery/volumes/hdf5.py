@@ -23,13 +23,13 @@ _CHECKSUM_BYTES = 4
 
 
 def read_header(path: Path) -> BetaHeader:
-    """The shape and type of the dataset `betas`; see `betas.read_header`."""
+    """The shape and type of the dataset `betas`; see `read.read_header`."""
     with _open(path) as dataset:
         return _header(dataset)
 
 
 def read_betas(path: Path, grid: Grid, voxels: FlatIndex, brain: FlatIndex | None) -> Betas:
-    """Read the chunks of some voxels; see `betas.read_betas`.
+    """Read the chunks of some voxels; see `read.read_betas`.
 
     Raises:
         DataError: The file is damaged, or of another grid.

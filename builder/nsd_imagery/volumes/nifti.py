@@ -74,13 +74,13 @@ def file_digest(path: Path) -> str:
 
 
 def read_header(path: Path) -> BetaHeader:
-    """The header of a 4-D NIfTI file; see `betas.read_header`."""
+    """The header of a 4-D NIfTI file; see `read.read_header`."""
     with _open(path) as (stream, _):
         return _beta_header(_read_header(stream, path))
 
 
 def read_betas(path: Path, grid: Grid, voxels: FlatIndex, brain: FlatIndex | None) -> Betas:
-    """Stream the volumes of a NIfTI file past a mask; see `betas.read_betas`."""
+    """Stream the volumes of a NIfTI file past a mask; see `read.read_betas`."""
     with _open(path) as (stream, source):
         header = _read_header(stream, path)
         header.grid.check_same(grid, str(path), "the mask")

@@ -1,10 +1,10 @@
 """Do the betas of a session agree with its labels?
 
 Better than chance is not enough: labelled by cue, half of the vision trials are still right. So the labels compete with
-rival labellings, each scored by the same rule (see `evidence`) against orders that the experiment could have had (see
-`orders`), and `verdicts` says what the outcome proves. The vision runs of sets A and B carry the proof; visC shows
-another photograph on each trial. That vision drives early visual cortex more than imagery does, and that targets are
-told apart best there, is how Kneeland et al. (2025) found it in these data.
+rival labellings, each scored by the same rule (see `chance.evidence`) against orders that the experiment could have had
+(see `chance.orders`), and `verdicts` says what the outcome proves. The vision runs of sets A and B carry the proof;
+visC shows another photograph on each trial. That vision drives early visual cortex more than imagery does, and that
+targets are told apart best there, is how Kneeland et al. (2025) found it in these data.
 """
 
 from collections.abc import Mapping, Sequence
