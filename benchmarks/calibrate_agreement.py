@@ -19,7 +19,7 @@ from scipy.signal import lfilter
 
 from nsd_imagery.checks.agreement.measure import check_session
 from nsd_imagery.checks.agreement.session import SessionBetas
-from nsd_imagery.checks.agreement.verdicts import Findings
+from nsd_imagery.checks.agreement.verdicts import Judgement
 from nsd_imagery.synthetic.fields import plane_waves, smooth_field
 from nsd_imagery.synthetic.schedule import RunSchedule, draw_schedule
 
@@ -195,7 +195,7 @@ def main() -> None:
     seconds: list[float] = []
     shares = {}
     for name, level in LEVELS.items():
-        found: dict[str, list[Findings]] = {fault: [] for fault in FAULTS}
+        found: dict[str, list[Judgement]] = {fault: [] for fault in FAULTS}
         identified = []
         for seed in range(arguments.subjects):
             session = simulate(seed, level)
@@ -208,28 +208,28 @@ def main() -> None:
                     seconds.append(time.perf_counter() - start)
         head = table_head(found["right"][0])
         shares[name] = np.mean(identified, axis=0)
-        rows += [table_row(name, fault, findings) for fault, findings in found.items() if findings]
+        rows += [table_row(name, fault, judgements) for fault, judgements in found.items() if judgements]
     print(*head, *rows, sep="\n")
     print(f"\nMedian {np.median(seconds):.3f} s a subject with {N_EARLY + N_HIGHER} voxels.")
     for name, (in_a, in_b) in shares.items():
         print(f"Half-run identification, {name}: {in_a:.2f} in set A, {in_b:.2f} in set B.")
 
 
-def table_head(findings: Findings) -> list[str]:
+def table_head(judgement: Judgement) -> list[str]:
     """Two lines."""
-    questions = [answer.question for answer in findings.answers if answer.verdict != "information"]
+    questions = [answer.question for answer in judgement.answers if answer.verdict != "information"]
     columns = ["signal", "labels", "subjects", *questions, "best"]
     return [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
 
 
-def table_row(level: str, fault: str, findings: list[Findings]) -> str:
+def table_row(level: str, fault: str, judgements: list[Judgement]) -> str:
     """Passed / failed / not decidable for each question, and how often each hypothesis was best."""
-    cells = [level, fault, str(len(findings))]
-    for number, answer in enumerate(findings[0].answers):
+    cells = [level, fault, str(len(judgements))]
+    for number, answer in enumerate(judgements[0].answers):
         if answer.verdict != "information":
-            verdicts = Counter(one.answers[number].verdict for one in findings)
+            verdicts = Counter(one.answers[number].verdict for one in judgements)
             cells.append(" / ".join(str(verdicts[verdict]) for verdict in ("pass", "fail", "not decidable")))
-    best = Counter(one.best or "not decided" for one in findings)
+    best = Counter(one.best or "not decided" for one in judgements)
     cells.append(", ".join(f"{name} {count}" for name, count in best.most_common()))
     return f"| {' | '.join(cells)} |"
 

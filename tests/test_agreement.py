@@ -15,7 +15,7 @@ from nsd_imagery.chance.orders import FIRST, N_DRAWS, SECOND, draw_cued, draw_ta
 from nsd_imagery.checks.agreement.measure import check_session
 from nsd_imagery.checks.agreement.session import SessionBetas
 from nsd_imagery.checks.agreement.similarity import identification
-from nsd_imagery.checks.agreement.verdicts import AS_LABELLED, BY_CUE, ROW_RIVALS, SWAPPED, Findings, pool
+from nsd_imagery.checks.agreement.verdicts import AS_LABELLED, BY_CUE, ROW_RIVALS, SWAPPED, Judgement, pool
 from nsd_imagery.checks.data import AREAS, areas_of, labelled_betas
 from nsd_imagery.checks.rows import plain_rows
 from nsd_imagery.sources.nsdimagery import read_session
@@ -59,19 +59,19 @@ def released(root: Path, subject: str) -> SessionBetas:
     return labelled_betas(plain_rows(session.rows), percent, betas.is_valid, areas_of(whole, rois))
 
 
-def verdicts(findings: Findings) -> dict[str, str]:
-    return {answer.question: answer.verdict for answer in findings.answers}
+def verdicts(judgement: Judgement) -> dict[str, str]:
+    return {answer.question: answer.verdict for answer in judgement.answers}
 
 
-def is_right(findings: Findings) -> bool:
+def is_right(judgement: Judgement) -> bool:
     questions = ("seen-target", *RIVAL_QUESTIONS)
-    return findings.best == AS_LABELLED and all(verdicts(findings)[question] == "pass" for question in questions)
+    return judgement.best == AS_LABELLED and all(verdicts(judgement)[question] == "pass" for question in questions)
 
 
 def test_right_labels_of_a_release_pass(release: Path) -> None:
     for subject in ("subj01", "subj02"):
-        findings = check_session(released(release, subject))
-        assert is_right(findings), findings.answers
+        judgement = check_session(released(release, subject))
+        assert is_right(judgement), judgement.answers
 
 
 def test_right_labels_of_simulated_subjects_pass() -> None:
@@ -94,10 +94,10 @@ def test_a_fault_fails_by_name(
     plant: Callable[[SessionBetas], SessionBetas], question: str, best: str, release: Path
 ) -> None:
     for session in (simulated(), released(release, "subj01")):
-        findings = check_session(plant(session))
-        assert findings.answer(question).verdict == "fail"
-        assert findings.best == best
-        assert best in findings.answer(question).reason or question == "vision-against-imagery"
+        judgement = check_session(plant(session))
+        assert judgement.answer(question).verdict == "fail"
+        assert judgement.best == best
+        assert best in judgement.answer(question).reason or question == "vision-against-imagery"
 
 
 def test_shuffled_voxels_fail(release: Path) -> None:
@@ -107,47 +107,47 @@ def test_shuffled_voxels_fail(release: Path) -> None:
 
 def test_a_target_copied_from_the_cue_fails() -> None:
     session = simulated()
-    findings = check_session(replace(session, target=session.cued_target))
-    assert findings.answer("seen-or-cued").verdict == "fail"
-    assert findings.best == BY_CUE
+    judgement = check_session(replace(session, target=session.cued_target))
+    assert judgement.answer("seen-or-cued").verdict == "fail"
+    assert judgement.best == BY_CUE
 
 
 def test_labels_that_have_nothing_to_do_with_the_data_fail() -> None:
     other = simulated(1)
-    findings = check_session(replace(simulated(), target=other.target, cued_target=other.cued_target))
-    assert findings.answer("seen-target").verdict == "fail"
-    assert findings.best is None
+    judgement = check_session(replace(simulated(), target=other.target, cued_target=other.cued_target))
+    assert judgement.answer("seen-target").verdict == "fail"
+    assert judgement.best is None
 
 
 def test_noise_proves_nothing_and_accuses_no_labels() -> None:
     shares = []
     for seed in range(24):
-        findings = check_session(simulated(seed, "none"))
-        assert {verdicts(findings)[question] for question in RIVAL_QUESTIONS} == {"not decidable"}
-        assert findings.best is None
-        shares += [findings.answer("seen-target").numbers[f"identification_{name}_early"] for name in "AB"]
+        judgement = check_session(simulated(seed, "none"))
+        assert {verdicts(judgement)[question] for question in RIVAL_QUESTIONS} == {"not decidable"}
+        assert judgement.best is None
+        shares += [judgement.answer("seen-target").numbers[f"identification_{name}_early"] for name in "AB"]
     assert np.mean(shares) == pytest.approx(1 / 6, abs=0.02)  # neighbours do not speak against the right target
 
 
 def test_weak_signal_accuses_no_labels() -> None:
     for seed in range(8):
-        findings = check_session(simulated(seed, "weakest"))
-        assert "fail" not in {verdicts(findings)[question] for question in RIVAL_QUESTIONS}
-        assert findings.best in (AS_LABELLED, None)
+        judgement = check_session(simulated(seed, "weakest"))
+        assert "fail" not in {verdicts(judgement)[question] for question in RIVAL_QUESTIONS}
+        assert judgement.best in (AS_LABELLED, None)
 
 
 def test_subjects_pooled_decide_what_none_of_them_does_alone() -> None:
     weak = [simulated(seed, "weakest") for seed in range(8)]
     assert is_right(pool([check_session(session) for session in weak]))
     by_cue = [check_session(BENCHMARK.by_cue(session)) for session in weak]
-    assert any(findings.best is None for findings in by_cue)
+    assert any(judgement.best is None for judgement in by_cue)
     assert pool(by_cue).best == BY_CUE
 
 
 def test_pooled_noise_accuses_no_labels() -> None:
-    findings = pool([check_session(simulated(seed, "none")) for seed in range(8)])
-    assert findings.best is None
-    assert findings.answer("seen-target").verdict == "fail"
+    judgement = pool([check_session(simulated(seed, "none")) for seed in range(8)])
+    assert judgement.best is None
+    assert judgement.answer("seen-target").verdict == "fail"
 
 
 def test_one_set_with_wrong_labels_fails_when_pooled() -> None:
@@ -158,7 +158,7 @@ def test_one_set_with_wrong_labels_fails_when_pooled() -> None:
         target = session.target.copy()
         target[rows] = target[rows[::-1]]
         wrong.append(check_session(replace(session, target=target)))
-    assert "pass" not in {findings.answer("seen-target").verdict for findings in wrong}
+    assert "pass" not in {judgement.answer("seen-target").verdict for judgement in wrong}
     assert pool(wrong).answer("seen-target").verdict == "fail"
     assert "set B do not fit" in pool(wrong).answer("seen-target").reason
 
@@ -168,9 +168,9 @@ def test_too_few_trials_are_not_decidable() -> None:
     vision = np.flatnonzero(session.condition == "vision")
     is_valid = session.is_valid.copy()
     is_valid[vision] = np.arange(len(vision)) % 48 < 30
-    findings = check_session(replace(session, betas=session.betas * is_valid[:, None], is_valid=is_valid))
-    assert {answer.verdict for answer in findings.answers} == {"not decidable", "information"}
-    assert findings.best is None
+    judgement = check_session(replace(session, betas=session.betas * is_valid[:, None], is_valid=is_valid))
+    assert {answer.verdict for answer in judgement.answers} == {"not decidable", "information"}
+    assert judgement.best is None
 
 
 def test_some_invalid_trials_and_dead_voxels_change_no_verdict() -> None:
@@ -195,9 +195,9 @@ def test_half_a_session_is_not_decidable_where_runs_lack() -> None:
     session = simulated()
     for keep in (session.condition == "imagery", session.condition == "vision", np.zeros(720, bool)):
         columns = ("betas", "condition", "stimulus_set", "run", "position", "target", "cued_target", "is_valid")
-        findings = check_session(replace(session, **{column: getattr(session, column)[keep] for column in columns}))
-        assert findings.answer("vision-against-imagery").verdict == "not decidable"
-        assert "fail" not in verdicts(findings).values()
+        judgement = check_session(replace(session, **{column: getattr(session, column)[keep] for column in columns}))
+        assert judgement.answer("vision-against-imagery").verdict == "not decidable"
+        assert "fail" not in verdicts(judgement).values()
 
 
 def test_two_runs_are_identical() -> None:
@@ -242,16 +242,16 @@ def test_a_session_with_one_run_is_judged_by_what_that_run_can_say() -> None:
 
 @pytest.mark.parametrize("run", [3, 6, 9, 10, 11, 12])
 def test_a_session_without_one_of_its_imagery_runs_is_judged_by_the_others(run: int) -> None:
-    findings = check_session(of_runs(simulated(), *(set(range(1, 13)) - {run})))
-    assert is_right(findings)
-    assert len(findings.answer("imagery-repeats").numbers) == 2 + 2  # p, z, and the two sets that have both runs
+    judgement = check_session(of_runs(simulated(), *(set(range(1, 13)) - {run})))
+    assert is_right(judgement)
+    assert len(judgement.answer("imagery-repeats").numbers) == 2 + 2  # p, z, and the two sets that have both runs
 
 
 def test_blocks_are_compared_with_at_least_three_imagery_runs() -> None:
     assert is_right(check_session(of_runs(simulated(), 1, 4, 3, 6, 9)))
-    findings = check_session(of_runs(simulated(), 1, 4, 3, 6))
-    assert findings.answer("row-order").verdict == "not decidable"
-    assert findings.answer("row-order").reason == f"not excluded: {GROUPED}"
+    judgement = check_session(of_runs(simulated(), 1, 4, 3, 6))
+    assert judgement.answer("row-order").verdict == "not decidable"
+    assert judgement.answer("row-order").reason == f"not excluded: {GROUPED}"
 
 
 def test_an_early_visual_cortex_without_data_or_voxels_decides_nothing_and_accuses_no_labels() -> None:
@@ -262,23 +262,23 @@ def test_an_early_visual_cortex_without_data_or_voxels_decides_nothing_and_accus
         without_variance(session, every, session.nsdgeneral),
         replace(session, early=nothing, v1_v3=nothing),
     ):
-        findings = check_session(dead)
-        assert {answer.verdict for answer in findings.answers} == {"not decidable", "information"}
-        assert "and voxels that vary" in findings.answer("seen-target").reason
-        assert findings.best is None
+        judgement = check_session(dead)
+        assert {answer.verdict for answer in judgement.answers} == {"not decidable", "information"}
+        assert "and voxels that vary" in judgement.answer("seen-target").reason
+        assert judgement.best is None
 
 
 def test_a_vision_run_without_data_in_early_visual_cortex_leaves_the_verdict_to_the_others() -> None:
     session = simulated()
     rows = (session.condition == "vision") & (session.stimulus_set == "B")
     for voxels in (session.early, session.nsdgeneral):
-        findings = check_session(without_variance(session, rows, voxels))
-        assert "fail" not in verdicts(findings).values()
-        assert "in set A (" in findings.answer("seen-target").reason
+        judgement = check_session(without_variance(session, rows, voxels))
+        assert "fail" not in verdicts(judgement).values()
+        assert "in set A (" in judgement.answer("seen-target").reason
     for voxels in (session.early, session.nsdgeneral):
-        findings = check_session(without_variance(session, session.condition == "vision", voxels))
-        assert findings.answer("seen-target").verdict == "not decidable"
-        assert findings.answer("vision-against-imagery").verdict == "not decidable"
+        judgement = check_session(without_variance(session, session.condition == "vision", voxels))
+        assert judgement.answer("seen-target").verdict == "not decidable"
+        assert judgement.answer("vision-against-imagery").verdict == "not decidable"
 
 
 def test_a_target_is_a_candidate_from_its_first_other_trial_on() -> None:

@@ -621,12 +621,12 @@ def test_a_model_of_the_hub_is_known_by_its_commit(
     assert one != two
     assert one.name.startswith("me--tiny-clip-")
     assert embed(release, mode="imagery", model="me/tiny-clip", revision=first) == one
-    place = {"folder": one.parent, "model": "me/tiny-clip"}
-    assert ClipCache(release, revision=first, **place).path == one
+    named = {"folder": one.parent, "model": "me/tiny-clip"}
+    assert ClipCache(release, revision=first, **named).path == one
     with pytest.raises(UsageError, match="say which embeddings"):
-        ClipCache(release, **place)
+        ClipCache(release, **named)
     with pytest.raises(MissingDataError, match="no embeddings by model me/tiny-clip, revision 0000"):
-        ClipCache(release, revision="0000", **place)
+        ClipCache(release, revision="0000", **named)
     with pytest.raises(MissingDataError, match="no such model on the hub"):
         embed(release, model="me/nothing")
     with pytest.raises(MissingDataError, match="has no revision v9"):

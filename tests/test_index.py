@@ -60,8 +60,8 @@ def test_an_experiment_that_the_root_no_longer_holds_goes_from_the_index_but_not
     shutil.rmtree(own_core_release / f"nsddata_betas/ppdata/subj01/func1pt8mm/betas_{BETAS}")
     if subjects:
         rows = pq.read_table(folder / "subj01.parquet")
-        place = rows.schema.get_field_index("subject")
-        other = rows.set_column(place, rows.schema.field(place), pa.array(["subj02"] * len(rows)))
+        position = rows.schema.get_field_index("subject")
+        other = rows.set_column(position, rows.schema.field(position), pa.array(["subj02"] * len(rows)))
         pq.write_table(other, folder / "subj02.parquet")
     nsd_imagery.index(own_core_release, subjects)
     left = {path.name for path in folder.iterdir()}

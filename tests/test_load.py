@@ -267,8 +267,8 @@ print(os.path.dirname(os.path.dirname(left.cache_files[-1]["filename"])), flush=
 def test_folders_of_older_versions_stay_for_a_day_and_those_of_others_for_good(
     start: Callable[[str], subprocess.Popen[str]], temporary: Path
 ) -> None:
-    place = "0123456789abcdef-0123456789abcdef"
-    for name in (f"nsd-imagery-young_00/{place}", f"nsd-imagery-old_0000/{place}", "nsd-imagery-datasets/mine"):
+    folder = "0123456789abcdef-0123456789abcdef"
+    for name in (f"nsd-imagery-young_00/{folder}", f"nsd-imagery-old_0000/{folder}", "nsd-imagery-datasets/mine"):
         (temporary / name).mkdir(parents=True)
     elsewhere = temporary / "elsewhere"
     elsewhere.mkdir()

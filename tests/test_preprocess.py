@@ -21,7 +21,7 @@ from nsd_imagery import NSDPreprocessor
 from nsd_imagery.errors import DataError, MissingDataError, UsageError
 from nsd_imagery.learn.fitting import group_moments
 from nsd_imagery.learn.labels import labels_of
-from nsd_imagery.learn.scores import ncsnr, reliability
+from nsd_imagery.learn.voxel_scores import ncsnr, reliability
 
 pytestmark = pytest.mark.slow
 

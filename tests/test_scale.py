@@ -18,7 +18,7 @@ import pytest
 
 import nsd_imagery
 from nsd_imagery.cli.pools import with_executor
-from nsd_imagery.dataset.make import FAILURES, Progress
+from nsd_imagery.dataset.make import FAILURES, BuildState
 from nsd_imagery.errors import DataError, FolderError, NSDImageryError, SpaceError, UsageError
 from nsd_imagery.sources.release import expected_betas, expected_nsd_betas
 
@@ -120,8 +120,8 @@ def test_the_next_session_is_read_before_the_one_before_is_waited_for(core_relea
         "    if event == 'open' and 'betas_session' in str(arguments[0]):\n"
         "        seen.append(str(arguments[0])[-7:-5])\n"
         "sys.addaudithook(note)\n"
-        "report = lambda progress: seen.append(progress.n_done)\n"
-        "nsd_imagery.build(*sys.argv[1:], conditions=['perception'], progress=report)\n"
+        "progress = lambda state: seen.append(state.n_done)\n"
+        "nsd_imagery.build(*sys.argv[1:], conditions=['perception'], progress=progress)\n"
         "print(json.dumps(seen))"
     )
     arguments = [sys.executable, "-c", code, str(core_release), str(tmp_path / "d")]
@@ -131,13 +131,13 @@ def test_the_next_session_is_read_before_the_one_before_is_waited_for(core_relea
 
 def test_progress_counts_pieces_and_bytes(core_release: Path, tmp_path: Path) -> None:
     for number, executor in enumerate((None, spawn())):
-        said: list[Progress] = []
+        said: list[BuildState] = []
         nsd_imagery.build(core_release, tmp_path / str(number), executor=executor, progress=said.append)
         assert [step.n_done for step in said] == [0, 1, 2, 3, 4]
         assert [step.bytes_done for step in said] == sorted(step.bytes_done for step in said)
         assert said[0].bytes_done == 0
         assert said[-1].bytes_done == said[-1].n_bytes > 0
-        again: list[Progress] = []
+        again: list[BuildState] = []
         nsd_imagery.build(core_release, tmp_path / str(number), executor=executor, progress=again.append)
         assert [(step.n_done, step.n_pieces) for step in again] == [(4, 4)]
         if executor:
@@ -189,7 +189,7 @@ def test_a_piece_that_fails_once_is_tried_again(own_core_release: Path, tmp_path
     log, remover = logging.getLogger("nsd_imagery.dataset.make"), Remover()
     log.setLevel(logging.INFO)
     log.addHandler(remover)
-    seen: list[Progress] = []
+    seen: list[BuildState] = []
     try:
         nsd_imagery.build(own_core_release, tmp_path / "d", progress=seen.append)
     finally:
@@ -288,8 +288,8 @@ def test_a_dask_cluster_writes_the_same_bytes_though_a_worker_dies(core_release:
         with Client(cluster) as client:
             victim = next(iter(client.run(os.getpid).values()))
 
-        def kill_once(progress: Progress) -> None:
-            if progress.n_done == 1:
+        def kill_once(state: BuildState) -> None:
+            if state.n_done == 1:
                 os.kill(victim, signal.SIGKILL)
 
         hurt = with_executor(

@@ -276,10 +276,10 @@ def with_holes(path: Path, root: Path, n_holes: int) -> None:
     with h5py.File(path) as old, h5py.File(copy, "w") as file:
         betas = old["betas"]
         new = file.create_dataset("betas", betas.shape, betas.dtype, chunks=betas.chunks)
-        for place in np.ndindex(betas.shape[1:]):
-            if place not in holes:
-                _, chunk = betas.id.read_direct_chunk((0, *place))
-                new.id.write_direct_chunk((0, *place), chunk)
+        for zyx in np.ndindex(betas.shape[1:]):
+            if zyx not in holes:
+                _, chunk = betas.id.read_direct_chunk((0, *zyx))
+                new.id.write_direct_chunk((0, *zyx), chunk)
     copy.replace(path)
 
 

@@ -27,7 +27,7 @@ from nsd_imagery.errors import FolderError, UsageError
 from nsd_imagery.experiment import CORE_SESSIONS, GRIDS, NSDGENERAL_VOXELS, SUBJECTS
 from nsd_imagery.identity import identity
 from nsd_imagery.synthetic import synth
-from nsd_imagery.synthetic.anatomy import make_anatomy
+from nsd_imagery.synthetic.brain import make_brain
 from nsd_imagery.synthetic.signal import pattern
 
 COLUMNS = (
@@ -376,9 +376,9 @@ class TestAnatomy:
         assert {"V1v", "hV4"} <= set(tables["Kastner2015.mgz.ctab"])
 
     def test_the_full_size_brain_has_the_true_grid_and_number_of_voxels(self) -> None:
-        anatomy = make_anatomy("subj05", full_size=True)
-        assert anatomy.brain.shape == GRIDS["subj05"]
-        assert np.sum(anatomy.rois["nsdgeneral"] == 1) == NSDGENERAL_VOXELS["subj05"]
+        brain = make_brain("subj05", full_size=True)
+        assert brain.mask.shape == GRIDS["subj05"]
+        assert np.sum(brain.rois["nsdgeneral"] == 1) == NSDGENERAL_VOXELS["subj05"]
 
 
 class TestBetas:
@@ -473,14 +473,14 @@ class TestBetas:
         assert np.mean(own) > np.mean(other) + 0.05
 
     def test_a_stimulus_has_one_pattern_of_its_own(self) -> None:
-        at = make_anatomy("subj01", full_size=False).coordinates
+        at = make_brain("subj01", full_size=False).coordinates
         one = pattern(3, "nsd28751", at)
         assert np.array_equal(one, pattern(3, "nsd28751", at))
         assert abs(np.corrcoef(one, pattern(3, "nsd28752", at))[0, 1]) < 0.3
         assert abs(np.corrcoef(one, pattern(4, "nsd28751", at))[0, 1]) < 0.3
 
     def test_the_pattern_of_a_target_is_in_the_betas_where_it_was_seen(self, root: Path) -> None:
-        anatomy = make_anatomy("subj01", full_size=False)
+        brain = make_brain("subj01", full_size=False)
         where = valid_nsdgeneral(root) & (roi(root, "prf-visualrois") > 0)
         coordinates = (2 * np.argwhere(where) + 1) / where.shape - 1
         planted = pattern(7, "nsd28751", coordinates.astype(np.float32))
@@ -488,7 +488,7 @@ class TestBetas:
         seen = averages((betas - betas.mean(axis=0)) / betas.std(axis=0), letters(root, "visB"))
         found = {letter: np.corrcoef(planted, row)[0, 1] for letter, row in zip(sorted("WKBCDT"), seen, strict=True)}
         assert max(found, key=lambda letter: found[letter]) == "W"
-        assert where.shape == anatomy.shape
+        assert where.shape == brain.shape
 
 
 class TestWriting:

@@ -115,10 +115,10 @@ def expected_manifest(release: Path, subject: str, stim_info: Lines) -> Lines:
             in_session = 48 * (number - 1) + int(float(line["TRIAL"])) - 1
             target = names[run[3], line["CONDITION"]]
             nsd_id = zero_based(line["FRAMEFILE"] if run == "visC" else target)
-            for place, epoch in enumerate(["cue", "detection"] if condition == "attention" else [""]):
+            for position, epoch in enumerate(["cue", "detection"] if condition == "attention" else [""]):
                 expected.append(
                     {
-                        "trial_id": f"2{subject[-1]}01{in_session:04d}{place}",
+                        "trial_id": f"2{subject[-1]}01{in_session:04d}{position}",
                         "subject": subject,
                         "session": "1",
                         "trial_in_session": str(in_session),

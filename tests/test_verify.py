@@ -442,12 +442,12 @@ def test_nsd_has_the_pictures_0_to_72999() -> None:
 
 
 def test_a_row_is_out_of_order_where_its_trial_is_before_that_of_the_row_before() -> None:
-    def found(*places: tuple[int | None, int, str | None]) -> list[str]:
+    def found(*trials: tuple[int | None, int, str | None]) -> list[str]:
         return list(
             row_order(
                 [
                     row(run_number=run, trial_in_session=trial, epoch=epoch, beta_index=at)
-                    for at, (run, trial, epoch) in enumerate(places)
+                    for at, (run, trial, epoch) in enumerate(trials)
                 ]
             )
         )

@@ -22,6 +22,7 @@ PERCENT_SIGNAL_SCALE: Final = 300
 """Volume betas are int16 = percent signal change x 300."""
 
 TRIALS_PER_RUN: Final = 48
+BLANKS_PER_RUN: Final = 12
 TARGETS_PER_SET: Final = 6
 N_BETAS: Final = 720
 N_DESIGN_COLUMNS: Final = 36

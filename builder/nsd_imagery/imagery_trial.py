@@ -59,7 +59,3 @@ class ImageryTrial:
     def to_row(self) -> dict[str, Any]:
         """The Guide's columns of an index row."""
         return asdict(self)
-
-
-TRIAL_FIELDS = tuple(field.name for field in fields(ImageryTrial))
-"""The names of the fields, in order."""

@@ -4,7 +4,7 @@
 """
 
 import logging
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Sequence, Set
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
@@ -17,7 +17,8 @@ from nsd_imagery.errors import DataError, MissingDataError, reason
 from nsd_imagery.experiment import BETA_VERSIONS, SUBJECTS, Experiment
 from nsd_imagery.identity import read_unchanged
 from nsd_imagery.locks import waiting
-from nsd_imagery.sources import source as sources
+from nsd_imagery.progress import StepProgress
+from nsd_imagery.sources import trees
 from nsd_imagery.sources.root import find_root, find_subjects, read_sessions
 from nsd_imagery.sources.session import Session
 from nsd_imagery.volumes.read import rows_with_data
@@ -46,7 +47,7 @@ def index(
     *,
     captions: Path | str | None = None,
     source: str | None = None,
-    progress: Callable[[str], None] | None = None,
+    progress: StepProgress | None = None,
 ) -> Path:
     """Write the trial index as Parquet: `imagery/` for NSD-Imagery, `perception/` for NSD core where the root has it.
 
@@ -80,7 +81,7 @@ def index(
         logger.warning("%s", note)
     written = set[Path]()
     for (subject, experiment), group in groupby(sessions, lambda session: (session.subject, session.experiment)):
-        brain = sources.anatomy(root, subject, betas, source).brain
+        brain = trees.anatomy(root, subject, betas, source).brain
         rows = []
         for session in group:
             if progress:

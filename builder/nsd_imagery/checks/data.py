@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from nsd_imagery.checks.agreement.measure import check_session
 from nsd_imagery.checks.agreement.session import SessionBetas
-from nsd_imagery.checks.agreement.verdicts import Answer, Findings, pool
+from nsd_imagery.checks.agreement.verdicts import Answer, Judgement, pool
 from nsd_imagery.checks.report import Finding, Outcome, judged, skipped
 from nsd_imagery.checks.rows import Row
 from nsd_imagery.volumes.betas import Betas
@@ -108,15 +108,15 @@ def areas_of(nsdgeneral: Roi, rois: Mapping[str, Roi]) -> dict[str, NDArray[np.b
     return {name: np.isin(nsdgeneral.flat, rois[name].flat) for name in AREAS}
 
 
-def check_agreement(session: SessionBetas, scope: str) -> tuple[list[Finding], Findings]:
+def check_agreement(session: SessionBetas, scope: str) -> tuple[list[Finding], Judgement]:
     """The questions about one subject."""
-    findings = check_session(session)
-    return _reported(findings, scope), findings
+    judgement = check_session(session)
+    return _reported(judgement, scope), judgement
 
 
-def check_pooled(findings: Sequence[Findings]) -> list[Finding]:
+def check_pooled(judgements: Sequence[Judgement]) -> list[Finding]:
     """The same questions about all subjects together."""
-    return _reported(pool(findings), f"{len(findings)} subjects pooled")
+    return _reported(pool(judgements), f"{len(judgements)} subjects pooled")
 
 
 def no_agreement(scope: str, reason: str) -> list[Finding]:
@@ -124,8 +124,8 @@ def no_agreement(scope: str, reason: str) -> list[Finding]:
     return [skipped(f"data.{question}", proves, scope, reason) for question, proves in QUESTIONS.items()]
 
 
-def _reported(findings: Findings, scope: str) -> list[Finding]:
-    return [_finding(answer, scope, findings.best) for answer in findings.answers]
+def _reported(judgement: Judgement, scope: str) -> list[Finding]:
+    return [_finding(answer, scope, judgement.best) for answer in judgement.answers]
 
 
 def _finding(answer: Answer, scope: str, best: str | None) -> Finding:

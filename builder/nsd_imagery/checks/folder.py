@@ -13,6 +13,7 @@ from nsd_imagery.checks.report import Finding, judged, skipped
 from nsd_imagery.checks.rows import check_rows
 from nsd_imagery.dataset.card import card, front_matter
 from nsd_imagery.dataset.folder import README
+from nsd_imagery.dataset.manifest_shape import Manifest
 from nsd_imagery.dataset.shards import LogicalHash, open_shard, shard_fault
 from nsd_imagery.errors import DataError
 from nsd_imagery.schema import (
@@ -35,8 +36,6 @@ VOXELS = "folder.voxels", "-voxels has a row for each column of betas, in the or
 
 _TOLERANCE = 1e-3
 """Of mean and sd of float32 scores; float16 has 11 bits."""
-
-Manifest = Mapping[str, Any]
 
 
 def check_folder(folder: Path, manifest: Manifest, subjects: Sequence[str] | None) -> Iterator[Finding]:
@@ -206,8 +205,8 @@ def _score_faults(folder: Path, stats: Manifest, trials: Sequence[Manifest], dty
         if not parts:
             continue
         rows = pa.concat_tables([part.replace_schema_metadata() for part in parts])
-        betas = vectors(rows["betas"])
-        sd = vectors(groups["sd"])
+        betas = matrix(rows["betas"])
+        sd = matrix(groups["sd"])
         for at, group in enumerate(groups.select([c.name for c in STATS_COLUMNS]).to_pylist()):
             chosen = _rows_of_group(rows, group)
             if len(chosen) != group["n_trials"]:
@@ -240,7 +239,7 @@ def _named(group: Mapping[str, Any]) -> str:
     return f"{run} {group['epoch']}".rstrip()
 
 
-def vectors(column: pa.ChunkedArray) -> NDArray[Any]:
+def matrix(column: pa.ChunkedArray) -> NDArray[Any]:
     """(n_rows, length) the vectors of a fixed-size list column."""
     chunks = [chunk.flatten().to_numpy().reshape(len(chunk), -1) for chunk in column.chunks if len(chunk)]
     return np.concatenate(chunks) if chunks else np.empty((0, column.type.list_size))

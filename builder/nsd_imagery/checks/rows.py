@@ -88,10 +88,10 @@ def row_order(rows: Sequence[Row]) -> Iterator[str]:
     """Volumes are in the order of runs and trials, the cue epoch of an attention trial before its detection epoch."""
     for (where, _), mine in _groups(rows, "experiment"):
         ordered = sorted(mine, key=lambda row: row["beta_index"])
-        places = [(row["run_number"] or 0, row["trial_in_session"], row["epoch"] == "detection") for row in ordered]
-        for before, place, row in zip(places, places[1:], ordered[1:], strict=False):
-            if place < before:
-                yield f"{where}: volume {row['beta_index']} is trial {place[1]}, but the volume before is {before[1]}"
+        order = [(row["run_number"] or 0, row["trial_in_session"], row["epoch"] == "detection") for row in ordered]
+        for before, this, row in zip(order, order[1:], ordered[1:], strict=False):
+            if this < before:
+                yield f"{where}: volume {row['beta_index']} is trial {this[1]}, but the volume before is {before[1]}"
 
 
 def matched_half(rows: Sequence[Row]) -> Iterator[str]:

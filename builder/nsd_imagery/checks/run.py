@@ -1,21 +1,22 @@
 """`verify`: all checks that fit what a path holds."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from nsd_imagery.checks.built import check_built_agreement
+from nsd_imagery.checks.against_root import INDEX, SAME, check_against_root, check_index_rows
+from nsd_imagery.checks.built_agreement import check_built_agreement
 from nsd_imagery.checks.folder import check_folder, logical_faults
 from nsd_imagery.checks.report import Finding, Report, judged, skipped
 from nsd_imagery.checks.rows import check_rows
-from nsd_imagery.checks.source import INDEX, SAME, check_against_root, check_index_rows
 from nsd_imagery.checks.tree import Tree, check_tree
 from nsd_imagery.dataset.folder import read_manifest
 from nsd_imagery.errors import MissingDataError, NSDImageryError
 from nsd_imagery.experiment import BETA_VERSIONS, SUBJECTS, SYNTHETIC_MARKER
+from nsd_imagery.progress import StepProgress
 from nsd_imagery.schema import index_schema
 from nsd_imagery.sources import cache_rows
 from nsd_imagery.sources.root import ROOT_VARIABLE, find_subjects
@@ -34,7 +35,7 @@ def verify(
     root: Path | str | None = None,
     betas: str = BETA_VERSIONS[0],
     source: str | None = None,
-    progress: Callable[[str], None] | None = None,
+    progress: StepProgress | None = None,
 ) -> Report:
     """Check a root, an index or a built folder: files, labels, numbers, and that the three agree.
 
@@ -59,7 +60,7 @@ def verify(
     path = Path(path).expanduser()
     for subject in subjects or ():
         one_of("subject", subject, SUBJECTS)
-    report = progress or (lambda _: None)
+    progress = progress or (lambda _: None)
     if not path.exists():
         msg = f"{path}: no such file or folder; name a root, an index or a dataset folder"
         raise MissingDataError(msg)
@@ -72,10 +73,10 @@ def verify(
     indices = _index_files(path, subjects)
     if indices:
         home = Path(root) if root else _root_of_index(path)
-        findings = _check_indices(indices, home, source, report)
+        findings = _check_indices(indices, home, source, progress)
         return Report(str(path), "index", _is_synthetic(home), tuple(findings))
     names = find_subjects(path, subjects, betas, source)
-    tree = Tree(path.resolve(), betas, source, deep, report)
+    tree = Tree(path.resolve(), betas, source, deep, progress)
     kind = "cache" if source == "cache" or set(names) <= set(cache_rows.subjects(tree.root)) else "release"
     return Report(str(path), kind, _is_synthetic(path), tuple(check_tree(tree, names)))
 
@@ -89,7 +90,7 @@ def verify_folder(
     root: Path | str | None = None,
     guessed: bool = False,
     source: str | None = None,
-    progress: Callable[[str], None] | None = None,
+    progress: StepProgress | None = None,
 ) -> Report:
     """Check a dataset folder; see `verify`.
 
@@ -110,40 +111,40 @@ def verify_folder(
     if home is not None and not home.is_dir():
         msg = f"{root}: no such folder; name the root that the dataset was built from"
         raise MissingDataError(msg)
-    report = progress or (lambda _: None)
-    findings = _check_dataset(folder, manifest, subjects, home, source, report, deep=deep, guessed=guessed)
+    progress = progress or (lambda _: None)
+    findings = _check_dataset(folder, manifest, subjects, home, source, progress, deep=deep, guessed=guessed)
     return Report(str(folder), "dataset", manifest["synthetic"], tuple(findings))
 
 
 def _check_dataset(folder: Path, manifest: Mapping[str, Any], subjects: Sequence[str] | None, root: Path | None,
-                   source: str | None, report: Callable[[str], None], *, deep: bool,
+                   source: str | None, progress: StepProgress, *, deep: bool,
                    guessed: bool) -> Iterator[Finding]:  # fmt: skip
-    report("shards")
+    progress("shards")
     findings = list(check_folder(folder, manifest, subjects))
     yield from findings
     if any(finding.outcome == "fail" for finding in findings if finding.id in ("folder.shards", "folder.columns")):
         yield skipped(*SAME, folder.name, "shards are not sound")
         return
-    report("betas against labels")
+    progress("betas against labels")
     yield from check_built_agreement(folder, manifest, subjects)
     if deep:
-        report("hashes of rows")
+        progress("hashes of rows")
         for name, config in manifest["configs"].items():
             yield judged(*HASHES, name, logical_faults(folder, config), "all shards")
     if root is None:
         reason = f"no root is known (--root, ${ROOT_VARIABLE} or ./cache)"
         yield skipped(*SAME, folder.name, reason)
         return
-    report(f"against {root}")
+    progress(f"against {root}")
     yield from check_against_root(folder, manifest, root.resolve(), subjects, source, deep=deep, guessed=guessed)
 
 
 def _check_indices(
-    files: Sequence[Path], root: Path | None, source: str | None, report: Callable[[str], None]
+    files: Sequence[Path], root: Path | None, source: str | None, progress: StepProgress
 ) -> Iterator[Finding]:
     for file in files:
         scope = f"{file.parent.name}/{file.name}"
-        report(scope)
+        progress(scope)
         try:
             rows = read_index(file)
         except NSDImageryError as error:

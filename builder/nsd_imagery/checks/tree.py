@@ -1,13 +1,13 @@
 """Checks of a root: a subject's files, labels and numbers, be it the release's tree or the Guide's."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nsd_imagery.checks.agreement.verdicts import Findings
+from nsd_imagery.checks.agreement.verdicts import Judgement
 from nsd_imagery.checks.behaviour import check_behaviour, check_picture_ids
 from nsd_imagery.checks.data import (
     AREAS,
@@ -23,8 +23,8 @@ from nsd_imagery.checks.report import Finding, judged, skipped
 from nsd_imagery.checks.rows import check_rows, plain_rows
 from nsd_imagery.errors import NSDImageryError
 from nsd_imagery.experiment import N_NSD_PICTURES
-from nsd_imagery.sources import nsdimagery, release
-from nsd_imagery.sources import source as sources
+from nsd_imagery.progress import StepProgress
+from nsd_imagery.sources import nsdimagery, release, trees
 from nsd_imagery.sources.pictures import open_pictures, pictures_file
 from nsd_imagery.sources.session import Session
 from nsd_imagery.volumes.anatomy import Anatomy
@@ -38,8 +38,6 @@ READABLE = "data.readable", "The beta file can be read to its last byte, and its
 FORMATS = "data.formats", "The .hdf5 and the .nii.gz of the same betas hold the same numbers"
 PICTURES = "files.pictures", "The picture file is NSD's, and every nsd_id is in it"
 
-Progress = Callable[[str], None]
-
 
 @dataclass(frozen=True, eq=False)
 class Tree:
@@ -47,38 +45,38 @@ class Tree:
 
     Attributes:
         root: The root.
-        betas: Beta version.
+        beta_version: fithrf_GLMdenoise_RR or fithrf.
         source: "release" or "cache", where a subject is in both.
         deep: Whether NSD core's betas and both formats are read too.
         progress: Called with what is being read.
     """
 
     root: Path
-    betas: str
+    beta_version: str
     source: str | None
     deep: bool
-    progress: Progress
+    progress: StepProgress
 
 
 def check_tree(tree: Tree, subjects: Sequence[str]) -> Iterator[Finding]:
     """All checks of some subjects, then those of all of them together."""
-    answers: list[Findings] = []
+    judgements: list[Judgement] = []
     for subject in subjects:
         tree.progress(subject)
-        yield from _check_subject(tree, subject, answers)
-    if len(answers) > 1:
-        yield from check_pooled(answers)
+        yield from _check_subject(tree, subject, judgements)
+    if len(judgements) > 1:
+        yield from check_pooled(judgements)
     yield _check_pictures(tree.root)
 
 
-def _check_subject(tree: Tree, subject: str, answers: list[Findings]) -> Iterator[Finding]:
-    in_release = release.nsdimagery_betas(tree.root, subject, tree.betas) is not None and tree.source != "cache"
+def _check_subject(tree: Tree, subject: str, judgements: list[Judgement]) -> Iterator[Finding]:
+    in_release = release.nsdimagery_betas(tree.root, subject, tree.beta_version) is not None and tree.source != "cache"
     if in_release:
         yield from check_presence(tree.root, subject)
         yield from _check_labelling_files(tree.root, subject)
     try:
-        sessions = sources.read_sessions(tree.root, subject, tree.betas, None, tree.source)
-        anatomy = sources.anatomy(tree.root, subject, tree.betas, tree.source)
+        sessions = trees.read_sessions(tree.root, subject, tree.beta_version, None, tree.source)
+        anatomy = trees.anatomy(tree.root, subject, tree.beta_version, tree.source)
     except (NSDImageryError, OSError) as error:
         yield judged(*LABELS, subject, [error], "")
         yield from no_agreement(subject, "there are no labels to hold the betas against")
@@ -90,7 +88,7 @@ def _check_subject(tree: Tree, subject: str, answers: list[Findings]) -> Iterato
         scope = f"{subject} {'NSD core ' if session.experiment == 'nsd' else ''}session {session.session}"
         yield check_betas_form(session, scope, is_release=in_release or session.experiment == "nsd")
         yield from check_rows(session.rows, scope)
-        yield from _check_numbers(tree, session, anatomy, scope, answers)
+        yield from _check_numbers(tree, session, anatomy, scope, judgements)
 
 
 def _check_labelling_files(root: Path, subject: str) -> Iterator[Finding]:
@@ -105,7 +103,7 @@ def _check_labelling_files(root: Path, subject: str) -> Iterator[Finding]:
 
 
 def _check_numbers(
-    tree: Tree, session: Session, anatomy: Anatomy, scope: str, answers: list[Findings]
+    tree: Tree, session: Session, anatomy: Anatomy, scope: str, judgements: list[Judgement]
 ) -> Iterator[Finding]:
     """Read the betas of nsdgeneral, and ask of an NSD-Imagery session whether they agree with the labels."""
     core = session.experiment == "nsd"
@@ -127,11 +125,11 @@ def _check_numbers(
     betas = betas.over(session.beta_scale)
     yield check_values(betas, valid, scope)
     if not core:
-        yield from _check_agreement(session, anatomy, roi, betas, scope, answers)
+        yield from _check_agreement(session, anatomy, roi, betas, scope, judgements)
 
 
 def _check_agreement(session: Session, anatomy: Anatomy, roi: Roi, betas: Betas, scope: str,
-                     answers: list[Findings]) -> Iterator[Finding]:  # fmt: skip
+                     judgements: list[Judgement]) -> Iterator[Finding]:  # fmt: skip
     try:
         areas = areas_of(roi, {name: resolve(name, anatomy) for name in AREAS})
     except NSDImageryError as error:
@@ -141,8 +139,8 @@ def _check_agreement(session: Session, anatomy: Anatomy, roi: Roi, betas: Betas,
     volumes = np.array([row["beta_index"] for row in rows])
     is_valid = betas.is_valid[volumes] & session.rows["is_valid"].to_numpy()
     percent = betas.header.scaling.percent(betas.stored[volumes]).astype(np.float32)
-    found, answer = check_agreement(labelled_betas(rows, percent, is_valid, areas), scope)
-    answers.append(answer)
+    found, judgement = check_agreement(labelled_betas(rows, percent, is_valid, areas), scope)
+    judgements.append(judgement)
     yield from found
 
 

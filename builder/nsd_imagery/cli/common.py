@@ -63,9 +63,9 @@ def progress_bar(verb: str) -> Iterator[Callable[[Any], None]]:
 
     with tqdm(desc=verb, unit="B", unit_scale=True, leave=False) as bar:
 
-        def report(progress: Any) -> None:
-            bar.total = progress.n_bytes
-            bar.set_postfix_str(f"{progress.n_done}/{progress.n_pieces} pieces {progress.name}", refresh=False)
-            bar.update(progress.bytes_done - bar.n)
+        def progress(state: Any) -> None:
+            bar.total = state.n_bytes
+            bar.set_postfix_str(f"{state.n_done}/{state.n_pieces} pieces {state.name}", refresh=False)
+            bar.update(state.bytes_done - bar.n)
 
-        yield report
+        yield progress

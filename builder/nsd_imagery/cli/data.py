@@ -59,8 +59,8 @@ def synth(root: Path, subjects: tuple[str, ...], **options: Any) -> None:
     """
     from nsd_imagery.synthetic import synth as run
 
-    with progress_line("synth") as report:
-        run(root, subjects=subjects, progress=report, **options)
+    with progress_line("synth") as progress:
+        run(root, subjects=subjects, progress=progress, **options)
     click.echo(f"{root}: a synthetic release of {', '.join(subjects)}.  Next: nsd-imagery build {root}")
 
 
@@ -89,8 +89,8 @@ def index(root: Path | None, **options: Any) -> None:
     from nsd_imagery.trials import read_index
 
     without_pandas()
-    with progress_line("index") as report:
-        folder = run(root, progress=report, **options)
+    with progress_line("index") as progress:
+        folder = run(root, progress=progress, **options)
     for path in sorted(folder.glob("*/full_index.parquet")):
         rows = read_index(path)
         valid = sum(rows["is_valid"].to_pylist())
@@ -163,13 +163,13 @@ def build(out: Path, workers: int, scheduler: str | None, dry_run: bool, **optio
         return
     from nsd_imagery.cli.pools import with_executor
 
-    with progress_bar("build") as report:
+    with progress_bar("build") as progress:
 
         def work(executor: Any) -> Path:
             without_pandas()  # this and the import take a while, in which the workers start
             from nsd_imagery.dataset.build import build as run
 
-            return run(out=out, executor=executor, progress=report, **options)
+            return run(out=out, executor=executor, progress=progress, **options)
 
         folder = with_executor(workers, scheduler, work)
     from nsd_imagery.dataset.info import info as info_of
@@ -215,8 +215,8 @@ def verify(path: Path, json_file: Path | None, **options: Any) -> None:
     from nsd_imagery.checks.run import verify as run
 
     without_pandas()
-    with progress_line("verify") as report:
-        found = run(path, progress=report, **options)
+    with progress_line("verify") as progress:
+        found = run(path, progress=progress, **options)
     if json_file is not None:
         replace_text(json_file, found.dumps())
     click.echo(found.to_text())

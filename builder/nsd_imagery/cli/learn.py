@@ -44,8 +44,8 @@ def embed(root: Path | None, **options: Any) -> None:
     from nsd_imagery.learn.clip_file import KINDS, read_embeddings
     from nsd_imagery.learn.embed import embed as run
 
-    with progress_line("embed") as report:
-        path = run(root, progress=lambda done, total, kind: report(f"{done}/{total} {kind}"), **options)
+    with progress_line("embed") as progress:
+        path = run(root, progress=lambda done, total, kind: progress(f"{done}/{total} {kind}"), **options)
     maker, rows = read_embeddings(path)
     of_kind = {kind: {stimulus for of, stimulus in rows if of == kind} for kind in KINDS}
     for kind, other in (KINDS, KINDS[::-1]):

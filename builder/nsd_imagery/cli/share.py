@@ -29,9 +29,9 @@ def push(dataset: Path, repo: str, root: Path | None, dry_run: bool) -> None:
     from nsd_imagery.share.send import push as run
 
     without_pandas()
-    with progress_line("push") as report:
+    with progress_line("push") as progress:
         done = run(
-            dataset, repo, root=root, dry_run=dry_run, progress=lambda n, total, name: report(f"{n}/{total} {name}")
+            dataset, repo, root=root, dry_run=dry_run, progress=lambda n, total, name: progress(f"{n}/{total} {name}")
         )
     what = f"{len(done.uploaded)} of {done.n_files} files ({done.bytes / 1e6:.1f} MB)"
     if dry_run:
@@ -67,8 +67,8 @@ def pull(repo: str, out: Path, **options: Any) -> None:
     from nsd_imagery.share.receive import pull as run
 
     without_pandas()
-    with progress_line("pull") as report:
-        folder = run(repo, out, progress=lambda done, total, name: report(f"{done}/{total} {name}"), **options)
+    with progress_line("pull") as progress:
+        folder = run(repo, out, progress=lambda done, total, name: progress(f"{done}/{total} {name}"), **options)
     show_configs(info_of(folder))
     click.echo(f"{folder}: pulled from {repo}")
 

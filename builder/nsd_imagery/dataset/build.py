@@ -11,10 +11,10 @@ from typing import Any
 
 from nsd_imagery.dataset import journal
 from nsd_imagery.dataset.folder import locked, read_manifest, refuse_foreign, seal
-from nsd_imagery.dataset.make import Report, make_all
+from nsd_imagery.dataset.jobs import jobs_of, shard_positions, staying_stats
+from nsd_imagery.dataset.make import BuildProgress, make_all
 from nsd_imagery.dataset.manifest import describe, merge, start
 from nsd_imagery.dataset.pieces import Recipe
-from nsd_imagery.dataset.places import jobs_of, positions, staying_stats
 from nsd_imagery.dataset.plan import Plan, plan
 from nsd_imagery.dataset.preview import Preview, preview_jobs, refuse_full_disk
 from nsd_imagery.experiment import BETA_VERSIONS
@@ -36,7 +36,7 @@ def build(
     source: str | None = None,
     smoothing_fwhm: float | None = None,
     executor: Executor | None = None,
-    progress: Report | None = None,
+    progress: BuildProgress | None = None,
 ) -> Path:
     """Build the dataset folder, or bring it up to date; configs that are not named stay as they are.
 
@@ -55,7 +55,7 @@ def build(
             Gaussian of this full width at half maximum, mm. Default: betas as they are.
         executor: Runs the pieces: a process pool, or that of a Dask client; default: here, each read while the one
             before is written.
-        progress: Called with a `Progress` at the start and after each piece.
+        progress: Called with a `make.BuildState` at the start and after each piece.
 
     Returns:
         The dataset folder.
@@ -75,15 +75,15 @@ def build(
         old = read_manifest(todo.folder)
         manifest = start(todo, old)
         staying = staying_stats(old, todo.pieces)
-        places = positions(todo.pieces, staying)
+        positions = shard_positions(todo.pieces, staying)
         journal.refuse_unsound(todo.folder, staying)
-        jobs = jobs_of(todo.pieces, todo.folder, places)
+        jobs = jobs_of(todo.pieces, todo.folder, positions)
         finished = [journal.finished(job) for job in jobs]
         refuse_full_disk(preview_jobs(jobs, finished, todo.folder), todo.folder)
         with ThreadPoolExecutor(1) as aside:
             sidecars = aside.submit(_sidecars, todo, old)
             configs = describe(todo, make_all(jobs, finished, executor, progress)) | sidecars.result()
-        manifest = merge(manifest, old, configs, journal.relink(todo.folder, staying, places))
+        manifest = merge(manifest, old, configs, journal.relink(todo.folder, staying, positions))
         seal(todo.folder, manifest)
     return todo.folder
 
@@ -111,8 +111,8 @@ def preview(
     todo = _plan(root, out, subjects, conditions, roi, recipe, captions, source)
     old = read_manifest(todo.folder)
     start(todo, old)
-    places = positions(todo.pieces, staying_stats(old, todo.pieces))
-    jobs = jobs_of(todo.pieces, todo.folder, places)
+    positions = shard_positions(todo.pieces, staying_stats(old, todo.pieces))
+    jobs = jobs_of(todo.pieces, todo.folder, positions)
     return preview_jobs(jobs, [journal.finished(job) for job in jobs], todo.folder)
 
 

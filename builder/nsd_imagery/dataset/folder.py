@@ -8,7 +8,7 @@ from typing import Any
 
 from nsd_imagery.atomic import remove_partial, replace_texts, sync_folder
 from nsd_imagery.dataset.journal import entries
-from nsd_imagery.dataset.shape import fault
+from nsd_imagery.dataset.manifest_shape import manifest_fault
 from nsd_imagery.dataset.shards import BUILD, CONFIG_NAME, SHARD_FILE
 from nsd_imagery.errors import DataError, FolderError, MissingDataError, reason
 from nsd_imagery.locks import holding
@@ -67,7 +67,7 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
         raise _damaged(path, "it does not say its format")
     if manifest["format"] != FORMAT:
         return None
-    if wrong := fault(manifest):
+    if wrong := manifest_fault(manifest):
         raise _damaged(path, wrong)
     return manifest
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nsd_imagery.atomic import link, replace_text, sync_folder
-from nsd_imagery.dataset.places import Job, Positions
+from nsd_imagery.dataset.jobs import Job, Positions
 from nsd_imagery.dataset.reading import fingerprint
 from nsd_imagery.dataset.shards import BUILD, Shard, shard_fault, shard_name
 from nsd_imagery.errors import DataError
@@ -43,7 +43,7 @@ def write(job: Job, made: Made, found: Identity, validity: str) -> None:
         job: The job.
         made: What was made.
         found: Identity of the beta file when it was read.
-        validity: See `Reading`.
+        validity: See `reading.Reading`.
     """
     said = {"stat": found, "source_id": made.source_id, "validity": validity, "notes": made.notes}
     _write(job.folder, made.entry, made.shards, said)
@@ -70,7 +70,7 @@ def of_other_file(
         entry: The `fingerprint` of piece and ROI when the betas were read.
         found: Identity of the beta file, which is noted instead of that of the other one.
         source_id: What the numbers come from now.
-        validity: See `Reading`; None where the source id is of the whole file.
+        validity: See `reading.Reading`; None where the source id is of the whole file.
     """
     expected = {"source_id": source_id} if validity is None else {"source_id": source_id, "validity": validity}
     made = _found(job, roi, entry, expected)
@@ -159,11 +159,16 @@ def refuse_unsound(folder: Path, staying: Mapping[str, Sequence[Mapping[str, Any
 
 
 def relink(
-    folder: Path, staying: Mapping[str, Sequence[dict[str, Any]]], places: Mapping[str, Positions]
+    folder: Path, staying: Mapping[str, Sequence[dict[str, Any]]], positions: Mapping[str, Positions]
 ) -> dict[str, list[dict[str, Any]]]:
-    """Give `-stats` shards that stay their numbers among the new ones, on disk and in the journals; see `places`.
+    """Give `-stats` shards that stay their positions among the new ones, on disk and in the journals.
 
     The dataset of now still names them by the old ones, so each has two until the new one is sealed.
+
+    Args:
+        folder: The dataset folder.
+        staying: The manifest's entries of these shards, by config.
+        positions: By piece key; see `jobs.shard_positions`.
 
     Returns:
         `staying` with the new names.
@@ -171,7 +176,7 @@ def relink(
     names: dict[str, str] = {}
     for config, shards in staying.items():
         for shard in shards:
-            name = shard_name(config, "train", places[shard["piece"]][config, "train"], shard["hash"])
+            name = shard_name(config, "train", positions[shard["piece"]][config, "train"], shard["hash"])
             link(folder / shard["file"], folder / name, folder / BUILD)
             names[shard["file"]] = name
     for path, entry in entries(folder):

@@ -11,9 +11,9 @@ from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future
 from dataclasses import dataclass, replace
 
 from nsd_imagery.dataset import journal
+from nsd_imagery.dataset.jobs import Job
 from nsd_imagery.dataset.journal import Made
 from nsd_imagery.dataset.pieces import Part, parts
-from nsd_imagery.dataset.places import Job
 from nsd_imagery.dataset.reading import Reading, read_bytes, read_piece
 from nsd_imagery.dataset.shards import BUILD, Shard, write_shard
 from nsd_imagery.errors import NSDImageryError
@@ -30,7 +30,7 @@ _FAULTS = (NSDImageryError, OSError)
 
 
 @dataclass(frozen=True)
-class Progress:
+class BuildState:
     """How far a build is.
 
     Attributes:
@@ -48,7 +48,7 @@ class Progress:
     name: str
 
 
-Report = Callable[[Progress], None]
+BuildProgress = Callable[[BuildState], None]
 
 
 def make(job: Job) -> list[Made]:
@@ -93,7 +93,10 @@ def _shard(job: Job, part: Part) -> Shard:
 
 
 def make_all(
-    jobs: Sequence[Job], finished: Sequence[Mapping[str, Made]], executor: Executor | None, report: Report | None
+    jobs: Sequence[Job],
+    finished: Sequence[Mapping[str, Made]],
+    executor: Executor | None,
+    progress: BuildProgress | None,
 ) -> list[Made]:
     """What all jobs make, kept from an earlier build where it is the same, in the order of the jobs.
 
@@ -103,7 +106,7 @@ def make_all(
         jobs: The jobs.
         finished: Of each, what `journal.finished` gave.
         executor: Runs them; None to make them here.
-        report: Called with a `Progress` at the start and after each piece.
+        progress: Called with a `BuildState` at the start and after each piece.
 
     Raises:
         BrokenExecutor: A worker died; its owner may call again with a new executor, and what is finished is kept.
@@ -118,14 +121,14 @@ def make_all(
     done = [at for at in range(len(jobs)) if at not in todo]
     fresh: dict[int, list[Made]] = {}
     failures: dict[int, BaseException] = {}
-    _say(report, jobs, sizes, done, jobs[min(todo)].piece.key if todo else "")
+    _say(progress, jobs, sizes, done, jobs[min(todo)].piece.key if todo else "")
     for at, outcome in _here(todo) if executor is None else _spread(todo, executor):
         if isinstance(outcome, BaseException):
             failures[at] = outcome
             continue
         fresh[at] = outcome
         done.append(at)
-        _say(report, jobs, sizes, done, jobs[at].piece.key)
+        _say(progress, jobs, sizes, done, jobs[at].piece.key)
     if failures:
         raise _failed(jobs, failures)
     by_roi = [{**kept[at], **{made.roi: made for made in fresh.get(at, ())}} for at in range(len(jobs))]
@@ -139,10 +142,10 @@ def _left(job: Job, kept: Mapping[str, Made]) -> Job | None:
     return replace(job, piece=replace(job.piece, rois=rois, session=session)) if rois else None
 
 
-Outcome = tuple[int, list[Made] | BaseException]
+_Result = tuple[int, list[Made] | BaseException]
 
 
-def _here(todo: dict[int, Job]) -> Iterator[Outcome]:
+def _here(todo: dict[int, Job]) -> Iterator[_Result]:
     """The writing is what has the thread, so that Ctrl-C stops a long read at once and waits for a short write."""
     with ThreadPoolExecutor(1) as writer:
         written: tuple[int, Job, Future[list[Made]]] | None = None
@@ -168,7 +171,7 @@ def _begin(job: Job, writer: Executor) -> Future[list[Made]]:
     return begun
 
 
-def _end(at: int, job: Job, written: Future[list[Made]]) -> Outcome:
+def _end(at: int, job: Job, written: Future[list[Made]]) -> _Result:
     """What was made of a piece, or is on a second try."""
     try:
         return at, written.result()
@@ -181,7 +184,7 @@ def _end(at: int, job: Job, written: Future[list[Made]]) -> Outcome:
         return at, error
 
 
-def _spread(todo: dict[int, Job], executor: Executor) -> Iterator[Outcome]:
+def _spread(todo: dict[int, Job], executor: Executor) -> Iterator[_Result]:
     running: dict[Future[list[Made]], tuple[int, int]] = {}
     for at, job in todo.items():
         running[executor.submit(make, job)] = (at, 1)
@@ -221,6 +224,8 @@ def _failed(jobs: Sequence[Job], failures: dict[int, BaseException]) -> BaseExce
     return error
 
 
-def _say(report: Report | None, jobs: Sequence[Job], sizes: Sequence[int], done: Sequence[int], name: str) -> None:
-    if report is not None:
-        report(Progress(len(done), len(jobs), sum(sizes[at] for at in done), sum(sizes), name))
+def _say(
+    progress: BuildProgress | None, jobs: Sequence[Job], sizes: Sequence[int], done: Sequence[int], name: str
+) -> None:
+    if progress is not None:
+        progress(BuildState(len(done), len(jobs), sum(sizes[at] for at in done), sum(sizes), name))

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from nsd_imagery.dataset.folder import FORMAT
+from nsd_imagery.dataset.jobs import in_order
 from nsd_imagery.dataset.journal import Made
-from nsd_imagery.dataset.pieces import FORMAT_VERSION, Piece, places
-from nsd_imagery.dataset.places import in_order
+from nsd_imagery.dataset.pieces import FORMAT_VERSION, Piece, config_splits
 from nsd_imagery.dataset.plan import Plan
 from nsd_imagery.errors import FolderError
 from nsd_imagery.experiment import CONDITIONS
@@ -28,7 +28,7 @@ def start(todo: Plan, old: dict[str, Any] | None) -> dict[str, Any]:
         "recipe": todo.recipe.options,
         "configs": {},
     }
-    built = {config for piece in todo.pieces for roi in piece.rois for config, _ in places(piece, roi)}
+    built = {config for piece in todo.pieces for roi in piece.rois for config, _ in config_splits(piece, roi)}
     kept = sorted(name for name, config in (old or new)["configs"].items() if _is_kept(name, config, built))
     _refuse_other_recipe(new, old, kept)
     return new
@@ -65,7 +65,7 @@ def merge(
     _refuse_other_sources(kept, built)
     for name, shards in staying.items():
         _add_stats(built[name], before[name], shards)
-    return {**manifest, "configs": dict(sorted({**kept, **built}.items(), key=_place))}
+    return {**manifest, "configs": dict(sorted({**kept, **built}.items(), key=_order))}
 
 
 def take(theirs: Mapping[str, Any], old: dict[str, Any] | None, configs: Mapping[str, Any]) -> dict[str, Any]:
@@ -130,7 +130,7 @@ def _add_stats(config: dict[str, Any], old: Mapping[str, Any], shards: Sequence[
     config["notes"] = list(dict.fromkeys([*config["notes"], *old["notes"]]))
 
 
-def _place(item: tuple[str, dict[str, Any]]) -> tuple[str, bool, str, int]:
+def _order(item: tuple[str, dict[str, Any]]) -> tuple[str, bool, str, int]:
     """Subject by subject, nsdgeneral first, conditions before sidecars."""
     config = item[1]
     kinds = [*CONDITIONS, "voxels", "stats", "stimuli"]

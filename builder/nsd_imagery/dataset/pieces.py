@@ -120,7 +120,7 @@ def parts(piece: Piece, betas: Betas, roi: Roi) -> Iterator[Part]:
     yield Part(f"{piece.session.subject}-stats{roi.suffix}", "train", stats.schema, iter([stats]))
 
 
-def places(piece: Piece, roi: Roi) -> list[tuple[str, str]]:
+def config_splits(piece: Piece, roi: Roi) -> list[tuple[str, str]]:
     """Config and split of each part of a piece for one of its ROIs, in the order of `parts`."""
     subject, rows = piece.session.subject, piece.session.rows
     trials = [

@@ -8,7 +8,7 @@ from pathlib import Path
 from nsd_imagery.dataset.pieces import DTYPES, ZSCORES, Piece, Recipe, split_rows
 from nsd_imagery.errors import MissingDataError, UsageError
 from nsd_imagery.experiment import CONDITIONS, EXPERIMENTS, SYNTHETIC_MARKER, Experiment
-from nsd_imagery.sources import source as sources
+from nsd_imagery.sources import trees
 from nsd_imagery.sources.root import find_subjects, read_sessions
 from nsd_imagery.sources.session import Session
 from nsd_imagery.suggest import one_of
@@ -46,12 +46,12 @@ def plan(root: Path, folder: Path, subjects: Sequence[str] | None, conditions: S
     refuse_unsound_fwhm(recipe.smoothing_fwhm)
     for condition in conditions or ():
         one_of("condition", condition, CONDITIONS)
-    betas = recipe.beta_version
-    names = find_subjects(root, subjects, betas, source)
-    sessions = read_sessions(root, names, betas, _experiments(conditions), source, captions)
+    beta_version = recipe.beta_version
+    names = find_subjects(root, subjects, beta_version, source)
+    sessions = read_sessions(root, names, beta_version, _experiments(conditions), source, captions)
     _refuse_missing(root, names if subjects else None, conditions, sessions)
     anatomies = {
-        name: sources.anatomy(root, name, betas, source) for name in dict.fromkeys(s.subject for s in sessions)
+        name: trees.anatomy(root, name, beta_version, source) for name in dict.fromkeys(s.subject for s in sessions)
     }
     subject_rois = {name: tuple(resolve(roi, anatomy) for roi in rois) for name, anatomy in anatomies.items()}
     _refuse_same_suffix(subject_rois)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from nsd_imagery.dataset.jobs import Job
 from nsd_imagery.dataset.journal import Made
 from nsd_imagery.dataset.pieces import Piece, split_rows
-from nsd_imagery.dataset.places import Job
 from nsd_imagery.errors import SpaceError
 from nsd_imagery.volumes.roi import Roi
 

@@ -19,25 +19,25 @@ from nsd_imagery.sources.session import Session
 
 CONFIG = "stimuli"
 
-Row = dict[str, Any]
+StimulusRow = dict[str, Any]
 
 
-def stimulus_rows(sessions: Sequence[Session]) -> list[Row]:
+def stimulus_rows(sessions: Sequence[Session]) -> list[StimulusRow]:
     """The stimuli that the trials of NSD-Imagery sessions refer to, without their images.
 
     Raises:
         DataError: Two trials say different things of one stimulus.
     """
-    found: dict[str, Row] = {}
+    found: dict[str, StimulusRow] = {}
     for session in sessions:
         if session.experiment == "nsdimagery":
             for trial in session.rows.to_pylist():
                 for row in _rows_of(trial, session):
                     _add(found, row, session)
-    return sorted(found.values(), key=_place)
+    return sorted(found.values(), key=_order)
 
 
-def make_stimuli(folder: Path, root: Path, rows: Sequence[Row], old: Mapping[str, Any] | None) -> Shard:
+def make_stimuli(folder: Path, root: Path, rows: Sequence[StimulusRow], old: Mapping[str, Any] | None) -> Shard:
     """The shard of `stimuli`: rows with their images, and rows of an earlier build that are not among them.
 
     Args:
@@ -55,13 +55,13 @@ def make_stimuli(folder: Path, root: Path, rows: Sequence[Row], old: Mapping[str
     made_of = _fingerprint(root, rows, [row["stimulus"] for row in stay], old)
     shard = journal.kept_shard(folder, CONFIG, made_of)
     if shard is None:
-        table = pa.Table.from_pylist(sorted([*_with_images(root, rows), *stay], key=_place), schema=stimuli_schema())
+        table = pa.Table.from_pylist(sorted([*_with_images(root, rows), *stay], key=_order), schema=stimuli_schema())
         shard = write_shard(folder, CONFIG, "train", (0, 1), table.schema, batches_of(table))
         journal.write_shard_entry(folder, CONFIG, made_of, shard)
     return shard
 
 
-def _rows_of_shard(folder: Path, shard: Mapping[str, Any]) -> list[Row]:
+def _rows_of_shard(folder: Path, shard: Mapping[str, Any]) -> list[StimulusRow]:
     """Rows of an earlier build, proven to be what it made before they get a new hash."""
     if fault := shard_fault(folder, shard):
         msg = f"{fault}; it has rows of subjects that are not built now: build all subjects (without --subjects)"
@@ -69,7 +69,7 @@ def _rows_of_shard(folder: Path, shard: Mapping[str, Any]) -> list[Row]:
     return open_shard(folder / shard["file"]).to_pylist()
 
 
-def without_image(root: Path, rows: Sequence[Row]) -> str | None:
+def without_image(root: Path, rows: Sequence[StimulusRow]) -> str | None:
     """A sentence on the NSD pictures that have no image because the root lacks them."""
     if pictures_file(root) is not None:
         return None
@@ -77,21 +77,21 @@ def without_image(root: Path, rows: Sequence[Row]) -> str | None:
     return f"nsd_stimuli.hdf5 is not in the root: {len(lacking)} pictures of stimuli have no image" if lacking else None
 
 
-def _fingerprint(root: Path, rows: Sequence[Row], stay: Sequence[str], old: Mapping[str, Any] | None) -> str:
+def _fingerprint(root: Path, rows: Sequence[StimulusRow], stay: Sequence[str], old: Mapping[str, Any] | None) -> str:
     files = [pictures_file(root), *(_target_file(root, row) for row in rows)]
     stats = [identity(path) if path else None for path in files]
     said = [FORMAT_VERSION, list(rows), stats, list(stay), old["splits"]["train"][0]["hash"] if stay and old else ""]
     return xxhash.xxh3_128(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
-def _target_file(root: Path, row: Row) -> Path | None:
+def _target_file(root: Path, row: StimulusRow) -> Path | None:
     """The picture of a target of set A or B."""
     if row["stimulus_set"] not in ("A", "B") or not row["target"]:
         return None
     return target_file(root, row["stimulus_set"], row["target"])
 
 
-def _rows_of(trial: Row, session: Session) -> list[Row]:
+def _rows_of(trial: StimulusRow, session: Session) -> list[StimulusRow]:
     """The row of a trial's target and, where the trial showed a photograph for a word, that of the photograph."""
     named = {column.name: trial[column.name] for column in STIMULI_COLUMNS if column.name in trial}
     if trial["target"] is None and trial["nsd_id"] is None:
@@ -104,7 +104,7 @@ def _rows_of(trial: Row, session: Session) -> list[Row]:
     return [{**named, **word, "cue": own}, {**named, "target": None, "cue": None, "captions": captions}]
 
 
-def _add(found: dict[str, Row], row: Row, session: Session) -> None:
+def _add(found: dict[str, StimulusRow], row: StimulusRow, session: Session) -> None:
     known = found.setdefault(row["stimulus"], row)
     for column, value in row.items():
         if known[column] in (None, []):
@@ -117,13 +117,13 @@ def _add(found: dict[str, Row], row: Row, session: Session) -> None:
             raise DataError(msg)
 
 
-def _place(row: Row) -> tuple[str, bool, str]:
+def _order(row: StimulusRow) -> tuple[str, bool, str]:
     """Set by set, targets first."""
     return row["stimulus_set"] or "", not row["target"], row["stimulus"]
 
 
-def _with_images(root: Path, rows: Sequence[Row]) -> list[Row]:
-    absent: Row = {column.name: column.absent for column in STIMULI_COLUMNS}
+def _with_images(root: Path, rows: Sequence[StimulusRow]) -> list[StimulusRow]:
+    absent: StimulusRow = {column.name: column.absent for column in STIMULI_COLUMNS}
     filled = [{name: absent[name] if row.get(name) is None else row[name] for name in absent} for row in rows]
     files = [_target_file(root, row) for row in filled]
     images = [read_png(file) if file else None for file in files]

@@ -14,7 +14,7 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from nsd_imagery.errors import DataError
-from nsd_imagery.rows.vectors import Rows, table_rows, vectors
+from nsd_imagery.rows.vectors import Rows, row_vectors, table_rows
 
 Values = torch.Tensor | list[str]
 """Of one column: a tensor whose first axis is the row, or words."""
@@ -66,7 +66,7 @@ def vectors_of(dataset: Dataset, name: str, dtype: torch.dtype | None) -> Reader
     Raises:
         DataError: A row has no vector.
     """
-    rows_in_memory = vectors(dataset, name)
+    rows_in_memory = row_vectors(dataset, name)
     vector = dataset.data.schema.field(name).type
     empty = np.empty((0, vector.list_size), vector.value_type.to_pandas_dtype())
 

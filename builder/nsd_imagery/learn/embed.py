@@ -27,6 +27,7 @@ from nsd_imagery.learn.clip_file import (
 )
 from nsd_imagery.learn.clip_model import Clip, open_clip
 from nsd_imagery.locks import holding
+from nsd_imagery.progress import CountProgress
 from nsd_imagery.sources.cache import embeddings_folder
 from nsd_imagery.sources.pictures import open_stimuli
 from nsd_imagery.sources.root import find_root, find_subjects, read_sessions
@@ -41,7 +42,6 @@ _EXPERIMENTS: dict[str, tuple[Experiment, ...] | None] = {
 }
 MODES = tuple(_EXPERIMENTS)
 
-Progress = Callable[[int, int, str], None]
 PictureOf = Callable[[str], NDArray[np.uint8] | None]
 
 
@@ -81,7 +81,7 @@ def embed(
     out: Path | str | None = None,
     batch_size: int = 64,
     device: str | None = None,
-    progress: Progress | None = None,
+    progress: CountProgress | None = None,
 ) -> Path:
     """Embed the stimuli of a root with a CLIP model, or bring its file of embeddings up to date.
 
@@ -132,7 +132,7 @@ def embed(
     clip = open_clip(model, revision, device)
     folder = Path(out).expanduser() if out else embeddings_folder(home)
     with _locked(folder, clip):
-        path = _place(folder, clip)
+        path = _file_of(folder, clip)
         known, before = _there(path, clip)
         kept = _still_right(home, path, known, before, texts)
         todo = [item for item in items if item.key not in kept or kept[item.key].source != item.source]
@@ -190,7 +190,7 @@ def _items(root: Path, texts: dict[str, str]) -> list[Item]:
     return [*images, *found]
 
 
-def _place(folder: Path, clip: Clip) -> Path:
+def _file_of(folder: Path, clip: Clip) -> Path:
     """The file of a model; it is found again if the folder of the model has another name now."""
     ending = f"-{_short(clip)}.parquet"
     return next(iter(sorted(folder.glob(f"*{ending}"))), folder / f"{clip.label}{ending}")
@@ -228,7 +228,7 @@ def _read(path: Path, clip: Clip) -> dict[Key, Embedding]:
 
 
 def _batches(
-    root: Path, items: Sequence[Item], clip: Clip, parts: Path, size: int, progress: Progress | None
+    root: Path, items: Sequence[Item], clip: Clip, parts: Path, size: int, progress: CountProgress | None
 ) -> Iterator[dict[Key, Embedding]]:
     """The embeddings of each batch, from its part if an earlier run finished it; a batch is of one kind."""
     done = 0

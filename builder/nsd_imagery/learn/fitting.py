@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from nsd_imagery.dataset.plan import refuse_unsound_fwhm
 from nsd_imagery.errors import DataError, MissingDataError, UsageError
 from nsd_imagery.learn.labels import Labels, Origin, column
-from nsd_imagery.learn.scores import Matrix, ncsnr, principal_components, reliability
-from nsd_imagery.rows.vectors import vectors
+from nsd_imagery.learn.voxel_scores import Matrix, ncsnr, principal_components, reliability
+from nsd_imagery.rows.vectors import row_vectors
 from nsd_imagery.schema import BETAS
 from nsd_imagery.suggest import one_of
 from nsd_imagery.volumes.betas import Scaling
@@ -119,7 +119,7 @@ def adapt_to_rows(fitted: Fitted, trials: Dataset, labels: Labels) -> Fitted:
 
 def betas_of(trials: Dataset, columns: NDArray[np.int64] | slice) -> Matrix:
     """(n_rows, k) some columns of betas, float64."""
-    return np.stack([row[columns] for row in vectors(trials, BETAS.name)]).astype(np.float64)
+    return np.stack([row[columns] for row in row_vectors(trials, BETAS.name)]).astype(np.float64)
 
 
 def group_moments(betas: Matrix, labels: Labels, groups: Sequence[str]) -> Moments:
@@ -147,9 +147,9 @@ def zscored(betas: Matrix, labels: Labels, groups: Sequence[str], by: Moments) -
 
 
 def _numbers(labels: Labels, groups: Sequence[str]) -> NDArray[np.int64]:
-    """(n_rows,) the place of each row's group; -1 where it is none of them."""
-    place = {group: number for number, group in enumerate(groups)}
-    return np.array([place.get(group, -1) for group in labels.group.tolist()], np.int64)
+    """(n_rows,) the position of each row's group; -1 where it is none of them."""
+    positions = {group: number for number, group in enumerate(groups)}
+    return np.array([positions.get(group, -1) for group in labels.group.tolist()], np.int64)
 
 
 def _blocks(trials: Dataset) -> Iterator[tuple[slice, Matrix]]:

@@ -15,7 +15,7 @@ from nsd_imagery.atomic import replace_text, replacing
 from nsd_imagery.errors import DataError, MissingDataError, UsageError
 from nsd_imagery.learn.fitting import Fitted, Options, adapt_to_rows, fit_rows, zscored
 from nsd_imagery.learn.labels import Labels, Origin, labels_of, refuse_other_origin, valid_rows
-from nsd_imagery.rows.vectors import vectors
+from nsd_imagery.rows.vectors import row_vectors
 from nsd_imagery.schema import BETAS
 from nsd_imagery.volumes.betas import Scaling
 from nsd_imagery.volumes.normalize import Moments
@@ -119,7 +119,7 @@ class NSDPreprocessor:
         if voxels is None:
             raise UsageError("rows are transformed together with their -voxels: transform(trials, voxels)")
         labels = labels_of(betas, voxels, self.options.zscore)
-        return self.apply(np.stack(vectors(betas, BETAS.name)), labels)
+        return self.apply(np.stack(row_vectors(betas, BETAS.name)), labels)
 
     def apply(self, betas: NDArray[np.floating], labels: Labels | None) -> NDArray[np.float32]:
         """As `transform`, of (n, n_voxels) betas and their labels, if these are known."""

@@ -24,7 +24,7 @@ from nsd_imagery.learn.columns import Values, is_readable, is_vector, single_val
 Batch = dict[str, Values]
 """Columns by name."""
 
-Row = dict[str, torch.Tensor | str]
+TorchRow = dict[str, torch.Tensor | str]
 
 
 class BatchDataset(torch.utils.data.Dataset[Any]):
@@ -55,7 +55,7 @@ class BatchDataset(torch.utils.data.Dataset[Any]):
             return self.read(rows)
         return {name: values[0] for name, values in self.read(rows[None]).items()}
 
-    def __getitems__(self, indices: Sequence[int]) -> list[Row]:
+    def __getitems__(self, indices: Sequence[int]) -> list[TorchRow]:
         batch = self[list(indices)]
         columns = [values.unbind() if isinstance(values, torch.Tensor) else values for values in batch.values()]
         return [dict(zip(batch, values, strict=True)) for values in zip(*columns, strict=True)]
@@ -73,8 +73,8 @@ class TorchView(BatchDataset):
             if is_vector(types[name]):
                 named.append(([name], vectors_of(dataset, name, dtype if name == BETAS.name else None)))
         self._readers = [reader for _, reader in named]
-        places = [name for names, _ in named for name in names]
-        self._places = {name: places.index(name) for name in columns}
+        stacked = [name for names, _ in named for name in names]
+        self._position = {name: stacked.index(name) for name in columns}
 
     def __len__(self) -> int:
         return self._n_rows
@@ -82,7 +82,7 @@ class TorchView(BatchDataset):
     def read(self, rows: Rows) -> Batch:
         """See `BatchDataset.read`."""
         values = [of_column for reader in self._readers for of_column in reader(rows)]
-        return {name: values[place] for name, place in self._places.items()}
+        return {name: values[position] for name, position in self._position.items()}
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A dataset pickles as the paths of its files, so a spawned worker maps them anew.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nsd_imagery.dataset.shards import ROWS_PER_BATCH
 from nsd_imagery.errors import UsageError
-from nsd_imagery.rows.vectors import Rows, table_rows, vectors
+from nsd_imagery.rows.vectors import Rows, row_vectors, table_rows
 from nsd_imagery.schema import AVERAGE_COLUMNS, BETAS, N_REPEATS, average_schema
 
 _NO_PICTURE = {"nsd_id": -1, "coco_id": -1, "caption": "", "shared1000": False, "is_shared": False}
@@ -42,7 +42,7 @@ def average_repeats(dataset: Dataset) -> Dataset:
     labels = dataset.data.table.select(names).take(table_rows(dataset)).combine_chunks()
     groups = _repeats(labels)
     schema = average_schema(dataset.features[BETAS.name].length)
-    batches = list(_batches(labels, groups, vectors(dataset, BETAS.name), schema))
+    batches = list(_batches(labels, groups, row_vectors(dataset, BETAS.name), schema))
     return Dataset(
         pa.Table.from_batches(batches, schema),
         info=_info(dataset, schema),

@@ -20,9 +20,9 @@ from nsd_imagery.experiment import BETA_VERSIONS, CONDITIONS
 from nsd_imagery.rows.indexed import index_rows, pieces_of_index
 from nsd_imagery.rows.load import load
 from nsd_imagery.schema import BETAS, trial_schema
-from nsd_imagery.sources import source as sources
+from nsd_imagery.sources import trees
 from nsd_imagery.sources.root import find_root, find_subjects
-from nsd_imagery.sources.source import SOURCES
+from nsd_imagery.sources.trees import SOURCES
 from nsd_imagery.suggest import one_of
 from nsd_imagery.trials import root_of_index
 from nsd_imagery.volumes.roi import DEFAULT_ROI, config_suffix, resolve
@@ -43,7 +43,7 @@ class Choice:
         stimuli: Keys of stimuli.
         roi: A ROI name; see `volumes.roi`.
         zscore: "auto", "run", "session" or "none"; None is as built, else "auto".
-        betas: Beta version; None is as built or indexed, else the default one.
+        beta_version: fithrf_GLMdenoise_RR or fithrf; None is as built or indexed, else the default one.
         source: "release" or "cache", for a root that holds the subject in both.
         smoothing_fwhm: Of the Gaussian that betas are smoothed with, mm; None is as built, else not smoothed.
     """
@@ -55,7 +55,7 @@ class Choice:
     stimuli: Collection[str] | None = None
     roi: str = DEFAULT_ROI
     zscore: str | None = None
-    betas: str | None = None
+    beta_version: str | None = None
     source: str | None = None
     smoothing_fwhm: float | None = None
 
@@ -109,12 +109,12 @@ def choose_voxels(path: Path | str | None, root: Path | str | None, choice: Choi
         subject = _subject_of_folder(place, choice)
         return load(place, f"{subject}-voxels{config_suffix(choice.roi)}", "train")
     if place is not None and place.is_file():
-        subject, betas, _ = _rows_of_index(place, choice)
+        subject, beta_version, _ = _rows_of_index(place, choice)
         home = root_of_index(place) if root is None else find_root(root)
     else:
-        home, betas = _root(place, root), choice.betas or BETA_VERSIONS[0]
-        subject = _subject_of_root(home, betas, choice)
-    anatomy = sources.anatomy(home, subject, betas, choice.source)
+        home, beta_version = _root(place, root), choice.beta_version or BETA_VERSIONS[0]
+        subject = _subject_of_root(home, beta_version, choice)
+    anatomy = trees.anatomy(home, subject, beta_version, choice.source)
     return Dataset(voxel_table(resolve(choice.roi, anatomy), anatomy), fingerprint=uuid.uuid4().hex)
 
 
@@ -128,7 +128,7 @@ def _refuse_unknown(choice: Choice) -> None:
         ("condition", choice.condition, CONDITIONS),
         ("split", choice.split, SPLITS),
         ("zscore", choice.zscore, ZSCORES),
-        ("betas", choice.betas, BETA_VERSIONS),
+        ("betas", choice.beta_version, BETA_VERSIONS),
         ("source", choice.source, SOURCES),
     ):
         if word is not None:
@@ -173,7 +173,7 @@ def _subject_of_folder(folder: Path, choice: Choice) -> str:
 def _refuse_other_options(folder: Path, built: Mapping[str, Any], choice: Choice) -> None:
     for option, name, wanted in (
         ("zscore", "zscore", choice.zscore),
-        ("betas", "beta_version", choice.betas),
+        ("betas", "beta_version", choice.beta_version),
         ("smoothing-fwhm", "smoothing_fwhm", choice.smoothing_fwhm),
     ):
         if wanted not in (None, built.get(name)):
@@ -185,26 +185,26 @@ def _refuse_other_options(folder: Path, built: Mapping[str, Any], choice: Choice
 
 
 def _of_root(root: Path, choice: Choice) -> Dataset:
-    betas = choice.betas or BETA_VERSIONS[0]
-    subject = _subject_of_root(root, betas, choice)
+    beta_version = choice.beta_version or BETA_VERSIONS[0]
+    subject = _subject_of_root(root, beta_version, choice)
     conditions = None if choice.condition is None else [choice.condition]
-    recipe = Recipe(betas, choice.zscore or "auto", smoothing_fwhm=choice.smoothing_fwhm)
+    recipe = Recipe(beta_version, choice.zscore or "auto", smoothing_fwhm=choice.smoothing_fwhm)
     todo = plan(root, Path(), [subject], conditions, [choice.roi], recipe, choice.source)
     return _read(todo.pieces, pa.concat_tables([piece.session.rows for piece in todo.pieces]), choice)
 
 
-def _subject_of_root(root: Path, betas: str, choice: Choice) -> str:
-    here = find_subjects(root, choice.subject and [choice.subject], betas, choice.source)
+def _subject_of_root(root: Path, beta_version: str, choice: Choice) -> str:
+    here = find_subjects(root, choice.subject and [choice.subject], beta_version, choice.source)
     return _the_subject(choice.subject, here, root)
 
 
 def _of_index(path: Path, root: Path | str | None, choice: Choice) -> Dataset:
-    _, betas, rows = _rows_of_index(path, choice)
+    _, beta_version, rows = _rows_of_index(path, choice)
     if choice.sessions is not None:
         _refuse_missing_sessions(choice, rows["session"].unique().to_pylist())
         rows = rows.take(np.flatnonzero(np.isin(rows["session"].to_numpy(), choice.sessions)))
     home = root_of_index(path) if root is None else find_root(root)
-    recipe = Recipe(betas, choice.zscore or "auto", smoothing_fwhm=choice.smoothing_fwhm)
+    recipe = Recipe(beta_version, choice.zscore or "auto", smoothing_fwhm=choice.smoothing_fwhm)
     pieces = pieces_of_index(path, rows, home, choice.roi, recipe, choice.source)
     return _read(pieces, rows, choice)
 
@@ -214,10 +214,10 @@ def _rows_of_index(path: Path, choice: Choice) -> tuple[str, str, pa.Table]:
     rows = index_rows(path)
     subject = _the_subject(choice.subject, rows["subject"].to_pylist(), path)
     versions = rows["beta_version"].unique().to_pylist()
-    betas = choice.betas or versions[0]
-    one_of("betas", betas, versions)
-    mine = (rows["subject"].to_numpy() == subject) & (rows["beta_version"].to_numpy() == betas)
-    return subject, betas, rows.take(np.flatnonzero(mine))
+    beta_version = choice.beta_version or versions[0]
+    one_of("betas", beta_version, versions)
+    mine = (rows["subject"].to_numpy() == subject) & (rows["beta_version"].to_numpy() == beta_version)
+    return subject, beta_version, rows.take(np.flatnonzero(mine))
 
 
 def _the_subject(subject: str | None, here: Sequence[str], where: Path) -> str:
@@ -242,9 +242,9 @@ def _read(pieces: Sequence[Piece], rows: pa.Table, choice: Choice) -> Dataset:
     batches = [batch for piece in pieces for batch in _batches(piece, choice)]
     schema = trial_schema(pieces[0].rois[0].flat.size, pieces[0].recipe.dtype)
     trials = Dataset(pa.Table.from_batches(batches, schema), fingerprint=uuid.uuid4().hex)
-    order = {trial: place for place, trial in enumerate(rows["trial_id"].to_pylist())}
-    places = [order[trial] for trial in trials.data.column("trial_id").to_pylist()]
-    return _chosen(trials, np.argsort(places), choice)
+    position = {trial: number for number, trial in enumerate(rows["trial_id"].to_pylist())}
+    positions = [position[trial] for trial in trials.data.column("trial_id").to_pylist()]
+    return _chosen(trials, np.argsort(positions), choice)
 
 
 def _batches(piece: Piece, choice: Choice) -> Iterator[pa.RecordBatch]:

@@ -13,7 +13,7 @@ from nsd_imagery.dataset.plan import refuse_unsound_fwhm
 from nsd_imagery.errors import DataError, MissingDataError
 from nsd_imagery.experiment import CONDITIONS
 from nsd_imagery.schema import index_schema
-from nsd_imagery.sources import source as sources
+from nsd_imagery.sources import trees
 from nsd_imagery.sources.root import read_sessions
 from nsd_imagery.sources.session import Session
 from nsd_imagery.trials import read_index
@@ -72,7 +72,7 @@ def pieces_of_index(
     for of_file in named:
         _refuse_missing_file(path, root / of_file["beta_path"][0].as_py())
     own = _own_sessions(rows, root, source)
-    anatomy = sources.anatomy(root, subject, recipe.beta_version, source)
+    anatomy = trees.anatomy(root, subject, recipe.beta_version, source)
     rois, brain = (resolve(roi, anatomy),), anatomy.brain
     pieces = []
     for of_file in named:
@@ -91,11 +91,11 @@ def _refuse_missing_file(path: Path, beta_path: Path) -> None:
 
 def _own_sessions(rows: pa.Table, root: Path, source: str | None) -> dict[tuple[str, int], Session]:
     """What the root says of its sessions, by experiment and number; none where files that label them are missing."""
-    subject, betas = rows["subject"][0].as_py(), rows["beta_version"][0].as_py()
+    subject, beta_version = rows["subject"][0].as_py(), rows["beta_version"][0].as_py()
     found: list[Session] = []
     for experiment in rows["experiment"].unique().to_pylist():
         with contextlib.suppress(MissingDataError):
-            found += read_sessions(root, [subject], betas, [experiment], source)
+            found += read_sessions(root, [subject], beta_version, [experiment], source)
     return {(session.experiment, session.session): session for session in found}
 
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from nsd_imagery.errors import DataError
 from nsd_imagery.volumes.nifti import read_volume
 
-_PLACE_TOLERANCE_MM = 0.01
+_TOLERANCE_MM = 0.01
 
 
 def to_nifti(vector: ArrayLike, voxels: Any, like: Path | str, fill: float = 0) -> nib.Nifti1Image:
@@ -21,7 +21,7 @@ def to_nifti(vector: ArrayLike, voxels: Any, like: Path | str, fill: float = 0) 
     Args:
         vector: (n_voxels,) values in the order of the columns of `betas`.
         voxels: The rows of `-voxels`: a Dataset, a DataFrame or a mapping with columns i, j, k, x, y, z.
-        like: A volume of the subject, for example its nsdgeneral.nii.gz, whose grid and place the image gets.
+        like: A volume of the subject, for example its nsdgeneral.nii.gz, whose grid the image gets.
         fill: What stands outside the voxels.
 
     Returns:
@@ -36,8 +36,8 @@ def to_nifti(vector: ArrayLike, voxels: Any, like: Path | str, fill: float = 0) 
         msg = f"vector has shape {values.shape}, but -voxels has {len(ijk)} rows: give one value a voxel"
         raise DataError(msg)
     _, grid = read_volume(Path(like))
-    place = apply_affine(grid.affine, ijk)
-    if (ijk >= grid.shape).any() or not np.allclose(place, xyz, atol=_PLACE_TOLERANCE_MM):
+    expected = apply_affine(grid.affine, ijk)
+    if (ijk >= grid.shape).any() or not np.allclose(expected, xyz, atol=_TOLERANCE_MM):
         msg = f"{like}: the voxels do not lie on this grid; give a volume of the same subject and space"
         raise DataError(msg)
     volume = np.full(grid.shape, fill, values.dtype)

@@ -18,7 +18,7 @@ def table_rows(dataset: Dataset) -> Rows:
     return np.arange(dataset.num_rows) if indices is None else indices.column(0).to_numpy().astype(np.int64)
 
 
-def vectors(dataset: Dataset, column: str) -> list[NDArray[Any]]:
+def row_vectors(dataset: Dataset, column: str) -> list[NDArray[Any]]:
     """(length,) views of the Arrow memory, one a row of a dataset; nothing is copied, and no Python number is made.
 
     Args:

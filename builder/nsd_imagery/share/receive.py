@@ -16,9 +16,10 @@ from nsd_imagery.dataset.manifest import take
 from nsd_imagery.dataset.pieces import FORMAT_VERSION
 from nsd_imagery.dataset.shards import shard_name, write_shard
 from nsd_imagery.errors import DataError, MissingDataError
+from nsd_imagery.progress import CountProgress
 from nsd_imagery.share.parquet import read_parquet
 from nsd_imagery.share.remote import check_name, hub, url_of
-from nsd_imagery.share.staging import HUB, FileProgress, note, parquet_name
+from nsd_imagery.share.staging import HUB, note, parquet_name
 from nsd_imagery.suggest import one_of
 from nsd_imagery.temporary import own_folder
 
@@ -32,7 +33,7 @@ def pull(
     *,
     configs: Sequence[str] | None = None,
     revision: str | None = None,
-    progress: FileProgress | None = None,
+    progress: CountProgress | None = None,
 ) -> Path:
     """Bring a repo that `push` filled into a dataset folder: Arrow again, the same files as in the folder it came from.
 

@@ -17,8 +17,9 @@ from nsd_imagery.checks.run import verify_folder
 from nsd_imagery.consent import require_terms
 from nsd_imagery.dataset.folder import MANIFEST, README, locked, open_manifest, shard_files
 from nsd_imagery.errors import DataError, FolderError, MissingDataError
+from nsd_imagery.progress import CountProgress
 from nsd_imagery.share.remote import Remote, check_name, exists, hub, look, refuse_public, url_of
-from nsd_imagery.share.staging import FileProgress, Staged, last_revision, note, stage
+from nsd_imagery.share.staging import Staged, last_revision, note, stage
 
 _FILES_PER_COMMIT = 200
 """Few commits, and still places to go on from."""
@@ -62,7 +63,7 @@ def push(
     *,
     root: Path | str | None = None,
     dry_run: bool = False,
-    progress: FileProgress | None = None,
+    progress: CountProgress | None = None,
 ) -> Pushed:
     """Bring a private repo on the hub up to date with a dataset folder; only what is new or changed goes up.
 
@@ -123,7 +124,7 @@ def push(
 
 
 def _verified(
-    folder: Path, manifest: Mapping[str, Any], root: Path | str | None, progress: FileProgress | None
+    folder: Path, manifest: Mapping[str, Any], root: Path | str | None, progress: CountProgress | None
 ) -> Report:
     """The report on a folder that passes."""
     files = list(shard_files(manifest))
@@ -167,7 +168,7 @@ def _private_repo(api: HfApi, repo: str, dry_run: bool, last: str) -> Remote:
 
 
 def _upload(
-    api: HfApi, remote: Remote, new: Sequence[Staged], stale: Sequence[str], progress: FileProgress | None
+    api: HfApi, remote: Remote, new: Sequence[Staged], stale: Sequence[str], progress: CountProgress | None
 ) -> str:
     """Send files; the last commit carries the card and drops what it no longer names. Returns that commit."""
     shards = [CommitOperationAdd(file.path, file.content) for file in new if isinstance(file.content, Path)]

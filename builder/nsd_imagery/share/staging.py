@@ -9,7 +9,7 @@ when it was made of a shard that was proven.
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -17,11 +17,9 @@ from typing import Any
 from nsd_imagery.atomic import remove_partial, replace_text
 from nsd_imagery.dataset.card import card
 from nsd_imagery.dataset.folder import BUILD, MANIFEST, README
+from nsd_imagery.progress import CountProgress
 from nsd_imagery.schema import BETAS
 from nsd_imagery.share.parquet import ENCODING, to_parquet
-
-FileProgress = Callable[[int, int, str], None]
-"""Called with files done, files in all, and the name of the next."""
 
 HUB = f"{BUILD}/hub"
 
@@ -46,7 +44,7 @@ class Staged:
 
 
 def stage(
-    folder: Path, manifest: Mapping[str, Any], repo: str, proof: str = "", progress: FileProgress | None = None
+    folder: Path, manifest: Mapping[str, Any], repo: str, proof: str = "", progress: CountProgress | None = None
 ) -> list[Staged]:
     """Make what goes to the hub; `manifest.json` and `README.md`, which names the rest, come last.
 

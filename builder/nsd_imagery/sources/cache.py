@@ -43,7 +43,7 @@ def subject_sessions_file(root: Path) -> Path:
     return root / _METADATA / "subject_sessions.json"
 
 
-def expected_betas(subject: str, session: int) -> str:
+def expected_file(subject: str, session: int) -> str:
     """Where the betas of a session lie if the manifest does not say, relative to the root, without the ending."""
     return f"nsd_imagery/betas/{subject}/{_BETA_NAMES[0].format(session)}"
 

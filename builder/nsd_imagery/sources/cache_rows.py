@@ -14,10 +14,9 @@ from nsd_imagery.schema import trial_id, trial_table
 from nsd_imagery.sources import cache, release
 from nsd_imagery.sources.design import nsd_id_of_name, stimulus_key
 from nsd_imagery.sources.manifest_proof import prove
-from nsd_imagery.sources.paths import named_file
-from nsd_imagery.sources.repeats import repeats
-from nsd_imagery.sources.session import Session
+from nsd_imagery.sources.session import Session, repeat_indices
 from nsd_imagery.sources.stim_info import StimInfo, picture_columns
+from nsd_imagery.sources.table import named_file
 from nsd_imagery.sources.trial_manifest import REQUIRED, Entry, read_entries, read_trial_manifest, unused_columns
 from nsd_imagery.volumes.read import read_header
 
@@ -25,7 +24,7 @@ UNKNOWN = "unknown"
 """The stimulus of a row whose manifest names neither a picture nor a target."""
 
 
-def read_sessions(root: Path, subject: str, betas: str) -> list[Session]:
+def read_sessions(root: Path, subject: str, beta_version: str) -> list[Session]:
     """The sessions that a subject's trial manifest names.
 
     The Guide knows only the conditions "perception" and "imagery": perception whose betas lie under nsd_imagery/ is
@@ -48,7 +47,7 @@ def read_sessions(root: Path, subject: str, betas: str) -> list[Session]:
     imagined = {entry["nsd_id"] for entry in entries if entry["condition"] in ("imagery", "attention")} - {None}
     notes = _notes(path, entries, stim_info)
     return [
-        _session(root, subject, betas, key, groups[key], stim_info, imagined, notes)
+        _session(root, subject, beta_version, key, groups[key], stim_info, imagined, notes)
         for key in sorted(groups, key=lambda key: (key[0] != "nsdimagery", key[1]))
     ]
 
@@ -163,7 +162,7 @@ def _notes(path: Path, entries: Sequence[Entry], info: StimInfo | None) -> tuple
     return tuple(notes)
 
 
-def _session(root: Path, subject: str, betas: str, key: tuple[Experiment, int], entries: Sequence[Entry],
+def _session(root: Path, subject: str, beta_version: str, key: tuple[Experiment, int], entries: Sequence[Entry],
              info: StimInfo | None, imagined: set[int], notes: tuple[str, ...]) -> Session:  # fmt: skip
     experiment, number = key
     entries = sorted(entries, key=lambda entry: entry["beta_index"])
@@ -172,8 +171,8 @@ def _session(root: Path, subject: str, betas: str, key: tuple[Experiment, int], 
     for entry in entries:
         if entry["beta_index"] >= n_volumes:
             raise entry.error("beta_index", f"but {beta_path} has {n_volumes} volumes, 0 to {n_volumes - 1}")
-        if entry["beta_version"] not in (None, betas):
-            raise entry.error("beta_version", f"but the build is of {betas}: name it (--betas)")
+        if entry["beta_version"] not in (None, beta_version):
+            raise entry.error("beta_version", f"but the build is of {beta_version}: name it (--betas)")
         if entry["roi_mask_path"]:
             named_file(root, entry.line, "roi_mask_path", entry["roi_mask_path"])
     scales = {entry["beta_scale"] for entry in entries}
@@ -184,7 +183,7 @@ def _session(root: Path, subject: str, betas: str, key: tuple[Experiment, int], 
             f"{n_volumes - len(entries)} of the {n_volumes} volumes of {beta_path.name} have no line in the manifest"
         )
         notes = (*notes, f"{subject} session {number}: {lacking}")
-    rows = _rows(subject, betas, key, entries, beta_path.relative_to(root).as_posix(), info, imagined)
+    rows = _rows(subject, beta_version, key, entries, beta_path.relative_to(root).as_posix(), info, imagined)
     return Session(subject, experiment, number, beta_path, rows, notes, scales.pop())
 
 
@@ -198,12 +197,12 @@ def _beta_path(root: Path, subject: str, number: int, entries: Sequence[Entry]) 
         return named_file(root, entry.line, "beta_path", text)
     path = cache.betas_file(root, subject, number)
     if path is None:
-        msg = f"{root}: no {cache.expected_betas(subject, number)}.nii.gz, which {entry.line.path} needs: copy it there"
+        msg = f"{root}: no {cache.expected_file(subject, number)}.nii.gz, which {entry.line.path} needs: copy it there"
         raise MissingDataError(msg)
     return path
 
 
-def _rows(subject: str, betas: str, key: tuple[Experiment, int], entries: Sequence[Entry], beta_path: str,
+def _rows(subject: str, beta_version: str, key: tuple[Experiment, int], entries: Sequence[Entry], beta_path: str,
           info: StimInfo | None, imagined: set[int]) -> pa.Table:  # fmt: skip
     experiment, number = key
 
@@ -218,7 +217,7 @@ def _rows(subject: str, betas: str, key: tuple[Experiment, int], entries: Sequen
         else stimulus_key(entry["nsd_id"], entry["target"] or "")
         for entry in entries
     ]  # fmt: skip
-    counted = repeats([
+    counted = repeat_indices([
         (condition, entry["epoch"], entry["target"] or stimulus)
         for condition, entry, stimulus in zip(conditions, entries, stimuli, strict=True)
     ])  # fmt: skip
@@ -238,7 +237,7 @@ def _rows(subject: str, betas: str, key: tuple[Experiment, int], entries: Sequen
         stimulus=stimuli,
         cue_matches=[None if said is None else int(said) for said in column("cue_matches")],
         target_present=[None if said is None else int(said) for said in column("target_present")],
-        beta_version=betas,
+        beta_version=beta_version,
         **{name: column(name) for name in _AS_THEY_STAND},
         **_pictures(subject, entries, info, imagined),
     )

@@ -13,7 +13,7 @@ import pyarrow as pa
 from nsd_imagery.errors import DataError, MissingDataError, shown
 from nsd_imagery.sources.session import Captions, Session
 
-SPLITS = ("train2017", "val2017")
+COCO_SPLITS = ("train2017", "val2017")
 
 NO_CAPTIONS = "COCO's caption files are not in the root: captions are absent (--captions)"
 SOME_CAPTIONS = "COCO's caption files at hand lack some pictures: their captions are absent"
@@ -36,7 +36,7 @@ def caption_files(root: Path, folder: Path | None) -> list[Path]:
     """
     places = [folder] if folder is not None else [root / place for place in _PLACES]
     for place in places:
-        files = [path for split in SPLITS if (path := place / f"captions_{split}.json").is_file()]
+        files = [path for split in COCO_SPLITS if (path := place / f"captions_{split}.json").is_file()]
         if files:
             return files
     if folder is not None:

@@ -51,7 +51,7 @@ def nsd_id_of_name(name: str) -> int | None:
 
 
 def shared_number_of_name(name: str) -> int | None:
-    """The place of a picture among the shared 1,000, from 1, that its file name gives; None where it gives none."""
+    """The position of a picture among the shared 1,000, from 1, that its file name gives; None where it gives none."""
     return int(name[6:10]) if nsd_id_of_name(name) is not None else None
 
 

@@ -26,7 +26,7 @@ def unlabelled(root: Path, subject: str) -> Path | None:
     return next((path for path in needed if not path.is_file()), None)
 
 
-def read_sessions(root: Path, subject: str, betas: str) -> list[Session]:
+def read_sessions(root: Path, subject: str, beta_version: str) -> list[Session]:
     """The NSD core sessions of a subject whose betas are in the root, in rising order.
 
     Repeats are counted over all of responses.tsv, whichever sessions are in the root. Each 73KID is proven by
@@ -36,7 +36,7 @@ def read_sessions(root: Path, subject: str, betas: str) -> list[Session]:
         MissingDataError: responses.tsv or nsd_stim_info_merged.csv, which has the split, is not there.
         DataError: Two files contradict each other, or one is damaged.
     """
-    files = release.nsd_betas(root, subject, betas)
+    files = release.nsd_betas(root, subject, beta_version)
     if not files:
         return []
     responses = read_responses(release.required(release.responses_file(root, subject)), subject)
@@ -56,7 +56,7 @@ def read_sessions(root: Path, subject: str, betas: str) -> list[Session]:
             "nsd",
             number,
             path,
-            _rows(root, subject, number, path, betas, responses, info, imagined),
+            _rows(root, subject, number, path, beta_version, responses, info, imagined),
             notes,
         )
         for number, path in files.items()
@@ -79,7 +79,7 @@ def _prove(responses: Responses, info: StimInfo, subject: str) -> None:
         raise DataError(msg)
 
 
-def _rows(root: Path, subject: str, number: int, path: Path, betas: str, responses: Responses, info: StimInfo,
+def _rows(root: Path, subject: str, number: int, path: Path, beta_version: str, responses: Responses, info: StimInfo,
           imagined: set[int]) -> pa.Table:  # fmt: skip
     chosen = np.flatnonzero(responses.session == number)
     _check_session(path, subject, number, chosen, responses)
@@ -102,7 +102,7 @@ def _rows(root: Path, subject: str, number: int, path: Path, betas: str, respons
         stimulus=[stimulus_key(nsd_id, "") for nsd_id in nsd_ids],
         response=_or_none(responses.button[chosen]),
         response_time=_or_none(responses.response_time[chosen]),
-        beta_version=betas,
+        beta_version=beta_version,
         **picture_columns(info, subject, nsd_ids, imagined),
     )
 

@@ -20,22 +20,21 @@ from nsd_imagery.sources.design import (
     stimulus_key,
 )
 from nsd_imagery.sources.proof import Contradiction, SessionFiles, prove_session
-from nsd_imagery.sources.repeats import repeats
-from nsd_imagery.sources.session import Session
+from nsd_imagery.sources.session import Session, repeat_indices
 from nsd_imagery.sources.stim_info import NO_STIM_INFO, StimInfo, picture_columns
 from nsd_imagery.volumes.read import read_header
 
 
-def read_session(root: Path, subject: str, betas: str) -> Session:
+def read_session(root: Path, subject: str, beta_version: str) -> Session:
     """The NSD-Imagery session of a subject: its beta file and its 720 rows, proven from the behaviour and design files.
 
     Raises:
         MissingDataError: A file is not there.
         DataError: Two files contradict each other, or one is damaged.
     """
-    beta_path = release.nsdimagery_betas(root, subject, betas)
+    beta_path = release.nsdimagery_betas(root, subject, beta_version)
     if beta_path is None:
-        msg = f"{root}: no {release.expected_betas(betas, subject)}.hdf5 or .nii.gz; copy it from the release"
+        msg = f"{root}: no {release.expected_betas(beta_version, subject)}.hdf5 or .nii.gz; copy it from the release"
         raise MissingDataError(msg)
     n_volumes = read_header(beta_path).n_volumes
     if n_volumes != N_BETAS:
@@ -44,7 +43,7 @@ def read_session(root: Path, subject: str, betas: str) -> Session:
     files = read_files(root, subject)
     prove_session(files)
     _prove_photographs(files, release.stim_info(root))
-    rows = _rows(root, subject, beta_path, files.behaviours, files.targets, betas)
+    rows = _rows(root, subject, beta_path, files.behaviours, files.targets, beta_version)
     notes = () if release.stim_info_file(root).is_file() else (NO_STIM_INFO,)
     return Session(subject, "nsdimagery", 1, beta_path, rows, notes)
 
@@ -62,23 +61,23 @@ def read_files(root: Path, subject: str) -> SessionFiles:
 
 
 def _prove_photographs(files: SessionFiles, info: StimInfo | None) -> None:
-    """Check the photographs of visC by the table: their names give the NSD id and the place among the shared 1,000.
+    """Check the photographs of visC by the table: their names give the NSD id and the position among the shared 1,000.
 
-    That the first number is the place only the names themselves say, so it is asked of all where most hold it.
+    That the first number is the position only the names themselves say, so it is asked of all where most hold it.
     """
     if info is None:
         return
-    place = np.cumsum(info.shared1000) * info.shared1000
+    position = np.cumsum(info.shared1000) * info.shared1000
     shown = [(behaviour, trial) for behaviour, trial in files.runs("vision") if behaviour.run.stimulus_set == "C"]
     wrong = [
         (behaviour, trial, nsd_id)
         for behaviour, trial in shown
         if (nsd_id := nsd_id_of_name(trial.picture)) is not None
-        and shared_number_of_name(trial.picture) != place[nsd_id]
+        and shared_number_of_name(trial.picture) != position[nsd_id]
     ]
     if wrong and 2 * len(wrong) < len(shown):
         behaviour, trial, nsd_id = wrong[0]
-        which = f"number {place[nsd_id]} of the shared 1,000" if place[nsd_id] else "not of the shared 1,000"
+        which = f"number {position[nsd_id]} of the shared 1,000" if position[nsd_id] else "not of the shared 1,000"
         what = f"FRAMEFILE shows {trial.picture!r}, whose nsdId {nsd_id} (names count from 1) is {which} in {info.path}"
         raise DataError(str(Contradiction(behaviour.path, what, trial.number)))
 
@@ -101,7 +100,7 @@ def _read_behaviours(root: Path, subject: str) -> list[RunBehaviour]:
 
 
 def _rows(root: Path, subject: str, beta_path: Path, behaviours: Sequence[RunBehaviour],
-          targets: Mapping[str, Mapping[str, Target]], betas: str) -> pa.Table:  # fmt: skip
+          targets: Mapping[str, Mapping[str, Target]], beta_version: str) -> pa.Table:  # fmt: skip
     events = [
         (behaviour, trial, number, epoch)
         for behaviour in behaviours
@@ -127,7 +126,7 @@ def _rows(root: Path, subject: str, beta_path: Path, behaviours: Sequence[RunBeh
         nsd_id=nsd_ids,
         beta_path=beta_path.relative_to(root).as_posix(),
         beta_index=list(range(len(events))),
-        repeat_index=repeats(
+        repeat_index=repeat_indices(
             [(run.condition, epoch, target.name) for run, epoch, target in zip(runs, epochs, about, strict=True)]
         ),
         is_valid=True,
@@ -143,7 +142,7 @@ def _rows(root: Path, subject: str, beta_path: Path, behaviours: Sequence[RunBeh
         target_present=[_target_present(run.condition, trial) for run, trial in zip(runs, trials, strict=True)],
         response=[trial.button for trial in trials],
         response_time=[trial.response_time for trial in trials],
-        beta_version=betas,
+        beta_version=beta_version,
         **picture_columns(release.stim_info(root), subject, nsd_ids, imagined_pictures(targets["B"])),
     )
 

@@ -18,34 +18,34 @@ BETA_FORMATS = (".hdf5", ".nii.gz", ".nii")
 """Of betas, the preferred one first."""
 
 
-def subjects_with_betas(root: Path, betas: str) -> tuple[str, ...]:
+def subjects_with_betas(root: Path, beta_version: str) -> tuple[str, ...]:
     """Subjects of whom betas of a version are in the root, of NSD-Imagery or of NSD core."""
     return tuple(
         subject
         for subject in SUBJECTS
-        if nsdimagery_betas(root, subject, betas) is not None or nsd_betas(root, subject, betas)
+        if nsdimagery_betas(root, subject, beta_version) is not None or nsd_betas(root, subject, beta_version)
     )
 
 
-def expected_betas(betas: str, subject: str = "subjAA") -> str:
+def expected_betas(beta_version: str, subject: str = "subjAA") -> str:
     """Where the release has the NSD-Imagery betas, relative to the root, without the file's ending."""
-    return f"nsddata_betas/ppdata/{subject}/func1pt8mm/nsdimagerybetas_{betas}/betas_nsdimagery"
+    return f"nsddata_betas/ppdata/{subject}/func1pt8mm/nsdimagerybetas_{beta_version}/betas_nsdimagery"
 
 
-def nsdimagery_betas(root: Path, subject: str, betas: str) -> Path | None:
+def nsdimagery_betas(root: Path, subject: str, beta_version: str) -> Path | None:
     """The beta file of a subject's NSD-Imagery session; None if it is not in the root."""
-    stem = root / expected_betas(betas, subject)
+    stem = root / expected_betas(beta_version, subject)
     return next((path for ending in BETA_FORMATS if (path := stem.with_name(stem.name + ending)).is_file()), None)
 
 
-def expected_nsd_betas(betas: str, subject: str = "subjAA") -> str:
+def expected_nsd_betas(beta_version: str, subject: str = "subjAA") -> str:
     """Where the release has the betas of NSD core's sessions, relative to the root, without number and ending."""
-    return f"nsddata_betas/ppdata/{subject}/func1pt8mm/betas_{betas}/betas_session"
+    return f"nsddata_betas/ppdata/{subject}/func1pt8mm/betas_{beta_version}/betas_session"
 
 
-def nsd_betas(root: Path, subject: str, betas: str) -> dict[int, Path]:
+def nsd_betas(root: Path, subject: str, beta_version: str) -> dict[int, Path]:
     """The beta files of NSD core by session (1-based), in rising order; those that are in the root."""
-    stem = root / expected_nsd_betas(betas, subject)
+    stem = root / expected_nsd_betas(beta_version, subject)
     found: dict[int, Path] = {}
     for ending in BETA_FORMATS:
         for path in stem.parent.glob(f"{stem.name}*{ending}"):

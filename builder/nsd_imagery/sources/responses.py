@@ -19,10 +19,10 @@ from nsd_imagery.experiment import (
     N_NSD_PICTURES,
     SUBJECTS,
 )
-from nsd_imagery.sources.repeats import repeats
+from nsd_imagery.sources.session import repeat_indices
 
 _COLUMNS = ("SUBJECT", "SESSION", "RUN", "TRIAL", "73KID", "BUTTON", "RT")
-_PLACE = ("SESSION", "RUN", "TRIAL")
+_TRIAL = ("SESSION", "RUN", "TRIAL")
 
 Numbers = NDArray[np.int64]
 
@@ -63,7 +63,7 @@ def read_responses(path: Path, subject: str) -> Responses:
     """
     columns = _read(path)
     line = np.arange(len(columns["SESSION"])) + 2
-    whole = {name: _whole(path, name, columns[name], line) for name in ("SUBJECT", *_PLACE, "73KID")}
+    whole = {name: _whole(path, name, columns[name], line) for name in ("SUBJECT", *_TRIAL, "73KID")}
     limits = {
         "SUBJECT": (SUBJECTS.index(subject) + 1,) * 2,
         "SESSION": (1, CORE_SESSIONS[subject]),
@@ -77,11 +77,11 @@ def read_responses(path: Path, subject: str) -> Responses:
         _refuse(path, name, whole[name], line, wrong, f"{subject} has {span}")
     pressed = ~np.isnan(columns["BUTTON"])
     _whole(path, "BUTTON", columns["BUTTON"][pressed], line[pressed])
-    order = np.lexsort([whole[name] for name in reversed(_PLACE)])
-    session, run, trial = (whole[name][order] for name in _PLACE)
+    order = np.lexsort([whole[name] for name in reversed(_TRIAL)])
+    session, run, trial = (whole[name][order] for name in _TRIAL)
     _check_complete(path, line[order], session, run, trial)
     nsd_id = whole["73KID"][order] - 1
-    repeat = np.array(repeats(nsd_id.tolist()), np.int64)
+    repeat = np.array(repeat_indices(nsd_id.tolist()), np.int64)
     _refuse(path, "73KID", nsd_id + 1, line[order], repeat >= CORE_REPEATS, f"shown {CORE_REPEATS} times already")
     return Responses(
         path, line[order], session, run, nsd_id, repeat, columns["BUTTON"][order], columns["RT"][order] / 1000
@@ -121,8 +121,8 @@ def _refuse(path: Path, name: str, values: NDArray[Any], line: Numbers, wrong: N
 
 def _check_complete(path: Path, line: Numbers, session: Numbers, run: Numbers, trial: Numbers) -> None:
     """Each session from the first on is there, with 12 runs of 62 or 63 trials, none of them twice."""
-    place = np.stack([session, run, trial])
-    twice = np.append(False, (place[:, 1:] == place[:, :-1]).all(axis=0))
+    trials = np.stack([session, run, trial])
+    twice = np.append(False, (trials[:, 1:] == trials[:, :-1]).all(axis=0))
     if twice.any():
         at = int(np.flatnonzero(twice)[0])
         msg = (

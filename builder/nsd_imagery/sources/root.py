@@ -6,11 +6,10 @@ from pathlib import Path
 
 from nsd_imagery.errors import DataError, MissingDataError, UsageError
 from nsd_imagery.experiment import BETA_VERSIONS, SUBJECTS, Experiment
-from nsd_imagery.sources import release
-from nsd_imagery.sources import source as sources
+from nsd_imagery.sources import release, trees
 from nsd_imagery.sources.captions import with_captions
 from nsd_imagery.sources.session import Session
-from nsd_imagery.sources.source import SOURCES
+from nsd_imagery.sources.trees import SOURCES
 from nsd_imagery.suggest import one_of
 from nsd_imagery.volumes.roi import Roi, resolve
 
@@ -37,28 +36,33 @@ def find_root(root: Path | str | None) -> Path:
     return path.resolve()
 
 
-def find_subjects(root: Path, subjects: Sequence[str] | None, betas: str, source: str | None = None) -> tuple[str, ...]:
+def find_subjects(
+    root: Path, subjects: Sequence[str] | None, beta_version: str, source: str | None = None
+) -> tuple[str, ...]:
     """The subjects to work on: those asked for, else all whose betas are in the root.
 
     Raises:
         UsageError: A name that is no subject, no beta version or no source.
         MissingDataError: The betas of a subject are not in the root, or none are.
     """
-    one_of("betas", betas, BETA_VERSIONS)
+    one_of("betas", beta_version, BETA_VERSIONS)
     subjects = [subjects] if isinstance(subjects, str) else subjects
     if source is not None:
         one_of("source", source, SOURCES)
-    here = sources.subjects(root, betas, source)
+    here = trees.subjects(root, beta_version, source)
     for subject in subjects or ():
         one_of("subject", subject, SUBJECTS)
         if subject not in here:
-            where = _expected(betas, subject)
-            msg = f"{root}: no betas of {subject} ({betas}); here are: {', '.join(here) or 'none'}; expected {where}"
+            where = _expected(beta_version, subject)
+            known = ", ".join(here) or "none"
+            msg = f"{root}: no betas of {subject} ({beta_version}); here are: {known}; expected {where}"
             raise MissingDataError(msg)
     if not here:
-        other = [version for version in BETA_VERSIONS if version != betas and sources.subjects(root, version, source)]
+        other = [
+            version for version in BETA_VERSIONS if version != beta_version and trees.subjects(root, version, source)
+        ]
         hint = f"; --betas {other[0]} is there" if other else ""
-        msg = f"{root}: no betas ({betas}); expected {_expected(betas, 'subjAA')}{hint}"
+        msg = f"{root}: no betas ({beta_version}); expected {_expected(beta_version, 'subjAA')}{hint}"
         raise MissingDataError(msg)
     return tuple(dict.fromkeys(subjects)) if subjects else here
 
@@ -72,13 +76,13 @@ def find_roi(root: Path | str | None, subject: str, name: str, source: str | Non
         DataError: A mask file is damaged, or of another grid.
     """
     one_of("subject", subject, SUBJECTS)
-    return resolve(name, sources.anatomy(find_root(root), subject, BETA_VERSIONS[0], source))
+    return resolve(name, trees.anatomy(find_root(root), subject, BETA_VERSIONS[0], source))
 
 
 def read_sessions(
     root: Path,
     subjects: Sequence[str],
-    betas: str,
+    beta_version: str,
     experiments: Sequence[Experiment] | None = None,
     source: str | None = None,
     captions: Path | str | None = None,
@@ -88,7 +92,7 @@ def read_sessions(
     Args:
         root: Where the data is.
         subjects: Of whom.
-        betas: Beta version.
+        beta_version: fithrf_GLMdenoise_RR or fithrf.
         experiments: Which; default: all that the root holds. Then NSD core without the files that label it is left out,
             and a note says so.
         source: "release" or "cache", for a root that holds a subject in both.
@@ -100,7 +104,9 @@ def read_sessions(
         DataError: The files contradict each other.
     """
     sessions = [
-        session for subject in subjects for session in sources.read_sessions(root, subject, betas, experiments, source)
+        session
+        for subject in subjects
+        for session in trees.read_sessions(root, subject, beta_version, experiments, source)
     ]
     for session in sessions:
         validate(session)
@@ -124,6 +130,6 @@ def validate(session: Session) -> None:
             raise DataError(msg)
 
 
-def _expected(betas: str, subject: str) -> str:
+def _expected(beta_version: str, subject: str) -> str:
     manifest = f"nsd_imagery/metadata/trial_manifest_{subject}.csv"
-    return f"{release.expected_betas(betas, subject)}.hdf5 or .nii.gz, or the Guide's {manifest}"
+    return f"{release.expected_betas(beta_version, subject)}.hdf5 or .nii.gz, or the Guide's {manifest}"

@@ -1,5 +1,7 @@
 """What a source yields: one beta file and the rows that its volumes are."""
 
+from collections import Counter
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -39,3 +41,13 @@ class Session:
     def key(self) -> str:
         """Names the session: "subj01/nsdimagery/01"."""
         return f"{self.subject}/{self.experiment}/{self.session:02d}"
+
+
+def repeat_indices(keys: Sequence[Hashable]) -> list[int]:
+    """How often each key came before, in the order given."""
+    seen: Counter[Hashable] = Counter()
+    counts = []
+    for key in keys:
+        counts.append(seen[key])
+        seen[key] += 1
+    return counts

@@ -2,11 +2,12 @@
 
 import csv
 import math
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from nsd_imagery.errors import DataError, shown
+from nsd_imagery.errors import DataError, MissingDataError, shown
 
 _MOST = 2**31 - 1
 """Columns of whole numbers are int32."""
@@ -115,3 +116,26 @@ def read_lines(path: Path, delimiter: str, required: Sequence[str], what: str, *
             msg = f"{path}, line {number}: has {len(row)} fields, line 1 has {len(header)}"
             raise DataError(msg)
     return [Line(path, number, dict(zip(header, row, strict=True))) for number, row in rows]
+
+
+def named_file(root: Path, line: Line, column: str, text: str) -> Path:
+    """The file in the root that a field of a table names, relative to the root and with /.
+
+    Raises:
+        DataError: The path is absolute, has "..", is or leads through a link out of the root, or is no regular file.
+        MissingDataError: There is no such file.
+    """
+    relative = PurePosixPath(text)
+    if relative.is_absolute() or ".." in relative.parts or not relative.parts or "\0" in text:
+        raise line.error(column, "but must be a path inside the root, relative to it")
+    path = root / relative
+    try:
+        resolved = path.resolve(strict=True)
+    except (OSError, RuntimeError):  # RuntimeError: links in a circle
+        msg = f"{line.path}, line {line.number}: {column} is {shown(text)}, but {root} has no such file: copy it there"
+        raise MissingDataError(msg) from None
+    if not resolved.is_relative_to(root.resolve()):
+        raise line.error(column, "which is a link out of the root")
+    if not stat.S_ISREG(resolved.stat().st_mode):
+        raise line.error(column, "which is no regular file")
+    return path

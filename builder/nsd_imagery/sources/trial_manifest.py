@@ -180,13 +180,13 @@ def _entry(line: Line) -> Entry:
 
 def _with_epochs(entries: list[Entry]) -> list[Entry]:
     """Name the epochs of attention trials where the table does not: of two betas of a trial, the cue's comes first."""
-    betas: dict[Any, list[Entry]] = defaultdict(list)
+    of_trial: dict[Any, list[Entry]] = defaultdict(list)
     for entry in entries:
         if entry["condition"] == "attention" and entry["epoch"] is None:
-            betas[entry["session"], entry["trial_in_session"]].append(entry)
+            of_trial[entry["session"], entry["trial_in_session"]].append(entry)
     epochs = {
         id(entry): epoch
-        for pair in betas.values()
+        for pair in of_trial.values()
         if len(pair) == len(EPOCHS)
         for entry, epoch in zip(sorted(pair, key=lambda entry: entry["beta_index"]), EPOCHS, strict=True)
     }

@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 
 from nsd_imagery.experiment import BETA_VERSIONS, SUBJECTS, TRIALS_PER_RUN
 from nsd_imagery.schema import trial_id
-from nsd_imagery.synthetic import files, imagery, stimuli
-from nsd_imagery.synthetic.anatomy import Anatomy, make_anatomy
+from nsd_imagery.synthetic import files, stimuli
+from nsd_imagery.synthetic.brain import Brain, make_brain
 from nsd_imagery.synthetic.captions import captions_of, write_captions
+from nsd_imagery.synthetic.events import imagery_runs
 from nsd_imagery.synthetic.request import FORMATS, Request
 from nsd_imagery.synthetic.schedule import RunSchedule, draw_schedule, nsd_ids_of
-from nsd_imagery.synthetic.signal import Responses, session_betas
+from nsd_imagery.synthetic.signal import Voxels, session_betas
 from nsd_imagery.synthetic.targets import TARGETS, nsd_stimulus
 
 MANIFEST_COLUMNS: Final = (
@@ -49,21 +50,21 @@ def write_cache(root: Path, request: Request) -> None:
         root: The folder that the Guide calls `cache`.
         request: What is asked for.
     """
-    seed, report = request.seed, request.report
-    report("stimuli")
+    seed, progress = request.seed, request.progress
+    progress("stimuli")
     schedule = draw_schedule(seed)
     table = stimuli.stimulus_table(seed)
     coco_ids = table["cocoId"].to_numpy()
     write_captions(root / "annotations", seed, table)
     _write_stimuli(root, schedule, coco_ids)
     for subject in dict.fromkeys(request.subjects):
-        report(f"{subject}: ROIs")
-        anatomy = make_anatomy(subject, full_size=request.full_size)
+        progress(f"{subject}: ROIs")
+        brain = make_brain(subject, full_size=request.full_size)
         metadata = root / _FOLDER / "metadata" / subject
-        files.write_rois(metadata, metadata, anatomy)
-        files.write_masks(metadata, anatomy)
-        report(f"{subject}: betas")
-        beta_path = _write_betas(root, seed, anatomy, schedule, FORMATS[request.format][-1])
+        files.write_rois(metadata, metadata, brain)
+        files.write_masks(metadata, brain)
+        progress(f"{subject}: betas")
+        beta_path = _write_betas(root, seed, brain, schedule, FORMATS[request.format][-1])
         rows = _manifest(subject, schedule, beta_path, coco_ids)
         files.write_bytes(_manifest_file(root, subject), _csv(MANIFEST_COLUMNS, rows))
         _remove_other_formats(root / beta_path)
@@ -130,7 +131,7 @@ def _manifest(
 def _labels(of_run: RunSchedule, trial: int, number: int) -> _Row:
     """What the schedule says of a beta; `number` is that of its epoch in the trial."""
     run = of_run.run
-    target, cue = (of_run.targets[place[trial]] for place in (of_run.conditions, of_run.cues))
+    target, cue = (of_run.targets[positions[trial]] for positions in (of_run.conditions, of_run.cues))
     return {
         "condition": _GUIDE_WORDS.get(run.condition, run.condition),
         "run_number": run.number,
@@ -151,12 +152,12 @@ def _picture(nsd_id: int | None, coco_ids: NDArray[np.int64]) -> _Row:
     return {"nsd_id": nsd_id, "coco_id": coco_ids[nsd_id], "caption": captions_of(nsd_id)[0]}
 
 
-def _write_betas(root: Path, seed: int, anatomy: Anatomy, schedule: tuple[RunSchedule, ...], ending: str) -> Path:
+def _write_betas(root: Path, seed: int, brain: Brain, schedule: tuple[RunSchedule, ...], ending: str) -> Path:
     """Write the betas of the default version; the path is relative to the root."""
-    runs = imagery.session_runs(seed, anatomy.subject, schedule)
-    responses = Responses(seed, anatomy, BETA_VERSIONS[0])
-    path = _FOLDER / "betas" / anatomy.subject / f"imagery_betas_session{_SESSION:02d}.{ending}"
-    files.write_betas(root / path, session_betas(responses, runs, anatomy.of_brain(anatomy.valid)), anatomy)
+    runs = imagery_runs(seed, brain.subject, schedule)
+    voxels = Voxels(seed, brain, BETA_VERSIONS[0])
+    path = _FOLDER / "betas" / brain.subject / f"imagery_betas_session{_SESSION:02d}.{ending}"
+    files.write_betas(root / path, session_betas(voxels, runs, brain.inside(brain.valid)), brain)
     return path
 
 

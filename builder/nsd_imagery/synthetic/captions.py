@@ -16,7 +16,7 @@ from nsd_imagery.synthetic import files
 from nsd_imagery.synthetic.randomness import generator
 from nsd_imagery.synthetic.stimuli import shared_ids
 
-SPLITS: Final = ("train2017", "val2017")
+COCO_SPLITS: Final = ("train2017", "val2017")
 
 _SENTENCES: Final = (
     "{0} in white letters on a coloured field, and nothing else.",
@@ -57,18 +57,18 @@ def write_captions(folder: Path, seed: int, table: pa.Table) -> None:
     """
     rng = generator(seed, "captions")
     shared = table.select(["nsdId", "cocoId", "cocoSplit"]).take(pa.array(shared_ids(seed))).to_pylist()
-    pictures = [shared[place] for place in rng.permutation(len(shared))]
+    pictures = [shared[position] for position in rng.permutation(len(shared))]
     images, annotations = defaultdict[str, list[Any]](list), defaultdict[str, list[Any]](list)
     for picture in pictures:
         images[picture["cocoSplit"]].append(_image(rng, picture))
     captions = [_as_typed(picture["nsdId"]) for picture in pictures]
     turns = rng.permutation(np.repeat(np.arange(len(pictures)), len(_SENTENCES)))
     ids = np.cumsum(rng.integers(1, 100, len(turns)))
-    for place, annotation_id in zip(turns, ids, strict=True):
-        picture = pictures[place]
-        annotation = {"image_id": picture["cocoId"], "id": int(annotation_id), "caption": captions[place].pop(0)}
+    for position, annotation_id in zip(turns, ids, strict=True):
+        picture = pictures[position]
+        annotation = {"image_id": picture["cocoId"], "id": int(annotation_id), "caption": captions[position].pop(0)}
         annotations[picture["cocoSplit"]].append(annotation)
-    for split in SPLITS:
+    for split in COCO_SPLITS:
         contents = {
             "info": _INFO,
             "images": images[split],
@@ -81,7 +81,7 @@ def write_captions(folder: Path, seed: int, table: pa.Table) -> None:
 
 def _as_typed(nsd_id: int) -> list[str]:
     """The captions with what people left at their ends."""
-    return [caption + _ENDINGS[(nsd_id + place) % len(_ENDINGS)] for place, caption in enumerate(captions_of(nsd_id))]
+    return [caption + _ENDINGS[(nsd_id + number) % len(_ENDINGS)] for number, caption in enumerate(captions_of(nsd_id))]
 
 
 def _image(rng: np.random.Generator, picture: dict[str, Any]) -> dict[str, Any]:

@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nsd_imagery.experiment import CORE_SESSIONS, CORE_TRIALS_PER_SESSION
-from nsd_imagery.synthetic.events import perception_event
+from nsd_imagery.synthetic.events import RunEvents, perception_event
 from nsd_imagery.synthetic.randomness import generator
-from nsd_imagery.synthetic.signal import RunEvents
 from nsd_imagery.synthetic.stimuli import N_CORE_TRIALS, core_trials
 
 TRIALS_BY_RUN = (63, 62) * 6
@@ -28,8 +27,8 @@ def shown_pictures(seed: int, subject: str) -> NDArray[np.int64]:
     return shown[: CORE_SESSIONS[subject] * CORE_TRIALS_PER_SESSION]
 
 
-def session_runs(seed: int, subject: str, session: int) -> list[RunEvents]:
-    """The 12 runs of a session (from 1, as in the file names)."""
+def core_runs(seed: int, subject: str, session: int) -> list[RunEvents]:
+    """The 12 runs of a session (from 1, as in the file names), in order."""
     first = (session - 1) * CORE_TRIALS_PER_SESSION
     shown = shown_pictures(seed, subject)[first : first + CORE_TRIALS_PER_SESSION]
     runs = np.split(shown, np.cumsum(TRIALS_BY_RUN)[:-1])

@@ -42,7 +42,7 @@ def responses_text(seed: int, subject: str) -> str:
     """
     nsd_ids = shown_pictures(seed, subject)
     rng = generator(seed, "core behaviour", subject)
-    session, run, trial = _places(CORE_SESSIONS[subject])
+    session, run, trial = _session_run_trial(CORE_SESSIONS[subject])
     recent, first = _since(nsd_ids)
     is_old = first >= 0
     is_old_in_session = is_old & (recent < np.arange(len(nsd_ids)) % CORE_TRIALS_PER_SESSION)
@@ -65,7 +65,7 @@ def responses_text(seed: int, subject: str) -> str:
     return table_text(pa.table({name: columns[name] for name in COLUMNS}), "\t")
 
 
-def _places(n_sessions: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+def _session_run_trial(n_sessions: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Session, run in it and trial in that of every trial, each (n_trials,) from 0."""
     run = np.repeat(np.arange(len(TRIALS_BY_RUN)), TRIALS_BY_RUN)
     trial = np.concatenate([np.arange(n) for n in TRIALS_BY_RUN])
@@ -85,7 +85,7 @@ def _since(nsd_ids: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.in
 
 
 def _ranks(seed: int, subject: str) -> NDArray[np.int64]:
-    """(73000,) place of a picture among the subject's 10,000, from 0; the shared1000 come first."""
+    """(73000,) position of a picture among the subject's 10,000, from 0; the shared1000 come first."""
     mine = np.concatenate([shared_ids(seed), own_ids(seed)[subject]])
     ranks = np.full(N_NSD_PICTURES, -1)
     ranks[mine] = np.arange(len(mine))

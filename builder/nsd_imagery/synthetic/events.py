@@ -3,8 +3,12 @@
 Effect sizes follow what is known of the real data: more for what is seen than for what is imagined.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from nsd_imagery.synthetic.randomness import generator
 from nsd_imagery.synthetic.schedule import RunSchedule
 from nsd_imagery.synthetic.targets import nsd_stimulus
 
@@ -31,6 +35,10 @@ class Event:
     gain_early: float
     gain_other: float
     level: float
+
+
+RunEvents = tuple[Sequence[Event], np.random.Generator]
+"""The events of one run in the order of its betas, and what its noise is drawn from."""
 
 
 def perception_event(nsd_id: int) -> Event:
@@ -60,3 +68,8 @@ def run_events(schedule: RunSchedule) -> list[Event]:
             events.append(Event(stimuli, *gains, _MEAN_LEVEL["cue"]))
             events.append(Event(stimuli, gains[0] * factor, gains[1] * factor, _MEAN_LEVEL["detection"]))
     return events
+
+
+def imagery_runs(seed: int, subject: str, schedule: tuple[RunSchedule, ...]) -> list[RunEvents]:
+    """The 12 runs of a subject's NSD-Imagery session, in order."""
+    return [(run_events(of_run), generator(seed, "noise", subject, of_run.run.name)) for of_run in schedule]

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from nsd_imagery.atomic import naming_later, remove_partial
 from nsd_imagery.experiment import N_NSD_PICTURES
-from nsd_imagery.synthetic.anatomy import Anatomy
 from nsd_imagery.synthetic.atlas import label_table
+from nsd_imagery.synthetic.brain import Brain
 from nsd_imagery.synthetic.pictures import SIDE, nsd_picture
 
 _LITTLE_INT16 = np.dtype("<i2")
@@ -88,38 +88,38 @@ def write_volume(path: Path, volume: NDArray[np.generic], affine: NDArray[np.flo
     _write_nifti(path, volume.shape, affine, dtype, [volume.astype(dtype).ravel(order="F")])
 
 
-def write_rois(folder: Path, tables: Path, anatomy: Anatomy) -> None:
+def write_rois(folder: Path, tables: Path, brain: Brain) -> None:
     """Write the ROI volumes, whole and by hemisphere, to one folder and their label tables to another."""
-    for name, labels in anatomy.rois.items():
-        write_volume(folder / f"{name}.nii.gz", labels, anatomy.affine)
+    for name, labels in brain.rois.items():
+        write_volume(folder / f"{name}.nii.gz", labels, brain.affine)
         for side in ("lh", "rh"):
-            write_volume(folder / f"{side}.{name}.nii.gz", anatomy.hemisphere(name, side), anatomy.affine)
+            write_volume(folder / f"{side}.{name}.nii.gz", brain.hemisphere(name, side), brain.affine)
         write_bytes(tables / f"{name}.mgz.ctab", label_table(name).encode())
 
 
-def write_masks(folder: Path, anatomy: Anatomy) -> None:
+def write_masks(folder: Path, brain: Brain) -> None:
     """Write brainmask and valid_nsdimagery."""
-    write_volume(folder / "brainmask.nii.gz", anatomy.brain, anatomy.affine)
-    write_volume(folder / "valid_nsdimagery.nii.gz", anatomy.valid, anatomy.affine)
+    write_volume(folder / "brainmask.nii.gz", brain.mask, brain.affine)
+    write_volume(folder / "valid_nsdimagery.nii.gz", brain.valid, brain.affine)
 
 
-def write_betas(path: Path, betas: NDArray[np.int16], anatomy: Anatomy) -> None:
+def write_betas(path: Path, betas: NDArray[np.int16], brain: Brain) -> None:
     """Write (n_betas, n_voxels) betas of the brain's voxels in the format that the path's ending says."""
     write = _write_betas_hdf5 if path.suffix == ".hdf5" else _write_betas_nifti
-    write(path, betas, anatomy)
+    write(path, betas, brain)
 
 
-def _write_betas_nifti(path: Path, betas: NDArray[np.int16], anatomy: Anatomy) -> None:
+def _write_betas_nifti(path: Path, betas: NDArray[np.int16], brain: Brain) -> None:
     """(X, Y, Z, n_betas) int16, as the release has it."""
-    volumes = _volumes(betas, anatomy)
-    _write_nifti(path, (*anatomy.shape, len(betas)), anatomy.affine, _LITTLE_INT16, volumes)
+    volumes = _volumes(betas, brain)
+    _write_nifti(path, (*brain.shape, len(betas)), brain.affine, _LITTLE_INT16, volumes)
 
 
-def _write_betas_hdf5(path: Path, betas: NDArray[np.int16], anatomy: Anatomy) -> None:
+def _write_betas_hdf5(path: Path, betas: NDArray[np.int16], brain: Brain) -> None:
     """Dataset `betas`, (n_betas, Z, Y, X) int16, not compressed, one chunk a voxel and all of them allocated."""
-    nx, ny, nz = anatomy.shape
+    nx, ny, nz = brain.shape
     n_betas = len(betas)
-    ends = np.searchsorted(anatomy.brain_voxels, np.arange(nz + 1) * ny * nx)
+    ends = np.searchsorted(brain.voxels, np.arange(nz + 1) * ny * nx)
     slab = np.zeros((ny * nx, n_betas), _LITTLE_INT16)
     with _hdf5_beside(path) as file:
         dataset = file.create_dataset(
@@ -128,10 +128,10 @@ def _write_betas_hdf5(path: Path, betas: NDArray[np.int16], anatomy: Anatomy) ->
         for z in range(nz):
             slab[:] = 0
             part = slice(ends[z], ends[z + 1])
-            slab[anatomy.brain_voxels[part] - z * ny * nx] = betas[:, part].T
-            for place in range(ny * nx):
-                y, x = divmod(place, nx)
-                dataset.id.write_direct_chunk((0, z, y, x), slab[place])
+            slab[brain.voxels[part] - z * ny * nx] = betas[:, part].T
+            for position in range(ny * nx):
+                y, x = divmod(position, nx)
+                dataset.id.write_direct_chunk((0, z, y, x), slab[position])
 
 
 def write_pictures_hdf5(path: Path, nsd_ids: Iterable[int]) -> None:
@@ -152,10 +152,10 @@ def write_pictures_hdf5(path: Path, nsd_ids: Iterable[int]) -> None:
             brick[nsd_id] = nsd_picture(nsd_id)
 
 
-def _volumes(betas: NDArray[np.int16], anatomy: Anatomy) -> Iterator[NDArray[np.int16]]:
-    volume = np.zeros(anatomy.brain.size, _LITTLE_INT16)
+def _volumes(betas: NDArray[np.int16], brain: Brain) -> Iterator[NDArray[np.int16]]:
+    volume = np.zeros(brain.mask.size, _LITTLE_INT16)
     for row in betas:
-        volume[anatomy.brain_voxels] = row
+        volume[brain.voxels] = row
         yield volume
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from nsd_imagery.synthetic.targets import Target, nsd_stimulus
+from nsd_imagery.synthetic.targets import PlantedTarget, nsd_stimulus
 
 SIDE = 425
 """Pixels a side, as of NSD's pictures."""
@@ -28,7 +28,7 @@ _BLACK, _WHITE = 40, 215
 """What `picture_id` takes for black is below, and for white above; the colour of a field, 64 to 191, is neither."""
 
 
-def target_png(target: Target) -> bytes:
+def target_png(target: PlantedTarget) -> bytes:
     """The image file of a target of set A or B: 425 x 425 RGB; an NSD picture has the pixels of `nsd_picture`."""
     if target.nsd_id is not None:
         image = Image.fromarray(nsd_picture(target.nsd_id))

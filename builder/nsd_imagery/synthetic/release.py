@@ -9,13 +9,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from nsd_imagery.experiment import BETA_VERSIONS, RUNS
-from nsd_imagery.synthetic import behaviour, core, core_behaviour, design, files, imagery, pictures, stimuli
-from nsd_imagery.synthetic.anatomy import Anatomy, make_anatomy
+from nsd_imagery.synthetic import behaviour, core, core_behaviour, design, files, pictures, stimuli
+from nsd_imagery.synthetic.brain import Brain, make_brain
 from nsd_imagery.synthetic.captions import write_captions
-from nsd_imagery.synthetic.events import perception_event
+from nsd_imagery.synthetic.events import RunEvents, imagery_runs, perception_event
 from nsd_imagery.synthetic.request import FORMATS, Request
 from nsd_imagery.synthetic.schedule import RunSchedule, draw_schedule, nsd_ids_of
-from nsd_imagery.synthetic.signal import Responses, RunEvents, session_betas
+from nsd_imagery.synthetic.signal import Voxels, session_betas
 from nsd_imagery.synthetic.targets import SET_B_NSD_IDS, TARGETS
 
 _EXPERIMENT = Path("nsddata/experiments/nsdimagery")
@@ -45,8 +45,8 @@ def write_release(root: Path, request: Request) -> None:
         root: Folder of nsddata/, nsddata_betas/, nsddata_stimuli/ and annotations/.
         request: What is asked for.
     """
-    seed, report = request.seed, request.report
-    report("experiment")
+    seed, progress = request.seed, request.progress
+    progress("experiment")
     schedule = draw_schedule(seed)
     table = stimuli.stimulus_table(seed)
     _write_experiment(root, schedule, table)
@@ -54,20 +54,20 @@ def write_release(root: Path, request: Request) -> None:
     versions = BETA_VERSIONS[:1] if request.full_size else BETA_VERSIONS
     sessions = range(1, request.perception_sessions + 1)
     for subject in dict.fromkeys(request.subjects):
-        report(f"{subject}: behaviour and ROIs")
+        progress(f"{subject}: behaviour and ROIs")
         _write_behaviour(root, seed, subject, schedule)
-        anatomy = make_anatomy(subject, full_size=request.full_size)
-        _write_anatomy(root, anatomy)
+        brain = make_brain(subject, full_size=request.full_size)
+        _write_maps(root, brain)
         if sessions:
-            _write_core(root, seed, anatomy, sessions)
+            _write_core(root, seed, brain, sessions)
         for version in versions:
-            report(f"{subject}: {version}")
-            responses = Responses(seed, anatomy, version)
-            for scan in _scans(seed, anatomy, schedule, sessions):
-                report(f"{subject}: {version}, {scan.name}")
-                _write_betas(root, anatomy, scan, responses, FORMATS[request.format])
+            progress(f"{subject}: {version}")
+            voxels = Voxels(seed, brain, version)
+            for scan in _scans(seed, brain, schedule, sessions):
+                progress(f"{subject}: {version}, {scan.name}")
+                _write_betas(root, brain, scan, voxels, FORMATS[request.format])
             if sessions:
-                _write_ncsnr(root, anatomy, responses)
+                _write_ncsnr(root, brain, voxels)
 
 
 def _write_experiment(root: Path, schedule: tuple[RunSchedule, ...], table: pa.Table) -> None:
@@ -91,46 +91,46 @@ def _write_behaviour(root: Path, seed: int, subject: str, schedule: tuple[RunSch
         files.write_bytes(path, text.encode())
 
 
-def _write_anatomy(root: Path, anatomy: Anatomy) -> None:
-    folder = root / "nsddata/ppdata" / anatomy.subject / "func1pt8mm"
-    files.write_rois(folder / "roi", root / "nsddata/freesurfer" / anatomy.subject / "label", anatomy)
-    files.write_masks(folder, anatomy)
-    files.write_volume(folder / "mean_nsdimagery.nii.gz", anatomy.mean_volume(), anatomy.affine)
+def _write_maps(root: Path, brain: Brain) -> None:
+    folder = root / "nsddata/ppdata" / brain.subject / "func1pt8mm"
+    files.write_rois(folder / "roi", root / "nsddata/freesurfer" / brain.subject / "label", brain)
+    files.write_masks(folder, brain)
+    files.write_volume(folder / "mean_nsdimagery.nii.gz", brain.mean_volume(), brain.affine)
 
 
-def _write_core(root: Path, seed: int, anatomy: Anatomy, sessions: range) -> None:
+def _write_core(root: Path, seed: int, brain: Brain, sessions: range) -> None:
     """What a subject's NSD core has beside the betas."""
-    folder = root / "nsddata/ppdata" / anatomy.subject
-    text = core_behaviour.responses_text(seed, anatomy.subject)
+    folder = root / "nsddata/ppdata" / brain.subject
+    text = core_behaviour.responses_text(seed, brain.subject)
     files.write_bytes(folder / "behav/responses.tsv", text.encode())
     for session in sessions:
         path = folder / "func1pt8mm" / f"valid_session{session:02d}.nii.gz"
-        files.write_volume(path, anatomy.valid_in_core(session), anatomy.affine)
+        files.write_volume(path, brain.valid_in_core(session), brain.affine)
 
 
-def _scans(seed: int, anatomy: Anatomy, schedule: tuple[RunSchedule, ...], sessions: range) -> Iterator[_Scan]:
-    subject = anatomy.subject
-    runs = imagery.session_runs(seed, subject, schedule)
-    yield _Scan("betas_nsdimagery", "nsdimagerybetas", runs, anatomy.valid)
+def _scans(seed: int, brain: Brain, schedule: tuple[RunSchedule, ...], sessions: range) -> Iterator[_Scan]:
+    subject = brain.subject
+    runs = imagery_runs(seed, subject, schedule)
+    yield _Scan("betas_nsdimagery", "nsdimagerybetas", runs, brain.valid)
     for session in sessions:
-        runs = core.session_runs(seed, subject, session)
-        yield _Scan(f"betas_session{session:02d}", "betas", runs, anatomy.valid_in_core(session))
+        runs = core.core_runs(seed, subject, session)
+        yield _Scan(f"betas_session{session:02d}", "betas", runs, brain.valid_in_core(session))
 
 
-def _write_betas(root: Path, anatomy: Anatomy, scan: _Scan, responses: Responses, endings: Sequence[str]) -> None:
-    folder = _betas_folder(root, anatomy, scan.folder, responses)
-    betas = session_betas(responses, scan.runs, anatomy.of_brain(scan.valid))
+def _write_betas(root: Path, brain: Brain, scan: _Scan, voxels: Voxels, endings: Sequence[str]) -> None:
+    folder = _betas_folder(root, brain, scan.folder, voxels)
+    betas = session_betas(voxels, scan.runs, brain.inside(scan.valid))
     for ending in endings:
-        files.write_betas(folder / f"{scan.name}.{ending}", betas, anatomy)
+        files.write_betas(folder / f"{scan.name}.{ending}", betas, brain)
 
 
-def _write_ncsnr(root: Path, anatomy: Anatomy, responses: Responses) -> None:
-    snr = responses.snr(perception_event(SET_B_NSD_IDS[0]))
-    snr[~anatomy.of_brain(anatomy.valid)] = 0
-    path = _betas_folder(root, anatomy, "betas", responses) / "ncsnr.nii.gz"
-    files.write_volume(path, anatomy.to_volume(snr), anatomy.affine)
+def _write_ncsnr(root: Path, brain: Brain, voxels: Voxels) -> None:
+    snr = voxels.snr(perception_event(SET_B_NSD_IDS[0]))
+    snr[~brain.inside(brain.valid)] = 0
+    path = _betas_folder(root, brain, "betas", voxels) / "ncsnr.nii.gz"
+    files.write_volume(path, brain.to_volume(snr), brain.affine)
 
 
-def _betas_folder(root: Path, anatomy: Anatomy, folder: str, responses: Responses) -> Path:
-    name = f"{folder}_{responses.beta_version}"
-    return root / "nsddata_betas/ppdata" / anatomy.subject / "func1pt8mm" / name
+def _betas_folder(root: Path, brain: Brain, folder: str, voxels: Voxels) -> Path:
+    name = f"{folder}_{voxels.beta_version}"
+    return root / "nsddata_betas/ppdata" / brain.subject / "func1pt8mm" / name

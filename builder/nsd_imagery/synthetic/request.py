@@ -1,11 +1,12 @@
 """What a synthetic tree is asked to be: the arguments of `synth`, checked before anything is written."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from nsd_imagery.errors import UsageError
 from nsd_imagery.experiment import CORE_SESSIONS, SUBJECTS
+from nsd_imagery.progress import StepProgress
 
 BetaFormat = Literal["hdf5", "nii.gz", "both"]
 Layout = Literal["release", "cache"]
@@ -30,7 +31,7 @@ class Request:
     format: BetaFormat
     layout: Layout
     perception_sessions: int
-    report: Callable[[str], None]
+    progress: StepProgress
 
 
 def check(request: Request) -> None:

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nsd_imagery.experiment import RUNS, TARGETS_PER_SET, TRIALS_PER_RUN, Run
+from nsd_imagery.experiment import BLANKS_PER_RUN, RUNS, TARGETS_PER_SET, TRIALS_PER_RUN, Run
 from nsd_imagery.synthetic.randomness import generator
 from nsd_imagery.synthetic.stimuli import shared_ids
-from nsd_imagery.synthetic.targets import SET_B_NSD_IDS, TARGETS, Target
+from nsd_imagery.synthetic.targets import SET_B_NSD_IDS, TARGETS, PlantedTarget
 
-BLANKS_PER_RUN = 12
 LEAD_BLANKS = 3
 """Blanks before the first trial, and as many after the last one."""
 
@@ -31,7 +30,7 @@ class RunSchedule:
 
     Attributes:
         run: Which run.
-        conditions: (48,) target seen, attended or imagined: its place in the set, from 0.
+        conditions: (48,) target seen, attended or imagined: its position in the set, from 0.
         cues: (48,) target whose letter is shown.
         onsets: (48,) s from the start of the run, whole.
         photographs: (48,) 0-based NSD ids of what visC shows; empty in other runs.
@@ -46,7 +45,7 @@ class RunSchedule:
     present: NDArray[np.bool_]
 
     @property
-    def targets(self) -> tuple[Target, ...]:
+    def targets(self) -> tuple[PlantedTarget, ...]:
         """The six targets of the run's set."""
         return TARGETS[self.run.stimulus_set]
 

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nsd_imagery.experiment import PERCENT_SIGNAL_SCALE
-from nsd_imagery.synthetic.anatomy import Anatomy
-from nsd_imagery.synthetic.events import Event
+from nsd_imagery.synthetic.brain import Brain
+from nsd_imagery.synthetic.events import Event, RunEvents
 from nsd_imagery.synthetic.fields import plane_waves, smooth_field
 from nsd_imagery.synthetic.randomness import generator
 
@@ -21,9 +21,6 @@ NOISE_GAIN = {"fithrf_GLMdenoise_RR": 1.0, "fithrf": 1.2}
 
 LAG_ONE = 0.34
 """Correlation of the noise of neighbouring betas."""
-
-RunEvents = tuple[Sequence[Event], np.random.Generator]
-"""The events of one run in the order of its betas, and what its noise is drawn from."""
 
 _PATTERN_SCALE = 0.18
 _NOISE_WAVES = 64
@@ -45,24 +42,24 @@ def pattern(seed: int, stimulus: str, coordinates: NDArray[np.float32]) -> NDArr
     return smooth_field(generator(seed, "pattern", stimulus), coordinates, _PATTERN_SCALE)
 
 
-class Responses:
+class Voxels:
     """The voxels of one subject: what they answer to, and how noisily in one beta version.
 
-    All arrays are over the brain's voxels in the order of `Anatomy.brain_voxels`.
+    All arrays are over the brain's voxels in the order of `Brain.voxels`.
     """
 
-    def __init__(self, seed: int, anatomy: Anatomy, beta_version: str) -> None:
+    def __init__(self, seed: int, brain: Brain, beta_version: str) -> None:
         self._seed = seed
-        self._anatomy = anatomy
+        self._brain = brain
         self.beta_version = beta_version
         self._noise_gain = NOISE_GAIN[beta_version]
-        at = anatomy.coordinates
-        nsdgeneral = anatomy.of_brain(anatomy.rois["nsdgeneral"]) == 1
-        cortex = anatomy.of_brain(anatomy.rois["nsdgeneral"]) >= 0
-        early = anatomy.of_brain(anatomy.rois["prf-visualrois"]) > 0
-        streams = anatomy.of_brain(anatomy.rois["streams"]) > 0
+        at = brain.coordinates
+        nsdgeneral = brain.inside(brain.rois["nsdgeneral"]) == 1
+        cortex = brain.inside(brain.rois["nsdgeneral"]) >= 0
+        early = brain.inside(brain.rois["prf-visualrois"]) > 0
+        streams = brain.inside(brain.rois["streams"]) > 0
         self._responsive = np.flatnonzero(nsdgeneral | early | streams)
-        rng = generator(seed, "voxels", anatomy.subject)
+        rng = generator(seed, "voxels", brain.subject)
         spread = 0.5 * smooth_field(rng, at, 0.15) + 0.4 * rng.standard_normal(len(at), np.float32)
         self._scale = np.exp(spread - 0.05) * np.where(cortex, 1, 0.6).astype(np.float32)
         amount = np.where(nsdgeneral, 1, np.where(streams | early, 0.4, 0.0)).astype(np.float32)
@@ -78,7 +75,7 @@ class Responses:
         Yields:
             (n_voxels,) percent signal change x 300, saturated.
         """
-        at = self._anatomy.coordinates[self._responsive]
+        at = self._brain.coordinates[self._responsive]
         shown = dict.fromkeys(stimulus for event in events for stimulus, _ in event.stimuli)
         patterns = {stimulus: pattern(self._seed, stimulus, at) for stimulus in shown}
         offset = _RUN_OFFSET * self._smooth_noise(rng)
@@ -116,29 +113,29 @@ class Responses:
 
     def _local_noise(self, rng: np.random.Generator) -> NDArray[np.float32]:
         """Unit variance, correlated by 0.5 between voxels that touch."""
-        nx, ny, nz = self._anatomy.shape
+        nx, ny, nz = self._brain.shape
         noise = rng.standard_normal((nz + 1, ny + 1, nx + 1), dtype=np.float32)
         noise = noise[1:] + noise[:-1]
         noise = noise[:, 1:] + noise[:, :-1]
         noise = noise[:, :, 1:] + noise[:, :, :-1]
-        return noise.reshape(-1)[self._anatomy.brain_voxels].astype(np.float32, copy=False) * np.float32(8**-0.5)
+        return noise.reshape(-1)[self._brain.voxels].astype(np.float32, copy=False) * np.float32(8**-0.5)
 
 
-def session_betas(responses: Responses, runs: Sequence[RunEvents], valid: NDArray[np.bool_]) -> NDArray[np.int16]:
+def session_betas(voxels: Voxels, runs: Sequence[RunEvents], valid: NDArray[np.bool_]) -> NDArray[np.int16]:
     """The betas of one session.
 
     Args:
-        responses: Of the subject and the beta version.
+        voxels: Of the subject and the beta version.
         runs: In the order of the session. The noise of the beta versions is to be drawn from like generators,
             for they are two estimates from one scan.
         valid: (n_voxels,) whether a voxel has data in this session; elsewhere its betas are 0.
 
     Returns:
         (n_betas, n_voxels) percent signal change x 300, over the brain's voxels in the order of
-        `Anatomy.brain_voxels`.
+        `Brain.voxels`.
     """
     betas = np.empty((sum(len(events) for events, _ in runs), len(valid)), np.int16)
-    volumes = chain.from_iterable(responses.run(events, rng) for events, rng in runs)
+    volumes = chain.from_iterable(voxels.run(events, rng) for events, rng in runs)
     for row, volume in zip(betas, volumes, strict=True):
         row[:] = volume
     betas[:, ~valid] = 0

@@ -7,14 +7,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from nsd_imagery.experiment import CORE_SESSIONS, CORE_TRIALS_PER_SESSION, N_NSD_PICTURES, SUBJECTS
+from nsd_imagery.experiment import CORE_REPEATS, CORE_SESSIONS, CORE_TRIALS_PER_SESSION, N_NSD_PICTURES, SUBJECTS
 from nsd_imagery.synthetic.randomness import generator
 from nsd_imagery.synthetic.targets import SET_B_NSD_IDS
 
 N_SHARED = 1000
 PICTURES_PER_SUBJECT = 10_000
-REPEATS = 3
-N_CORE_TRIALS = PICTURES_PER_SUBJECT * REPEATS
+N_CORE_TRIALS = PICTURES_PER_SUBJECT * CORE_REPEATS
 
 LATE_SUBJECT = "subj04"
 LATE_PICTURE = SET_B_NSD_IDS[1]
@@ -50,19 +49,19 @@ def core_trials(seed: int, subject: str) -> NDArray[np.int32]:
     """
     rng = generator(seed, "core trials", subject)
     free = rng.permutation(np.arange(1, N_CORE_TRIALS + 1))
-    trials = np.zeros((N_NSD_PICTURES, REPEATS), np.int32)
+    trials = np.zeros((N_NSD_PICTURES, CORE_REPEATS), np.int32)
     last = CORE_SESSIONS[subject] * CORE_TRIALS_PER_SESSION
     for nsd_id in SET_B_NSD_IDS:
         if subject == LATE_SUBJECT and nsd_id == LATE_PICTURE:
-            taken = free[free > last][:REPEATS]
+            taken = free[free > last][:CORE_REPEATS]
         else:
             first = free[free <= CORE_TRIALS_PER_SESSION][:1]
-            rest = free[(free > CORE_TRIALS_PER_SESSION) & (free <= last)][: REPEATS - 1]
+            rest = free[(free > CORE_TRIALS_PER_SESSION) & (free <= last)][: CORE_REPEATS - 1]
             taken = np.concatenate([first, rest])
         trials[nsd_id] = taken
         free = free[~np.isin(free, taken)]
     ids = np.setdiff1d(np.concatenate([shared_ids(seed), own_ids(seed)[subject]]), SET_B_NSD_IDS)
-    trials[ids] = free.reshape(len(ids), REPEATS)
+    trials[ids] = free.reshape(len(ids), CORE_REPEATS)
     trials.sort(axis=1)
     return trials
 
@@ -89,7 +88,7 @@ def stimulus_table(seed: int) -> pa.Table:
     for number, subject in enumerate(SUBJECTS, start=1):
         columns[f"subject{number}"] = (trials[subject][:, 0] > 0).astype(np.int8)
     for number, subject in enumerate(SUBJECTS, start=1):
-        for repeat in range(REPEATS):
+        for repeat in range(CORE_REPEATS):
             columns[f"subject{number}_rep{repeat}"] = trials[subject][:, repeat]
     return pa.table(list(columns.values()), names=list(columns))
 

@@ -30,7 +30,7 @@ _CONCEPTS: Final = (
 
 
 @dataclass(frozen=True)
-class Target:
+class PlantedTarget:
     """One target.
 
     Attributes:
@@ -67,10 +67,10 @@ def nsd_stimulus(nsd_id: int) -> str:
     return f"nsd{nsd_id}"
 
 
-TARGETS: Final[dict[str, tuple[Target, ...]]] = {
-    "A": tuple(Target("A", n, f"{stem}_450L_43W", cue) for n, (cue, stem) in enumerate(_ANGLES, start=1)),
-    "B": tuple(Target("B", n, stem, cue) for n, (cue, stem) in enumerate(_PICTURES, start=1)),
-    "C": tuple(Target("C", n, word, cue) for n, (cue, word) in enumerate(_CONCEPTS, start=1)),
+TARGETS: Final[dict[str, tuple[PlantedTarget, ...]]] = {
+    "A": tuple(PlantedTarget("A", n, f"{stem}_450L_43W", cue) for n, (cue, stem) in enumerate(_ANGLES, start=1)),
+    "B": tuple(PlantedTarget("B", n, stem, cue) for n, (cue, stem) in enumerate(_PICTURES, start=1)),
+    "C": tuple(PlantedTarget("C", n, word, cue) for n, (cue, word) in enumerate(_CONCEPTS, start=1)),
 }
 """By stimulus set, in the order of the pair lists."""
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+from nsd_imagery.progress import StepProgress
 from nsd_imagery.synthetic.cache import write_cache
 from nsd_imagery.synthetic.files import remove_leftovers
 from nsd_imagery.synthetic.marker import claim
@@ -25,7 +26,7 @@ def synth(
     format: BetaFormat = "both",
     layout: Layout = "release",
     perception_sessions: int = 0,
-    progress: Callable[[str], None] | None = None,
+    progress: StepProgress | None = None,
 ) -> Path:
     """Write a synthetic release, in the formats of the real one (NSD Data Manual), and COCO captions of its pictures.
 
@@ -56,7 +57,7 @@ def synth(
         FolderError: The root holds something else, or a synthetic release of other arguments.
     """
     request = Request(
-        subjects, seed, full_size, format, layout, perception_sessions, report=progress or (lambda _: None)
+        subjects, seed, full_size, format, layout, perception_sessions, progress=progress or (lambda _: None)
     )
     check(request)
     root = Path(root)

@@ -15,7 +15,7 @@ _SAME_PLACE = 0.1
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """Shape and place of a volume.
+    """Shape and affine of a volume.
 
     Attributes:
         shape: Voxels along the NIfTI axes (x, y, z).

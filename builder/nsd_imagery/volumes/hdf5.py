@@ -23,13 +23,13 @@ _CHECKSUM_BYTES = 4
 
 
 def read_header(path: Path) -> BetaHeader:
-    """The shape and type of the dataset `betas`; see `betas.read_header`."""
+    """The shape and type of the dataset `betas`; see `read.read_header`."""
     with _open(path) as dataset:
         return _header(dataset)
 
 
 def read_betas(path: Path, grid: Grid, voxels: FlatIndex, brain: FlatIndex | None) -> Betas:
-    """Read the chunks of some voxels; see `betas.read_betas`.
+    """Read the chunks of some voxels; see `read.read_betas`.
 
     Raises:
         DataError: The file is damaged, or of another grid.
@@ -127,8 +127,8 @@ def _read_voxels(dataset: h5py.Dataset, grid: Grid, voxels: FlatIndex) -> NDArra
     read = _read_chunk if _is_one_chunk_a_voxel(dataset) else _read_slice
     for start in range(0, voxels.size, _VOXELS_AT_A_TIME):
         part = zyx[start : start + _VOXELS_AT_A_TIME].tolist()
-        for row, place in zip(block, part, strict=False):
-            read(dataset, place, row)
+        for row, voxel in zip(block, part, strict=False):
+            read(dataset, voxel, row)
         stored[:, start : start + len(part)] = block[: len(part)].T
     to_asked = np.argsort(order)
     for row in stored:

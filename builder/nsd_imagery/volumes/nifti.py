@@ -74,13 +74,13 @@ def file_digest(path: Path) -> str:
 
 
 def read_header(path: Path) -> BetaHeader:
-    """The header of a 4-D NIfTI file; see `betas.read_header`."""
+    """The header of a 4-D NIfTI file; see `read.read_header`."""
     with _open(path) as (stream, _):
         return _beta_header(_read_header(stream, path))
 
 
 def read_betas(path: Path, grid: Grid, voxels: FlatIndex, brain: FlatIndex | None) -> Betas:
-    """Stream the volumes of a NIfTI file past a mask; see `betas.read_betas`."""
+    """Stream the volumes of a NIfTI file past a mask; see `read.read_betas`."""
     with _open(path) as (stream, source):
         header = _read_header(stream, path)
         header.grid.check_same(grid, str(path), "the mask")
@@ -162,8 +162,8 @@ def _read_header(stream: io.BufferedReader, path: Path) -> _Header:
     refuse_unlikely(path, shape, dtype)
     is_scaled_away = any(LARGEST < abs(number) < np.inf for number in (slope, intercept))
     if is_scaled_away or not (np.abs(affine) < _FURTHEST_MM).all():
-        place = affine[:3].tolist()
-        msg = f"{path}: the NIfTI header is damaged (scl_slope {slope:g}, scl_inter {intercept:g}, affine {place})"
+        rows = affine[:3].tolist()
+        msg = f"{path}: the NIfTI header is damaged (scl_slope {slope:g}, scl_inter {intercept:g}, affine {rows})"
         raise DataError(msg)
     stream.read(int(offset) - len(start))  # extensions
     n_volumes = shape[3] if len(shape) == 4 else 1

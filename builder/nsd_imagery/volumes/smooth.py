@@ -87,8 +87,8 @@ def _along(grid: Grid, axis: int, sigma: float, targets: FlatIndex) -> tuple[Fla
     length, stride = grid.shape[axis], int(np.prod(grid.shape[axis + 1 :]))
     # What the filter makes of the identity is its matrix, with its edges (mode "reflect") and its cut at 4 sd.
     line = csr_array(gaussian_filter1d(np.eye(length), sigma, axis=0))
-    place = targets // stride % length
-    weights = line[place]
-    first = np.repeat(targets - place * stride, np.diff(weights.indptr))
+    position = targets // stride % length
+    weights = line[position]
+    first = np.repeat(targets - position * stride, np.diff(weights.indptr))
     needed, columns = np.unique(first + stride * weights.indices.astype(np.int64), return_inverse=True)
     return needed, csr_array((weights.data, columns, weights.indptr), shape=(targets.size, needed.size))

@@ -1,14 +1,13 @@
 """Do the betas of a session agree with its labels?
 
 Better than chance is not enough: labelled by cue, half of the vision trials are still right. So the labels compete with
-rival labellings, each scored by the same rule (see `evidence`) against orders that the experiment could have had (see
-`orders`), and `verdicts` says what the outcome proves. The vision runs of sets A and B carry the proof; visC shows
-another photograph on each trial. That vision drives early visual cortex more than imagery does, and that targets are
-told apart best there, is how Kneeland et al. (2025) found it in these data.
+rival labellings, each scored by the same rule (see `chance.evidence`) against orders that the experiment could have had
+(see `chance.orders`), and `verdicts` says what the outcome proves. The vision runs of sets A and B carry the proof;
+visC shows another photograph on each trial. That vision drives early visual cortex more than imagery does, and that
+targets are told apart best there, is how Kneeland et al. (2025) found it in these data.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final
 
 import numpy as np
 from scipy.stats import norm, t, ttest_ind
@@ -23,7 +22,7 @@ from nsd_imagery.chance.evidence import (
     total,
 )
 from nsd_imagery.chance.orders import REPEATS_PER_RUN, null_orders, same_target, seen_against_cued
-from nsd_imagery.checks.agreement.session import ENOUGH_TRIALS, Mask, Run, SessionBetas, find_run, window
+from nsd_imagery.checks.agreement.session import ENOUGH_TRIALS, LabelledRun, SessionBetas, find_run, window
 from nsd_imagery.checks.agreement.similarity import (
     block_similarity,
     correlations,
@@ -36,25 +35,24 @@ from nsd_imagery.checks.agreement.verdicts import (
     ACQUIT,
     BEST_OTHER_START,
     ROW_RIVALS,
-    Findings,
+    Judgement,
     Measurements,
     judge,
     over_rival,
 )
-from nsd_imagery.experiment import STIMULUS_SETS, TARGETS_PER_SET, TRIALS_PER_RUN
+from nsd_imagery.experiment import BLANKS_PER_RUN, STIMULUS_SETS, TARGETS_PER_SET, TRIALS_PER_RUN
+from nsd_imagery.volumes.roi import Mask
 
 _LATE, _EARLY, _GROUPED, _OTHER_RUN = ROW_RIVALS
-BLANKS_PER_RUN: Final = 12
-"""Blank trials of a run, on which the baseline of its betas rests (NSD Data Manual)."""
 _ENOUGH_MISMATCHES = 12
 _ENOUGH_IMAGERY = 3
 _ENOUGH_VOXELS = 20
 
-_Runs = Mapping[str, Run]
+_Runs = Mapping[str, LabelledRun]
 _Measured = tuple[dict[str, Evidence], dict[str, float]]
 
 
-def check_session(session: SessionBetas) -> Findings:
+def check_session(session: SessionBetas) -> Judgement:
     """Answer all questions about one subject; `verdicts.pool` puts several together.
 
     Deterministic: the orders that labels are compared with are drawn once, the same for all.
@@ -71,7 +69,7 @@ def _similarity(session: SessionBetas, start: int, voxels: Mask) -> Array:
     return pair_similarity(*window(session, start, voxels))
 
 
-def _fits(stimulus_set: str, run: Run, similarities: Sequence[Array]) -> list[Evidence]:
+def _fits(stimulus_set: str, run: LabelledRun, similarities: Sequence[Array]) -> list[Evidence]:
     """How well the labels of a run tell patterns apart, for each (n_pairs,) of similarities.
 
     Each set has its own draws.
@@ -165,7 +163,7 @@ def _variance_of_means(runs: Sequence[Array]) -> float:
     return per_trial * (1 / TRIALS_PER_RUN + 1 / BLANKS_PER_RUN)
 
 
-def _mean_response(session: SessionBetas, run: Run) -> Array:
+def _mean_response(session: SessionBetas, run: LabelledRun) -> Array:
     """(48,) mean over V1-V3, NaN where there are no data."""
     betas, is_valid = window(session, run.start, session.v1_v3)
     return np.where(is_valid, betas.mean(axis=1, dtype=np.float64), np.nan)

@@ -8,11 +8,10 @@ from numpy.typing import NDArray
 
 from nsd_imagery.chance.orders import REPEATS_PER_RUN, Order
 from nsd_imagery.experiment import TARGETS_PER_SET, TRIALS_PER_RUN
+from nsd_imagery.volumes.roi import Mask
 
 ENOUGH_TRIALS: Final = 36
 """Valid trials, of the 48 of a run, without which it is left out."""
-
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +23,7 @@ class SessionBetas:
         condition: (n_rows,) "vision", "imagery" or "attention".
         stimulus_set: (n_rows,) "A", "B" or "C".
         run: (n_rows,) number or name of the run.
-        position: (n_rows,) place of the beta in the session, from 0, in order of time: the volume of the beta file.
+        position: (n_rows,) of the beta in the session, from 0, in order of time: the volume of the beta file.
         target: (n_rows,) name of the target seen, imagined or attended.
         cued_target: (n_rows,) name of the target whose letter was shown.
         is_valid: (n_rows,) False where there are no data.
@@ -49,7 +48,7 @@ class SessionBetas:
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class LabelledRun:
     """A run of vision or imagery whose labels follow the design and whose data are there.
 
     Attributes:
@@ -65,7 +64,7 @@ class Run:
     is_valid: Mask
 
 
-def find_run(session: SessionBetas, condition: str, stimulus_set: str, number: int = 0) -> Run | None:
+def find_run(session: SessionBetas, condition: str, stimulus_set: str, number: int = 0) -> LabelledRun | None:
     """A run of a condition and set, counted from 0 in order of time.
 
     None where there is none, where its rows are not 48 in a row with eight of each of six targets, or where fewer than
@@ -85,7 +84,7 @@ def find_run(session: SessionBetas, condition: str, stimulus_set: str, number: i
         return None
     code = {target: number for number, target in enumerate(targets.tolist())}
     cued = [code.get(target, -1) for target in session.cued_target[rows].tolist()]
-    return Run(start, codes.astype(np.int8), np.array(cued, np.int8), session.is_valid[rows])
+    return LabelledRun(start, codes.astype(np.int8), np.array(cued, np.int8), session.is_valid[rows])
 
 
 def window(session: SessionBetas, start: int, voxels: Mask) -> tuple[NDArray[Any], Mask]:

@@ -75,7 +75,7 @@ class Measurements:
 
 
 @dataclass(frozen=True, eq=False)
-class Findings:
+class Judgement:
     """The answers about one subject, or about several pooled.
 
     Attributes:
@@ -94,23 +94,23 @@ class Findings:
         return next(answer for answer in self.answers if answer.question == question)
 
 
-def judge(measurements: Measurements) -> Findings:
+def judge(measurements: Measurements) -> Judgement:
     """Answer all questions."""
-    judges = (_seen_target, _vision_imagery, _seen_or_cued, _row_order, _voxel_order, _imagery_repeats)
-    answers = tuple(judge(measurements) for judge in judges)
-    return Findings(answers, _best(answers, measurements), measurements)
+    questions = (_seen_target, _vision_imagery, _seen_or_cued, _row_order, _voxel_order, _imagery_repeats)
+    answers = tuple(question(measurements) for question in questions)
+    return Judgement(answers, _best(answers, measurements), measurements)
 
 
-def pool(findings: Sequence[Findings]) -> Findings:
+def pool(judgements: Sequence[Judgement]) -> Judgement:
     """Answer all questions from several subjects together: evidence adds up, numbers are averaged."""
-    each = [one.measurements for one in findings]
+    each = [one.measurements for one in judgements]
     evidence = {
         name: total(one.evidence[name] for one in each if name in one.evidence)
         for name in _names(one.evidence for one in each)
     }
     numbers = {}
     for name in _names(one.numbers for one in each):
-        if name.startswith(BEST_OTHER_START):  # places have no mean
+        if name.startswith(BEST_OTHER_START):  # positions have no mean
             continue
         values = [one.numbers[name] for one in each if name in one.numbers]
         numbers[name] = sum(values) / len(values)

@@ -1,4 +1,4 @@
-"""The number of each piece's shard in its split, among those of this build and those that stay from an earlier one.
+"""Jobs: pieces with the positions of their shards among those of this build and those that stay from an earlier one.
 
 All sessions of a subject share one `-stats` config, so a build of some conditions must not drop what others need of it.
 """
@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nsd_imagery.dataset.pieces import Piece, places
+from nsd_imagery.dataset.pieces import Piece, config_splits
 from nsd_imagery.experiment import EXPERIMENTS
 
 Positions = dict[tuple[str, str], tuple[int, int]]
+"""Of each (config, split): the number of a piece's shard, and how many there are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +43,7 @@ def staying_stats(old: Mapping[str, Any] | None, pieces: Sequence[Piece]) -> dic
     """
     if old is None:
         return {}
-    built = {config for piece in pieces for roi in piece.rois for config, _ in places(piece, roi)}
+    built = {config for piece in pieces for roi in piece.rois for config, _ in config_splits(piece, roi)}
     keys = {piece.key for piece in pieces}
     needed: dict[tuple[str, str], set[str]] = defaultdict(set)
     for name, config in old["configs"].items():
@@ -59,25 +60,27 @@ def staying_stats(old: Mapping[str, Any] | None, pieces: Sequence[Piece]) -> dic
     }
 
 
-def positions(pieces: Sequence[Piece], staying: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Positions]:
-    """By piece key, the place of its shards among those that are built and those that stay."""
+def shard_positions(
+    pieces: Sequence[Piece], staying: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> dict[str, Positions]:
+    """By piece key, the positions of its shards among those that are built and those that stay."""
     takers: dict[tuple[str, str], set[str]] = defaultdict(set)
     for piece in pieces:
         for roi in piece.rois:
-            for place in places(piece, roi):
-                takers[place].add(piece.key)
+            for split in config_splits(piece, roi):
+                takers[split].add(piece.key)
     for config, shards in staying.items():
         takers[config, "train"].update(shard["piece"] for shard in shards)
     by_piece: dict[str, Positions] = defaultdict(dict)
-    for place, keys in takers.items():
+    for split, keys in takers.items():
         for number, key in enumerate(sorted(keys, key=in_order)):
-            by_piece[key][place] = (number, len(keys))
+            by_piece[key][split] = (number, len(keys))
     return by_piece
 
 
-def jobs_of(pieces: Sequence[Piece], folder: Path, places_of: Mapping[str, Positions]) -> list[Job]:
+def jobs_of(pieces: Sequence[Piece], folder: Path, positions: Mapping[str, Positions]) -> list[Job]:
     """The jobs of a build, in the order of the pieces."""
-    return [Job(piece, folder, places_of[piece.key]) for piece in pieces]
+    return [Job(piece, folder, positions[piece.key]) for piece in pieces]
 
 
 def in_order(key: str) -> tuple[str, int, str]:

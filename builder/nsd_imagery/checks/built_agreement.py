@@ -1,28 +1,26 @@
-"""The questions of `data` asked of a built folder: its betas, with their scaling undone, against its labels."""
+"""The questions of `checks.data` asked of a built folder: its betas, with their scaling undone, against its labels."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from nsd_imagery.checks.agreement.verdicts import Findings
+from nsd_imagery.checks.agreement.verdicts import Judgement
 from nsd_imagery.checks.data import check_agreement, check_pooled, labelled_betas, no_agreement
-from nsd_imagery.checks.folder import vectors
+from nsd_imagery.checks.folder import matrix
 from nsd_imagery.checks.report import Finding
 from nsd_imagery.checks.rows import plain_rows
+from nsd_imagery.dataset.manifest_shape import Manifest
 from nsd_imagery.dataset.shards import open_shard
 from nsd_imagery.experiment import NSDIMAGERY_CONDITIONS
 from nsd_imagery.volumes.roi import DEFAULT_ROI, VISUAL_ATLAS
 
-Manifest = Mapping[str, Any]
-
 
 def check_built_agreement(folder: Path, manifest: Manifest, subjects: Sequence[str] | None) -> Iterator[Finding]:
     """The questions about each subject whose nsdgeneral is in the folder, then about all of them."""
-    answers: list[Findings] = []
+    judgements: list[Judgement] = []
     configs = manifest["configs"]
     for subject in dict.fromkeys(config["subject"] for config in configs.values() if config["subject"]):
         if subjects and subject not in subjects:
@@ -38,11 +36,11 @@ def check_built_agreement(folder: Path, manifest: Manifest, subjects: Sequence[s
         for piece in dict.fromkeys(shard["piece"] for shard in configs[f"{subject}-vision"]["splits"]["test"]):
             rows, percent = _percent(folder, configs, subject, piece)
             is_valid = rows["is_valid"].to_numpy()
-            found, answer = check_agreement(labelled_betas(plain_rows(rows), percent, is_valid, areas), piece)
-            answers.append(answer)
+            found, judgement = check_agreement(labelled_betas(plain_rows(rows), percent, is_valid, areas), piece)
+            judgements.append(judgement)
             yield from found
-    if len(answers) > 1:
-        yield from check_pooled(answers)
+    if len(judgements) > 1:
+        yield from check_pooled(judgements)
 
 
 def _areas(voxels: pa.Table) -> dict[str, NDArray[np.bool_]]:
@@ -59,13 +57,13 @@ def _percent(folder: Path, configs: Manifest, subject: str, piece: str) -> tuple
         if f"{subject}-{name}" in configs
     ]
     rows = pa.concat_tables([table.drop_columns(["betas"]) for table in tables])
-    betas = np.concatenate([vectors(table["betas"]).astype(np.float32) for table in tables])
+    betas = np.concatenate([matrix(table["betas"]).astype(np.float32) for table in tables])
     stats = _table(folder, configs[f"{subject}-stats"], piece)
     groups = {
         (run, epoch): at
         for at, (run, epoch) in enumerate(zip(stats["run_number"].to_pylist(), stats["epoch"].to_pylist(), strict=True))
     }
-    mean, sd = vectors(stats["mean"]), vectors(stats["sd"])
+    mean, sd = matrix(stats["mean"]), matrix(stats["sd"])
     for at, (run, epoch) in enumerate(zip(rows["run_number"].to_pylist(), rows["epoch"].to_pylist(), strict=True)):
         group = groups.get((run, epoch), groups.get((-1, ""), 0))
         betas[at] = betas[at] * sd[group] + mean[group]

@@ -25,47 +25,47 @@ _INVALID_AT_LEAST = 3
 
 
 @dataclass(frozen=True, eq=False)
-class Anatomy:
+class Brain:
     """The brain of one subject.
 
     Attributes:
         subject: "subj01" to "subj08".
         affine: (4, 4) voxel to mm; x rises to the right, y to the front, z to the top.
-        brain: (X, Y, Z) bool.
-        valid: (X, Y, Z) bool, part of `brain`; the rest of it has no data in NSD-Imagery.
+        mask: (X, Y, Z) bool.
+        valid: (X, Y, Z) bool, part of `mask`; the rest of it has no data in NSD-Imagery.
         rois: ROI file -> (X, Y, Z) int16: -1 outside the cortex, 0 cortex outside its ROIs, else a label.
     """
 
     subject: str
     affine: NDArray[np.float64]
-    brain: NDArray[np.bool_]
+    mask: NDArray[np.bool_]
     valid: NDArray[np.bool_]
     rois: dict[str, NDArray[np.int16]]
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """Voxels along x, y, z."""
-        x, y, z = self.brain.shape
+        x, y, z = self.mask.shape
         return x, y, z
 
     @cached_property
-    def brain_voxels(self) -> NDArray[np.int64]:
-        """(n_voxels,) places of the brain's voxels in a volume laid out with x fastest, as both beta files are."""
-        return np.flatnonzero(self.brain.ravel(order="F"))
+    def voxels(self) -> NDArray[np.int64]:
+        """(n_voxels,) positions of the brain's voxels in a volume laid out with x fastest, as both beta files are."""
+        return np.flatnonzero(self.mask.ravel(order="F"))
 
     @cached_property
     def coordinates(self) -> NDArray[np.float32]:
         """(n_voxels, 3) of the brain's voxels, each axis of the grid from -1 to 1."""
-        return np.stack([axis.ravel(order="F")[self.brain_voxels] for axis in _axes(self.shape)], axis=1)
+        return np.stack([axis.ravel(order="F")[self.voxels] for axis in _axes(self.shape)], axis=1)
 
-    def of_brain(self, volume: NDArray[_Scalar]) -> NDArray[_Scalar]:
+    def inside(self, volume: NDArray[_Scalar]) -> NDArray[_Scalar]:
         """The values of an (X, Y, Z) volume in the brain's voxels, (n_voxels,)."""
-        return volume.ravel(order="F")[self.brain_voxels]
+        return volume.ravel(order="F")[self.voxels]
 
     def to_volume(self, values: NDArray[_Scalar]) -> NDArray[_Scalar]:
-        """The (X, Y, Z) volume of values in the brain's voxels, 0 elsewhere; undoes `of_brain`."""
-        volume = np.zeros(self.brain.size, values.dtype)
-        volume[self.brain_voxels] = values
+        """The (X, Y, Z) volume of values in the brain's voxels, 0 elsewhere; undoes `inside`."""
+        volume = np.zeros(self.mask.size, values.dtype)
+        volume[self.voxels] = values
         return volume.reshape(self.shape, order="F")
 
     def valid_in_core(self, session: int) -> NDArray[np.bool_]:
@@ -85,18 +85,18 @@ class Anatomy:
     def mean_volume(self) -> NDArray[np.int16]:
         """(X, Y, Z) a mean functional image: brighter inside the brain, dimmer towards its middle."""
         radius = np.sqrt(sum(axis**2 for axis in _axes(self.shape)))
-        return np.where(self.brain, 500 + 700 * radius, 20 + 30 * radius).astype(np.int16)
+        return np.where(self.mask, 500 + 700 * radius, 20 + 30 * radius).astype(np.int16)
 
 
-def make_anatomy(subject: str, *, full_size: bool) -> Anatomy:
+def make_brain(subject: str, *, full_size: bool) -> Brain:
     """The brain of a subject, on the true grid with the true number of nsdgeneral voxels, or on a small one."""
     number = SUBJECTS.index(subject) + 1
     shape = GRIDS[subject] if full_size else (18 + number % 3, 22 + number % 4, 16 + number % 2)
     n_nsdgeneral = NSDGENERAL_VOXELS[subject] if full_size else 260 + 20 * number
     coordinates = np.stack(_axes(shape), axis=-1)
     radius = np.linalg.norm(coordinates, axis=-1)
-    brain = radius < _BRAIN_RADIUS
-    is_cortex = brain & (radius > _BRAIN_RADIUS - _CORTEX_DEPTH[full_size])
+    mask = radius < _BRAIN_RADIUS
+    is_cortex = mask & (radius > _BRAIN_RADIUS - _CORTEX_DEPTH[full_size])
     cortex = _make_cortex(subject, coordinates[is_cortex], n_nsdgeneral)
     rois = {}
     for name in LABELS:
@@ -105,7 +105,7 @@ def make_anatomy(subject: str, *, full_size: bool) -> Anatomy:
     affine = np.diag([VOXEL_MM, VOXEL_MM, VOXEL_MM, 1])
     affine[:3, 3] = -VOXEL_MM * (np.array(shape) - 1) / 2 + (0.3 * number, -17.5, 9.25)
     invalid = _invalid(generator(0, "invalid voxels", subject), rois["nsdgeneral"] == 1)
-    return Anatomy(subject, affine, brain, brain & ~invalid, rois)
+    return Brain(subject, affine, mask, mask & ~invalid, rois)
 
 
 def _axes(shape: tuple[int, int, int]) -> list[NDArray[np.float32]]:
@@ -129,8 +129,8 @@ def _make_cortex(subject: str, coordinates: NDArray[np.float32], n_nsdgeneral: i
 
 def _invalid(rng: np.random.Generator, where: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """A few of the voxels of an (X, Y, Z) mask."""
-    places = np.flatnonzero(where)
-    count = max(_INVALID_AT_LEAST, round(_INVALID_SHARE * len(places)))
+    voxels = np.flatnonzero(where)
+    count = max(_INVALID_AT_LEAST, round(_INVALID_SHARE * len(voxels)))
     invalid = np.zeros(where.shape, bool)
-    invalid.flat[rng.choice(places, count, replace=False)] = True
+    invalid.flat[rng.choice(voxels, count, replace=False)] = True
     return invalid

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from nsd_imagery.checks.report import Finding, judged, skipped
+from nsd_imagery.dataset.manifest_shape import Manifest
 from nsd_imagery.dataset.pieces import Piece, Recipe, parts
 from nsd_imagery.dataset.plan import plan
 from nsd_imagery.dataset.reading import read_piece
@@ -17,8 +18,6 @@ from nsd_imagery.sources.root import read_sessions
 
 SAME = "source.same", "Made again from the root, the rows of each shard are the same, betas and labels"
 INDEX = "source.labels", "The labels of the index are those that the root's files prove"
-
-Manifest = Mapping[str, Any]
 
 
 def check_against_root(

@@ -8,6 +8,9 @@ from nsd_imagery.dataset.pieces import FORMAT_VERSION
 from nsd_imagery.errors import shown
 from nsd_imagery.experiment import CONDITIONS, SUBJECTS
 
+Manifest = Mapping[str, Any]
+"""A manifest, or one of the objects in it."""
+
 _TOP = {"format_version": int, "synthetic": bool, "recipe": dict, "configs": dict}
 _CONFIG = {"kind": str, "subject": str, "condition": str, "roi": str, "n_voxels": int, "features": list, "splits": dict,
            "sources": dict, "notes": list}  # fmt: skip
@@ -16,8 +19,8 @@ _LONGEST = 255
 """Letters of the name of a file."""
 
 
-def fault(manifest: Mapping[str, Any]) -> str | None:
-    """What is wrong with a manifest, with the place where it is; None if nothing is."""
+def manifest_fault(manifest: Manifest) -> str | None:
+    """What is wrong with a manifest, with the config where it is; None if nothing is."""
     found = _lacks(manifest, _TOP)
     if found:
         version = manifest.get("format_version")
