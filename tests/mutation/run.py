@@ -2,6 +2,7 @@
 
     python tests/mutation/run.py map                          which test runs which line (the whole suite, 10 minutes)
     python tests/mutation/run.py try --under volumes,dataset --sample 60 --seed 1
+    python tests/mutation/run.py try --only volumes/grid.py:49
 
 A bug that survives is either one that changes nothing (judge it by reading) or a sentence that the tests lack. Needs
 the development tools; changes nothing in the checkout: each bug is planted in a copy of the package.
@@ -42,6 +43,9 @@ def main() -> None:
     parser.add_argument("--under", default="volumes,sources,dataset", help="folders or files of the package")
     parser.add_argument("--sample", type=int, default=60, help="how many bugs")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--only", metavar="FILE:LINE,...", default="", help="all bugs of some lines, on all tests of each"
+    )
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     arguments = parser.parse_args()
     if arguments.step == "map":
@@ -85,7 +89,7 @@ class Map:
             sys.exit(f"{work}: no map; first run: python tests/mutation/run.py map")
 
     def tests(self, path: Path, line: int) -> list[str]:
-        """Tests that run a line, themselves or by a shared fixture."""
+        """Tests that run a line, themselves or by a shared fixture, the likeliest to see a bug there first."""
         lines = self._lines.get(str(path), {})
         # What runs at import decides for every test that uses the module.
         contexts = lines.get(line, set()) if _is_in_function(path, line) else set().union(*lines.values())
@@ -99,7 +103,7 @@ class Map:
             file = set(re.findall("[a-z0-9]+", test.partition(".py")[0]))
             return -len(words & file), test not in own, passing[test]["seconds"]
 
-        return sorted(own | by_fixture, key=likely)[:MOST_TESTS]
+        return sorted(own | by_fixture, key=likely)
 
 
 @cache
@@ -121,10 +125,17 @@ def try_sample(arguments: argparse.Namespace) -> None:
     all_of_them = [mutant for file in files for mutant in mutants(file)]
     seen = [mutant for mutant in all_of_them if known.tests(mutant.path, mutant.line)]
     sample = random.Random(arguments.seed).sample(seen, min(arguments.sample, len(seen)))
+    most = MOST_TESTS
+    if arguments.only:
+        lines = {
+            (PACKAGE / file, int(line)) for file, _, line in (name.partition(":") for name in arguments.only.split(","))
+        }
+        sample, most = [mutant for mutant in seen if (mutant.path, mutant.line) in lines], len(known.notes)
     print(f"{len(all_of_them)} possible bugs, {len(seen)} on lines that a test runs; {len(sample)} tried", flush=True)
     survived = 0
     with ThreadPoolExecutor(arguments.jobs) as pool:
-        for mutant, outcome in zip(sample, pool.map(lambda one: tried(one, known), sample), strict=True):
+        outcomes = pool.map(lambda one: tried(one, known.tests(one.path, one.line)[:most]), sample)
+        for mutant, outcome in zip(sample, outcomes, strict=True):
             survived += outcome == "survived"
             place = mutant.path.relative_to(PACKAGE)
             print(f"{outcome:<9} {place}:{mutant.line}  {mutant.before[:70]}  ->  {mutant.after[:70]}", flush=True)
@@ -132,9 +143,8 @@ def try_sample(arguments: argparse.Namespace) -> None:
     sys.exit(1 if survived else 0)
 
 
-def tried(mutant: Mutant, known: Map) -> str:
+def tried(mutant: Mutant, tests: list[str]) -> str:
     """Whether a test fails in a copy of the package that has the bug."""
-    tests = known.tests(mutant.path, mutant.line)
     with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
         copy = Path(folder) / "builder"
         shutil.copytree(PACKAGE, copy / "nsd_imagery", ignore=shutil.ignore_patterns("__pycache__"))
