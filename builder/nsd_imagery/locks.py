@@ -1,14 +1,19 @@
 """Locks on files: one process works at a time, and what a dead one held is free."""
 
 import errno
-import fcntl
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from nsd_imagery.errors import BusyError
+from nsd_imagery.errors import BusyError, PlatformError
+
+try:
+    import fcntl
+except ModuleNotFoundError:
+    message = "nsd-imagery needs Linux or macOS; on Windows, install and run it inside WSL: wsl --install"
+    raise PlatformError(message) from None
 
 _NO_LOCKS = (errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.ENOSYS, errno.EINVAL)
 
