@@ -104,6 +104,15 @@ def test_load_dataset_and_half_precision_give_the_same_columns(release: Path, tm
     assert averages.with_format("torch")[:3]["betas"].shape == (3, averages.features["betas"].length)
 
 
+def test_equal_averages_have_one_fingerprint_and_others_another(core_dataset: Path) -> None:
+    trials = trials_of(core_dataset, "vision")
+    averages = nsd_imagery.average_repeats(trials)
+    again = nsd_imagery.average_repeats(trials.select(range(trials.num_rows)))
+    assert again._fingerprint == averages._fingerprint
+    for other in (trials.select(range(trials.num_rows - 1)), trials_of(core_dataset, "imagery")):
+        assert nsd_imagery.average_repeats(other)._fingerprint != averages._fingerprint
+
+
 def test_what_is_no_trial_config_is_refused(dataset: Path) -> None:
     with pytest.raises(UsageError, match="cannot be averaged, they have no subject"):
         nsd_imagery.average_repeats(nsd_imagery.load(dataset, "subj01-voxels", "train"))

@@ -438,6 +438,25 @@ def test_what_the_client_of_the_hub_raises_is_one_of_our_errors(error: Exception
         raise error
 
 
+@pytest.mark.parametrize("client", ["httpx", "httpx2"])
+def test_the_clients_of_other_versions_of_the_hubs_library_are_known(client: str) -> None:
+    script = (
+        "import importlib.util, sys, types\n"
+        "if importlib.util.find_spec(sys.argv[1]) is None:\n"
+        "    sys.modules[sys.argv[1]] = types.ModuleType(sys.argv[1])\n"
+        "    sys.modules[sys.argv[1]].HTTPError = type('HTTPError', (Exception,), {})\n"
+        "from nsd_imagery.errors import HubError\n"
+        "from nsd_imagery.share.remote import hub\n"
+        "try:\n"
+        "    with hub('me/nsd-imagery'):\n"
+        "        raise sys.modules[sys.argv[1]].HTTPError('the wire is cut')\n"
+        "except HubError as error:\n"
+        "    print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, client], capture_output=True, text=True, check=False)
+    assert "the wire is cut" in done.stdout, done.stderr
+
+
 @pytest.mark.parametrize(
     "error",
     [OSError(errno.ENOSPC, "no space left"), PermissionError(errno.EACCES, "not yours"), KeyError("a fault of ours")],

@@ -124,6 +124,16 @@ def test_extensions_before_the_data_are_skipped(tmp_path: Path, kind: type, name
     np.testing.assert_array_equal(read(tmp_path / name), DATA[MASK].T / 300)
 
 
+@pytest.mark.parametrize("name", ["b.nii", "b.nii.gz"])
+def test_volumes_larger_than_what_is_read_at_once_are_whole(tmp_path: Path, name: str) -> None:
+    data = RNG.integers(-32768, 32767, (40, 41, 42, 3), dtype=np.int16)
+    path = save_nifti(tmp_path / name, data)
+    everywhere = np.arange(data[..., 0].size)
+    found = read_betas(path, Grid(data.shape[:3], AFFINE), everywhere, None)
+    np.testing.assert_array_equal(found.stored, data.reshape(-1, 3).T)
+    assert found.file_digest == nifti.file_digest(path)
+
+
 def test_a_gzip_of_several_members_is_read_whole(tmp_path: Path) -> None:
     raw = gzip.decompress(save_nifti(tmp_path / "a.nii.gz").read_bytes())
     (tmp_path / "b.nii.gz").write_bytes(b"".join(gzip.compress(raw[at : at + 999]) for at in range(0, len(raw), 999)))

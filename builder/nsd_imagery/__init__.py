@@ -12,6 +12,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nsd_imagery import errors as errors
     from nsd_imagery.checks.run import verify as verify
     from nsd_imagery.consent import accept_terms as accept_terms
     from nsd_imagery.consent import terms_accepted as terms_accepted
@@ -62,31 +63,9 @@ _HOMES = {
     "verify": "nsd_imagery.checks.run",
 }
 
-__all__ = [
-    "ClipCache",
-    "ImageryTrial",
-    "NSDImagery",
-    "NSDImageryDataset",
-    "NSDPreprocessor",
-    "accept_terms",
-    "average_repeats",
-    "build",
-    "embed",
-    "find_roi",
-    "index",
-    "info",
-    "load",
-    "preview",
-    "pull",
-    "push",
-    "read_index",
-    "restrict",
-    "synth",
-    "terms_accepted",
-    "to_nifti",
-    "torch_view",
-    "verify",
-]
+_MODULES = ("errors",)
+
+__all__ = sorted([*_HOMES, *_MODULES])  # pyright: ignore[reportUnsupportedDunderAll] (it reads the imports above)
 
 
 def __getattr__(name: str) -> Any:
@@ -94,6 +73,8 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("nsd-imagery")
+    if name in _MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
     msg = f"module {__name__!r} has no attribute {name!r}"
@@ -101,4 +82,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+    return sorted({*globals(), *__all__})

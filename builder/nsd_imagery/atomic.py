@@ -52,7 +52,7 @@ def _new_partial(folder: Path) -> BinaryIO:
             file = (folder / f"{_PREFIX}{secrets.token_hex(8)}").open("xb")
         except OSError as error:  # of a name that means nothing to anybody
             raise type(error)(error.errno, error.strerror, str(folder)) from error
-        if locks.marked(file) and os.fstat(file.fileno()).st_nlink:
+        if locks.taken(file, unknown=True) and os.fstat(file.fileno()).st_nlink:
             return file
         file.close()  # swept by another process before it was locked
 
@@ -112,5 +112,5 @@ def remove_partial(folder: Path) -> None:
     for path in folder.glob(f"{_PREFIX}*"):
         if _PARTIAL.fullmatch(path.name) and not path.is_symlink():
             with contextlib.suppress(FileNotFoundError, PermissionError), path.open("rb+") as file:
-                if locks.free(file):
+                if locks.taken(file, unknown=False):
                     path.unlink()

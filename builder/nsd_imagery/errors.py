@@ -1,7 +1,20 @@
-"""The errors that this package raises on purpose.
+"""The errors that this package raises on purpose, and the builtin that each also is.
 
-Each is also the builtin that a caller would expect, takes one message (so that it survives pickling between
-processes), and says in that message what is wrong, where, and what to run next.
+    NSDImageryError              Exception
+    ├── UsageError               ValueError
+    ├── MissingDataError         FileNotFoundError
+    ├── DataError                ValueError
+    ├── FolderError              FileExistsError
+    ├── BusyError                BlockingIOError
+    ├── SpaceError               OSError
+    ├── AccessError              PermissionError
+    ├── HubError                 ConnectionError
+    ├── MissingEmbeddingError    KeyError
+    ├── MissingExtraError        ImportError
+    └── PlatformError            ImportError
+
+Each takes one message (so that it survives pickling between processes), and says in it what is wrong, where, and what
+to run next.
 """
 
 _SHOWN = 120
@@ -63,3 +76,7 @@ class MissingEmbeddingError(NSDImageryError, KeyError):
 
 class MissingExtraError(NSDImageryError, ImportError):
     """A package that only some of this package's parts need is not installed."""
+
+
+class PlatformError(NSDImageryError, ImportError):
+    """The operating system lacks what this package is built on."""

@@ -1,14 +1,19 @@
 """Locks on files: one process works at a time, and what a dead one held is free."""
 
 import errno
-import fcntl
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from nsd_imagery.errors import BusyError
+from nsd_imagery.errors import BusyError, PlatformError
+
+try:
+    import fcntl
+except ModuleNotFoundError:
+    message = "nsd-imagery needs Linux or macOS; on Windows, install and run it inside WSL: wsl --install"
+    raise PlatformError(message) from None
 
 _NO_LOCKS = (errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.ENOSYS, errno.EINVAL)
 
@@ -44,30 +49,20 @@ def waiting(path: Path) -> Iterator[None]:
         yield
 
 
-def taken(file: IO[Any]) -> bool:
-    """Take the lock of an open file, until it is closed; False if another open file of it has the lock."""
+def taken(file: IO[Any], *, unknown: bool | None = None) -> bool:
+    """Take the lock of an open file, until it is closed; False if another open file of it has the lock.
+
+    Args:
+        file: The file.
+        unknown: The answer where the file system knows no locks; None for its OSError. True marks a file of one's own,
+            which then nobody removes; False leaves alone what may be of somebody who lives.
+    """
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError as error:
+        if unknown is None or error.errno not in _NO_LOCKS:
+            raise
+        return unknown
     return True
-
-
-def marked(file: IO[Any]) -> bool:
-    """As `taken`, for a file that nobody else is to remove; True as well where the file system knows no locks."""
-    try:
-        return taken(file)
-    except OSError as error:
-        if error.errno not in _NO_LOCKS:
-            raise
-        return True
-
-
-def free(file: IO[Any]) -> bool:
-    """As `taken`, for a file of somebody who may be dead; False as well where the file system does not tell."""
-    try:
-        return taken(file)
-    except OSError as error:
-        if error.errno not in _NO_LOCKS:
-            raise
-        return False

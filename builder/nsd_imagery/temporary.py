@@ -51,7 +51,7 @@ def _made(base: Path) -> tuple[Path, BinaryIO]:
     unready = base / f".{name}"
     unready.mkdir(mode=0o700)
     lock = (unready / _LOCK).open("xb")
-    locks.marked(lock)
+    locks.taken(lock, unknown=True)
     return unready.rename(base / name), lock
 
 
@@ -76,7 +76,7 @@ def _remove_if_dead(path: Path) -> None:
         return
     if _READY.fullmatch(path.name) and (path / _LOCK).is_file():
         with (path / _LOCK).open("rb+") as lock:
-            if locks.free(lock):
+            if locks.taken(lock, unknown=False):
                 shutil.rmtree(path, ignore_errors=True)
     elif time.time() - found.st_mtime > _OLD_SECONDS and _is_abandoned(path):
         shutil.rmtree(path, ignore_errors=True)

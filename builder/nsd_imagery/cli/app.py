@@ -2,6 +2,7 @@
 
 import errno
 import gc
+import importlib
 import sys
 
 import click
@@ -56,6 +57,7 @@ def main() -> None:
     """Run the command: exit 0 if all went well, 1 if the work failed, 2 if it was called wrongly."""
     interrupts.heed_the_first()
     try:
+        importlib.import_module("nsd_imagery.locks")  # first, so that where there are none, nothing else is said
         cli.main(standalone_mode=False)
     except click.exceptions.Abort:
         click.echo("stopped; nothing is broken, run the same command again to go on", err=True)

@@ -14,7 +14,7 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from nsd_imagery.errors import DataError
-from nsd_imagery.rows.vectors import Rows, row_vectors, table_rows
+from nsd_imagery.rows.vectors import Rows, row_vectors, table_of
 
 Values = torch.Tensor | list[str]
 """Of one column: a tensor whose first axis is the row, or words."""
@@ -39,7 +39,7 @@ def single_values(dataset: Dataset, names: Sequence[str]) -> list[tuple[list[str
     Raises:
         DataError: A column of integers, truth values or words has nulls.
     """
-    columns = dataset.data.table.select(list(names)).take(table_rows(dataset)).combine_chunks()
+    columns = table_of(dataset, names).combine_chunks()
     numbers: dict[np.dtype, dict[str, NDArray[Any]]] = {}
     words: dict[str, list[str]] = {}
     readers: list[tuple[list[str], Reader]] = []

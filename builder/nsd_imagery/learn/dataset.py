@@ -14,7 +14,7 @@ from nsd_imagery.learn.labels import labels_of
 from nsd_imagery.learn.preprocess import NSDPreprocessor
 from nsd_imagery.learn.view import Batch, BatchDataset, torch, torch_view
 from nsd_imagery.rows.choose import Choice, choose_rows, choose_voxels
-from nsd_imagery.rows.vectors import Rows, table_rows
+from nsd_imagery.rows.vectors import Rows, table_of
 from nsd_imagery.schema import BETAS
 from nsd_imagery.volumes.roi import DEFAULT_ROI
 
@@ -92,7 +92,7 @@ class NSDImageryDataset(BatchDataset):
         self._labels = None
         if isinstance(preprocessor, NSDPreprocessor) and preprocessor.options.learns:
             self._labels = labels_of(trials, self.voxels, preprocessor.options.zscore)
-        stimuli_of_rows = trials.data.column("stimulus").take(table_rows(trials)).to_pylist()
+        stimuli_of_rows = table_of(trials, ["stimulus"]).column("stimulus").to_pylist()
         self._embeddings = None if clip_cache is None else _embeddings(stimuli_of_rows, clip_cache)
 
     def __len__(self) -> int:

@@ -10,7 +10,7 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from nsd_imagery.errors import DataError, UsageError
-from nsd_imagery.rows.vectors import Rows, table_rows
+from nsd_imagery.rows.vectors import Rows, table_of
 from nsd_imagery.schema import BETAS
 
 _GROUPS = {"run": ("experiment", "session", "run_number", "epoch"), "session": ("experiment", "session")}
@@ -87,8 +87,7 @@ def valid_rows(trials: Dataset) -> Dataset:
 
 def column(trials: Dataset, name: str) -> NDArray[Any]:
     """(n_rows,) a column of numbers or words."""
-    values = trials.data.column(name).take(table_rows(trials))
-    return values.to_numpy()
+    return table_of(trials, [name]).column(name).to_numpy()
 
 
 def refuse_other_origin(fitted: Origin, given: Origin) -> None:

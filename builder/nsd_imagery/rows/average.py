@@ -5,13 +5,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import xxhash
 from datasets import Dataset, DatasetInfo, Features
 from numpy.typing import NDArray
 
-from nsd_imagery.dataset.shards import ROWS_PER_BATCH
+from nsd_imagery.dataset.shards import ROWS_PER_BATCH, LogicalHash
 from nsd_imagery.errors import UsageError
-from nsd_imagery.rows.vectors import Rows, row_vectors, table_rows
+from nsd_imagery.rows.vectors import Rows, row_vectors, table_of
 from nsd_imagery.schema import AVERAGE_COLUMNS, BETAS, N_REPEATS, average_schema
 
 _NO_PICTURE = {"nsd_id": -1, "coco_id": -1, "caption": "", "shared1000": False, "is_shared": False}
@@ -39,7 +38,7 @@ def average_repeats(dataset: Dataset) -> Dataset:
         msg = f"these rows cannot be averaged, they have no {', '.join(lacking) or BETAS.name}: load a trial config"
         raise UsageError(msg)
     names = [column.name for column in AVERAGE_COLUMNS]
-    labels = dataset.data.table.select(names).take(table_rows(dataset)).combine_chunks()
+    labels = table_of(dataset, names).combine_chunks()
     groups = _repeats(labels)
     schema = average_schema(dataset.features[BETAS.name].length)
     batches = list(_batches(labels, groups, row_vectors(dataset, BETAS.name), schema))
@@ -47,7 +46,7 @@ def average_repeats(dataset: Dataset) -> Dataset:
         pa.Table.from_batches(batches, schema),
         info=_info(dataset, schema),
         split=dataset.split,
-        fingerprint=xxhash.xxh64_hexdigest(f"average_repeats {dataset._fingerprint}".encode()),
+        fingerprint=_fingerprint(batches, schema),
     )
 
 
@@ -90,6 +89,14 @@ def _mean(betas: Sequence[NDArray[Any]], rows: Rows, length: int) -> NDArray[np.
     for row in rows:
         total += betas[row]
     return (total / max(len(rows), 1)).astype(np.float32)
+
+
+def _fingerprint(batches: Sequence[pa.RecordBatch], schema: pa.Schema) -> str:
+    """By what the averages are: the datasets library would pickle all betas to tell."""
+    logical = LogicalHash(schema)
+    for batch in batches:
+        logical.update(batch)
+    return logical.hexdigest()
 
 
 def _info(dataset: Dataset, schema: pa.Schema) -> DatasetInfo:

@@ -5,10 +5,10 @@ Tokens, retries and transfer are `huggingface_hub`'s business; it finds the toke
 
 import hashlib
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import cast
 
 from huggingface_hub import HfApi, constants, get_token
 from huggingface_hub.errors import (
@@ -27,8 +27,10 @@ from nsd_imagery.errors import AccessError, HubError, MissingDataError, NSDImage
 
 LOGIN = "hf auth login"
 
-# The HTTP client's own error is a base: requests, httpx or a successor, by version of huggingface_hub.
-_ERRORS = cast(tuple[type[Exception], ...], (*HfHubHTTPError.__bases__, OSError, RuntimeError, ValueError))
+# Where nothing answers, the HTTP client's own error comes through. By its version, huggingface_hub has imported
+# requests, whose errors are OSErrors, or one of these.
+_CLIENTS = [sys.modules[name] for name in ("httpx", "httpx2") if name in sys.modules]
+_ERRORS: tuple[type[Exception], ...] = (*(client.HTTPError for client in _CLIENTS), OSError, RuntimeError, ValueError)
 
 _AGAIN = "nothing is broken, run the same command again"
 

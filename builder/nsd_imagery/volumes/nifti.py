@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, cast
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import xxhash
@@ -26,6 +26,10 @@ _NIFTI2_BYTES = 540
 _ORDERS: tuple[Literal["little", "big"], ...] = ("little", "big")
 _MAX_HEADER_BYTES = 1 << 24
 _BLOCK = 1 << 22
+_UNPACKED_BLOCK = 112 << 10
+"""The gzip reader makes what it is asked for as bytes first, and copies it. From 128 KiB on, malloc may take these from
+the system and give them back each time, as Dask sets it for its workers: a quarter longer."""
+
 _FURTHEST_MM = 1e6
 """Far outside any scanner."""
 
@@ -119,22 +123,20 @@ def _beta_header(header: _Header) -> BetaHeader:
 
 
 @contextmanager
-def _open(path: Path) -> Iterator[tuple[io.BufferedReader, _Source]]:
+def _open(path: Path) -> Iterator[tuple[io.BufferedIOBase, _Source]]:
     """The decompressed stream and the digested source; every way in which a file can be broken becomes a DataError."""
     try:
         with path.open("rb", buffering=0) as file:
             source = _Source(file)
-            # IGzipFile.readinto would make each volume as bytes first, and copy it: half as long again where the memory
-            # allocator gives back what is freed, as Dask sets it for its workers.
             is_packed = path.suffix == ".gz"
-            raw = isal_zlib._GzipReader(cast(BinaryIO, source), igzip.READ_BUFFER_SIZE) if is_packed else source
-            yield io.BufferedReader(raw), source  # type: ignore[arg-type]
+            with igzip.IGzipFile(fileobj=source, mode="rb") if is_packed else io.BufferedReader(source) as stream:
+                yield stream, source
     except _BROKEN as error:
         msg = f"{path}: the gzip data is damaged or cut short ({error}): copy the file again"
         raise DataError(msg) from error
 
 
-def _read_header(stream: io.BufferedReader, path: Path) -> _Header:
+def _read_header(stream: io.BufferedIOBase, path: Path) -> _Header:
     start = stream.read(4)
     kind = Nifti2Header if _NIFTI2_BYTES in (int.from_bytes(start, order) for order in _ORDERS) else Nifti1Header
     start += stream.read(kind.template_dtype.itemsize - 4)
@@ -170,7 +172,7 @@ def _read_header(stream: io.BufferedReader, path: Path) -> _Header:
     return _Header(Grid(shape[:3], affine), n_volumes, dtype, slope, intercept)  # type: ignore[arg-type]
 
 
-def _volumes(stream: io.BufferedReader, header: _Header, path: Path) -> Iterator[NDArray[Any]]:
+def _volumes(stream: io.BufferedIOBase, header: _Header, path: Path) -> Iterator[NDArray[Any]]:
     """Each volume in file order, (n_voxels,), in one buffer that the next overwrites; then the end of the file."""
     buffer = memoryview(bytearray(header.volume_bytes))
     volume = np.frombuffer(buffer, header.dtype)
@@ -185,10 +187,11 @@ def _volumes(stream: io.BufferedReader, header: _Header, path: Path) -> Iterator
         raise DataError(msg)
 
 
-def _fill(stream: io.BufferedReader, buffer: memoryview) -> bool:
+def _fill(stream: io.BufferedIOBase, buffer: memoryview) -> bool:
+    step = _UNPACKED_BLOCK if isinstance(stream, gzip.GzipFile) else len(buffer)
     done = 0
     while done < len(buffer):
-        count = stream.readinto(buffer[done:])
+        count = stream.readinto(buffer[done : done + step])
         if not count:
             return False
         done += count
