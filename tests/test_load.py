@@ -264,18 +264,15 @@ print(os.path.dirname(os.path.dirname(left.cache_files[-1]["filename"])), flush=
     assert not any(temporary.iterdir())
 
 
-def test_folders_of_older_versions_stay_for_a_day_and_those_of_others_for_good(
+def test_folders_without_a_lock_stay_for_a_day_and_those_of_others_for_good(
     start: Callable[[str], subprocess.Popen[str]], temporary: Path
 ) -> None:
-    folder = "0123456789abcdef-0123456789abcdef"
-    for name in (f"nsd-imagery-young_00/{folder}", f"nsd-imagery-old_0000/{folder}", "nsd-imagery-datasets/mine"):
-        (temporary / name).mkdir(parents=True)
-    elsewhere = temporary / "elsewhere"
-    elsewhere.mkdir()
-    (temporary / "nsd-imagery-link_000").symlink_to(elsewhere)
-    (temporary / ".nsd-imagery-0123456789abcdef").mkdir()  # that of a process that is just making it
-    stay = set(temporary.iterdir()) - {temporary / "nsd-imagery-old_0000"}
-    for name in ("nsd-imagery-old_0000", "nsd-imagery-datasets", "elsewhere"):
+    young, old = ".nsd-imagery-0123456789abcdef", ".nsd-imagery-fedcba9876543210"  # of processes that just make them
+    for name in (young, old, "nsd-imagery-datasets", "elsewhere"):
+        (temporary / name).mkdir()
+    (temporary / "nsd-imagery-0123456789abcdef").symlink_to(temporary / "elsewhere")
+    stay = set(temporary.iterdir()) - {temporary / old}
+    for name in (old, "nsd-imagery-datasets", "elsewhere"):
         os.utime(temporary / name, (0, 0))
     assert start("filtered('W')").wait() == 0
     assert set(temporary.iterdir()) == stay

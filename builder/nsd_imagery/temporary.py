@@ -24,10 +24,6 @@ _LOCK = "lock"
 _READY = re.compile(r"nsd-imagery-[0-9a-f]{16}")
 _UNREADY = re.compile(r"\.nsd-imagery-[0-9a-f]{16}")
 
-_OLD_FOLDER = re.compile(r"nsd-imagery-[a-z0-9_]{8}")
-_OLD_ENTRY = re.compile(r"[0-9a-f]{16}-[0-9a-f]{16}")
-"""What an older version made, without a lock; others may give their folders such names, but not such contents."""
-
 _OLD_SECONDS = 24 * 60 * 60
 """Age at which a folder without a lock has no owner any more."""
 
@@ -78,13 +74,5 @@ def _remove_if_dead(path: Path) -> None:
         with (path / _LOCK).open("rb+") as lock:
             if locks.taken(lock, unknown=False):
                 shutil.rmtree(path, ignore_errors=True)
-    elif time.time() - found.st_mtime > _OLD_SECONDS and _is_abandoned(path):
-        shutil.rmtree(path, ignore_errors=True)
-
-
-def _is_abandoned(path: Path) -> bool:
-    """Whether a folder is ours that was left before it had a lock, while it was removed, or by an older version."""
-    if _READY.fullmatch(path.name) or _UNREADY.fullmatch(path.name):
-        return True
-    entries = [entry.name for entry in path.iterdir()] if _OLD_FOLDER.fullmatch(path.name) else []
-    return bool(entries) and all(_OLD_ENTRY.fullmatch(entry) for entry in entries)
+    elif time.time() - found.st_mtime > _OLD_SECONDS and (_READY.fullmatch(path.name) or _UNREADY.fullmatch(path.name)):
+        shutil.rmtree(path, ignore_errors=True)  # left before it had a lock, or while it was removed

@@ -2,7 +2,6 @@
 
 import gzip
 import os
-import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,9 +23,6 @@ _LITTLE_INT16 = np.dtype("<i2")
 _LITTLE_FLOAT32 = np.dtype("<f4")
 _BLOCK = 1 << 20
 
-_OLD_PARTIAL = re.compile(r"\.partial-([1-9]\d{0,8})-.+")
-"""What an older version wrote to, named by its process and without a lock."""
-
 
 @contextmanager
 def beside(path: Path) -> Iterator[BinaryIO]:
@@ -42,21 +38,9 @@ def beside(path: Path) -> Iterator[BinaryIO]:
 
 
 def remove_leftovers(root: Path) -> None:
-    """Remove what killed runs left half-written in a synthetic tree, by its name of now or of older versions."""
-    for place, _, names in os.walk(root):
-        remove_partial(Path(place))
-        for name in names:
-            old = _OLD_PARTIAL.fullmatch(name)
-            if old and not _lives(int(old[1])):
-                (Path(place) / name).unlink(missing_ok=True)
-
-
-def _lives(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, PermissionError) as error:
-        return isinstance(error, PermissionError)
-    return True
+    """Remove what killed runs left half-written in a synthetic tree."""
+    for folder, _, _ in os.walk(root):
+        remove_partial(Path(folder))
 
 
 def _same_bytes(path: Path, other: Path) -> bool:
