@@ -262,6 +262,17 @@ def test_the_hash_of_rows_sees_every_value_and_no_batch(dataset: Path) -> None:
     assert logical(rows, 7) == logical(rows)
 
 
+def test_shards_are_numbered_from_0_among_those_of_their_split(core_dataset: Path) -> None:
+    manifest = read_manifest(core_dataset)
+    assert manifest is not None
+    for name, config in manifest["configs"].items():
+        for split, shards in config["splits"].items():
+            for number, shard in enumerate(shards):
+                start = f"{name}/{split}-{number:05d}-of-{len(shards):05d}-{shard['hash'][:12]}"
+                assert shard["file"] == f"{start}.arrow"
+    assert len(manifest["configs"]["subj01-perception"]["splits"]["train"]) == 3
+
+
 def test_features_of_the_readme_are_those_of_the_shards(dataset: Path) -> None:
     manifest = read_manifest(dataset)
     assert manifest is not None

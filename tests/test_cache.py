@@ -157,6 +157,14 @@ def test_names_of_columns_are_taken_in_other_spellings(own_tree: Path) -> None:
         rows_of(own_tree)
 
 
+def test_a_field_with_half_a_pair_of_quotes_is_named(own_tree: Path) -> None:
+    rewrite(own_tree / MANIFEST, lambda rows: rows)
+    text = (own_tree / MANIFEST).read_text()
+    (own_tree / MANIFEST).write_text(text.replace("visA", '"vis"A', 1))
+    with pytest.raises(DataError, match="is not a text table of"):
+        cache_rows.read_sessions(own_tree, "subj01", BETAS)
+
+
 def test_shuffled_lines_give_the_same_rows(own_tree: Path) -> None:
     whole = rows_of(own_tree)
     rewrite(own_tree / MANIFEST, lambda rows: [rows[n] for n in np.random.default_rng(0).permutation(len(rows))])
@@ -451,6 +459,16 @@ def test_without_pictures_and_captions_everything_works_and_says_so(
     assert "nsd_stimuli.hdf5 is not in the root: 53 pictures of stimuli have no image" in notes
 
 
+def test_without_the_table_of_pictures_a_cache_tree_says_that_nothing_is_shared(own_tree: Path, tmp_path: Path) -> None:
+    for path in own_tree.rglob("nsd_stim_info_merged.csv"):
+        path.unlink()
+    folder = nsd_imagery.build(own_tree, tmp_path / "d", conditions=["vision"])
+    assert (
+        "nsd_stim_info_merged.csv is not in the root: is_shared is false everywhere"
+        in nsd_imagery.info(folder)["notes"]
+    )
+
+
 def test_captions_from_a_named_folder(own_release: Path, tmp_path: Path, hf_cache: str) -> None:
     shutil.move(own_release / "annotations", tmp_path / "coco")
     folder = nsd_imagery.build(own_release, tmp_path / "d", subjects=["subj01"], captions=tmp_path / "coco")
@@ -478,7 +496,12 @@ def test_a_damaged_caption_file_is_named(own_release: Path, tmp_path: Path, dama
         nsd_imagery.build(own_release, tmp_path / "d", subjects=["subj01"])
 
 
-def test_captions_are_read_whatever_the_spacing_and_order_of_the_file(own_release: Path) -> None:
+@pytest.mark.parametrize("chunk", [1 << 20, 1 << 12])
+def test_captions_are_read_whatever_the_spacing_order_and_length_of_the_file(
+    own_release: Path, monkeypatch: pytest.MonkeyPatch, chunk: int
+) -> None:
+    """A caption may lie across what is read at once, as COCO's file of 100 MB has many."""
+    monkeypatch.setattr("nsd_imagery.sources.captions._CHUNK", chunk)
     path = own_release / "annotations/captions_val2017.json"
     whole = json.loads(path.read_text())
     text = json.dumps(
@@ -493,6 +516,8 @@ def test_captions_are_read_whatever_the_spacing_and_order_of_the_file(own_releas
     (session,) = read_sessions(own_release, ["subj01"], BETAS, ["nsdimagery"])
     captions, ids = session.rows["caption"].to_pylist(), session.rows["nsd_id"].to_pylist()
     assert before == {None}
+    by_coco_id = dict(zip(session.rows["coco_id"].to_pylist(), ids, strict=True))
+    assert all(said == tuple(captions_of(by_coco_id[coco_id])) for coco_id, said in session.captions.items())
     assert all(c == captions_of(n)[0] for c, n in zip(captions, ids, strict=True) if n is not None)
 
 

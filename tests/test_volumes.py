@@ -18,7 +18,7 @@ from nilearn.masking import apply_mask
 
 from nsd_imagery.errors import DataError
 from nsd_imagery.volumes import nifti
-from nsd_imagery.volumes.betas import LARGEST, Scaling
+from nsd_imagery.volumes.betas import LARGEST, Scaling, refuse_unlikely
 from nsd_imagery.volumes.grid import Grid
 from nsd_imagery.volumes.normalize import moments, zscore
 from nsd_imagery.volumes.read import read_betas, read_header, rows_with_data
@@ -183,6 +183,39 @@ def test_any_flipped_bit_in_the_gzip_data_is_an_error_or_harmless(
     except DataError:
         return
     np.testing.assert_array_equal(numbers, DATA[MASK].T / 300)
+
+
+@pytest.mark.parametrize(
+    ("shape", "fits"),
+    [
+        ((2, 2, 2, 129), True),  # 1032 times the 2 bytes that the file has
+        ((2, 2, 2, 130), False),
+        ((0, 2, 2, 3), False),
+        ((2, 2, 2, 0), False),
+        ((1, 1, 1), True),
+        ((1 << 25, 1, 1), False),
+    ],
+)
+def test_a_file_that_claims_what_it_cannot_hold_is_refused(tmp_path: Path, shape: tuple[int, ...], fits: bool) -> None:
+    path = tmp_path / "b.nii.gz"
+    path.write_bytes(b"xx")
+    if fits:
+        refuse_unlikely(path, shape, np.dtype(np.int16))
+        return
+    with pytest.raises(DataError, match="says that it holds int16 of shape"):
+        refuse_unlikely(path, shape, np.dtype(np.int16))
+
+
+@pytest.mark.parametrize(("n_voxels", "fits"), [(1 << 25, True), ((1 << 25) + 1, False)])
+def test_no_volume_has_more_voxels_than_any_of_nsd_by_far(tmp_path: Path, n_voxels: int, fits: bool) -> None:
+    path = tmp_path / "b.nii"
+    with path.open("wb") as file:
+        file.truncate(1 << 26)  # takes no room on the disk
+    if fits:
+        refuse_unlikely(path, (n_voxels, 1, 1), np.dtype(np.int16))
+        return
+    with pytest.raises(DataError, match="says that it holds"):
+        refuse_unlikely(path, (n_voxels, 1, 1), np.dtype(np.int16))
 
 
 @pytest.mark.usefixtures("reader")
