@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import shutil
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -103,6 +104,22 @@ def test_columns_are_the_voxels_that_the_sidecar_says(release: Path, dataset: Pa
     with h5py.File(release / f"{expected_betas(BETAS, 'subj01')}.hdf5") as file:
         i, j, k = ijk[5]
         np.testing.assert_array_equal(file["betas"][:, k, j, i], in_file(release)[:, 5])
+
+
+def test_a_voxel_is_left_or_right_where_just_one_hemisphere_has_it(own_release: Path, tmp_path: Path) -> None:
+    roi = own_release / "nsddata/ppdata/subj01/func1pt8mm/roi"
+    whole = nsd_imagery.build(own_release, tmp_path / "a", subjects=["subj01"], conditions=["vision"])
+    before = nsd_imagery.load(whole, "subj01-voxels", "train")["hemisphere"][:]
+    assert set(before) == {"left", "right"}
+    for path in roi.glob("lh.*"):
+        path.unlink()
+    without = nsd_imagery.build(own_release, tmp_path / "b", subjects=["subj01"], conditions=["vision"])
+    after = nsd_imagery.load(without, "subj01-voxels", "train")["hemisphere"][:]
+    assert after == ["right" if side == "right" else "" for side in before]
+    for path in roi.glob("rh.*"):
+        shutil.copy(path, path.with_name(path.name.replace("rh.", "lh.")))
+    both = nsd_imagery.build(own_release, tmp_path / "c", subjects=["subj01"], conditions=["vision"])
+    assert set(nsd_imagery.load(both, "subj01-voxels", "train")["hemisphere"][:]) == {""}
 
 
 def test_scores_have_mean_0_and_sd_1_over_each_run_and_the_stats_undo_them(

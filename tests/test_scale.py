@@ -95,11 +95,14 @@ def test_a_shard_that_was_touched_is_made_again(release: Path, tmp_path: Path) -
     assert files(out) == before
 
 
-def test_a_damaged_journal_is_no_journal(release: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "journal", ['{"shards": [3], "stat"', '{"shards": [3]}', '{"shards": [{"file": 1}]}', "[]", "{}"]
+)
+def test_a_damaged_journal_is_no_journal(release: Path, tmp_path: Path, journal: str) -> None:
     out = nsd_imagery.build(release, tmp_path / "d", subjects=["subj01"])
     before = files(out)
     for path in (out / ".build").glob("*.json"):
-        path.write_text('{"shards": [3], "stat"')
+        path.write_text(journal)
     assert todo(release, out, subjects=["subj01"]) == ["subj01/nsdimagery/01"]
     nsd_imagery.build(release, out, subjects=["subj01"])
     assert files(out) == before

@@ -53,7 +53,7 @@ class FolderError(NSDImageryError, FileExistsError):
 
 
 class BusyError(NSDImageryError, BlockingIOError):
-    """Another build is writing to the same folder."""
+    """Another process is writing to the same folder or file."""
 
 
 class SpaceError(NSDImageryError, OSError):

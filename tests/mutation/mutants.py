@@ -74,7 +74,7 @@ def _code(tree: ast.AST) -> Iterator[ast.expr | ast.stmt]:
         if isinstance(node, ast.AnnAssign):
             yield from _code(ast.Expression(node.value)) if node.value else ()
             continue
-        if isinstance(node, ast.FunctionDef):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):  # without decorators and bases
             yield from _code(ast.Module(node.body, []))
             continue
         if isinstance(node, ast.Assign) and [getattr(name, "id", "") for name in node.targets] == ["msg"]:
@@ -97,7 +97,7 @@ def _changes(node: ast.AST) -> Iterator[ast.AST]:
             yield ast.Constant(not value)
         case ast.Constant(value=int() as value):
             yield ast.Constant(value + 1)
-        case ast.Constant(value=float() as value):
+        case ast.Constant(value=float() as value) if value:
             yield ast.Constant(value * 2)
         case ast.IfExp():
             yield ast.IfExp(node.test, node.orelse, node.body)

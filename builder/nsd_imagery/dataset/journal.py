@@ -200,5 +200,6 @@ def entries(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
             entry = json.loads(path.read_text(encoding="utf-8"))
         except ValueError:
             continue
-        if isinstance(entry, dict) and isinstance(entry.get("shards"), list):
+        shards = entry.get("shards") if isinstance(entry, dict) else None
+        if isinstance(shards, list) and all(isinstance(s, dict) and isinstance(s.get("file"), str) for s in shards):
             yield path, entry
