@@ -111,6 +111,13 @@ def test_a_voxel_is_left_or_right_where_just_one_hemisphere_has_it(own_release: 
     whole = nsd_imagery.build(own_release, tmp_path / "a", subjects=["subj01"], conditions=["vision"])
     before = nsd_imagery.load(whole, "subj01-voxels", "train")["hemisphere"][:]
     assert set(before) == {"left", "right"}
+    for path in [*roi.glob("lh.*"), *roi.glob("rh.*")]:  # 0 is no label, as -1 is none
+        image = nib.load(path)
+        values = np.maximum(np.asarray(image.dataobj), 0)
+        path.unlink()
+        nib.save(nib.Nifti1Image(values, image.affine), path)
+    same = nsd_imagery.build(own_release, tmp_path / "same", subjects=["subj01"], conditions=["vision"])
+    assert nsd_imagery.load(same, "subj01-voxels", "train")["hemisphere"][:] == before
     for path in roi.glob("lh.*"):
         path.unlink()
     without = nsd_imagery.build(own_release, tmp_path / "b", subjects=["subj01"], conditions=["vision"])

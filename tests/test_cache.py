@@ -341,6 +341,20 @@ def test_a_fault_in_a_table_names_file_line_column_and_value(
     assert "\n" not in str(caught.value)
 
 
+def test_a_vision_run_shows_each_letter_equally_often(own_tree: Path) -> None:
+    """One mismatched trial with another letter, which is not its target's either: only the count tells."""
+
+    def other_letter(rows: list[Row]) -> list[Row]:
+        own = {row["target"]: row["cue"] for row in rows if row["cue_matches"] == "1"}
+        at = next(n for n, row in enumerate(rows) if row["run_name"] == "visA" and row["cue_matches"] == "0")
+        letters = {row["cue"] for row in rows if row["run_name"] == "visA"} - {rows[at]["cue"], own[rows[at]["target"]]}
+        return [*rows[:at], {**rows[at], "cue": min(letters)}, *rows[at + 1 :]]
+
+    rewrite(own_tree / MANIFEST, other_letter)
+    with pytest.raises(DataError, match=r"cue .* and so in [79] trials of visA, not in 8"):
+        cache_rows.read_sessions(own_tree, "subj01", BETAS)
+
+
 def test_ids_that_count_from_1_are_named_as_such(own_tree: Path) -> None:
     presented = (own_tree / PRESENTED).read_text().split()
     replace_file(own_tree / PRESENTED, "\n".join(str(int(word) + 1) for word in presented))

@@ -185,6 +185,26 @@ def test_any_flipped_bit_in_the_gzip_data_is_an_error_or_harmless(
     np.testing.assert_array_equal(numbers, DATA[MASK].T / 300)
 
 
+@pytest.mark.parametrize(("shift", "same"), [(0.09, True), (-0.09, True), (0.11, False), (-0.11, False)])
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_grids_are_one_if_no_voxel_is_a_tenth_of_its_size_away(axis: int, shift: float, same: bool) -> None:
+    moved = AFFINE.copy()
+    moved[axis, 3] += shift * np.linalg.norm(AFFINE[:3, :3], axis=0).min()
+    if same:
+        Grid(GRID.shape, moved).check_same(GRID, "betas", "the mask")
+        return
+    with pytest.raises(DataError, match="affine is not that of the mask"):
+        Grid(GRID.shape, moved).check_same(GRID, "betas", "the mask")
+
+
+def test_grids_that_are_turned_about_a_corner_are_two() -> None:
+    """The far corner is what moves."""
+    turned, (first, *_) = AFFINE.copy(), GRID.shape
+    turned[1, 0] += 0.12 * np.linalg.norm(AFFINE[:3, :3], axis=0).min() / (first - 1)
+    with pytest.raises(DataError, match="affine is not that of the mask"):
+        Grid(GRID.shape, turned).check_same(GRID, "betas", "the mask")
+
+
 @pytest.mark.parametrize(
     ("shape", "fits"),
     [
