@@ -185,6 +185,13 @@ def test_any_flipped_bit_in_the_gzip_data_is_an_error_or_harmless(
     np.testing.assert_array_equal(numbers, DATA[MASK].T / 300)
 
 
+@pytest.mark.parametrize(("header", "scale"), [({}, 1), ({"scl_slope": 0.5, "scl_inter": 3}, 0.5)])
+def test_a_map_is_scaled_as_its_header_says(tmp_path: Path, header: dict[str, float], scale: float) -> None:
+    values, _ = nifti.read_volume(save_nifti(tmp_path / "map.nii.gz", DATA[..., 0], **header))
+    np.testing.assert_array_equal(values, DATA[..., 0] * scale + header.get("scl_inter", 0))
+    assert header or values.dtype == DATA.dtype
+
+
 @pytest.mark.parametrize(("shift", "same"), [(0.09, True), (-0.09, True), (0.11, False), (-0.11, False)])
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_grids_are_one_if_no_voxel_is_a_tenth_of_its_size_away(axis: int, shift: float, same: bool) -> None:
