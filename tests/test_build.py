@@ -394,6 +394,8 @@ def test_a_mask_file_is_a_roi(release: Path, tmp_path: Path, hf_cache: str) -> N
     nib.save(nib.Nifti1Image(mask, source.affine), tmp_path / "my_area.nii.gz")
     folder = nsd_imagery.build(release, tmp_path / "d", subjects=["subj01"], roi=str(tmp_path / "my_area.nii.gz"))
     assert set(load(folder, "subj01-voxels-my_area", hf_cache)["prf-visualrois"]) == {"V1d"}
+    assert not any(str(tmp_path).encode() in contents for contents in files(folder).values())
+    assert b"my_area.nii.gz" in files(folder)["manifest.json"]
     nib.save(source, tmp_path / "atlas.nii.gz")
     with pytest.raises(DataError, match=r"atlas.nii.gz: has values like 2; a mask has"):
         nsd_imagery.build(release, tmp_path / "d", subjects=["subj01"], roi=str(tmp_path / "atlas.nii.gz"))

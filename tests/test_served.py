@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import h5py
+import nibabel as nib
 import numpy as np
 import pytest
 from datasets import load_dataset
@@ -295,6 +296,11 @@ def test_a_few_voxels_that_were_never_written_are_counted(hdf5: Path, tmp_path: 
     assert nsd_imagery.info(out)["notes"] == [said]
     assert said in (out / "README.md").read_text()
     sealed = files(out)
+    mask = tmp_path / "v1.nii.gz"
+    image = nib.load(root / "nsddata/ppdata/subj01/func1pt8mm/roi/prf-visualrois.nii.gz")
+    nib.save(nib.Nifti1Image(np.isin(np.asarray(image.dataobj), (1, 2)).astype(np.int16), image.affine), mask)
+    by_file = nsd_imagery.build(root, tmp_path / "e", subjects=["subj01"], roi=str(mask))
+    assert nsd_imagery.info(by_file)["notes"] == [said.replace("of V1 that", "of v1.nii.gz that")]
     nsd_imagery.build(root, out, **ONE)  # what is kept says it too
     assert files(out) == sealed
 

@@ -1,7 +1,6 @@
 """The manifest of a dataset folder: its configs, their shards, and what they were built from."""
 
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from nsd_imagery.dataset.folder import FORMAT
@@ -145,7 +144,7 @@ def _config(todo: Plan, piece: Piece, roi: Roi, name: str) -> dict[str, Any]:
         "kind": "stats" if kind == "stats" else "trials",
         "subject": piece.session.subject,
         "condition": "" if kind == "stats" else kind,
-        "roi": roi.name if "/" not in roi.name else Path(roi.name).name,
+        "roi": roi.plain_name,
         "n_voxels": int(roi.flat.size),
         "features": features_yaml(schema),
         "splits": {},

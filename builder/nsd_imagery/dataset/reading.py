@@ -210,10 +210,8 @@ def _has_data(piece: Piece, voxels: FlatIndex) -> NDArray[np.bool_]:
 
 def _empty(n_empty: int, piece: Piece, roi: Roi) -> str:
     assert piece.valid is not None
-    return (
-        f"{n_empty:,} of {roi.flat.size:,} voxels of {roi.name} that {piece.valid.name} calls valid hold nothing in "
-        "any volume"
-    )
+    voxels = f"{n_empty:,} of {roi.flat.size:,} voxels of {roi.plain_name}"
+    return f"{voxels} that {piece.valid.name} calls valid hold nothing in any volume"
 
 
 @cache

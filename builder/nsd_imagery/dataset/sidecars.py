@@ -1,7 +1,6 @@
 """The sidecars of a build, which come from masks, tables and pictures alone: `-voxels` and `stimuli`."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -45,7 +44,7 @@ def _add_voxels(configs: dict[str, dict[str, Any]], todo: Plan, subject: str, ro
         "kind": "voxels",
         "subject": subject,
         "condition": "",
-        "roi": roi.name if "/" not in roi.name else Path(roi.name).name,
+        "roi": roi.plain_name,
         "n_voxels": int(roi.flat.size),
         "features": features_yaml(table.schema),
         "splits": {"train": [shard.entry]},

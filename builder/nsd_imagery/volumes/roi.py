@@ -45,6 +45,11 @@ class Roi:
     files: tuple[Path, ...]
 
     @property
+    def plain_name(self) -> str:
+        """The name; of a mask file without its folders, because no path goes into a dataset."""
+        return Path(self.name).name if "/" in self.name else self.name
+
+    @property
     def suffix(self) -> str:
         """What the ROI adds to a config name: nothing for nsdgeneral, else "-V1", "-prf-visualrois.V1v"."""
         return config_suffix(self.name)
