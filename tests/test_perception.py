@@ -340,6 +340,13 @@ def test_a_fault_in_responses_tsv_names_line_column_and_value(
     assert "\n" not in str(caught.value)
 
 
+def test_a_wrong_picture_is_named_with_the_one_that_the_trial_shows(own_core_release: Path, rewrite: Rewrite) -> None:
+    kid = int(float(lines(own_core_release)[1000]["73KID"]))
+    rewrite(responses_file(own_core_release, "subj01"), edit("73KID", "7"))
+    with pytest.raises(DataError, match=rf"shows nsdId {kid - 1} \(73KID {kid}\) to subj01 in trial 1001$"):
+        nsd.read_sessions(own_core_release, "subj01", BETAS)
+
+
 def test_a_picture_is_shown_three_times_and_not_a_fourth(own_core_release: Path, rewrite: Rewrite) -> None:
     path = responses_file(own_core_release, "subj01")
     ids = [int(float(line["73KID"])) for line in lines(own_core_release)]

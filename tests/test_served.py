@@ -266,6 +266,23 @@ def test_rotten_rows_of_stimuli_are_not_given_a_new_hash(release: Path, tmp_path
         nsd_imagery.build(release, out, roi="V1", subjects=["subj01"])
 
 
+def test_stimuli_of_subjects_that_stay_are_kept_and_their_change_is_seen(
+    release: Path, other: Path, tmp_path: Path
+) -> None:
+    """The two experiments show other photographs."""
+    out = nsd_imagery.build(release, tmp_path / "d", roi="V1", subjects=["subj02"])
+    theirs = set(nsd_imagery.load(out, "stimuli", "train")["stimulus"][:])
+    nsd_imagery.build(other, out, **ONE)
+    both = set(nsd_imagery.load(out, "stimuli", "train")["stimulus"][:])
+    alone = nsd_imagery.build(other, tmp_path / "e", **ONE)
+    mine = set(nsd_imagery.load(alone, "stimuli", "train")["stimulus"][:])
+    assert both == theirs | mine
+    assert theirs - mine
+    sealed = files(out)
+    nsd_imagery.build(other, out, **ONE)
+    assert files(out) == sealed
+
+
 # Betas that were never written.
 
 
@@ -352,6 +369,20 @@ def test_a_rebuild_leaves_all_files_that_it_did_not_write(release: Path, other: 
     named = {name for name in files(out) if name.endswith(".arrow") and "mine" not in (out / name).read_text("latin1")}
     clean = {name for name in files(nsd_imagery.build(other, tmp_path / "clean", **ONE)) if name.endswith(".arrow")}
     assert {name for name in named if not (out / name).is_symlink() and "subj02" not in name} == clean
+
+
+def test_shards_of_a_config_that_was_never_sealed_go_with_their_entry(release: Path, tmp_path: Path) -> None:
+    options = {**ONE, "conditions": ["imagery"]}
+    out = nsd_imagery.build(release, tmp_path / "d", **options)
+    sealed = files(out)
+    other = nsd_imagery.build(release, tmp_path / "e", **{**ONE, "conditions": ["vision"]})
+    shutil.copytree(other / "subj01-vision-V1", out / "subj01-vision-V1")
+    (entry,) = (path for path in (other / ".build").glob("*.json") if "subj01-vision-V1" in path.read_text())
+    shutil.copy(entry, out / ".build")
+    nsd_imagery.build(release, out, **options)
+    assert files(out) == sealed
+    assert not (out / "subj01-vision-V1").exists()
+    assert not (out / ".build" / entry.name).exists()
 
 
 def test_what_killed_runs_left_half_written_goes_and_what_looks_like_it_stays(release: Path, tmp_path: Path) -> None:
