@@ -10,6 +10,8 @@ from datasets import Dataset, concatenate_datasets, load_dataset
 import nsd_imagery
 from nsd_imagery.errors import UsageError
 
+pytestmark = pytest.mark.slow
+
 CONDITIONS = ("imagery", "vision", "attention", "perception")
 
 

@@ -9,6 +9,8 @@ from datasets import Dataset, load_dataset
 import nsd_imagery
 from nsd_imagery.errors import UsageError
 
+pytestmark = pytest.mark.slow
+
 
 def rows(dataset: Dataset) -> dict[str, list[object]]:
     return dataset.with_format(None).to_dict()

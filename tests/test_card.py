@@ -15,6 +15,8 @@ from nsd_imagery.dataset.card import card, front_matter
 from nsd_imagery.dataset.folder import open_manifest
 from nsd_imagery.schema import BETAS, STATS_COLUMNS, STIMULI_COLUMNS, TRIAL_COLUMNS, VOXEL_COLUMNS
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def manifest(dataset: Path) -> dict[str, Any]:

@@ -491,6 +491,7 @@ class TestBetas:
         assert where.shape == brain.shape
 
 
+@pytest.mark.slow
 class TestWriting:
     def test_the_same_arguments_give_the_same_files_whatever_else_is_written(self, root: Path, tmp_path: Path) -> None:
         other = synth(tmp_path / "other", subjects=["subj04"], seed=7, format="hdf5")
