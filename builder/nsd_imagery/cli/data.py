@@ -15,11 +15,7 @@ from nsd_imagery.experiment import BETA_VERSIONS, CONDITIONS
 @click.argument("root", type=click.Path(path_type=Path))
 @click.option("--subjects", type=LIST, default=("subj01",), help="Default: subj01.")
 @click.option(
-    "--seed",
-    type=int,
-    default=0,
-    show_default=True,
-    help="Another seed is another experiment and other data.",
+    "--seed", type=int, default=0, show_default=True, help="Another seed is another experiment and other data."
 )
 @click.option("--full-size", is_flag=True, help="The real grid and voxel counts: 1 GB a session and format.")
 @click.option(
@@ -68,11 +64,7 @@ def synth(root: Path, subjects: tuple[str, ...], **options: Any) -> None:
 @click.argument("root", type=click.Path(path_type=Path), required=False)
 @click.option("--subjects", type=LIST, help="Default: all whose betas are there.")
 @click.option(
-    "--betas",
-    type=str,
-    default=BETA_VERSIONS[0],
-    show_default=True,
-    help=f"One of: {', '.join(BETA_VERSIONS)}.",
+    "--betas", type=str, default=BETA_VERSIONS[0], show_default=True, help=f"One of: {', '.join(BETA_VERSIONS)}."
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Where the index goes. Default: ROOT/indices.")
 @click.option("--captions", type=click.Path(path_type=Path), help="Folder of COCO's captions_{train,val}2017.json.")
@@ -101,11 +93,7 @@ def index(root: Path | None, **options: Any) -> None:
 @click.command(epilog=ROOT_HELP)
 @click.argument("root", type=click.Path(path_type=Path), required=False)
 @click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default="nsd_imagery",
-    show_default=True,
-    help="The dataset folder.",
+    "--out", type=click.Path(path_type=Path), default="nsd_imagery", show_default=True, help="The dataset folder."
 )
 @click.option("--subjects", type=LIST, help="Default: all whose betas are there.")
 @click.option("--conditions", type=LIST, help="Of imagery,vision,attention,perception. Default: all that ROOT holds.")
@@ -130,11 +118,7 @@ def index(root: Path | None, **options: Any) -> None:
     help="Smooth each volume within the brain, before z-scoring. Default: betas as they are.",
 )
 @click.option(
-    "--betas",
-    type=str,
-    default=BETA_VERSIONS[0],
-    show_default=True,
-    help=f"One of: {', '.join(BETA_VERSIONS)}.",
+    "--betas", type=str, default=BETA_VERSIONS[0], show_default=True, help=f"One of: {', '.join(BETA_VERSIONS)}."
 )
 @click.option("--captions", type=click.Path(path_type=Path), help="Folder of COCO's captions_{train,val}2017.json.")
 @click.option("--source", type=str, help="release or cache, where ROOT holds a subject in both trees.")
