@@ -445,6 +445,25 @@ def test_a_shard_that_gets_another_number_is_there_at_every_moment(
     assert load_dataset(str(out), "subj01-perception-V1", split="train", cache_dir=hf_cache).num_rows > 1000
 
 
+def test_a_name_that_goes_to_another_file_is_there_all_the_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nsd_imagery.atomic import link
+
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.write_text("rows")
+    new.write_text("of another dataset")
+    make = os.link
+
+    def checked(source: Path, target: Path) -> None:
+        assert new.read_text() == "of another dataset"
+        make(source, target)
+
+    monkeypatch.setattr(os, "link", checked)
+    link(old, new, tmp_path)
+    assert new.samefile(old)
+
+
 def test_linking_a_shard_over_itself_touches_nothing(tmp_path: Path) -> None:
     from nsd_imagery.atomic import link
 
