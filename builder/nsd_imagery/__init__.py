@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from nsd_imagery.dataset.build import build as build
     from nsd_imagery.dataset.build import preview as preview
     from nsd_imagery.dataset.info import info as info
+    from nsd_imagery.dataset.plan import plan as plan
     from nsd_imagery.imagery_trial import ImageryTrial as ImageryTrial
     from nsd_imagery.learn.clip_cache import ClipCache as ClipCache
     from nsd_imagery.learn.dataset import NSDImageryDataset as NSDImageryDataset
@@ -51,6 +52,7 @@ _HOMES = {
     "index": "nsd_imagery.trials",
     "info": "nsd_imagery.dataset.info",
     "load": "nsd_imagery.rows.load",
+    "plan": "nsd_imagery.dataset.plan",
     "preview": "nsd_imagery.dataset.build",
     "pull": "nsd_imagery.share.receive",
     "push": "nsd_imagery.share.send",

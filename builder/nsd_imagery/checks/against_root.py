@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 
 from nsd_imagery.checks.report import Finding, judged, skipped
+from nsd_imagery.dataset.find import find_pieces
 from nsd_imagery.dataset.manifest_shape import Manifest
 from nsd_imagery.dataset.pieces import Piece, Recipe, parts
-from nsd_imagery.dataset.plan import plan
 from nsd_imagery.dataset.reading import read_piece
 from nsd_imagery.dataset.shards import open_shard
 from nsd_imagery.errors import NSDImageryError
@@ -46,12 +46,12 @@ def check_against_root(
         named = [roi for roi in rois if roi not in files]
         conditions = list(dict.fromkeys(config["condition"] for config in mine))
         try:
-            todo = plan(root, folder, [subject], conditions, named, recipe, source)
+            found = find_pieces(root, recipe, [subject], conditions, named, source)
         except (NSDImageryError, OSError) as error:
             what = f"compared with {root}: {error} (is that where it was built from? --root)"
             yield skipped(*SAME, subject, what) if guessed else judged(*SAME, subject, [what], "")
             continue
-        for piece in todo.pieces:
+        for piece in found.pieces:
             if piece.session.experiment == "nsd" and not deep:
                 yield skipped(*SAME, piece.key, "NSD core is read again with --deep")
             else:

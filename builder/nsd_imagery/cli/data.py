@@ -141,9 +141,9 @@ def build(out: Path, workers: int, scheduler: str | None, dry_run: bool, **optio
     """
     if dry_run:
         without_pandas()
-        from nsd_imagery.dataset.build import preview
+        from nsd_imagery.dataset.plan import plan
 
-        _show_preview(preview(out=out, **options), out)
+        _show_preview(plan(out=out, **options).preview(), out)
         return
     from nsd_imagery.cli.pools import with_executor
 
@@ -151,9 +151,9 @@ def build(out: Path, workers: int, scheduler: str | None, dry_run: bool, **optio
 
         def work(executor: Any) -> Path:
             without_pandas()  # this and the import take a while, in which the workers start
-            from nsd_imagery.dataset.build import build as run
+            from nsd_imagery.dataset.plan import plan
 
-            return run(out=out, executor=executor, progress=progress, **options)
+            return plan(out=out, **options).build(executor, progress)
 
         folder = with_executor(workers, scheduler, work)
     from nsd_imagery.dataset.info import info as info_of

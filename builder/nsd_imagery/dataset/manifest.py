@@ -6,16 +6,21 @@ from typing import Any
 from nsd_imagery.dataset.folder import FORMAT
 from nsd_imagery.dataset.jobs import in_order
 from nsd_imagery.dataset.journal import Made
-from nsd_imagery.dataset.pieces import FORMAT_VERSION, Piece, config_splits
-from nsd_imagery.dataset.plan import Plan
+from nsd_imagery.dataset.pieces import FORMAT_VERSION, Piece, Recipe, config_splits
 from nsd_imagery.errors import FolderError
 from nsd_imagery.experiment import CONDITIONS
 from nsd_imagery.schema import features_yaml, stats_schema, trial_schema
 from nsd_imagery.volumes.roi import DEFAULT_ROI, Roi
 
 
-def start(todo: Plan, old: dict[str, Any] | None) -> dict[str, Any]:
-    """The manifest of a plan without any config.
+def start(pieces: Sequence[Piece], recipe: Recipe, old: dict[str, Any] | None, *, synthetic: bool) -> dict[str, Any]:
+    """The manifest of a build without any config.
+
+    Args:
+        pieces: What is built.
+        recipe: The options.
+        old: The manifest of the folder, if it has one.
+        synthetic: Whether `synth` wrote the data.
 
     Raises:
         FolderError: Configs that stay in the folder were built by another recipe.
@@ -23,25 +28,25 @@ def start(todo: Plan, old: dict[str, Any] | None) -> dict[str, Any]:
     new = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
-        "synthetic": todo.synthetic,
-        "recipe": todo.recipe.options,
+        "synthetic": synthetic,
+        "recipe": recipe.options,
         "configs": {},
     }
-    built = {config for piece in todo.pieces for roi in piece.rois for config, _ in config_splits(piece, roi)}
+    built = {config for piece in pieces for roi in piece.rois for config, _ in config_splits(piece, roi)}
     kept = sorted(name for name, config in (old or new)["configs"].items() if _is_kept(name, config, built))
     _refuse_other_recipe(new, old, kept)
     return new
 
 
-def describe(todo: Plan, made: Sequence[Made]) -> dict[str, dict[str, Any]]:
-    """The configs of the betas that a plan has made."""
+def describe(pieces: Sequence[Piece], made: Sequence[Made]) -> dict[str, dict[str, Any]]:
+    """The configs of the betas that were made of pieces."""
     configs: dict[str, dict[str, Any]] = {}
     by_piece = {(one.key, one.roi): one for one in made}
-    for piece in todo.pieces:
+    for piece in pieces:
         for roi in piece.rois:
             done = by_piece[piece.key, roi.name]
             for shard in done.shards:
-                config = configs.setdefault(shard.config, _config(todo, piece, roi, shard.config))
+                config = configs.setdefault(shard.config, _config(piece, roi, shard.config))
                 config["splits"].setdefault(shard.split, []).append({**shard.entry, "piece": piece.key})
                 config["sources"][piece.key] = done.source_id
                 config["notes"] = list(dict.fromkeys([*config["notes"], *piece.session.notes, *done.notes]))
@@ -137,9 +142,9 @@ def _order(item: tuple[str, dict[str, Any]]) -> tuple[str, bool, str, int]:
     return config["subject"] or "~", config["roi"] != DEFAULT_ROI, config["roi"], kinds.index(kind)
 
 
-def _config(todo: Plan, piece: Piece, roi: Roi, name: str) -> dict[str, Any]:
+def _config(piece: Piece, roi: Roi, name: str) -> dict[str, Any]:
     kind = name.removeprefix(f"{piece.session.subject}-").removesuffix(roi.suffix)
-    schema = stats_schema(roi.flat.size) if kind == "stats" else trial_schema(roi.flat.size, todo.recipe.dtype)
+    schema = stats_schema(roi.flat.size) if kind == "stats" else trial_schema(roi.flat.size, piece.recipe.dtype)
     return {
         "kind": "stats" if kind == "stats" else "trials",
         "subject": piece.session.subject,

@@ -3,18 +3,22 @@
 A piece is one beta file with all ROIs and configs that are made of it in one pass.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from nsd_imagery.dataset.shards import ROWS_PER_BATCH
+from nsd_imagery.errors import UsageError
+from nsd_imagery.experiment import BETA_VERSIONS
 from nsd_imagery.schema import dataset_rows, stats_schema, trial_schema
 from nsd_imagery.sources.session import Session
+from nsd_imagery.suggest import one_of
 from nsd_imagery.volumes.betas import Betas
 from nsd_imagery.volumes.grid import FlatIndex
 from nsd_imagery.volumes.normalize import Moments, moments
@@ -27,6 +31,15 @@ FORMAT_VERSION = 2
 """Of the dataset folder; goes up when the same input gives other rows or files."""
 
 
+class RecipeOptions(TypedDict, total=False):
+    """The options of a recipe as users write them."""
+
+    betas: str
+    zscore: str
+    dtype: str
+    smoothing_fwhm: float | None
+
+
 @dataclass(frozen=True)
 class Recipe:
     """The options that decide the numbers in a dataset.
@@ -36,6 +49,9 @@ class Recipe:
         zscore: "run", "session", "none", or "auto": by run in nsdimagery, by session in NSD core.
         dtype: Of `betas`.
         smoothing_fwhm: Full width at half maximum, mm, of the Gaussian that betas are smoothed with; None for none.
+
+    Raises:
+        UsageError: One that cannot be meant.
     """
 
     beta_version: str
@@ -43,12 +59,30 @@ class Recipe:
     dtype: str = "float32"
     smoothing_fwhm: float | None = None
 
+    def __post_init__(self) -> None:
+        one_of("zscore", self.zscore, ZSCORES)
+        one_of("dtype", self.dtype, DTYPES)
+        refuse_unsound_fwhm(self.smoothing_fwhm)
+        one_of("betas", self.beta_version, BETA_VERSIONS)
+
+    @classmethod
+    def of(cls, *, betas: str = BETA_VERSIONS[0], **options: Any) -> "Recipe":
+        """The recipe of `RecipeOptions`."""
+        return cls(betas, **options)
+
     @property
     def options(self) -> dict[str, Any]:
         """The options by name, as a manifest and a journal hold them; smoothing only where there is any."""
         options = asdict(self)
         fwhm = options.pop("smoothing_fwhm")
         return options if fwhm is None else {**options, "smoothing_fwhm": float(fwhm)}
+
+
+def refuse_unsound_fwhm(fwhm: float | None) -> None:
+    """Raise UsageError unless it is a width in mm, or None."""
+    if fwhm is not None and not 0 < fwhm < math.inf:
+        msg = f"smoothing_fwhm is a width in mm, above 0, not {fwhm:g}; leave it out for betas that are not smoothed"
+        raise UsageError(msg)
 
 
 @dataclass(frozen=True, eq=False)

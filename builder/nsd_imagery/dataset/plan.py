@@ -1,29 +1,48 @@
-"""What a build will make: the pieces and their ROIs, before any beta is read."""
+"""What a build would do, and doing it: from the options of a user to a plan, and from that to the dataset folder.
 
-import math
+The folder is safe at every moment: what a build writes is not part of the dataset before its last two renames, of
+`manifest.json` and README.md; and whatever a build that was stopped has finished, the next one keeps.
+"""
+
+import importlib
 from collections.abc import Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from nsd_imagery.dataset.pieces import DTYPES, ZSCORES, Piece, Recipe, split_rows
-from nsd_imagery.errors import MissingDataError, UsageError
-from nsd_imagery.experiment import CONDITIONS, EXPERIMENTS, SYNTHETIC_MARKER, Experiment
-from nsd_imagery.sources import trees
-from nsd_imagery.sources.root import find_subjects, read_sessions
-from nsd_imagery.sources.session import Session
-from nsd_imagery.suggest import one_of
+from nsd_imagery.dataset import journal
+from nsd_imagery.dataset.find import find_pieces
+from nsd_imagery.dataset.folder import locked, read_manifest, refuse_foreign, seal
+from nsd_imagery.dataset.jobs import jobs_of, shard_positions, staying_stats
+from nsd_imagery.dataset.make import BuildProgress, make_all
+from nsd_imagery.dataset.manifest import describe, merge, start
+from nsd_imagery.dataset.pieces import Piece, Recipe, RecipeOptions
+from nsd_imagery.dataset.preview import Preview, preview_jobs, refuse_full_disk
+from nsd_imagery.experiment import BETA_VERSIONS, SYNTHETIC_MARKER
+from nsd_imagery.sources.root import find_root
 from nsd_imagery.volumes.anatomy import Anatomy
-from nsd_imagery.volumes.roi import Roi, resolve
+from nsd_imagery.volumes.roi import DEFAULT_ROI
+
+
+class Options(RecipeOptions, total=False):
+    """The options of `plan`."""
+
+    subjects: Sequence[str] | None
+    conditions: Sequence[str] | None
+    roi: str | Sequence[str]
+    captions: Path | str | None
+    source: str | None
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What a build will make.
+    """A build that has not begun: what it is made of is found and proven, and no beta is read.
 
     Attributes:
         root: Where the data is.
         folder: The dataset folder.
-        recipe: The options.
+        recipe: The options that decide the numbers.
         pieces: In order, each with all its ROIs.
         anatomies: Masks by subject.
         synthetic: Whether `synth` wrote the root.
@@ -36,68 +55,107 @@ class Plan:
     anatomies: dict[str, Anatomy]
     synthetic: bool
 
+    def preview(self) -> Preview:
+        """What `build` would read, keep and write; nothing is written.
 
-def plan(root: Path, folder: Path, subjects: Sequence[str] | None, conditions: Sequence[str] | None,
-         rois: Sequence[str], recipe: Recipe, source: str | None = None,
-         captions: Path | str | None = None) -> Plan:  # fmt: skip
-    """Find out what to build, without reading a beta or writing a file; see `build`."""
-    one_of("zscore", recipe.zscore, ZSCORES)
-    one_of("dtype", recipe.dtype, DTYPES)
-    refuse_unsound_fwhm(recipe.smoothing_fwhm)
-    for condition in conditions or ():
-        one_of("condition", condition, CONDITIONS)
-    beta_version = recipe.beta_version
-    names = find_subjects(root, subjects, beta_version, source)
-    sessions = read_sessions(root, names, beta_version, _experiments(conditions), source, captions)
-    _refuse_missing(root, names if subjects else None, conditions, sessions)
-    anatomies = {
-        name: trees.anatomy(root, name, beta_version, source) for name in dict.fromkeys(s.subject for s in sessions)
-    }
-    subject_rois = {name: tuple(resolve(roi, anatomy) for roi in rois) for name, anatomy in anatomies.items()}
-    _refuse_same_suffix(subject_rois)
-    pieces = []
-    for session in sessions:
-        here = tuple(name for name in conditions or CONDITIONS if split_rows(session.rows, name))
-        anatomy = anatomies[session.subject]
-        valid = anatomy.valid(session.experiment, session.session)
-        pieces.append(Piece(session, here, subject_rois[session.subject], anatomy.brain, recipe, valid))
-    return Plan(root, folder, recipe, tuple(pieces), anatomies, (root / SYNTHETIC_MARKER).is_file())
+        Raises:
+            DataError: The manifest of the folder is damaged.
+            FolderError: The folder would mix data of two recipes.
+        """
+        old = read_manifest(self.folder)
+        start(self.pieces, self.recipe, old, synthetic=self.synthetic)
+        positions = shard_positions(self.pieces, staying_stats(old, self.pieces))
+        jobs = jobs_of(self.pieces, self.folder, positions)
+        return preview_jobs(jobs, [journal.finished(job) for job in jobs], self.folder)
 
+    def build(self, executor: Executor | None = None, progress: BuildProgress | None = None) -> Path:
+        """Build the dataset folder, or bring it up to date; configs that are not planned stay as they are.
 
-def _experiments(conditions: Sequence[str] | None) -> tuple[Experiment, ...] | None:
-    if conditions is None:
-        return None
-    wanted = {"nsd" if condition == "perception" else "nsdimagery" for condition in conditions}
-    return tuple(experiment for experiment in EXPERIMENTS if experiment in wanted)
+        Args:
+            executor: Runs the pieces: a process pool, or that of a Dask client; default: here, each read while the one
+                before is written.
+            progress: Called with a `make.BuildState` at the start and after each piece.
 
+        Returns:
+            The dataset folder.
 
-def _refuse_missing(
-    root: Path, subjects: Sequence[str] | None, conditions: Sequence[str] | None, sessions: Sequence[Session]
-) -> None:
-    """What was asked for by name must be there; of what was not named, there must be something."""
-    for condition in conditions or ():
-        having = {session.subject for session in sessions if split_rows(session.rows, condition)}
-        lacking = [subject for subject in subjects or () if subject not in having]
-        if lacking or not having:
-            who = ", ".join(lacking) or "any subject"
-            msg = (
-                f"{root}: holds no {condition} trials of {who}; leave them out (--subjects, --conditions) or copy them"
-            )
-            raise MissingDataError(msg)
+        Raises:
+            MissingDataError, DataError: A file is gone or damaged.
+            FolderError: The folder holds something else, or would mix data of two recipes.
+            BusyError: Another build is writing there.
+            SpaceError: The disk has too little room for it.
+            BrokenExecutor: A worker of `executor` died; call again with a new one, and what is finished is kept.
+        """
+        with locked(self.folder):
+            old = read_manifest(self.folder)
+            manifest = start(self.pieces, self.recipe, old, synthetic=self.synthetic)
+            staying = staying_stats(old, self.pieces)
+            positions = shard_positions(self.pieces, staying)
+            journal.refuse_unsound(self.folder, staying)
+            jobs = jobs_of(self.pieces, self.folder, positions)
+            finished = [journal.finished(job) for job in jobs]
+            refuse_full_disk(preview_jobs(jobs, finished, self.folder), self.folder)
+            with ThreadPoolExecutor(1) as aside:
+                sidecars = aside.submit(_sidecars, self, old)
+                configs = describe(self.pieces, make_all(jobs, finished, executor, progress)) | sidecars.result()
+            manifest = merge(manifest, old, configs, journal.relink(self.folder, staying, positions))
+            seal(self.folder, manifest)
+        return self.folder
 
 
-def refuse_unsound_fwhm(fwhm: float | None) -> None:
-    """Raise UsageError unless it is a width in mm, or None."""
-    if fwhm is not None and not 0 < fwhm < math.inf:
-        msg = f"smoothing_fwhm is a width in mm, above 0, not {fwhm:g}; leave it out for betas that are not smoothed"
-        raise UsageError(msg)
+def plan(
+    root: Path | str | None = None,
+    out: Path | str = "nsd_imagery",
+    *,
+    subjects: Sequence[str] | None = None,
+    conditions: Sequence[str] | None = None,
+    roi: str | Sequence[str] = DEFAULT_ROI,
+    zscore: str = "auto",
+    dtype: str = "float32",
+    betas: str = BETA_VERSIONS[0],
+    captions: Path | str | None = None,
+    source: str | None = None,
+    smoothing_fwhm: float | None = None,
+) -> Plan:
+    """Find out what to build, without reading a beta or writing a file.
+
+    Args:
+        root: Folder with the release tree or the Guide's cache tree; default $NSD_CACHE_ROOT, else ./cache.
+        out: The dataset folder.
+        subjects: Default: all whose betas are there.
+        conditions: Default: all that the root holds.
+        roi: One or more ROI names; see `volumes.roi`. Each makes configs of its own.
+        zscore: "auto", "run", "session" or "none".
+        dtype: Of `betas`: "float32" or "float16".
+        betas: Beta version.
+        captions: Folder of COCO's caption files; default: where the root has them, if it does.
+        source: "release" or "cache", for a root that holds a subject in both.
+        smoothing_fwhm: Smooth each volume, before z-scoring, within the voxels of the brain that have data, with a
+            Gaussian of this full width at half maximum, mm. Default: betas as they are.
+
+    Returns:
+        The plan; `preview()` says what it would do, and `build()` does it.
+
+    Raises:
+        UsageError: An option that cannot be meant.
+        MissingDataError: A file is not there.
+        DataError: A file is damaged, or files contradict each other.
+        FolderError: `out` holds something else.
+    """
+    recipe = Recipe(betas, zscore, dtype, smoothing_fwhm)
+    rois = tuple(dict.fromkeys([roi] if isinstance(roi, str) else roi))
+    subjects, conditions = ([names] if isinstance(names, str) else names for names in (subjects, conditions))
+    folder = Path(out).expanduser().absolute()
+    refuse_foreign(folder)
+    place = find_root(root)
+    found = find_pieces(place, recipe, subjects, conditions, rois, source, captions)
+    synthetic = (place / SYNTHETIC_MARKER).is_file()
+    return Plan(place, folder, recipe, found.pieces, found.anatomies, synthetic)
 
 
-def _refuse_same_suffix(subject_rois: dict[str, tuple[Roi, ...]]) -> None:
-    for rois in subject_rois.values():
-        by_suffix: dict[str, str] = {}
-        for roi in rois:
-            if by_suffix.setdefault(roi.suffix, roi.name) != roi.name:
-                first = by_suffix[roi.suffix]
-                msg = f"ROIs {first} and {roi.name} would both be configs ...{roi.suffix}; rename a mask file"
-                raise UsageError(msg)
+def _sidecars(todo: Plan, old: dict[str, Any] | None) -> dict[str, dict[str, Any]]:
+    """Runs while betas are read, and so do the imports that reading needs none of: pillow, jinja and yaml."""
+    from nsd_imagery.dataset.sidecars import write_sidecars
+
+    importlib.import_module("nsd_imagery.dataset.card")
+    return write_sidecars(todo.pieces, todo.anatomies, todo.root, todo.folder, old)

@@ -1,48 +1,55 @@
 """The sidecars of a build, which come from masks, tables and pictures alone: `-voxels` and `stimuli`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import xxhash
 
-from nsd_imagery.dataset.plan import Plan
+from nsd_imagery.dataset.pieces import Piece
 from nsd_imagery.dataset.shards import batches_of, write_shard
 from nsd_imagery.dataset.stimuli import CONFIG, make_stimuli, stimulus_rows, without_image
 from nsd_imagery.experiment import NSDIMAGERY_CONDITIONS
 from nsd_imagery.schema import features_yaml, stimuli_schema
+from nsd_imagery.sources.session import Session
+from nsd_imagery.volumes.anatomy import Anatomy
 from nsd_imagery.volumes.roi import Roi
 from nsd_imagery.volumes.voxels import voxel_table
 
 
-def write_sidecars(todo: Plan, old: Mapping[str, Any] | None) -> dict[str, dict[str, Any]]:
-    """Write the sidecars of a plan, and give their configs.
+def write_sidecars(pieces: Sequence[Piece], anatomies: Mapping[str, Anatomy], root: Path, folder: Path,
+                   old: Mapping[str, Any] | None) -> dict[str, dict[str, Any]]:  # fmt: skip
+    """Write the sidecars of a build, and give their configs.
 
     Args:
-        todo: The plan.
+        pieces: What is built.
+        anatomies: Masks and maps by subject.
+        root: Where the pictures are.
+        folder: The dataset folder.
         old: The manifest of the folder, if it has one.
 
     Raises:
         DataError: A mask, a label table or a picture is damaged.
     """
     configs: dict[str, dict[str, Any]] = {}
-    for piece in todo.pieces:
+    for piece in pieces:
         for roi in piece.rois:
-            _add_voxels(configs, todo, piece.session.subject, roi)
-    _add_stimuli(configs, todo, old)
+            _add_voxels(configs, anatomies[piece.session.subject], folder, roi)
+    _add_stimuli(configs, [piece.session for piece in pieces], root, folder, old)
     return configs
 
 
-def _add_voxels(configs: dict[str, dict[str, Any]], todo: Plan, subject: str, roi: Roi) -> None:
-    name = f"{subject}-voxels{roi.suffix}"
+def _add_voxels(configs: dict[str, dict[str, Any]], anatomy: Anatomy, folder: Path, roi: Roi) -> None:
+    name = f"{anatomy.subject}-voxels{roi.suffix}"
     if name in configs:
         return
-    table: pa.Table = voxel_table(roi, todo.anatomies[subject])
-    shard = write_shard(todo.folder, name, "train", (0, 1), table.schema, batches_of(table))
+    table: pa.Table = voxel_table(roi, anatomy)
+    shard = write_shard(folder, name, "train", (0, 1), table.schema, batches_of(table))
     files = sorted({path.name for path in roi.files})
     configs[name] = {
         "kind": "voxels",
-        "subject": subject,
+        "subject": anatomy.subject,
         "condition": "",
         "roi": roi.plain_name,
         "n_voxels": int(roi.flat.size),
@@ -53,8 +60,8 @@ def _add_voxels(configs: dict[str, dict[str, Any]], todo: Plan, subject: str, ro
     }
 
 
-def _add_stimuli(configs: dict[str, dict[str, Any]], todo: Plan, old: Mapping[str, Any] | None) -> None:
-    sessions = [piece.session for piece in todo.pieces]
+def _add_stimuli(configs: dict[str, dict[str, Any]], sessions: Sequence[Session], root: Path, folder: Path,
+                 old: Mapping[str, Any] | None) -> None:  # fmt: skip
     rows = stimulus_rows(sessions)
     if not rows:
         return
@@ -63,8 +70,8 @@ def _add_stimuli(configs: dict[str, dict[str, Any]], todo: Plan, old: Mapping[st
     others = any(
         config["condition"] in NSDIMAGERY_CONDITIONS and config["subject"] not in here for config in before.values()
     )
-    shard = make_stimuli(todo.folder, todo.root, rows, before.get(CONFIG) if others else None)
-    note = without_image(todo.root, rows)
+    shard = make_stimuli(folder, root, rows, before.get(CONFIG) if others else None)
+    note = without_image(root, rows)
     configs[CONFIG] = {
         "kind": "stimuli",
         "subject": "",

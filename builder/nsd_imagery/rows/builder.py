@@ -9,17 +9,17 @@ builder: `as_dataset`, or `as_streaming_dataset` without a second copy of the da
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import datasets
 import pyarrow as pa
 import xxhash
 
-from nsd_imagery.dataset.pieces import Piece, Recipe, parts, split_rows
-from nsd_imagery.dataset.plan import plan
+from nsd_imagery.dataset.find import find_pieces
+from nsd_imagery.dataset.pieces import Piece, Recipe, RecipeOptions, parts, split_rows
 from nsd_imagery.dataset.reading import fingerprint, read_piece
 from nsd_imagery.errors import DataError, UsageError
-from nsd_imagery.experiment import BETA_VERSIONS, CONDITIONS, SUBJECTS
+from nsd_imagery.experiment import CONDITIONS, SUBJECTS
 from nsd_imagery.identity import Identity, identity
 from nsd_imagery.schema import trial_schema
 from nsd_imagery.sources.root import find_root
@@ -49,13 +49,10 @@ class NSDImagery(datasets.ArrowBasedBuilder):
         config_name: As of a built folder: "subj01-imagery", "subj01-vision-V1", "subj01-imagery-streams.early".
         root: Folder with the release tree; default $NSD_CACHE_ROOT, else ./cache.
         roi: A ROI name, for ROIs that a config name cannot spell, such as a mask file.
-        zscore: "auto", "run", "session" or "none".
-        dtype: Of `betas`: "float32" or "float16".
-        betas: Beta version.
         captions: Folder of COCO's caption files; default: where the root has them, if it does.
         source: "release" or "cache", for a root that holds the subject in both.
-        smoothing_fwhm: As of `build`, mm.
         cache_dir: Cache of the datasets library.
+        **options: As of `plan`: betas, zscore, dtype, smoothing_fwhm.
 
     Raises:
         UsageError: A name or an option that cannot be meant.
@@ -71,19 +68,16 @@ class NSDImagery(datasets.ArrowBasedBuilder):
         root: Path | str | None = None,
         *,
         roi: str | None = None,
-        zscore: str = "auto",
-        dtype: str = "float32",
-        betas: str = BETA_VERSIONS[0],
         captions: Path | str | None = None,
         source: str | None = None,
-        smoothing_fwhm: float | None = None,
         cache_dir: str | None = None,
+        **options: Unpack[RecipeOptions],
     ) -> None:
         subject, condition, named_roi = split_config_name(config_name)
-        self._recipe = Recipe(betas, zscore, dtype, smoothing_fwhm)
         name = roi or named_roi
-        todo = plan(find_root(root), Path(), [subject], [condition], [name], self._recipe, source, captions)
-        self._pieces = list(todo.pieces)
+        recipe = Recipe.of(**options)
+        found = find_pieces(find_root(root), recipe, [subject], [condition], [name], source, captions)
+        self._pieces = list(found.pieces)
         self._identities = {piece.key: identity(piece.session.beta_path) for piece in self._pieces}
         super().__init__(
             cache_dir=cache_dir,
@@ -96,7 +90,7 @@ class NSDImagery(datasets.ArrowBasedBuilder):
         )
 
     def _info(self) -> datasets.DatasetInfo:
-        schema = trial_schema(self._pieces[0].rois[0].flat.size, self._recipe.dtype)
+        schema = trial_schema(self._pieces[0].rois[0].flat.size, self._pieces[0].recipe.dtype)
         return datasets.DatasetInfo(features=datasets.Features.from_arrow_schema(schema))
 
     def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:

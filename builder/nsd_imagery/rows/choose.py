@@ -11,9 +11,9 @@ import pyarrow as pa
 from datasets import Dataset, concatenate_datasets
 from numpy.typing import NDArray
 
+from nsd_imagery.dataset.find import find_pieces
 from nsd_imagery.dataset.folder import open_manifest, read_manifest
 from nsd_imagery.dataset.pieces import ZSCORES, Piece, Recipe, parts, split_rows
-from nsd_imagery.dataset.plan import plan
 from nsd_imagery.dataset.reading import read_piece
 from nsd_imagery.errors import MissingDataError, UsageError
 from nsd_imagery.experiment import BETA_VERSIONS, CONDITIONS
@@ -189,8 +189,8 @@ def _of_root(root: Path, choice: Choice) -> Dataset:
     subject = _subject_of_root(root, beta_version, choice)
     conditions = None if choice.condition is None else [choice.condition]
     recipe = Recipe(beta_version, choice.zscore or "auto", smoothing_fwhm=choice.smoothing_fwhm)
-    todo = plan(root, Path(), [subject], conditions, [choice.roi], recipe, choice.source)
-    return _read(todo.pieces, pa.concat_tables([piece.session.rows for piece in todo.pieces]), choice)
+    pieces = find_pieces(root, recipe, [subject], conditions, [choice.roi], choice.source).pieces
+    return _read(pieces, pa.concat_tables([piece.session.rows for piece in pieces]), choice)
 
 
 def _subject_of_root(root: Path, beta_version: str, choice: Choice) -> str:

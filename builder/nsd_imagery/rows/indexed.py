@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 
 from nsd_imagery.dataset.pieces import Piece, Recipe, split_rows
-from nsd_imagery.dataset.plan import refuse_unsound_fwhm
 from nsd_imagery.errors import DataError, MissingDataError
 from nsd_imagery.experiment import CONDITIONS
 from nsd_imagery.schema import index_schema
@@ -65,7 +64,6 @@ def pieces_of_index(
         MissingDataError: A beta file or mask is not there.
         DataError: The index is of another root, or lacks rows that z-scores need.
     """
-    refuse_unsound_fwhm(recipe.smoothing_fwhm)
     subject = rows["subject"][0].as_py()
     paths = rows["beta_path"].to_numpy()
     named = [rows.take(np.flatnonzero(paths == name)) for name in rows["beta_path"].unique().to_pylist()]

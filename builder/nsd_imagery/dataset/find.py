@@ -1,0 +1,90 @@
+"""Finds the pieces of a root: what it holds of the subjects, conditions and ROIs asked for; no beta is read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nsd_imagery.dataset.pieces import Piece, Recipe, split_rows
+from nsd_imagery.errors import MissingDataError, UsageError
+from nsd_imagery.experiment import CONDITIONS, EXPERIMENTS, Experiment
+from nsd_imagery.sources import trees
+from nsd_imagery.sources.root import find_subjects, read_sessions
+from nsd_imagery.sources.session import Session
+from nsd_imagery.suggest import one_of
+from nsd_imagery.volumes.anatomy import Anatomy
+from nsd_imagery.volumes.roi import Roi, resolve
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What a root holds.
+
+    Attributes:
+        pieces: In order, each with all its ROIs.
+        anatomies: Masks by subject.
+    """
+
+    pieces: tuple[Piece, ...]
+    anatomies: dict[str, Anatomy]
+
+
+def find_pieces(
+    root: Path,
+    recipe: Recipe,
+    subjects: Sequence[str] | None,
+    conditions: Sequence[str] | None,
+    rois: Sequence[str],
+    source: str | None = None,
+    captions: Path | str | None = None,
+) -> Found:
+    """The pieces of a root; see `plan.plan`."""
+    for condition in conditions or ():
+        one_of("condition", condition, CONDITIONS)
+    beta_version = recipe.beta_version
+    names = find_subjects(root, subjects, beta_version, source)
+    sessions = read_sessions(root, names, beta_version, _experiments(conditions), source, captions)
+    _refuse_missing(root, names if subjects else None, conditions, sessions)
+    anatomies = {
+        name: trees.anatomy(root, name, beta_version, source) for name in dict.fromkeys(s.subject for s in sessions)
+    }
+    subject_rois = {name: tuple(resolve(roi, anatomy) for roi in rois) for name, anatomy in anatomies.items()}
+    _refuse_same_suffix(subject_rois)
+    pieces = []
+    for session in sessions:
+        here = tuple(name for name in conditions or CONDITIONS if split_rows(session.rows, name))
+        anatomy = anatomies[session.subject]
+        valid = anatomy.valid(session.experiment, session.session)
+        pieces.append(Piece(session, here, subject_rois[session.subject], anatomy.brain, recipe, valid))
+    return Found(tuple(pieces), anatomies)
+
+
+def _experiments(conditions: Sequence[str] | None) -> tuple[Experiment, ...] | None:
+    if conditions is None:
+        return None
+    wanted = {"nsd" if condition == "perception" else "nsdimagery" for condition in conditions}
+    return tuple(experiment for experiment in EXPERIMENTS if experiment in wanted)
+
+
+def _refuse_missing(
+    root: Path, subjects: Sequence[str] | None, conditions: Sequence[str] | None, sessions: Sequence[Session]
+) -> None:
+    """What was asked for by name must be there; of what was not named, there must be something."""
+    for condition in conditions or ():
+        having = {session.subject for session in sessions if split_rows(session.rows, condition)}
+        lacking = [subject for subject in subjects or () if subject not in having]
+        if lacking or not having:
+            who = ", ".join(lacking) or "any subject"
+            msg = (
+                f"{root}: holds no {condition} trials of {who}; leave them out (--subjects, --conditions) or copy them"
+            )
+            raise MissingDataError(msg)
+
+
+def _refuse_same_suffix(subject_rois: dict[str, tuple[Roi, ...]]) -> None:
+    for rois in subject_rois.values():
+        by_suffix: dict[str, str] = {}
+        for roi in rois:
+            if by_suffix.setdefault(roi.suffix, roi.name) != roi.name:
+                first = by_suffix[roi.suffix]
+                msg = f"ROIs {first} and {roi.name} would both be configs ...{roi.suffix}; rename a mask file"
+                raise UsageError(msg)
