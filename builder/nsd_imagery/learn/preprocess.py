@@ -1,6 +1,8 @@
 """`NSDPreprocessor`: smoothing, z-scores, voxel selection and PCA that know nothing but the rows they are fitted on."""
 
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -10,9 +12,10 @@ from numpy.typing import NDArray
 
 from nsd_imagery.errors import DataError, UsageError
 from nsd_imagery.learn import saved
+from nsd_imagery.learn.contract import RowOptions, Transform
 from nsd_imagery.learn.fitting import Fitted, Options, adapt_to_rows, fit_rows, zscored
 from nsd_imagery.learn.labels import Labels, labels_of, refuse_other_origin, valid_rows
-from nsd_imagery.rows.vectors import row_vectors
+from nsd_imagery.rows.vectors import Rows, row_vectors
 from nsd_imagery.schema import BETAS
 
 
@@ -130,6 +133,18 @@ class NSDPreprocessor:
         if self.options.pca is not None:
             values = (values - fitted.center) @ fitted.components.T
         return values.astype(np.float32)
+
+    def row_options(self) -> RowOptions:
+        """Smoothed as it says, and in percent signal change where it z-scores them itself."""
+        return RowOptions(self.options.smoothing_fwhm, None if self.options.zscore is None else "none")
+
+    def bind(self, trials: Dataset, voxels: Callable[[], Dataset], /) -> Transform:
+        """`transform` of betas of some trials, by what is fitted when it is called; see `contract.RowPreprocessor`."""
+        labels = labels_of(trials, voxels(), self.options.zscore) if self.options.learns else None
+        return partial(self._apply_to, labels)
+
+    def _apply_to(self, labels: Labels | None, betas: NDArray[np.floating], rows: Rows) -> NDArray[np.float32]:
+        return self.apply(betas, None if labels is None else labels.of(rows))
 
     def save(self, folder: Path | str) -> Path:
         """Write `preprocessor.json` and `preprocessor.npz` into a folder, which is returned."""
