@@ -300,6 +300,49 @@ def test_a_preprocessor_that_was_saved_without_the_last_digits_of_its_means_stil
     )
 
 
+def saved_as(folder: Path, version: int, group: Callable[[str], str] = str) -> Path:
+    """Give what was saved another version, and its groups other names."""
+    path = folder / "preprocessor.json"
+    said = json.loads(path.read_text())
+    assert said["format_version"] == 2
+    said["format_version"] = version
+    said["fitted"]["groups"] = [group(name) for name in said["fitted"]["groups"]]
+    path.write_text(json.dumps(said))
+    return folder
+
+
+def test_what_the_version_before_saved_loads_where_its_groups_are_the_same_now(
+    train: Dataset, imagery: Dataset, voxels: Dataset, tmp_path: Path
+) -> None:
+    preprocessor = NSDPreprocessor(zscore="auto").fit(train, voxels).adapt(imagery, voxels)
+    older = NSDPreprocessor.load(saved_as(preprocessor.save(tmp_path / "older"), version=1))
+    for rows in (train, imagery):
+        np.testing.assert_array_equal(older.transform(rows, voxels), preprocessor.transform(rows, voxels))
+    assert json.loads((older.save(tmp_path / "again") / "preprocessor.json").read_text())["format_version"] == 2
+    plain = NSDPreprocessor(pca=2).fit(train, voxels).save(tmp_path / "plain")
+    assert NSDPreprocessor.load(saved_as(plain, version=1)).options.pca == 2
+
+
+def test_what_the_version_before_fitted_without_run_numbers_is_refused_in_one_line(
+    imagery: Dataset, voxels: Dataset, tmp_path: Path
+) -> None:
+    folder = NSDPreprocessor(zscore="session").fit(imagery, voxels).save(tmp_path / "older")
+    for name in ("nsdimagery/1/-1", "nsdimagery/1/-1/cue"):
+        saved_as(folder, 1, lambda _, name=name: name)
+        with pytest.raises(DataError, match=rf"older: .*\({name}\).*their session now: fit and save it again") as error:
+            NSDPreprocessor.load(folder)
+        assert "\n" not in str(error.value)
+        NSDPreprocessor(zscore="session").fit(imagery, voxels).save(folder)
+
+
+def test_what_a_newer_version_saved_asks_for_an_upgrade(imagery: Dataset, voxels: Dataset, tmp_path: Path) -> None:
+    folder = saved_as(NSDPreprocessor(zscore="run").fit(imagery, voxels).save(tmp_path / "newer"), version=3)
+    said = json.loads((folder / "preprocessor.json").read_text())
+    (folder / "preprocessor.json").write_text(json.dumps({**said, "options": {"of": "tomorrow"}}))
+    with pytest.raises(DataError, match="newer: is a preprocessor of format 3; 2 is known here: upgrade nsd-imagery"):
+        NSDPreprocessor.load(folder)
+
+
 def test_files_that_are_not_of_one_save_are_refused(train: Dataset, voxels: Dataset, tmp_path: Path) -> None:
     one = NSDPreprocessor(selection="ncsnr", n_voxels=9).fit(train, voxels).save(tmp_path / "one")
     other = NSDPreprocessor(selection="ncsnr", n_voxels=8).fit(train, voxels).save(tmp_path / "other")
@@ -311,7 +354,11 @@ def test_files_that_are_not_of_one_save_are_refused(train: Dataset, voxels: Data
     with pytest.raises(DataError, match="not the one that"):
         NSDPreprocessor.load(other)
     said = json.loads((one / "preprocessor.json").read_text())
-    for text in ("{", "[]", json.dumps({**said, "format_version": 9})):
+    for text in (
+        "{",
+        "[]",
+        *(json.dumps({**said, "format_version": no_version}) for no_version in (0, "2", True, None)),
+    ):
         (one / "preprocessor.json").write_text(text)
         with pytest.raises(DataError, match="is no preprocessor"):
             NSDPreprocessor.load(one)

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from datasets import Dataset
 from torch.utils.data import DataLoader
 
 import nsd_imagery
 from nsd_imagery.errors import DataError, MissingDataError, NSDImageryError, UsageError
+from nsd_imagery.learn.contract import RowOptions, Transform
 from nsd_imagery.sources.release import expected_betas
 
 pytestmark = pytest.mark.slow
@@ -28,6 +31,29 @@ class HalfTheVoxels:
 
     def transform(self, betas: np.ndarray) -> np.ndarray:
         return betas[:, ::2].astype(np.float64) + 1
+
+
+class LessTheMeanOfItsRun:
+    """A preprocessor of somebody else's that has to know its rows; of the contract alone, and fitted when it likes."""
+
+    def __init__(self) -> None:
+        self.means: dict[int, np.ndarray] = {}
+
+    def row_options(self) -> RowOptions:
+        return RowOptions(smoothing_fwhm=2.0, zscore="none")
+
+    def bind(self, trials: Dataset, voxels: Callable[[], Dataset], /) -> Transform:
+        self.n_voxels = voxels().num_rows
+        return partial(self.centred, np.asarray(trials["run_number"][:]))
+
+    def fit(self, trials: Dataset) -> None:
+        runs, betas = np.asarray(trials["run_number"][:]), trials.with_format("numpy")[:]["betas"]
+        self.means = {run: betas[runs == run].mean(axis=0) for run in set(runs.tolist())}
+
+    def centred(self, runs: np.ndarray, betas: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        assert betas.shape == (len(rows), self.n_voxels)
+        assert (rows >= 0).all()
+        return betas - np.stack([self.means[run] for run in runs[rows].tolist()])
 
 
 @pytest.fixture(scope="module")
@@ -190,8 +216,46 @@ def test_a_preprocessor_that_loses_rows_is_named(built: Path) -> None:
         def transform(self, betas: np.ndarray) -> np.ndarray:
             return betas[:1]
 
-    with pytest.raises(DataError, match=r"First.transform made 1 rows of 3"):
+    with pytest.raises(DataError, match=r"First made 1 rows of 3"):
         TRIALS(built, condition="imagery", preprocessor=First())[:3]
+
+
+@pytest.mark.parametrize("context", ["fork", "spawn"])
+@pytest.mark.filterwarnings("ignore:.*pin_memory.*", "ignore:.*fork.*")
+def test_an_own_preprocessor_says_how_its_rows_are_made_and_is_told_which_they_are(cache: Path, context: str) -> None:
+    preprocessor = LessTheMeanOfItsRun()
+    trials = TRIALS(cache, condition="vision", preprocessor=preprocessor, columns=["run_number"])
+    with pytest.raises(KeyError):
+        trials[0]
+    preprocessor.fit(trials.trials)
+    smoothing = nsd_imagery.NSDPreprocessor(smoothing_fwhm=2.0)
+    smoothed = TRIALS(cache, condition="vision", zscore="none", preprocessor=smoothing)[:]
+    runs, expected = smoothed["run_number"], smoothed["betas"].clone()
+    for run in runs.unique():
+        expected[runs == run] -= expected[runs == run].mean(axis=0)
+    torch.testing.assert_close(trials[:]["betas"], expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(trials[-1]["betas"], expected[-1], atol=1e-5, rtol=1e-5)
+    order = np.random.default_rng(2).permutation(len(trials))[:60].tolist()
+    loader = DataLoader(trials, batch_size=25, sampler=order, num_workers=1, multiprocessing_context=context)
+    torch.testing.assert_close(torch.cat([batch["betas"] for batch in loader]), expected[order], atol=1e-5, rtol=1e-5)
+
+
+def test_what_is_said_of_z_scores_in_a_call_is_heeded_before_the_preprocessor(cache: Path) -> None:
+    class Asks:
+        def row_options(self) -> RowOptions:
+            return RowOptions(zscore="session")
+
+        def bind(self, *_: object) -> Transform:
+            return lambda betas, _: betas
+
+    for zscore, expected in ((None, "session"), ("none", "none")):
+        given = TRIALS(cache, condition="vision", zscore=zscore, preprocessor=Asks())
+        same(given[:], TRIALS(cache, condition="vision", zscore=expected)[:])
+
+
+def test_what_is_no_preprocessor_is_named(cache: Path) -> None:
+    with pytest.raises(UsageError, match=r"preprocessor is a dict, which has no transform\(betas\)"):
+        TRIALS(cache, condition="vision", preprocessor={})
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from scipy.io import loadmat, savemat
 
 import nsd_imagery
 from nsd_imagery.checks.data import check_values
+from nsd_imagery.checks.folder import matrix
 from nsd_imagery.checks.report import Finding, Report
 from nsd_imagery.checks.rows import picture_ids, row_order
 from nsd_imagery.dataset.folder import read_manifest, seal
@@ -454,6 +455,8 @@ def test_a_row_is_out_of_order_where_its_trial_is_before_that_of_the_row_before(
 
     assert found((1, 0, None), (1, 1, None), (2, 48, "cue"), (2, 48, "detection"), (3, 96, None)) == []
     assert found((None, 5, None), (None, 5, None)) == []  # one trial twice is the business of `unique_ids`
+    assert found((1, 0, None), (None, 1, None), (2, 2, None)) == []
+    assert len(found((None, 5, None), (1, 4, None))) == 1
     assert len(found((1, 1, None), (1, 0, None))) == 1
     assert len(found((2, 48, "detection"), (2, 48, "cue"))) == 1
     assert len(found((2, 48, None), (1, 0, None))) == 1
@@ -568,6 +571,57 @@ def test_vision_and_imagery_exchanged_in_a_cache_tree_are_told_from_the_betas(tm
     assert says(found()["labels.proven"], "condition is 'imagery', but run_name is visA")
     swapped = found("run_name", "target", "cue", "cue_matches")["data.vision-against-imagery"]
     assert says(swapped, "vision and imagery swapped")
+
+
+def with_one_score_of_each_group_changed(folder: Path) -> int:
+    """How many groups there are: a run and epoch each, and one of the rows that have no run number."""
+    changed = set()
+
+    def change(table: pa.Table) -> pa.Table:
+        betas = matrix(table["betas"]).copy()
+        for at, (run, epoch) in enumerate(
+            zip(table["run_number"].to_pylist(), table["epoch"].to_pylist(), strict=True)
+        ):
+            group = (run, epoch) if run > 0 else (-1, "")
+            betas[at, varies] += 0 if group in changed else 10
+            changed.add(group)
+        at = table.schema.get_field_index("betas")
+        values = pa.FixedSizeListArray.from_arrays(betas.reshape(-1), type=table.schema.field(at).type)
+        return table.set_column(at, table.schema.field(at), values)
+
+    stats = nsd_imagery.load(folder, "subj01-stats", "train")
+    varies = int(matrix(stats.data.column("sd")).min(axis=0).argmax())
+    for condition in ("imagery", "vision", "attention"):
+        rebuilt(folder, f"subj01-{condition}", change)
+    return len(changed)
+
+
+def test_scores_are_checked_in_each_group_where_only_some_trials_have_a_run(tmp_path: Path) -> None:
+    root = nsd_imagery.synth(tmp_path / "cache", layout="cache", format="hdf5")
+    path = root / "nsd_imagery/metadata/trial_manifest_subj01.csv"
+    with path.open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(lines[0]))
+        writer.writeheader()
+        without = ("visA", "visB", "visC", "attB")
+        writer.writerows({**line, "run_number": ""} if line["run_name"] in without else line for line in lines)
+    folder = nsd_imagery.build(root, tmp_path / "d")
+    report = nsd_imagery.verify(folder, root=root)
+    assert not failed(report), report.to_text()
+    n_groups = with_one_score_of_each_group_changed(folder)
+    assert n_groups == 6 + 2 * 2 + 1
+    found = failed(nsd_imagery.verify(folder, root=root))["folder.scores"]
+    assert found.n_offending == n_groups
+    assert "subj01/nsdimagery/01 session: means up to" in found.offending[0]
+
+
+def test_rows_that_the_statistics_do_not_name_fail_the_check_of_scores(dataset: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(dataset, tmp_path / "nsd_imagery"))
+    rebuilt(folder, "subj01-stats", lambda stats: stats.slice(1))
+    report = nsd_imagery.verify(folder, ["subj01"])
+    assert says(failed(report)["folder.scores"], "subj01/nsdimagery/01: -stats has no group of 48 rows; build again")
+    assert {f.outcome for f in report.findings if f.id == "data.seen-target"} == {"skipped"}
 
 
 def test_subjects_are_pooled_and_a_report_can_be_read_by_all(release: Path, tmp_path: Path) -> None:

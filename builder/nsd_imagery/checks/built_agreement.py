@@ -12,8 +12,10 @@ from nsd_imagery.checks.data import check_agreement, check_pooled, labelled_beta
 from nsd_imagery.checks.folder import matrix
 from nsd_imagery.checks.report import Finding
 from nsd_imagery.checks.rows import plain_rows
+from nsd_imagery.dataset.groups import groups_of_stats, positions_among
 from nsd_imagery.dataset.manifest_shape import Manifest
 from nsd_imagery.dataset.shards import open_shard
+from nsd_imagery.errors import DataError
 from nsd_imagery.experiment import NSDIMAGERY_CONDITIONS
 from nsd_imagery.volumes.roi import DEFAULT_ROI, VISUAL_ATLAS
 
@@ -34,7 +36,11 @@ def check_built_agreement(folder: Path, manifest: Manifest, subjects: Sequence[s
             continue
         areas = _areas(voxels)
         for piece in dict.fromkeys(shard["piece"] for shard in configs[f"{subject}-vision"]["splits"]["test"]):
-            rows, percent = _percent(folder, configs, subject, piece)
+            try:
+                rows, percent = percent_betas(folder, manifest, subject, piece)
+            except DataError as error:
+                yield from no_agreement(piece, str(error))
+                continue
             is_valid = rows["is_valid"].to_numpy()
             found, judgement = check_agreement(labelled_betas(plain_rows(rows), percent, is_valid, areas), piece)
             judgements.append(judgement)
@@ -49,8 +55,13 @@ def _areas(voxels: pa.Table) -> dict[str, NDArray[np.bool_]]:
     return {**areas, "early": labels != "", "higher": labels == ""}
 
 
-def _percent(folder: Path, configs: Manifest, subject: str, piece: str) -> tuple[pa.Table, NDArray[np.float32]]:
-    """The rows of a session in all conditions, and their betas as percent signal change."""
+def percent_betas(folder: Path, manifest: Manifest, subject: str, piece: str) -> tuple[pa.Table, NDArray[np.float32]]:
+    """The rows of a session in all conditions of NSD-Imagery, and their betas as percent signal change.
+
+    Raises:
+        DataError: -stats has no group of a row.
+    """
+    configs, zscore = manifest["configs"], manifest["recipe"]["zscore"]
     tables = [
         _table(folder, configs[f"{subject}-{name}"], piece)
         for name in NSDIMAGERY_CONDITIONS
@@ -58,14 +69,15 @@ def _percent(folder: Path, configs: Manifest, subject: str, piece: str) -> tuple
     ]
     rows = pa.concat_tables([table.drop_columns(["betas"]) for table in tables])
     betas = np.concatenate([matrix(table["betas"]).astype(np.float32) for table in tables])
+    if zscore == "none":
+        return rows, betas
     stats = _table(folder, configs[f"{subject}-stats"], piece)
-    groups = {
-        (run, epoch): at
-        for at, (run, epoch) in enumerate(zip(stats["run_number"].to_pylist(), stats["epoch"].to_pylist(), strict=True))
-    }
+    of_row = positions_among(groups_of_stats(stats), rows, zscore)
+    if (of_row < 0).any():
+        msg = f"{folder}: -stats has no group of {int((of_row < 0).sum())} rows of {piece}; build again"
+        raise DataError(msg)
     mean, sd = matrix(stats["mean"]), matrix(stats["sd"])
-    for at, (run, epoch) in enumerate(zip(rows["run_number"].to_pylist(), rows["epoch"].to_pylist(), strict=True)):
-        group = groups.get((run, epoch), groups.get((-1, ""), 0))
+    for at, group in enumerate(of_row):
         betas[at] = betas[at] * sd[group] + mean[group]
     return rows, betas
 

@@ -13,11 +13,11 @@ from nsd_imagery.checks.report import Finding, judged, skipped
 from nsd_imagery.checks.rows import check_rows
 from nsd_imagery.dataset.card import card, front_matter
 from nsd_imagery.dataset.folder import README
+from nsd_imagery.dataset.groups import Group, groups_of_stats, positions_among
 from nsd_imagery.dataset.manifest_shape import Manifest
 from nsd_imagery.dataset.shards import LogicalHash, open_shard, shard_fault
 from nsd_imagery.errors import DataError
 from nsd_imagery.schema import (
-    STATS_COLUMNS,
     features_yaml,
     stats_schema,
     stimuli_schema,
@@ -189,27 +189,30 @@ def _check_scores(folder: Path, manifest: Manifest, subjects: Sequence[str] | No
             and (configs[other]["subject"], configs[other]["roi"]) == (stats["subject"], stats["roi"])
         ]
         try:
-            faults = list(_score_faults(folder, stats, trials, manifest["recipe"]["dtype"]))
+            faults = list(_score_faults(folder, stats, trials, manifest["recipe"]))
         except DataError as error:
             faults = [str(error)]
         yield judged(*SCORES, name, faults, f"{sum(s['rows'] for s in stats['splits']['train'])} groups of trials")
 
 
-def _score_faults(folder: Path, stats: Manifest, trials: Sequence[Manifest], dtype: str) -> Iterator[str]:
+def _score_faults(folder: Path, stats: Manifest, trials: Sequence[Manifest], recipe: Manifest) -> Iterator[str]:
     """Session by session, so that memory stays that of one."""
-    tolerance = _TOLERANCE if dtype == "float32" else 30 * _TOLERANCE
+    tolerance = _TOLERANCE if recipe["dtype"] == "float32" else 30 * _TOLERANCE
     for shard in stats["splits"]["train"]:
-        groups = open_shard(folder / shard["file"])
+        table = open_shard(folder / shard["file"])
         mine = [other for config in trials for shards in config["splits"].values() for other in shards]
         parts = [open_shard(folder / other["file"]) for other in mine if other["piece"] == shard["piece"]]
         if not parts:
             continue
         rows = pa.concat_tables([part.replace_schema_metadata() for part in parts])
-        betas = matrix(rows["betas"])
-        sd = matrix(groups["sd"])
-        for at, group in enumerate(groups.select([c.name for c in STATS_COLUMNS]).to_pylist()):
-            chosen = _rows_of_group(rows, group)
-            if len(chosen) != group["n_trials"]:
+        betas, sd = matrix(rows["betas"]), matrix(table["sd"])
+        groups, is_valid = groups_of_stats(table), rows["is_valid"].to_numpy()
+        of_row = positions_among(groups, rows, recipe["zscore"])
+        if (of_row < 0).any():
+            yield f"{shard['piece']}: -stats has no group of {int((of_row < 0).sum())} rows; build again"
+        for at, (group, n_trials) in enumerate(zip(groups, table["n_trials"].to_pylist(), strict=True)):
+            chosen = np.flatnonzero(is_valid & (of_row == at))
+            if len(chosen) != n_trials:
                 continue  # configs of this session that are not in the folder hold the rest of the group
             yield from _moment_faults(betas[chosen], sd[at], f"{shard['piece']} {_named(group)}", tolerance)
 
@@ -226,17 +229,9 @@ def _moment_faults(scores: NDArray[Any], sd: NDArray[Any], where: str, tolerance
         yield f"{where}: {int((scores[:, ~varies].any(axis=0)).sum())} voxels without variance are not 0"
 
 
-def _rows_of_group(rows: pa.Table, group: Mapping[str, Any]) -> NDArray[np.int64]:
-    mask = rows["is_valid"].to_numpy()
-    if group["run_number"] >= 0:
-        mask = mask & (rows["run_number"].to_numpy() == group["run_number"])
-        mask = mask & (np.asarray(rows["epoch"].to_pylist()) == group["epoch"])
-    return np.flatnonzero(mask)
-
-
-def _named(group: Mapping[str, Any]) -> str:
-    run = f"run {group['run_number']}" if group["run_number"] >= 0 else "session"
-    return f"{run} {group['epoch']}".rstrip()
+def _named(group: Group) -> str:
+    run = f"run {group.run_number}" if group.run_number >= 0 else "session"
+    return f"{run} {group.epoch}".rstrip()
 
 
 def matrix(column: pa.ChunkedArray) -> NDArray[Any]:

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from nsd_imagery.dataset.groups import Group, groups_of
 from nsd_imagery.dataset.shards import ROWS_PER_BATCH
 from nsd_imagery.errors import UsageError
 from nsd_imagery.experiment import BETA_VERSIONS
@@ -150,7 +151,7 @@ def parts(piece: Piece, betas: Betas, roi: Roi) -> Iterator[Part]:
         config = f"{piece.session.subject}-{condition}{roi.suffix}"
         for split, chosen in split_rows(rows, condition).items():
             yield Part(config, split, schema, _batches(columns.take(chosen), chosen, numbers, schema))
-    stats = _stats(piece, numbers)
+    stats = _stats(numbers)
     yield Part(f"{piece.session.subject}-stats{roi.suffix}", "train", stats.schema, iter([stats]))
 
 
@@ -184,8 +185,8 @@ class _Numbers:
         stored: (n_volumes, n_voxels) as stored.
         volume: (n_rows,) the volume of each row.
         is_valid: (n_rows,) whether it holds data.
-        groups: (run_number, epoch) of each group of trials that are z-scored together; -1 and "" for a whole session.
-        group: (n_rows,) the group of each row.
+        groups: What is z-scored together, sorted.
+        group: (n_rows,) the position of each row's group.
         by: Statistics of the groups.
         zscored: Whether the dataset holds z-scores, or percent signal change.
     """
@@ -193,7 +194,7 @@ class _Numbers:
     stored: NDArray[Any]
     volume: NDArray[np.int64]
     is_valid: NDArray[np.bool_]
-    groups: list[tuple[int, str]]
+    groups: list[Group]
     group: NDArray[np.int64]
     by: Moments
     zscored: bool
@@ -203,13 +204,7 @@ class _Numbers:
         stored = betas.stored[:, columns_of(piece, roi)]
         rows, zscore = piece.session.rows, piece.recipe.zscore
         volume = rows["beta_index"].to_numpy()
-        by_run = zscore == "run" or (zscore != "session" and piece.session.experiment == "nsdimagery")
-        keys = [
-            (run, epoch or "") if by_run and run else (-1, "")
-            for run, epoch in zip(rows["run_number"].to_pylist(), rows["epoch"].to_pylist(), strict=True)
-        ]
-        groups = sorted(set(keys))
-        group = np.array([groups.index(key) for key in keys], np.int64)
+        groups, group = groups_of(rows, zscore)
         group_of_volume = np.full(len(stored), -1)
         group_of_volume[volume] = group
         is_valid = betas.is_valid[volume] & rows["is_valid"].to_numpy()
@@ -258,17 +253,10 @@ def _batches(
         yield pa.record_batch([*scalars.columns, _vectors(values, betas)], schema=schema)
 
 
-def _stats(piece: Piece, numbers: _Numbers) -> pa.RecordBatch:
+def _stats(numbers: _Numbers) -> pa.RecordBatch:
     by = numbers.by
     schema = stats_schema(by.mean.shape[1])
-    n_groups = len(numbers.groups)
-    scalars = (
-        [piece.session.experiment] * n_groups,
-        [piece.session.session] * n_groups,
-        [run for run, _ in numbers.groups],
-        [epoch for _, epoch in numbers.groups],
-        by.n_trials,
-    )
+    scalars = (*([getattr(group, name) for group in numbers.groups] for name in Group._fields), by.n_trials)
     arrays = [pa.array(values, field.type) for values, field in zip(scalars, schema, strict=False)]
     vectors = [_vectors(by.percent_mean, schema.field("mean").type), _vectors(by.percent_sd, schema.field("sd").type)]
     return pa.record_batch([*arrays, *vectors], schema=schema)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nsd_imagery.dataset.groups import groups_of
 from nsd_imagery.dataset.jobs import Job
 from nsd_imagery.dataset.journal import Made
 from nsd_imagery.dataset.pieces import Piece, split_rows
@@ -97,6 +98,6 @@ def _state(job: Job, finished: Mapping[str, Made]) -> PieceState:
 def _bytes(piece: Piece, roi: Roi) -> int:
     rows = piece.session.rows
     n_rows = sum(len(chosen) for condition in piece.conditions for chosen in split_rows(rows, condition).values())
-    n_groups = len(set(zip(rows["run_number"].to_pylist(), rows["epoch"].to_pylist(), strict=True)))
+    n_groups = len(groups_of(rows, piece.recipe.zscore)[0])
     numbers = n_rows * np.dtype(piece.recipe.dtype).itemsize + n_groups * 2 * np.dtype(np.float64).itemsize
     return n_rows * _ROW_BYTES + roi.flat.size * numbers

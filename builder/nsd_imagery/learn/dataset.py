@@ -3,15 +3,14 @@
 from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from datasets import Dataset
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from nsd_imagery.errors import DataError, UsageError
-from nsd_imagery.learn.labels import labels_of
-from nsd_imagery.learn.preprocess import NSDPreprocessor
+from nsd_imagery.learn.contract import Preprocessor, RowPreprocessor, bind, row_options
 from nsd_imagery.learn.view import Batch, BatchDataset, torch, torch_view
 from nsd_imagery.rows.choose import Choice, choose_rows, choose_voxels
 from nsd_imagery.rows.vectors import Rows, table_of
@@ -19,14 +18,6 @@ from nsd_imagery.schema import BETAS
 from nsd_imagery.volumes.roi import DEFAULT_ROI
 
 EMBEDDING = "clip_embedding"
-
-
-class Preprocessor(Protocol):
-    """What turns betas into what a model takes; it was fitted elsewhere."""
-
-    def transform(self, betas: NDArray[np.floating], /) -> ArrayLike:
-        """(n, anything) from (n, n_voxels) betas, row by row."""
-        ...
 
 
 class NSDImageryDataset(BatchDataset):
@@ -43,7 +34,8 @@ class NSDImageryDataset(BatchDataset):
         condition: "imagery", "vision", "attention" or "perception"; default: all that are there.
         preprocessor: `transform` is called with the betas of a batch; `betas` is then what it gives, in float32. An
             `NSDPreprocessor` also says how the rows are made (`smoothing_fwhm`, and no z-scores before its own), and
-            may be fitted on `trials` and `voxels` before the first item is taken.
+            may be fitted on `trials` and `voxels` before the first item is taken; so may what has the methods of
+            `nsd_imagery.learn.contract.RowPreprocessor`.
         clip_cache: A vector a stimulus, by the column `stimulus`: "nsd28751" for an NSD picture, else the target.
         root: Where the data is, if the index does not lie in ROOT/indices; default $NSD_CACHE_ROOT, else ./cache.
         roi: A ROI name; of a built folder, one that it was built with.
@@ -69,7 +61,7 @@ class NSDImageryDataset(BatchDataset):
         index_path: Path | str | None = None,
         subject: str | None = None,
         condition: str | None = None,
-        preprocessor: Preprocessor | None = None,
+        preprocessor: Preprocessor | RowPreprocessor | None = None,
         clip_cache: Mapping[str, ArrayLike] | None = None,
         *,
         root: Path | str | None = None,
@@ -83,15 +75,13 @@ class NSDImageryDataset(BatchDataset):
         columns: Sequence[str] | None = None,
     ) -> None:
         sessions = None if session is None else (session,) if isinstance(session, int) else tuple(session)
-        fwhm, zscore = _rows_for(preprocessor, zscore)
-        choice = Choice(subject, condition, sessions, split, stimuli, roi, zscore, betas, source, fwhm)
+        wanted = row_options(preprocessor)
+        zscore = wanted.zscore if zscore is None else zscore
+        choice = Choice(subject, condition, sessions, split, stimuli, roi, zscore, betas, source, wanted.smoothing_fwhm)
         self._arguments = (index_path, root, choice)
         self.trials = trials = choose_rows(*self._arguments)
         self._view = torch_view(trials, columns if columns is None else list(dict.fromkeys([*columns, BETAS.name])))
-        self._preprocessor = preprocessor
-        self._labels = None
-        if isinstance(preprocessor, NSDPreprocessor) and preprocessor.options.learns:
-            self._labels = labels_of(trials, self.voxels, preprocessor.options.zscore)
+        self._transform = None if preprocessor is None else bind(preprocessor, trials, lambda: self.voxels)
         stimuli_of_rows = table_of(trials, ["stimulus"]).column("stimulus").to_pylist()
         self._embeddings = None if clip_cache is None else _embeddings(stimuli_of_rows, clip_cache)
 
@@ -106,32 +96,13 @@ class NSDImageryDataset(BatchDataset):
     def read(self, rows: Rows) -> Batch:
         """The batch of some rows, each from 0 to `len(self) - 1`."""
         batch = self._view.read(rows)
-        if self._preprocessor is not None:
-            batch[BETAS.name] = self._preprocessed(batch[BETAS.name], rows)
+        if self._transform is not None:
+            betas: Any = batch[BETAS.name]
+            batch[BETAS.name] = torch.from_numpy(self._transform(betas.numpy(), rows % len(self)))
         if self._embeddings is not None:
             vectors, stimulus = self._embeddings
             batch[EMBEDDING] = vectors[stimulus[rows]]
         return batch
-
-    def _preprocessed(self, betas: Any, rows: Rows) -> torch.Tensor:
-        by = self._preprocessor
-        assert by is not None
-        if isinstance(by, NSDPreprocessor):
-            values = by.apply(betas.numpy(), None if self._labels is None else self._labels.of(rows))
-        else:
-            values = np.asarray(by.transform(betas.numpy()), np.float32)
-        if len(values) != len(betas):
-            msg = f"{type(by).__name__}.transform made {len(values)} rows of {len(betas)}: it must keep the rows"
-            raise DataError(msg)
-        return torch.from_numpy(values)
-
-
-def _rows_for(preprocessor: Preprocessor | None, zscore: str | None) -> tuple[float | None, str | None]:
-    """Smoothing and z-scores of the rows that a preprocessor takes."""
-    if not isinstance(preprocessor, NSDPreprocessor):
-        return None, zscore
-    options = preprocessor.options
-    return options.smoothing_fwhm, zscore if options.zscore is None else zscore or "none"
 
 
 def _embeddings(stimuli: Sequence[str], cache: Mapping[str, ArrayLike]) -> tuple[torch.Tensor, Rows]:

@@ -9,12 +9,10 @@ import xxhash
 from datasets import Dataset
 from numpy.typing import NDArray
 
+from nsd_imagery.dataset.groups import Group, groups_of
 from nsd_imagery.errors import DataError, UsageError
 from nsd_imagery.rows.vectors import Rows, table_of
 from nsd_imagery.schema import BETAS
-
-_GROUPS = {"run": ("experiment", "session", "run_number", "epoch"), "session": ("experiment", "session")}
-"""The columns whose values the rows of a group share."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,7 @@ class Labels:
 
     Attributes:
         origin: Of all of them.
-        group: (n_rows,) names of the run or session that each is z-scored over.
+        group: (n_rows,) the name of the group that each is z-scored in, "" where all are one.
         is_valid: (n_rows,) whether it holds data.
     """
 
@@ -103,11 +101,8 @@ def refuse_other_origin(fitted: Origin, given: Origin) -> None:
 def _groups(trials: Dataset, zscore: str | None) -> NDArray[np.str_]:
     if zscore is None:
         return np.full(trials.num_rows, "")
-    if zscore == "auto":
-        is_core = column(trials, "experiment") == "nsd"
-        return np.where(is_core, _groups(trials, "session"), _groups(trials, "run"))
-    named = [column(trials, name).astype(str) for name in _GROUPS[zscore]]
-    return np.array(["/".join(words).rstrip("/") for words in zip(*named, strict=True)])
+    groups, of_row = groups_of(table_of(trials, Group._fields), zscore)
+    return np.array([group.name for group in groups])[of_row]
 
 
 def _the_one(values: NDArray[Any], name: str) -> str:

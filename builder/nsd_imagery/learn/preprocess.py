@@ -1,27 +1,22 @@
 """`NSDPreprocessor`: smoothing, z-scores, voxel selection and PCA that know nothing but the rows they are fitted on."""
 
-import json
+from collections.abc import Callable
 from dataclasses import asdict
-from io import BytesIO
+from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
-import xxhash
 from datasets import Dataset
 from numpy.typing import NDArray
 
-from nsd_imagery.atomic import replace_text, replacing
-from nsd_imagery.errors import DataError, MissingDataError, UsageError
+from nsd_imagery.errors import DataError, UsageError
+from nsd_imagery.learn import saved
+from nsd_imagery.learn.contract import RowOptions, Transform
 from nsd_imagery.learn.fitting import Fitted, Options, adapt_to_rows, fit_rows, zscored
-from nsd_imagery.learn.labels import Labels, Origin, labels_of, refuse_other_origin, valid_rows
-from nsd_imagery.rows.vectors import row_vectors
+from nsd_imagery.learn.labels import Labels, labels_of, refuse_other_origin, valid_rows
+from nsd_imagery.rows.vectors import Rows, row_vectors
 from nsd_imagery.schema import BETAS
-from nsd_imagery.volumes.betas import Scaling
-from nsd_imagery.volumes.normalize import Moments
-
-_FORMAT = {"format": "nsd-imagery-preprocessor", "format_version": 1}
-_OPTIONS, _ARRAYS = "preprocessor.json", "preprocessor.npz"
 
 
 class NSDPreprocessor:
@@ -35,9 +30,9 @@ class NSDPreprocessor:
             while it reads the volumes of a root or an index, and refuses a folder that was not built with the same
             --smoothing-fwhm. None takes betas as they come. `fit` and `transform` never smooth.
         zscore: "run", "session", or "auto" (by run in nsdimagery, by session in NSD core): each voxel over the rows of
-            the group among those that `fit` and `adapt` are given. A build z-scores over all trials of a run, also
-            those of a test split; so this is for betas in percent signal change, which `NSDImageryDataset` then asks
-            for. None takes betas as they come.
+            the group, which is that of a build, among those that `fit` and `adapt` are given. A build z-scores over all
+            trials of a run, also those of a test split; so this is for betas in percent signal change, which
+            `NSDImageryDataset` then asks for. None takes betas as they come.
         selection: Which voxels are kept: "reliability" (correlation of odd and even presentations) or "ncsnr" (noise
             ceiling signal-to-noise ratio) of the rows that it is fitted on, or "ncsnr_release": the release's map,
             which was made from all of NSD core, test pictures among them. None keeps all.
@@ -139,21 +134,22 @@ class NSDPreprocessor:
             values = (values - fitted.center) @ fitted.components.T
         return values.astype(np.float32)
 
+    def row_options(self) -> RowOptions:
+        """Smoothed as it says, and in percent signal change where it z-scores them itself."""
+        return RowOptions(self.options.smoothing_fwhm, None if self.options.zscore is None else "none")
+
+    def bind(self, trials: Dataset, voxels: Callable[[], Dataset], /) -> Transform:
+        """`transform` of betas of some trials, by what is fitted when it is called; see `contract.RowPreprocessor`."""
+        labels = labels_of(trials, voxels(), self.options.zscore) if self.options.learns else None
+        return partial(self._apply_to, labels)
+
+    def _apply_to(self, labels: Labels | None, betas: NDArray[np.floating], rows: Rows) -> NDArray[np.float32]:
+        return self.apply(betas, None if labels is None else labels.of(rows))
+
     def save(self, folder: Path | str) -> Path:
         """Write `preprocessor.json` and `preprocessor.npz` into a folder, which is returned."""
-        path, fitted = Path(folder).expanduser(), self.fitted
-        said: dict[str, Any] = {**_FORMAT, "options": asdict(self.options), "fitted": None}
-        if fitted is not None:
-            arrays = _to_npz(fitted)
-            with replacing(path / _ARRAYS) as file:
-                file.write(arrays)
-            said["fitted"] = {
-                "origin": asdict(fitted.origin),
-                "n_voxels": fitted.n_voxels,
-                "groups": fitted.groups,
-                "arrays": xxhash.xxh3_128_hexdigest(arrays),
-            }
-        replace_text(path / _OPTIONS, json.dumps(said, indent=1) + "\n")
+        path = Path(folder).expanduser()
+        saved.write(path, self.options, self.fitted)
         return path
 
     @classmethod
@@ -162,55 +158,15 @@ class NSDPreprocessor:
 
         Raises:
             MissingDataError: A file is not there.
-            DataError: A file is damaged, or the two are not of one `save`.
+            DataError: A file is damaged, the two are not of one `save`, a newer nsd-imagery wrote them, or an older one
+                that put rows without a run number in other groups.
         """
-        path = Path(folder).expanduser()
-        try:
-            said = json.loads((path / _OPTIONS).read_text(encoding="utf-8"))
-            preprocessor = cls(**_of_this_format(said)["options"])
-            if said["fitted"] is not None:
-                preprocessor.fitted = _from_npz((path / _ARRAYS).read_bytes(), said["fitted"])
-        except FileNotFoundError as error:
-            msg = f"{error.filename}: no such file; write it with NSDPreprocessor.save"
-            raise MissingDataError(msg) from error
-        except (ValueError, KeyError, TypeError) as error:
-            msg = f"{path}: is no preprocessor as NSDPreprocessor.save writes it ({error}): save it again"
-            raise DataError(msg) from error
+        options, fitted = saved.read(Path(folder).expanduser())
+        preprocessor = cls(**asdict(options))
+        preprocessor.fitted = fitted
         return preprocessor
 
     def _must_be_fitted(self) -> Fitted:
         if self.fitted is None:
             raise UsageError("the preprocessor is not fitted: preprocessor.fit(trials, voxels), on training rows")
         return self.fitted
-
-
-def _of_this_format(said: dict[str, Any]) -> dict[str, Any]:
-    if any(said[name] != value for name, value in _FORMAT.items()):
-        raise ValueError(f"it is of format {said['format']} {said['format_version']}")
-    return said
-
-
-def _to_npz(fitted: Fitted) -> bytes:
-    buffer, by = BytesIO(), fitted.by
-    np.savez(
-        buffer,
-        columns=fitted.columns,
-        n_trials=by.n_trials,
-        mean=by.mean,
-        rest=by.rest,
-        sd=by.sd,
-        center=fitted.center,
-        components=fitted.components,
-    )
-    return buffer.getvalue()
-
-
-def _from_npz(contents: bytes, said: dict[str, Any]) -> Fitted:
-    if xxhash.xxh3_128_hexdigest(contents) != said["arrays"]:
-        raise ValueError(f"{_ARRAYS} is not the one that {_OPTIONS} was written with")
-    with np.load(BytesIO(contents)) as arrays:
-        mean = arrays["mean"]
-        rest = arrays["rest"] if "rest" in arrays else np.zeros_like(mean)  # older files have none
-        by = Moments(arrays["n_trials"], mean, rest, arrays["sd"], Scaling())
-        origin, groups = Origin(**said["origin"]), tuple(said["groups"])
-        return Fitted(origin, said["n_voxels"], arrays["columns"], groups, by, arrays["center"], arrays["components"])

@@ -1,0 +1,120 @@
+"""A preprocessor in a folder: `preprocessor.json` with options and names, `preprocessor.npz` with numbers."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xxhash
+
+from nsd_imagery.atomic import replace_text, replacing
+from nsd_imagery.errors import DataError, MissingDataError, shown
+from nsd_imagery.learn.fitting import Fitted, Options
+from nsd_imagery.learn.labels import Origin
+from nsd_imagery.volumes.betas import Scaling
+from nsd_imagery.volumes.normalize import Moments
+
+FORMAT, FORMAT_VERSION = "nsd-imagery-preprocessor", 2
+"""The version goes up when the same options mean other groups. In version 1 rows without a run number were groups of
+their run and epoch, named "nsdimagery/1/-1" and "nsdimagery/1/-1/cue"; since 2 they are one group of their session."""
+
+_OPTIONS, _ARRAYS = "preprocessor.json", "preprocessor.npz"
+
+
+def write(folder: Path, options: Options, fitted: Fitted | None) -> None:
+    """Write both files, or only the first where nothing is fitted."""
+    said: dict[str, Any] = {"format": FORMAT, "format_version": FORMAT_VERSION, "options": asdict(options)}
+    said["fitted"] = None
+    if fitted is not None:
+        arrays = _to_npz(fitted)
+        with replacing(folder / _ARRAYS) as file:
+            file.write(arrays)
+        said["fitted"] = {
+            "origin": asdict(fitted.origin),
+            "n_voxels": fitted.n_voxels,
+            "groups": fitted.groups,
+            "arrays": xxhash.xxh3_128_hexdigest(arrays),
+        }
+    replace_text(folder / _OPTIONS, json.dumps(said, indent=1) + "\n")
+
+
+def read(folder: Path) -> tuple[Options, Fitted | None]:
+    """What `write` wrote.
+
+    Raises:
+        MissingDataError: A file is not there.
+        DataError: A file is damaged, the two are not of one `write`, or it is of another version: a newer one, or an
+            older one whose groups are others now.
+    """
+    with _faults_named(folder):
+        said = json.loads((folder / _OPTIONS).read_text(encoding="utf-8"))
+        version = _version_of(said)
+    if version > FORMAT_VERSION:
+        msg = f"{folder}: is a preprocessor of format {version}; {FORMAT_VERSION} is known here: upgrade nsd-imagery"
+        raise DataError(msg)
+    with _faults_named(folder):
+        options, fitted = Options(**said["options"]), said["fitted"]
+        if fitted is not None:
+            fitted = _from_npz((folder / _ARRAYS).read_bytes(), fitted)
+    if version == 1 and fitted is not None:
+        _refuse_groups_without_run(folder, fitted.groups)
+    return options, fitted
+
+
+@contextmanager
+def _faults_named(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        msg = f"{error.filename}: no such file; write it with NSDPreprocessor.save"
+        raise MissingDataError(msg) from error
+    except (ValueError, KeyError, TypeError) as error:
+        msg = f"{folder}: is no preprocessor as NSDPreprocessor.save writes it ({error}): save it again"
+        raise DataError(msg) from error
+
+
+def _version_of(said: dict[str, Any]) -> int:
+    version = said["format_version"]
+    if said["format"] != FORMAT or type(version) is not int or version < 1:
+        raise ValueError(f"it is of format {shown(said['format'])} {shown(version)}")
+    return version
+
+
+def _refuse_groups_without_run(folder: Path, groups: Sequence[str]) -> None:
+    old = [name for name in groups if name.split("/")[2:3] == ["-1"]]
+    if old:
+        msg = (
+            f"{folder}: was fitted when trials without a run number were groups of their own ({', '.join(old[:4])}); "
+            "they are z-scored with those of their session now: fit and save it again"
+        )
+        raise DataError(msg)
+
+
+def _to_npz(fitted: Fitted) -> bytes:
+    buffer, by = BytesIO(), fitted.by
+    np.savez(
+        buffer,
+        columns=fitted.columns,
+        n_trials=by.n_trials,
+        mean=by.mean,
+        rest=by.rest,
+        sd=by.sd,
+        center=fitted.center,
+        components=fitted.components,
+    )
+    return buffer.getvalue()
+
+
+def _from_npz(contents: bytes, said: dict[str, Any]) -> Fitted:
+    if xxhash.xxh3_128_hexdigest(contents) != said["arrays"]:
+        raise ValueError(f"{_ARRAYS} is not the one that {_OPTIONS} was written with")
+    with np.load(BytesIO(contents)) as arrays:
+        mean = arrays["mean"]
+        rest = arrays["rest"] if "rest" in arrays else np.zeros_like(mean)  # older files have none
+        by = Moments(arrays["n_trials"], mean, rest, arrays["sd"], Scaling())
+        origin, groups = Origin(**said["origin"]), tuple(map(str, said["groups"]))
+        return Fitted(origin, said["n_voxels"], arrays["columns"], groups, by, arrays["center"], arrays["components"])
