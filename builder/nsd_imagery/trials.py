@@ -151,8 +151,10 @@ def disagreements(rows: pa.Table, sessions: Sequence[Session], root: Path) -> It
     """
     names = index_schema().names
     proven = pa.concat_tables([index_schema().empty_table(), *(session.rows.select(names) for session in sessions)])
-    at = pc.index_in(rows["trial_id"], proven["trial_id"].combine_chunks())
-    proven, is_known = proven.take(at), pc.is_valid(at).to_numpy()
+    position = {trial: at for at, trial in enumerate(proven["trial_id"].to_pylist())}
+    trials = rows["trial_id"].to_pylist()
+    is_known = np.array([trial in position for trial in trials], np.bool_)
+    proven = proven.take(pa.array([position.get(trial) for trial in trials], pa.int64()))
     differs = {
         name: _other_betas(rows[name], proven[name], root)
         if name == "beta_path"
@@ -161,20 +163,19 @@ def disagreements(rows: pa.Table, sessions: Sequence[Session], root: Path) -> It
         if name not in ("trial_id", *_NOT_OF_LABELS)
     }
     for row in np.flatnonzero(~is_known | np.any(list(differs.values()), axis=0)).tolist():
-        trial = rows["trial_id"][row].as_py()
         if not is_known[row]:
-            yield Disagreement(trial, "trial_id", trial, None)
+            yield Disagreement(trials[row], "trial_id", trials[row], None)
             continue
         for name in differs:
             if differs[name][row]:
-                yield Disagreement(trial, name, rows[name][row].as_py(), proven[name][row].as_py())
+                yield Disagreement(trials[row], name, rows[name][row].as_py(), proven[name][row].as_py())
 
 
 def _differs(said: pa.ChunkedArray, proven: pa.ChunkedArray) -> NDArray[np.bool_]:
     """(n_rows,) True where two columns do not hold the same; what is absent, null or NaN, equals itself."""
-    both_absent = pc.and_(pc.is_null(said, nan_is_null=True), pc.is_null(proven, nan_is_null=True))
-    same = pc.or_(pc.fill_null(pc.equal(said, proven), False), both_absent)
-    return ~same.to_numpy()
+    absent = [column.is_null(nan_is_null=True).to_numpy() for column in (said, proven)]
+    same = pc.call_function("equal", [said, proven]).fill_null(False).to_numpy()
+    return ~(same | (absent[0] & absent[1]))
 
 
 def _other_betas(said: pa.ChunkedArray, proven: pa.ChunkedArray, root: Path) -> NDArray[np.bool_]:

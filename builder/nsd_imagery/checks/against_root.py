@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from nsd_imagery.checks.report import Finding, judged, skipped
+from nsd_imagery.checks.catalogue import SOURCE_LABELS, SOURCE_SAME
+from nsd_imagery.checks.report import Finding
 from nsd_imagery.dataset.manifest_shape import Manifest
 from nsd_imagery.dataset.pieces import Piece, Recipe, parts
 from nsd_imagery.dataset.plan import plan
@@ -15,9 +16,6 @@ from nsd_imagery.dataset.shards import open_shard
 from nsd_imagery.errors import NSDImageryError
 from nsd_imagery.sources.root import read_sessions
 from nsd_imagery.trials import disagreements
-
-SAME = "source.same", "Made again from the root, the rows of each shard are the same, betas and labels"
-INDEX = "source.labels", "The labels of the index are those that the root's files prove"
 
 
 def check_against_root(
@@ -42,23 +40,25 @@ def check_against_root(
         rois = list(dict.fromkeys(config["roi"] for config in mine))
         files = [roi for roi in rois if roi.endswith((".nii", ".nii.gz"))]
         if files:
-            yield skipped(*SAME, subject, f"ROI {', '.join(files)}: a folder does not say where its mask files were")
+            yield SOURCE_SAME.skipped(
+                subject, f"ROI {', '.join(files)}: a folder does not say where its mask files were"
+            )
         named = [roi for roi in rois if roi not in files]
         conditions = list(dict.fromkeys(config["condition"] for config in mine))
         try:
             todo = plan(root, folder, [subject], conditions, named, recipe, source)
         except (NSDImageryError, OSError) as error:
             what = f"compared with {root}: {error} (is that where it was built from? --root)"
-            yield skipped(*SAME, subject, what) if guessed else judged(*SAME, subject, [what], "")
+            yield SOURCE_SAME.skipped(subject, what) if guessed else SOURCE_SAME.judged(subject, [what], "")
             continue
         for piece in todo.pieces:
             if piece.session.experiment == "nsd" and not deep:
-                yield skipped(*SAME, piece.key, "NSD core is read again with --deep")
+                yield SOURCE_SAME.skipped(piece.key, "NSD core is read again with --deep")
             else:
                 faults = list(_differences(folder, manifest, piece))
                 if faults and guessed:
                     faults.append(f"compared with {root}; if it was built from another root, name that (--root)")
-                yield judged(*SAME, piece.key, faults, piece.session.beta_path.name)
+                yield SOURCE_SAME.judged(piece.key, faults, piece.session.beta_path.name)
 
 
 def _differences(folder: Path, manifest: Manifest, piece: Piece) -> Iterator[str]:
@@ -106,7 +106,7 @@ def _same_with_nan(one: pa.Array, other: pa.Array) -> bool:
 
 def check_index_rows(rows: pa.Table, root: Path, source: str | None, scope: str) -> Finding:
     """The labels of an index against the root that it lies in."""
-    return judged(*INDEX, scope, _label_faults(rows, root, source), f"{rows.num_rows:,} rows")
+    return SOURCE_LABELS.judged(scope, _label_faults(rows, root, source), f"{rows.num_rows:,} rows")
 
 
 def _label_faults(rows: pa.Table, root: Path, source: str | None) -> Iterator[str]:
