@@ -21,6 +21,7 @@ import nsd_imagery
 from nsd_imagery import trials
 from nsd_imagery.errors import DataError
 from nsd_imagery.sources.release import expected_betas
+from nsd_imagery.sources.root import read_sessions
 
 BETAS = "fithrf_GLMdenoise_RR"
 
@@ -146,3 +147,29 @@ def test_two_that_index_a_subject_each_at_once_both_come_into_the_index_of_all(
     nsd_imagery.index(release, ["subj01"], out=folder.parent)
     assert started[0].wait() == 0
     assert subjects_of(folder / "full_index.parquet") == ["subj01", "subj02"]
+
+
+def other_values(column: pa.ChunkedArray) -> pa.Array:
+    """Of the column's type, and each another than the column's own."""
+    values = column.to_pylist()
+    if pa.types.is_string(column.type):
+        return pa.array([f"not {value}" for value in values])
+    if pa.types.is_boolean(column.type):
+        return pa.array([not value for value in values])
+    return pa.array([8 if value == 7 else 7 for value in values], column.type)
+
+
+def test_every_column_is_held_against_the_root_but_what_other_files_say(release: Path) -> None:
+    sessions = read_sessions(release, ["subj01"], BETAS, ["nsdimagery"])
+    rows = sessions[0].rows
+    assert not list(trials.disagreements(rows, sessions, release))
+    for at, field in enumerate(rows.schema):
+        changed = rows.set_column(at, field, other_values(rows[field.name])).take(pa.array([9, 3]))
+        found = list(trials.disagreements(changed, sessions, release))
+        if field.name in ("is_valid", "caption"):
+            assert not found
+        else:
+            assert [one.column for one in found] == [field.name] * 2
+            assert [one.said for one in found] == changed[field.name].to_pylist()
+            first = None if field.name == "trial_id" else rows[field.name][9].as_py()
+            assert found[0].proven == first

@@ -350,6 +350,45 @@ def test_an_index_that_cannot_be_trusted_is_named(
     assert str(path) in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("cue_matches", 0), ("nsd_id", 28752), ("response_time", 7.0), ("run_name", "visB"), ("shared1000", True)],
+)
+def test_no_column_of_an_index_is_given_that_the_root_disproves(
+    cache: Path, tmp_path: Path, column: str, value: object
+) -> None:
+    path, rows = tmp_path / "mine.parquet", pd.read_parquet(index_file(cache))
+    rows[column] = rows[column].astype(object)
+    rows.loc[rows.index[50], column] = value
+    rows.astype({column: pd.read_parquet(index_file(cache)).dtypes[column]}).to_parquet(path)
+    words = f"{column} of trial {rows['trial_id'].iloc[50]} is {value!r}, but the files in .* this is the index of"
+    with pytest.raises(DataError, match=words):
+        TRIALS(path, root=cache)
+
+
+def test_a_session_that_the_root_does_not_know_is_refused_though_its_betas_are_there(
+    cache: Path, tmp_path: Path
+) -> None:
+    rows = pd.read_parquet(index_file(cache, "perception"))
+    rows[rows["session"] == 2].assign(session=9, trial_id=lambda rows: rows["trial_id"] + 10**9).to_parquet(
+        tmp_path / "mine.parquet"
+    )
+    with pytest.raises(DataError, match=r"trial_id of trial .* say nothing of such a trial: this is the index of"):
+        TRIALS(tmp_path / "mine.parquet", root=cache, condition="perception")
+
+
+def test_an_index_stays_right_when_the_same_betas_come_in_another_format(own_release: Path) -> None:
+    hdf5 = own_release / f"{expected_betas('fithrf_GLMdenoise_RR', 'subj01')}.hdf5"
+    away = hdf5.rename(own_release / "away")
+    nsd_imagery.index(own_release, ["subj01"])
+    alone = TRIALS(index_file(own_release), condition="vision")[:]
+    away.rename(hdf5)
+    same(TRIALS(index_file(own_release), condition="vision")[:], alone)
+    assert nsd_imagery.verify(own_release / "indices").passed
+    hdf5.with_name("betas_nsdimagery.nii.gz").unlink()
+    assert not nsd_imagery.verify(own_release / "indices").passed
+
+
 def test_part_of_an_index_is_enough_for_percent_signal_change(cache: Path, tmp_path: Path) -> None:
     path = tmp_path / "mine.parquet"
     only_imagery(pd.read_parquet(index_file(cache))).to_parquet(path)

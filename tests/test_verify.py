@@ -424,6 +424,29 @@ def test_a_fault_of_an_index_fails_its_check(
         assert says(failed(report)[check], words), report.to_text()
 
 
+def test_an_index_whose_subjects_are_of_two_beta_versions_is_held_against_both(own_release: Path) -> None:
+    shutil.rmtree((own_release / expected_betas("fithrf_GLMdenoise_RR", "subj02")).parent)
+    nsd_imagery.index(own_release, ["subj01"])
+    nsd_imagery.index(own_release, ["subj02"], betas="fithrf")
+    path = own_release / "indices/imagery/full_index.parquet"
+    assert nsd_imagery.verify(path).passed, nsd_imagery.verify(path).to_text()
+    change = with_column("response", at(720 + 5, 2 if pq.read_table(path)["response"][725].as_py() != 2 else 1))
+    pq.write_table(change(pq.read_table(path)), path)
+    assert failed(nsd_imagery.verify(path)).keys() == {"source.labels"}
+
+
+def test_all_that_an_index_says_otherwise_than_its_root_is_told(release: Path, tmp_path: Path) -> None:
+    path = nsd_imagery.index(release, ["subj01"], out=tmp_path / "indices") / "imagery" / "subj01.parquet"
+    rows = pq.read_table(path)
+    rows = with_column("run_name", at(3, "imgC_2"))(with_column("response_time", at(3, 0.25))(rows))
+    pq.write_table(with_column("trial_id", at(7, 5))(rows), path)
+    found = failed(nsd_imagery.verify(path, root=release))["source.labels"]
+    assert found.n_offending == 3
+    assert [row.partition(": ")[2].split(" is ")[0] for row in found.offending] == [
+        "run_name", "response_time", "the root has no such trial",
+    ]  # fmt: skip
+
+
 # ---- faults of a built folder -------------------------------------------------------------------------------------
 
 

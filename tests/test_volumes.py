@@ -16,10 +16,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from nilearn.masking import apply_mask
 
-from nsd_imagery.errors import DataError
+from nsd_imagery.errors import DataError, MissingDataError, SpaceError
+from nsd_imagery.sources.pictures import open_pictures, read_picture
 from nsd_imagery.volumes import nifti
 from nsd_imagery.volumes.betas import LARGEST, Scaling, refuse_unlikely
 from nsd_imagery.volumes.grid import Grid
+from nsd_imagery.volumes.hdf5 import open_dataset
 from nsd_imagery.volumes.normalize import moments, zscore
 from nsd_imagery.volumes.read import read_betas, read_header, rows_with_data
 
@@ -271,6 +273,44 @@ def test_a_web_page_in_the_place_of_data_is_named_as_such(tmp_path: Path, name: 
     (tmp_path / name).write_text("<!DOCTYPE html><html><body>Access denied</body></html>" * 20)
     with pytest.raises(DataError, match=name):
         read(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(28, "No space left on device"), KeyError("cue"), RuntimeError("no model"),
+        MissingDataError("mask.nii.gz: no such file"), SpaceError("the disk is full"),
+    ],
+    ids=lambda error: type(error).__name__,
+)  # fmt: skip
+def test_what_goes_wrong_beside_an_open_hdf5_file_is_not_laid_at_its_door(tmp_path: Path, error: Exception) -> None:
+    with pytest.raises(type(error)) as raised, open_dataset(save_hdf5(tmp_path / "b.hdf5"), "betas"):
+        raise error
+    assert raised.value is error
+
+
+def damage(path: Path, name: str) -> None:
+    """A bit of the first packed chunk of a dataset."""
+    with h5py.File(path, "r") as file:
+        chunk = file[name].id.get_chunk_info(0)
+    raw = bytearray(path.read_bytes())
+    raw[chunk.byte_offset + chunk.size // 2] ^= 4
+    path.write_bytes(raw)
+
+
+def test_betas_or_a_picture_that_cannot_be_unpacked_are_the_fault_of_their_file(tmp_path: Path) -> None:
+    betas, pictures = save_hdf5(tmp_path / "b.hdf5", fletcher32=True), tmp_path / "nsd_stimuli.hdf5"
+    damage(betas, "betas")
+    with pytest.raises(DataError, match=r"b.hdf5: is not a sound HDF5 file .*: copy the file again"):
+        read(betas, voxels=np.array([0]))
+    with h5py.File(pictures, "w") as file:
+        shape, chunk = (73_000, 425, 425, 3), (1, 425, 425, 3)
+        file.create_dataset("imgBrick", shape, np.uint8, chunks=chunk, fletcher32=True)[3] = 1
+    damage(pictures, "imgBrick")
+    with open_pictures(pictures) as brick:
+        assert not read_picture(brick, 4).any()
+        with pytest.raises(DataError, match=r"nsd_stimuli.hdf5: is not a sound HDF5 file .*: copy the file again"):
+            read_picture(brick, 3)
 
 
 def test_another_grid_or_place_than_the_masks_is_an_error(tmp_path: Path) -> None:

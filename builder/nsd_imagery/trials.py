@@ -4,13 +4,16 @@
 """
 
 import logging
-from collections.abc import Sequence, Set
-from dataclasses import replace
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from nsd_imagery.atomic import remove_partial, replacing
 from nsd_imagery.errors import DataError, MissingDataError, reason
@@ -18,7 +21,8 @@ from nsd_imagery.experiment import BETA_VERSIONS, SUBJECTS, Experiment
 from nsd_imagery.identity import read_unchanged
 from nsd_imagery.locks import waiting
 from nsd_imagery.progress import StepProgress
-from nsd_imagery.sources import trees
+from nsd_imagery.schema import index_schema
+from nsd_imagery.sources import release, trees
 from nsd_imagery.sources.root import find_root, find_subjects, read_sessions
 from nsd_imagery.sources.session import Session
 from nsd_imagery.volumes.read import rows_with_data
@@ -27,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 INDICES = "indices"
 INDEX_FOLDERS: dict[Experiment, str] = {"nsdimagery": "imagery", "nsd": "perception"}
+
+_NOT_OF_LABELS = ("is_valid", "caption")
 
 
 def root_of_index(path: Path) -> Path:
@@ -111,6 +117,76 @@ def read_index(path: Path | str) -> pa.Table:
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             msg = f"{path}: is not a sound Parquet file ({reason(error)}); write it again with: nsd-imagery index ROOT"
             raise DataError(msg) from error
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """Where a row of an index is not what the root says of its trial.
+
+    Attributes:
+        trial_id: The trial.
+        column: The column; "trial_id" if the root has no such trial.
+        said: The value in the index.
+        proven: That of the root; None for a trial that it has not.
+    """
+
+    trial_id: int
+    column: str
+    said: object
+    proven: object
+
+
+def disagreements(rows: pa.Table, sessions: Sequence[Session], root: Path) -> Iterator[Disagreement]:
+    """Where rows of an index are not those that a root gives, in the order of the rows and of the columns.
+
+    Every column counts, because whoever reads the index takes every column for proven, but for two: `is_valid`, which
+    `index` reads from the betas and a source does not, and `caption`, which may come of a folder outside the root. A
+    `beta_path` may name the same betas in another format, where that is in the root too. Trials of the root that are
+    not in the index are no disagreement: part of an index is as true as the whole.
+
+    Args:
+        rows: Rows with the columns and types of an index, of one subject, experiment and beta version.
+        sessions: All that the root has of these.
+        root: The root, which beta paths are relative to.
+    """
+    names = index_schema().names
+    proven = pa.concat_tables([index_schema().empty_table(), *(session.rows.select(names) for session in sessions)])
+    position = {trial: at for at, trial in enumerate(proven["trial_id"].to_pylist())}
+    trials = rows["trial_id"].to_pylist()
+    is_known = np.array([trial in position for trial in trials], np.bool_)
+    proven = proven.take(pa.array([position.get(trial) for trial in trials], pa.int64()))
+    differs = {
+        name: _other_betas(rows[name], proven[name], root)
+        if name == "beta_path"
+        else _differs(rows[name], proven[name])
+        for name in names
+        if name not in ("trial_id", *_NOT_OF_LABELS)
+    }
+    for row in np.flatnonzero(~is_known | np.any(list(differs.values()), axis=0)).tolist():
+        if not is_known[row]:
+            yield Disagreement(trials[row], "trial_id", trials[row], None)
+            continue
+        for name in differs:
+            if differs[name][row]:
+                yield Disagreement(trials[row], name, rows[name][row].as_py(), proven[name][row].as_py())
+
+
+def _differs(said: pa.ChunkedArray, proven: pa.ChunkedArray) -> NDArray[np.bool_]:
+    """(n_rows,) True where two columns do not hold the same; what is absent, null or NaN, equals itself."""
+    absent = [column.is_null(nan_is_null=True).to_numpy() for column in (said, proven)]
+    same = pc.call_function("equal", [said, proven]).fill_null(False).to_numpy()
+    return ~(same | (absent[0] & absent[1]))
+
+
+def _other_betas(said: pa.ChunkedArray, proven: pa.ChunkedArray, root: Path) -> NDArray[np.bool_]:
+    """(n_rows,) True where two columns of paths do not name the same betas."""
+    pairs = list(zip(said.to_pylist(), proven.to_pylist(), strict=True))
+    same = {pair: pair[0] == pair[1] or (None not in pair and _is_other_format(*pair, root)) for pair in set(pairs)}
+    return np.array([not same[pair] for pair in pairs], np.bool_)
+
+
+def _is_other_format(said: str, proven: str, root: Path) -> bool:
+    return Path(said) in release.other_formats(Path(proven)) and (root / said).is_file()
 
 
 def _with_validity(session: Session, brain: Path | None) -> Session:

@@ -1,13 +1,13 @@
 """A built folder or an index against its source: the same rows, derived once more from the root."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from nsd_imagery.checks.report import Finding, judged, skipped
+from nsd_imagery.checks.catalogue import SOURCE_LABELS, SOURCE_SAME
+from nsd_imagery.checks.report import Finding
 from nsd_imagery.dataset.find import find_pieces
 from nsd_imagery.dataset.manifest_shape import Manifest
 from nsd_imagery.dataset.pieces import Piece, Recipe, parts
@@ -15,9 +15,7 @@ from nsd_imagery.dataset.reading import read_piece
 from nsd_imagery.dataset.shards import open_shard
 from nsd_imagery.errors import NSDImageryError
 from nsd_imagery.sources.root import read_sessions
-
-SAME = "source.same", "Made again from the root, the rows of each shard are the same, betas and labels"
-INDEX = "source.labels", "The labels of the index are those that the root's files prove"
+from nsd_imagery.trials import disagreements
 
 
 def check_against_root(
@@ -42,23 +40,25 @@ def check_against_root(
         rois = list(dict.fromkeys(config["roi"] for config in mine))
         files = [roi for roi in rois if roi.endswith((".nii", ".nii.gz"))]
         if files:
-            yield skipped(*SAME, subject, f"ROI {', '.join(files)}: a folder does not say where its mask files were")
+            yield SOURCE_SAME.skipped(
+                subject, f"ROI {', '.join(files)}: a folder does not say where its mask files were"
+            )
         named = [roi for roi in rois if roi not in files]
         conditions = list(dict.fromkeys(config["condition"] for config in mine))
         try:
             found = find_pieces(root, recipe, [subject], conditions, named, source)
         except (NSDImageryError, OSError) as error:
             what = f"compared with {root}: {error} (is that where it was built from? --root)"
-            yield skipped(*SAME, subject, what) if guessed else judged(*SAME, subject, [what], "")
+            yield SOURCE_SAME.skipped(subject, what) if guessed else SOURCE_SAME.judged(subject, [what], "")
             continue
         for piece in found.pieces:
             if piece.session.experiment == "nsd" and not deep:
-                yield skipped(*SAME, piece.key, "NSD core is read again with --deep")
+                yield SOURCE_SAME.skipped(piece.key, "NSD core is read again with --deep")
             else:
                 faults = list(_differences(folder, manifest, piece))
                 if faults and guessed:
                     faults.append(f"compared with {root}; if it was built from another root, name that (--root)")
-                yield judged(*SAME, piece.key, faults, piece.session.beta_path.name)
+                yield SOURCE_SAME.judged(piece.key, faults, piece.session.beta_path.name)
 
 
 def _differences(folder: Path, manifest: Manifest, piece: Piece) -> Iterator[str]:
@@ -106,23 +106,23 @@ def _same_with_nan(one: pa.Array, other: pa.Array) -> bool:
 
 def check_index_rows(rows: pa.Table, root: Path, source: str | None, scope: str) -> Finding:
     """The labels of an index against the root that it lies in."""
-    subjects = rows["subject"].unique().to_pylist()
-    versions = rows["beta_version"].unique().to_pylist()
-    experiments = rows["experiment"].unique().to_pylist()
-    try:
-        sessions = read_sessions(root, subjects, versions[0], experiments, source)
-    except (NSDImageryError, OSError) as error:
-        return judged(*INDEX, scope, [error], "")
-    names = [name for name in rows.column_names if name not in ("is_valid", "caption")]
-    proven = {row["trial_id"]: row for session in sessions for row in session.rows.select(names).to_pylist()}
-    return judged(*INDEX, scope, _label_faults(rows.select(names).to_pylist(), proven), f"{rows.num_rows:,} rows")
+    return SOURCE_LABELS.judged(scope, _label_faults(rows, root, source), f"{rows.num_rows:,} rows")
 
 
-def _label_faults(rows: Sequence[Mapping[str, Any]], proven: Mapping[int, Mapping[str, Any]]) -> Iterator[str]:
-    for row in rows:
-        known = proven.get(row["trial_id"])
-        if known is None:
-            yield f"trial_id {row['trial_id']}: the root has no such trial"
-        elif known != row:
-            name = next(name for name in row if row[name] != known[name])
-            yield f"trial_id {row['trial_id']}: {name} is {row[name]!r}, the root gives {known[name]!r}"
+def _label_faults(rows: pa.Table, root: Path, source: str | None) -> Iterator[str]:
+    """Subjects of one index may be of two beta versions: each was indexed by a call of its own."""
+    keys = list(zip(*(rows[name].to_pylist() for name in ("subject", "experiment", "beta_version")), strict=True))
+    for key in dict.fromkeys(keys):
+        subject, experiment, beta_version = key
+        try:
+            sessions = read_sessions(root, [subject], beta_version, [experiment], source)
+        except (NSDImageryError, OSError) as error:
+            yield str(error)
+            continue
+        mine = rows.filter(pa.array([other == key for other in keys]))
+        for found in disagreements(mine, sessions, root):
+            if found.column == "trial_id":
+                yield f"trial_id {found.trial_id}: the root has no such trial"
+            else:
+                what = f"{found.column} is {found.said!r}, the root gives {found.proven!r}"
+                yield f"trial_id {found.trial_id}: {what}"

@@ -6,10 +6,22 @@ from itertools import pairwise
 
 import numpy as np
 
-from nsd_imagery.checks.report import Finding, judged, skipped
+from nsd_imagery.checks.catalogue import (
+    LABELS_ATTENTION_EPOCHS,
+    LABELS_BUTTONS,
+    LABELS_CHRONOLOGICAL,
+    LABELS_ID_BASE,
+    LABELS_IMAGERY_ORDER,
+    LABELS_MATCHED_HALF,
+    LABELS_NO_TARGET_TWICE,
+    LABELS_ONSET_TIMES,
+    LABELS_PROOFS,
+    LABELS_VISION_DESIGN,
+)
+from nsd_imagery.checks.report import Finding
 from nsd_imagery.experiment import TARGETS_PER_SET, TRIALS_PER_RUN
 from nsd_imagery.sources.design import nsd_id_of_name
-from nsd_imagery.sources.proof import PROOFS, Contradiction, Proof, SessionFiles, design_follows
+from nsd_imagery.sources.proof import PROOFS, Contradiction, SessionFiles, design_follows
 from nsd_imagery.sources.stim_info import StimInfo
 
 _TOLERANCE = 1.5
@@ -20,7 +32,7 @@ _DETECTION = (2, 4)
 
 
 def onset_times(files: SessionFiles) -> Iterator[Contradiction]:
-    """The k-th onset of a run's design is the k-th TRIALONSET; the detection epoch follows about 3 s later."""
+    """Trials that began at another time than the design's, and attention trials whose epochs are not 3 s apart."""
     for behaviour, design in files.with_design():
         n_epochs = len(behaviour.run.epochs)
         if len(design.seconds) != behaviour.run.n_betas:
@@ -38,7 +50,7 @@ def onset_times(files: SessionFiles) -> Iterator[Contradiction]:
 
 
 def attention_epochs(files: SessionFiles) -> Iterator[Contradiction]:
-    """The cue and the detection epochs of attention trials are in design columns of their own, in turn."""
+    """Attention runs whose cue and detection epochs share design columns."""
     for behaviour, design in files.with_design():
         if behaviour.run.condition == "attention":
             cue, detection = set(design.columns[::2].tolist()), set(design.columns[1::2].tolist())
@@ -48,7 +60,7 @@ def attention_epochs(files: SessionFiles) -> Iterator[Contradiction]:
 
 
 def chronological(files: SessionFiles) -> Iterator[Contradiction]:
-    """TRIALONSET rises from trial to trial."""
+    """Trials that began no later than the one before."""
     for behaviour in files.behaviours:
         for before, trial in pairwise(behaviour.trials):
             if before.onset is not None and trial.onset is not None and trial.onset <= before.onset:
@@ -57,7 +69,7 @@ def chronological(files: SessionFiles) -> Iterator[Contradiction]:
 
 
 def matched_half(files: SessionFiles) -> Iterator[Contradiction]:
-    """In a vision run 24 trials show the target's own letter and 24 another's, and each letter is shown 8 times."""
+    """Vision runs whose letters are not those of half of their targets, or not shown equally often."""
     for behaviour in files.behaviours:
         if behaviour.run.condition == "vision":
             matched = sum(trial.condition == trial.cue for trial in behaviour.trials)
@@ -68,7 +80,7 @@ def matched_half(files: SessionFiles) -> Iterator[Contradiction]:
 
 
 def buttons(files: SessionFiles) -> Iterator[Contradiction]:
-    """BUTTON is 1, 2 or blank."""
+    """Trials of another button."""
     for behaviour in files.behaviours:
         for trial in behaviour.trials:
             if trial.button not in (None, 1, 2):
@@ -76,7 +88,7 @@ def buttons(files: SessionFiles) -> Iterator[Contradiction]:
 
 
 def no_target_twice_in_a_row(files: SessionFiles) -> Iterator[Contradiction]:
-    """No target comes twice in a row."""
+    """Trials of the same target as the one before."""
     for behaviour in files.behaviours:
         for before, trial in pairwise(behaviour.trials):
             if before.condition == trial.condition:
@@ -84,27 +96,28 @@ def no_target_twice_in_a_row(files: SessionFiles) -> Iterator[Contradiction]:
                 yield Contradiction(behaviour.path, what, trial.number)
 
 
-_FURTHER = tuple(
-    Proof(find.__name__.replace("_", "-"), (find.__doc__ or "").rstrip("."), find)
-    for find in (
-        onset_times, attention_epochs, chronological, matched_half, buttons, no_target_twice_in_a_row,
-    )
-)  # fmt: skip
+_FURTHER = (
+    (LABELS_ONSET_TIMES, onset_times),
+    (LABELS_ATTENTION_EPOCHS, attention_epochs),
+    (LABELS_CHRONOLOGICAL, chronological),
+    (LABELS_MATCHED_HALF, matched_half),
+    (LABELS_BUTTONS, buttons),
+    (LABELS_NO_TARGET_TWICE, no_target_twice_in_a_row),
+)
 
 
 def check_behaviour(files: SessionFiles, scope: str) -> list[Finding]:
     """All proofs of a session's labelling files, each with everything that contradicts it."""
     evidence = f"{sum(len(behaviour.trials) for behaviour in files.behaviours)} trials of {len(files.behaviours)} runs"
-    return [
-        judged(f"labels.{proof.id}", proof.proves, scope, proof.find(files), evidence) for proof in (*PROOFS, *_FURTHER)
-    ] + [_design_of_vision(files, scope), _imagery_order(files, scope)]
+    proofs = zip(LABELS_PROOFS, (proof.find for proof in PROOFS), strict=True)
+    judged = [check.judged(scope, find(files), evidence) for check, find in (*proofs, *_FURTHER)]
+    return [*judged, _design_of_vision(files, scope), _imagery_order(files, scope)]
 
 
 def check_picture_ids(files: SessionFiles, info: StimInfo | None, n_pictures: int, scope: str) -> Finding:
     """The numbers in file names are 1-based: each minus 1 is one of NSD's shared 1,000, of the rank it names."""
-    check, proves = "labels.id-base", "The number in a picture's file name is its 0-based NSD id plus 1"
     if info is None:
-        return skipped(check, proves, scope, "nsd_stim_info_merged.csv is not in the root")
+        return LABELS_ID_BASE.skipped(scope, "nsd_stim_info_merged.csv is not in the root")
     names = [target.name for targets in files.targets.values() for target in targets.values()]
     names += [trial.picture for behaviour, trial in files.runs("vision") if behaviour.run.stimulus_set == "C"]
     ids = {name: nsd_id for name in names if (nsd_id := nsd_id_of_name(name)) is not None}
@@ -120,7 +133,7 @@ def check_picture_ids(files: SessionFiles, info: StimInfo | None, n_pictures: in
         f"{len(ids)} pictures: all are of the shared 1,000, {ranked} of the rank in them that their name says; "
         f"read as 0-based, {rivals} would be"
     )
-    return judged(check, proves, scope, wrong, evidence)
+    return LABELS_ID_BASE.judged(scope, wrong, evidence)
 
 
 def _design_of_vision(files: SessionFiles, scope: str) -> Finding:
@@ -131,8 +144,7 @@ def _design_of_vision(files: SessionFiles, scope: str) -> Finding:
     }
     wrong = [f"{name}: its design columns go with neither" for name, to in follows.items() if to == "neither"]
     said = ", ".join(f"{name} {to}" for name, to in follows.items())
-    proves = "The design columns of vision runs follow what was seen or what was cued"
-    return judged("labels.vision-design", proves, scope, wrong, f"they follow: {said}")
+    return LABELS_VISION_DESIGN.judged(scope, wrong, f"they follow: {said}")
 
 
 def _imagery_order(files: SessionFiles, scope: str) -> Finding:
@@ -140,8 +152,7 @@ def _imagery_order(files: SessionFiles, scope: str) -> Finding:
     orders = {b.run.name: [trial.condition for trial in b.trials] for b in files.behaviours}
     same = [name for name in orders if _seen_order(name, orders) == orders[name]]
     evidence = f"runs in the order of their set's vision run: {', '.join(same) or 'none'}"
-    proves = "For information: which imagery runs repeat the order of the vision run of their set"
-    return Finding("labels.imagery-order", proves, scope, "pass", evidence)
+    return LABELS_IMAGERY_ORDER.found(scope, "pass", evidence)
 
 
 def _seen_order(name: str, orders: dict[str, list[str]]) -> Sequence[str] | None:

@@ -9,20 +9,12 @@ from numpy.typing import NDArray
 from nsd_imagery.checks.agreement.measure import check_session
 from nsd_imagery.checks.agreement.session import SessionBetas
 from nsd_imagery.checks.agreement.verdicts import Answer, Judgement, pool
-from nsd_imagery.checks.report import Finding, Outcome, judged, skipped
+from nsd_imagery.checks.catalogue import DATA_QUESTIONS, DATA_SCALE
+from nsd_imagery.checks.report import Finding, Outcome
 from nsd_imagery.checks.rows import Row
 from nsd_imagery.volumes.betas import Betas
 from nsd_imagery.volumes.roi import Roi
 
-SCALE = "data.scale", "Betas have the scale of percent signal change, and rows and voxels hold data"
-QUESTIONS: Final = {
-    "seen-target": "In vision the betas tell the labelled targets apart (sets A and B, early visual cortex)",
-    "vision-against-imagery": "Vision drives V1-V3 more strongly and more reliably than imagery",
-    "seen-or-cued": "On mismatched trials betas are like the target labelled as seen, not like the one cued",
-    "row-order": "Betas are in order of time, each under its own label",
-    "voxel-order": "Voxels of early visual cortex tell seen targets apart better than those of the rest",
-    "imagery-repeats": "For information: imagined targets told apart from one imagery run to the other",
-}
 AREAS: Final = ("early", "higher", "V1", "V2", "V3")
 """ROIs that the questions need beside nsdgeneral."""
 
@@ -43,7 +35,7 @@ def check_values(betas: Betas, valid: NDArray[np.bool_] | None, scope: str) -> F
     """
     stored = betas.stored[betas.is_valid]
     if not stored.size:
-        return judged(*SCALE, scope, ["every row is 0 or NaN in the whole brain"], "")
+        return DATA_SCALE.judged(scope, ["every row is 0 or NaN in the whole brain"], "")
     size = float(np.abs(betas.header.scaling.percent(stored)).mean())
     flat = (stored == stored[0]).all(axis=0)
     faults = []
@@ -62,7 +54,7 @@ def check_values(betas: Betas, valid: NDArray[np.bool_] | None, scope: str) -> F
         f"mean |beta| {size:.2f} percent signal change; {_without_data(betas.is_valid)}; "
         f"{int(flat.sum())} of {flat.size:,} voxels without variance"
     )
-    return judged(*SCALE, scope, faults, evidence)
+    return DATA_SCALE.judged(scope, faults, evidence)
 
 
 def _without_data(is_valid: NDArray[np.bool_]) -> str:
@@ -121,7 +113,7 @@ def check_pooled(judgements: Sequence[Judgement]) -> list[Finding]:
 
 def no_agreement(scope: str, reason: str) -> list[Finding]:
     """The questions, not asked."""
-    return [skipped(f"data.{question}", proves, scope, reason) for question, proves in QUESTIONS.items()]
+    return [check.skipped(scope, reason) for check in DATA_QUESTIONS]
 
 
 def _reported(judgement: Judgement, scope: str) -> list[Finding]:
@@ -134,6 +126,5 @@ def _finding(answer: Answer, scope: str, best: str | None) -> Finding:
     reason = answer.reason if answer.verdict != "information" else f"{answer.reason}: {shown or 'too few trials'}"
     if answer.verdict == "fail" and best is not None:
         reason += f" (what explains the data best: {best})"
-    offending = (shown,) if outcome == "fail" else ()
-    check = f"data.{answer.question}"
-    return Finding(check, QUESTIONS[answer.question], scope, outcome, reason, offending, len(offending))
+    check = next(check for check in DATA_QUESTIONS if check.id == f"data.{answer.question}")
+    return check.found(scope, outcome, reason, (shown,) if outcome == "fail" else ())

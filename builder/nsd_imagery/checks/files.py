@@ -6,7 +6,14 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from nsd_imagery.checks.report import Finding, judged, skipped
+from nsd_imagery.checks.catalogue import (
+    FILES_BETAS_SOUND,
+    FILES_LABEL_TABLES,
+    FILES_ONE_GRID,
+    FILES_OPTIONAL,
+    FILES_PRESENT,
+)
+from nsd_imagery.checks.report import Finding
 from nsd_imagery.errors import NSDImageryError
 from nsd_imagery.experiment import CORE_TRIALS_PER_SESSION, N_BETAS, RUNS, STIMULUS_SETS
 from nsd_imagery.sources import release
@@ -17,11 +24,6 @@ from nsd_imagery.volumes.hdf5 import open_dataset
 from nsd_imagery.volumes.nifti import read_volume
 from nsd_imagery.volumes.read import read_header
 from nsd_imagery.volumes.roi import DEFAULT_ROI
-
-PRESENT = "files.present", "The files that the labels and masks need are there"
-BETAS = "files.betas-sound", "The beta file has the form of the release: number of volumes, type, scaling, layout"
-GRID = "files.one-grid", "Betas, masks and maps of a subject lie on one grid in one place"
-TABLES = "files.label-tables", "Every label in an atlas has a name in its table"
 
 
 def check_presence(root: Path, subject: str) -> list[Finding]:
@@ -36,11 +38,11 @@ def check_presence(root: Path, subject: str) -> list[Finding]:
         release.brain_file(root, subject): "which rows hold data is told from the whole volume",
         release.pictures_file(root): "images of photographs in `stimuli`",
     }
-    findings = [judged(*PRESENT, subject, gone, f"{len(needed)} files")]
+    findings = [FILES_PRESENT.judged(subject, gone, f"{len(needed)} files")]
     for path, use in optional.items():
         if not path.exists():
             reason = f"{path.relative_to(root).as_posix()} is not in the root: {use}"
-            findings.append(skipped("files.optional", "Files that add columns are there", subject, reason))
+            findings.append(FILES_OPTIONAL.skipped(subject, reason))
     return findings
 
 
@@ -51,11 +53,10 @@ def check_betas_form(session: Session, scope: str, *, is_release: bool) -> Findi
         header = read_header(path)
         faults = list(_faults(session, header)) if is_release else []
     except (NSDImageryError, OSError) as error:
-        return judged(*BETAS, scope, [error], "")
+        return FILES_BETAS_SOUND.judged(scope, [error], "")
     form = f"{path.name}: {header.n_volumes} volumes of {'x'.join(map(str, header.grid.shape))} {header.dtype.name}"
-    return judged(
-        *BETAS, scope, faults, f"{form}, percent signal change x {header.scaling.divisor / header.scaling.slope:g}"
-    )
+    evidence = f"{form}, percent signal change x {header.scaling.divisor / header.scaling.slope:g}"
+    return FILES_BETAS_SOUND.judged(scope, faults, evidence)
 
 
 def _faults(session: Session, header: BetaHeader) -> Iterator[str]:
@@ -83,13 +84,13 @@ def check_grid(sessions: Sequence[Session], anatomy: Anatomy) -> Finding:
              anatomy.valid_nsdimagery, *anatomy.valid_nsd.values(), anatomy.ncsnr_nsd]  # fmt: skip
     maps = [path for path in paths if path is not None]
     if DEFAULT_ROI not in anatomy.atlases:
-        return skipped(*GRID, anatomy.subject, f"there is no {DEFAULT_ROI} mask")
+        return FILES_ONE_GRID.skipped(anatomy.subject, f"there is no {DEFAULT_ROI} mask")
     first = anatomy.atlases[DEFAULT_ROI]
     faults: list[object] = []
     try:
         grid = read_volume(first)[1]
     except (NSDImageryError, OSError) as error:
-        return judged(*GRID, anatomy.subject, [error], "")
+        return FILES_ONE_GRID.judged(anatomy.subject, [error], "")
     for path in dict.fromkeys(maps):
         try:
             read_volume(path)[1].check_same(grid, str(path), str(first))
@@ -100,7 +101,7 @@ def check_grid(sessions: Sequence[Session], anatomy: Anatomy) -> Finding:
             read_header(session.beta_path).grid.check_same(grid, str(session.beta_path), str(first))
         except (NSDImageryError, OSError) as error:
             faults.append(error)
-    return judged(*GRID, anatomy.subject, faults, f"{len(maps)} maps and {len(sessions)} beta files")
+    return FILES_ONE_GRID.judged(anatomy.subject, faults, f"{len(maps)} maps and {len(sessions)} beta files")
 
 
 def check_label_tables(anatomy: Anatomy) -> Finding:
@@ -117,4 +118,4 @@ def check_label_tables(anatomy: Anatomy) -> Finding:
             continue
         if nameless:
             faults.append(f"{table}: has no name for {', '.join(f'{label:g}' for label in nameless[:6])}")
-    return judged(*TABLES, anatomy.subject, faults, f"{len(anatomy.label_tables)} tables")
+    return FILES_LABEL_TABLES.judged(anatomy.subject, faults, f"{len(anatomy.label_tables)} tables")

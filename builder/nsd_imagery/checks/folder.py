@@ -9,7 +9,8 @@ import pyarrow as pa
 import yaml
 from numpy.typing import NDArray
 
-from nsd_imagery.checks.report import Finding, judged, skipped
+from nsd_imagery.checks.catalogue import FOLDER_CARD, FOLDER_COLUMNS, FOLDER_SCORES, FOLDER_SHARDS, FOLDER_VOXELS
+from nsd_imagery.checks.report import Finding
 from nsd_imagery.checks.rows import check_rows
 from nsd_imagery.dataset.card import card, front_matter
 from nsd_imagery.dataset.folder import README
@@ -24,15 +25,6 @@ from nsd_imagery.schema import (
     trial_schema,
     voxels_schema,
 )
-
-SHARDS = "folder.shards", "Every shard of the manifest is there, whole, and of the contents that its name and hash say"
-CARD = "folder.card", "README.md is the card of this manifest: it names these shards, features and sizes"
-COLUMNS = "folder.columns", "Columns and types are those of the schema, as many rows as the manifest says, and no nulls"
-SCORES = (
-    "folder.scores",
-    "Over the valid trials of each group betas have mean 0 and sd 1, and 0 where a voxel does not vary",
-)
-VOXELS = "folder.voxels", "-voxels has a row for each column of betas, in the order of the volume"
 
 _TOLERANCE = 1e-3
 """Of mean and sd of float32 scores; float16 has 11 bits."""
@@ -49,13 +41,15 @@ def check_folder(folder: Path, manifest: Manifest, subjects: Sequence[str] | Non
         yield found
         if found.outcome == "pass":
             tables = _tables(folder, config)
-            columns = judged(*COLUMNS, name, _column_faults(config, manifest, tables), f"{config['n_voxels']:,} voxels")
+            columns = FOLDER_COLUMNS.judged(
+                name, _column_faults(config, manifest, tables), f"{config['n_voxels']:,} voxels"
+            )
             yield columns
             if columns.outcome == "pass":
                 yield from _check_rows(name, config, tables)
                 continue
         else:
-            yield skipped(*COLUMNS, name, "its shards are not sound")
+            yield FOLDER_COLUMNS.skipped(name, "its shards are not sound")
         sound = False
     if sound:
         yield from _check_scores(folder, manifest, subjects)
@@ -63,7 +57,7 @@ def check_folder(folder: Path, manifest: Manifest, subjects: Sequence[str] | Non
 
 def _check_rows(name: str, config: Manifest, tables: Mapping[str, pa.Table]) -> Iterator[Finding]:
     if config["kind"] == "voxels":
-        yield judged(*VOXELS, name, _voxel_faults(tables["train"]), f"{tables['train'].num_rows:,} voxels")
+        yield FOLDER_VOXELS.judged(name, _voxel_faults(tables["train"]), f"{tables['train'].num_rows:,} voxels")
     if config["kind"] == "trials":
         yield from check_rows(pa.concat_tables([table.drop_columns(["betas"]) for table in tables.values()]), name)
 
@@ -72,11 +66,13 @@ def check_card(folder: Path, manifest: Manifest) -> Finding:
     """The card is made of the manifest alone, so both must be of one build."""
     path = folder / README
     if not path.is_file():
-        return judged(*CARD, folder.name, [f"{path}: is not there; build again"], "")
+        return FOLDER_CARD.judged(folder.name, [f"{path}: is not there; build again"], "")
     text = path.read_text(encoding="utf-8", errors="replace")
     if text == card(dict(manifest)):
-        return judged(*CARD, folder.name, [], f"{len(manifest['configs'])} configs")
-    return judged(*CARD, folder.name, _card_faults(path, text, manifest), "differs from the template in words only")
+        return FOLDER_CARD.judged(folder.name, [], f"{len(manifest['configs'])} configs")
+    return FOLDER_CARD.judged(
+        folder.name, _card_faults(path, text, manifest), "differs from the template in words only"
+    )
 
 
 def _card_faults(path: Path, text: str, manifest: Manifest) -> Iterator[str]:
@@ -100,7 +96,7 @@ def check_shards(folder: Path, name: str, config: Manifest) -> Finding:
     shards = [(split, shard) for split, shards in config["splits"].items() for shard in shards]
     faults = [fault for split, shard in shards for fault in _shard_faults(folder, split, shard)]
     total = sum(shard["bytes"] for _, shard in shards) / 1e6
-    return judged(*SHARDS, name, faults, f"{len(shards)} shards, {total:,.1f} MB, by sha256")
+    return FOLDER_SHARDS.judged(name, faults, f"{len(shards)} shards, {total:,.1f} MB, by sha256")
 
 
 def _shard_faults(folder: Path, split: str, shard: Manifest) -> Iterator[str]:
@@ -180,7 +176,7 @@ def _check_scores(folder: Path, manifest: Manifest, subjects: Sequence[str] | No
         if stats["kind"] != "stats" or (subjects and stats["subject"] not in subjects):
             continue
         if manifest["recipe"]["zscore"] == "none":
-            yield skipped(*SCORES, name, "betas are percent signal change (zscore none)")
+            yield FOLDER_SCORES.skipped(name, "betas are percent signal change (zscore none)")
             continue
         trials = [
             configs[other]
@@ -192,7 +188,7 @@ def _check_scores(folder: Path, manifest: Manifest, subjects: Sequence[str] | No
             faults = list(_score_faults(folder, stats, trials, manifest["recipe"]))
         except DataError as error:
             faults = [str(error)]
-        yield judged(*SCORES, name, faults, f"{sum(s['rows'] for s in stats['splits']['train'])} groups of trials")
+        yield FOLDER_SCORES.judged(name, faults, f"{sum(s['rows'] for s in stats['splits']['train'])} groups of trials")
 
 
 def _score_faults(folder: Path, stats: Manifest, trials: Sequence[Manifest], recipe: Manifest) -> Iterator[str]:

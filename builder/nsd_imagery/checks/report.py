@@ -1,7 +1,7 @@
 """What checks find, and the report of it: text for people, JSON for programs, Markdown for the card."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
@@ -9,9 +9,6 @@ Outcome = Literal["pass", "fail", "skipped", "not decidable"]
 
 OUTCOMES: Final[tuple[Outcome, ...]] = ("fail", "not decidable", "skipped", "pass")
 """In the order of the report: what needs looking at comes first."""
-
-_MOST = 5
-"""Offending rows that a finding keeps; it counts them all."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +23,7 @@ class Finding:
         evidence: Counts and figures, or the reason.
         offending: The first rows that contradict, each with file, place and values.
         n_offending: How many there are.
+        remedy: What to do if it fails.
     """
 
     id: str
@@ -35,6 +33,11 @@ class Finding:
     evidence: str = ""
     offending: tuple[str, ...] = ()
     n_offending: int = 0
+    remedy: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The finding as JSON holds it; remedies are for people."""
+        return {name: value for name, value in asdict(self).items() if name != "remedy"}
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ class Report:
             "synthetic": self.synthetic,
             "passed": self.passed,
             "counts": self.counts(),
-            "findings": [asdict(finding) for finding in self.findings],
+            "findings": [finding.to_json() for finding in self.findings],
         }
 
     def to_text(self) -> str:
@@ -82,13 +85,17 @@ class Report:
         for outcome in OUTCOMES:
             mine = [finding for finding in self.findings if finding.outcome == outcome]
             told = [f for f in mine if outcome != "pass" or f.id.startswith("data.")]
-            for (check, evidence), findings in _grouped(told).items():
+            groups = _grouped(told)
+            last = dict(groups.keys())  # of each check, the evidence that comes last
+            for (check, evidence), findings in groups.items():
                 scopes = _spans([finding.scope for finding in findings])
                 lines.append(f"  {outcome:<13} {check:<27} {scopes}: {evidence or findings[0].proves}")
                 for finding in findings:
                     lines += [f"      {row}" for row in finding.offending]
                     if finding.n_offending > len(finding.offending):
                         lines.append(f"      and {finding.n_offending - len(finding.offending)} more")
+                if outcome == "fail" and last[check] == evidence and findings[0].remedy:
+                    lines.append(f"      What to do: {findings[0].remedy}.")
             lines += _summary([finding for finding in mine if finding not in told])
         return "\n".join(lines)
 
@@ -108,28 +115,6 @@ class Report:
     def dumps(self) -> str:
         """`to_json` as text."""
         return json.dumps(self.to_json(), indent=1) + "\n"
-
-
-def judged(id: str, proves: str, scope: str, offending: Iterable[Any], evidence: str | Callable[[], str]) -> Finding:
-    """Fail if anything contradicts, else pass.
-
-    Args:
-        id: The check.
-        proves: What it proves.
-        scope: What it looked at.
-        offending: What contradicts; each is shown by `str`.
-        evidence: What a pass rests on, or a function that says so.
-    """
-    rows = [str(row) for row in offending]
-    if rows:
-        count = "1 contradiction" if len(rows) == 1 else f"{len(rows)} contradictions"
-        return Finding(id, proves, scope, "fail", count, tuple(rows[:_MOST]), len(rows))
-    return Finding(id, proves, scope, "pass", evidence if isinstance(evidence, str) else evidence())
-
-
-def skipped(id: str, proves: str, scope: str, reason: str) -> Finding:
-    """A check that could not be made, with the reason."""
-    return Finding(id, proves, scope, "skipped", reason)
 
 
 def _summary(findings: Sequence[Finding]) -> list[str]:

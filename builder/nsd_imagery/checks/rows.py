@@ -1,6 +1,6 @@
 """Checks of rows, wherever they come from: a tree, an index, or the shards of a built folder.
 
-A check is a function of the rows that yields what contradicts it; `ROW_CHECKS` lists them.
+What contradicts a check is found by a function of the rows; `ROW_CHECKS` has both.
 """
 
 from collections import defaultdict
@@ -10,7 +10,18 @@ from typing import Any
 
 import pyarrow as pa
 
-from nsd_imagery.checks.report import Finding, judged
+from nsd_imagery.checks.catalogue import (
+    ROWS_MATCHED_HALF,
+    ROWS_NO_TARGET_TWICE,
+    ROWS_PICTURE_IDS,
+    ROWS_REPEATS,
+    ROWS_ROW_ORDER,
+    ROWS_RUN_STRUCTURE,
+    ROWS_UNIQUE_IDS,
+    ROWS_VOLUMES_ONCE,
+)
+from nsd_imagery.checks.check import Check
+from nsd_imagery.checks.report import Finding
 from nsd_imagery.experiment import (
     CORE_REPEATS,
     N_NSD_PICTURES,
@@ -38,7 +49,7 @@ def plain_rows(table: pa.Table) -> list[Row]:
 
 
 def unique_ids(rows: Sequence[Row]) -> Iterator[str]:
-    """No trial_id comes twice, and each is that of its formula."""
+    """Rows whose trial_id came before, or is not that of its formula."""
     seen: set[int] = set()
     for row in rows:
         if row["trial_id"] in seen:
@@ -51,7 +62,7 @@ def unique_ids(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def volumes_once(rows: Sequence[Row]) -> Iterator[str]:
-    """No volume of a beta file is two rows."""
+    """Rows of a volume that is another row already."""
     seen: dict[tuple[str, int], Row] = {}
     for row in rows:
         first = seen.setdefault((row["beta_path"], row["beta_index"]), row)
@@ -60,7 +71,7 @@ def volumes_once(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def picture_ids(rows: Sequence[Row]) -> Iterator[str]:
-    """nsd_id is 0 to 72,999 and the picture that the target's name says, and stimulus is its key."""
+    """Rows whose nsd_id is no picture of NSD's, or not that of the target's name, or has another stimulus."""
     for row in rows:
         nsd_id, target = row["nsd_id"], row["target"]
         if nsd_id is not None and not 0 <= nsd_id < N_NSD_PICTURES:
@@ -73,7 +84,7 @@ def picture_ids(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def run_structure(rows: Sequence[Row]) -> Iterator[str]:
-    """The runs of NSD-Imagery have the task, the stimulus set and the number of betas of their number."""
+    """Runs of NSD-Imagery of another task, stimulus set or number of betas than their number says."""
     for (where, number), mine in _groups(rows, "run_number"):
         run = RUNS[number - 1] if 1 <= number <= len(RUNS) else None
         found = {(row["condition"], row["stimulus_set"]) for row in mine}
@@ -85,7 +96,7 @@ def run_structure(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def row_order(rows: Sequence[Row]) -> Iterator[str]:
-    """Volumes are in the order of runs and trials, the cue epoch of an attention trial before its detection epoch."""
+    """Volumes of an earlier trial, or an earlier epoch, than the volume before."""
     for (where, _), mine in _groups(rows, "experiment"):
         ordered = sorted(mine, key=lambda row: row["beta_index"])
         order = [(row["run_number"] or 0, row["trial_in_session"], row["epoch"] == "detection") for row in ordered]
@@ -96,7 +107,7 @@ def row_order(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def matched_half(rows: Sequence[Row]) -> Iterator[str]:
-    """In a whole vision run half of the trials show the target's own letter."""
+    """Whole vision runs of which more or less than half of the trials show the target's own letter."""
     for (where, number), mine in _groups(rows, "run_number"):
         vision = [row for row in mine if row["condition"] == "vision" and row["cue_matches"] is not None]
         if len(vision) == TRIALS_PER_RUN and 2 * sum(row["cue_matches"] for row in vision) != TRIALS_PER_RUN:
@@ -104,7 +115,7 @@ def matched_half(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def repeats(rows: Sequence[Row]) -> Iterator[str]:
-    """repeat_index counts from 0 in order; a whole session has 8 vision, 16 imagery and 8 attention trials a target."""
+    """Targets whose repeat_index does not rise, or that whole sessions have too often or too rarely."""
     groups: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
     for row in rows:
         if row["experiment"] == "nsdimagery" and row["target"] is not None:
@@ -133,7 +144,7 @@ def _whole_sessions(rows: Sequence[Row], groups: dict[tuple[Any, ...], list[Row]
 
 
 def no_target_twice_in_a_row(rows: Sequence[Row]) -> Iterator[str]:
-    """No target comes twice in a row in a run."""
+    """Trials of the same target as the trial before in their run."""
     for (where, number), mine in _groups(rows, "run_number"):
         trials = sorted((row for row in mine if row["epoch"] != "detection"), key=lambda row: row["trial_in_session"])
         for before, row in pairwise(trials):
@@ -142,24 +153,22 @@ def no_target_twice_in_a_row(rows: Sequence[Row]) -> Iterator[str]:
                 yield f"{where}, run {number}, trial {row['trial_in_session']}: {row['target']}, as in the trial before"
 
 
-ROW_CHECKS: tuple[RowCheck, ...] = (
-    unique_ids, volumes_once, picture_ids, run_structure, row_order, matched_half, repeats, no_target_twice_in_a_row,
-)  # fmt: skip
+ROW_CHECKS: tuple[tuple[Check, RowCheck], ...] = (
+    (ROWS_UNIQUE_IDS, unique_ids),
+    (ROWS_VOLUMES_ONCE, volumes_once),
+    (ROWS_PICTURE_IDS, picture_ids),
+    (ROWS_RUN_STRUCTURE, run_structure),
+    (ROWS_ROW_ORDER, row_order),
+    (ROWS_MATCHED_HALF, matched_half),
+    (ROWS_REPEATS, repeats),
+    (ROWS_NO_TARGET_TWICE, no_target_twice_in_a_row),
+)
 
 
 def check_rows(table: pa.Table, scope: str) -> list[Finding]:
     """All checks of rows."""
     rows = plain_rows(table)
-    return [
-        judged(
-            f"rows.{check.__name__.replace('_', '-')}",
-            (check.__doc__ or "").rstrip("."),
-            scope,
-            check(rows),
-            f"{len(rows):,} rows",
-        )
-        for check in ROW_CHECKS
-    ]
+    return [check.judged(scope, find(rows), f"{len(rows):,} rows") for check, find in ROW_CHECKS]
 
 
 def _groups(rows: Sequence[Row], column: str) -> Iterator[tuple[tuple[str, Any], list[Row]]]:

@@ -7,10 +7,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from nsd_imagery.checks.against_root import INDEX, SAME, check_against_root, check_index_rows
+from nsd_imagery.checks.against_root import check_against_root, check_index_rows
 from nsd_imagery.checks.built_agreement import check_built_agreement
+from nsd_imagery.checks.catalogue import FOLDER_ROWS, INDEX_COLUMNS, SOURCE_LABELS, SOURCE_SAME
 from nsd_imagery.checks.folder import check_folder, logical_faults
-from nsd_imagery.checks.report import Finding, Report, judged, skipped
+from nsd_imagery.checks.report import Finding, Report
 from nsd_imagery.checks.rows import check_rows
 from nsd_imagery.checks.tree import Tree, check_tree
 from nsd_imagery.dataset.folder import read_manifest
@@ -22,9 +23,6 @@ from nsd_imagery.sources import cache_rows
 from nsd_imagery.sources.root import ROOT_VARIABLE, find_subjects
 from nsd_imagery.suggest import one_of
 from nsd_imagery.trials import INDEX_FOLDERS, read_index
-
-SCHEMA = "index.columns", "Columns and types are those of the schema"
-HASHES = "folder.rows", "The rows of each shard hash to what the manifest says"
 
 
 def verify(
@@ -123,17 +121,17 @@ def _check_dataset(folder: Path, manifest: Mapping[str, Any], subjects: Sequence
     findings = list(check_folder(folder, manifest, subjects))
     yield from findings
     if any(finding.outcome == "fail" for finding in findings if finding.id in ("folder.shards", "folder.columns")):
-        yield skipped(*SAME, folder.name, "shards are not sound")
+        yield SOURCE_SAME.skipped(folder.name, "shards are not sound")
         return
     progress("betas against labels")
     yield from check_built_agreement(folder, manifest, subjects)
     if deep:
         progress("hashes of rows")
         for name, config in manifest["configs"].items():
-            yield judged(*HASHES, name, logical_faults(folder, config), "all shards")
+            yield FOLDER_ROWS.judged(name, logical_faults(folder, config), "all shards")
     if root is None:
         reason = f"no root is known (--root, ${ROOT_VARIABLE} or ./cache)"
-        yield skipped(*SAME, folder.name, reason)
+        yield SOURCE_SAME.skipped(folder.name, reason)
         return
     progress(f"against {root}")
     yield from check_against_root(folder, manifest, root.resolve(), subjects, source, deep=deep, guessed=guessed)
@@ -148,15 +146,15 @@ def _check_indices(
         try:
             rows = read_index(file)
         except NSDImageryError as error:
-            yield judged(*SCHEMA, scope, [error], "")
+            yield INDEX_COLUMNS.judged(scope, [error], "")
             continue
         faults = _schema_faults(rows.schema)
-        yield judged(*SCHEMA, scope, faults, f"{rows.num_rows:,} rows")
+        yield INDEX_COLUMNS.judged(scope, faults, f"{rows.num_rows:,} rows")
         if faults:
             continue
         yield from check_rows(rows, scope)
         if root is None:
-            yield skipped(*INDEX, scope, "the root is not known (--root)")
+            yield SOURCE_LABELS.skipped(scope, "the root is not known (--root)")
         elif rows.num_rows:
             yield check_index_rows(rows, root.resolve(), source, scope)
 

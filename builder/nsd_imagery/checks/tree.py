@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from nsd_imagery.checks.agreement.verdicts import Judgement
 from nsd_imagery.checks.behaviour import check_behaviour, check_picture_ids
+from nsd_imagery.checks.catalogue import DATA_FORMATS, DATA_READABLE, FILES_PICTURES, LABELS_PROVEN, LABELS_READABLE
 from nsd_imagery.checks.data import (
     AREAS,
     areas_of,
@@ -19,7 +20,7 @@ from nsd_imagery.checks.data import (
     no_agreement,
 )
 from nsd_imagery.checks.files import check_betas_form, check_grid, check_label_tables, check_presence
-from nsd_imagery.checks.report import Finding, judged, skipped
+from nsd_imagery.checks.report import Finding
 from nsd_imagery.checks.rows import check_rows, plain_rows
 from nsd_imagery.errors import NSDImageryError
 from nsd_imagery.experiment import N_NSD_PICTURES
@@ -32,11 +33,6 @@ from nsd_imagery.volumes.betas import Betas
 from nsd_imagery.volumes.nifti import read_volume
 from nsd_imagery.volumes.read import read_betas
 from nsd_imagery.volumes.roi import DEFAULT_ROI, Roi, resolve
-
-LABELS = "labels.proven", "The labels can be made of the files, and no two files contradict each other"
-READABLE = "data.readable", "The beta file can be read to its last byte, and its checksum is right where it has one"
-FORMATS = "data.formats", "The .hdf5 and the .nii.gz of the same betas hold the same numbers"
-PICTURES = "files.pictures", "The picture file is NSD's, and every nsd_id is in it"
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,10 +74,11 @@ def _check_subject(tree: Tree, subject: str, judgements: list[Judgement]) -> Ite
         sessions = trees.read_sessions(tree.root, subject, tree.beta_version, None, tree.source)
         anatomy = trees.anatomy(tree.root, subject, tree.beta_version, tree.source)
     except (NSDImageryError, OSError) as error:
-        yield judged(*LABELS, subject, [error], "")
+        yield LABELS_PROVEN.judged(subject, [error], "")
         yield from no_agreement(subject, "there are no labels to hold the betas against")
         return
-    yield judged(*LABELS, subject, [], f"{sum(s.rows.num_rows for s in sessions):,} rows of {len(sessions)} sessions")
+    n_rows = sum(session.rows.num_rows for session in sessions)
+    yield LABELS_PROVEN.judged(subject, [], f"{n_rows:,} rows of {len(sessions)} sessions")
     yield check_grid(sessions, anatomy)
     yield check_label_tables(anatomy)
     for session in sessions:
@@ -96,7 +93,7 @@ def _check_labelling_files(root: Path, subject: str) -> Iterator[Finding]:
         files = nsdimagery.read_files(root, subject)
         info = release.stim_info(root)
     except (NSDImageryError, OSError) as error:
-        yield judged("labels.readable", "The files that label NSD-Imagery can be read", subject, [error], "")
+        yield LABELS_READABLE.judged(subject, [error], "")
         return
     yield from check_behaviour(files, subject)
     yield check_picture_ids(files, info, N_NSD_PICTURES, subject)
@@ -108,7 +105,7 @@ def _check_numbers(
     """Read the betas of nsdgeneral, and ask of an NSD-Imagery session whether they agree with the labels."""
     core = session.experiment == "nsd"
     if core and not tree.deep:
-        yield skipped(*READABLE, scope, "NSD core's betas are read with --deep")
+        yield DATA_READABLE.skipped(scope, "NSD core's betas are read with --deep")
         return
     tree.progress(scope)
     try:
@@ -116,10 +113,10 @@ def _check_numbers(
         betas = read_betas(session.beta_path, roi.grid, roi.flat, None)
         valid = None if core else _valid(anatomy, roi)
     except (NSDImageryError, OSError) as error:
-        yield judged(*READABLE, scope, [error], "")
+        yield DATA_READABLE.judged(scope, [error], "")
         yield from () if core else no_agreement(scope, "the betas cannot be read")
         return
-    yield judged(*READABLE, scope, [], session.beta_path.name)
+    yield DATA_READABLE.judged(scope, [], session.beta_path.name)
     if tree.deep:
         yield _check_formats(session, roi, betas, scope)
     betas = betas.over(session.beta_scale)
@@ -154,7 +151,7 @@ def _check_formats(session: Session, roi: Roi, betas: Betas, scope: str) -> Find
     """Neither format proves the other's numbers by itself: the release's HDF5 has no checksum."""
     others = [path for path in release.other_formats(session.beta_path) if path.is_file()]
     if not others:
-        return skipped(*FORMATS, scope, f"there is only {session.beta_path.name}")
+        return DATA_FORMATS.skipped(scope, f"there is only {session.beta_path.name}")
     faults: list[object] = []
     for path in others:
         try:
@@ -166,16 +163,16 @@ def _check_formats(session: Session, roi: Roi, betas: Betas, scope: str) -> Find
             faults.append(f"{path}: has another number of volumes than {session.beta_path.name}")
         elif differ := int((other.stored != betas.stored).any(axis=0).sum()):
             faults.append(f"{path}: differs in {differ} voxels of {DEFAULT_ROI} from {session.beta_path.name}")
-    return judged(*FORMATS, scope, faults, f"{roi.flat.size:,} voxels of {len(others) + 1} files")
+    return DATA_FORMATS.judged(scope, faults, f"{roi.flat.size:,} voxels of {len(others) + 1} files")
 
 
 def _check_pictures(root: Path) -> Finding:
     path = pictures_file(root)
     if path is None:
-        return skipped(*PICTURES, "", "nsd_stimuli.hdf5 is not in the root")
+        return FILES_PICTURES.skipped("", "nsd_stimuli.hdf5 is not in the root")
     try:
         with open_pictures(path) as pictures:
             shape = pictures.shape
     except (NSDImageryError, OSError) as error:
-        return judged(*PICTURES, "", [error], "")
-    return judged(*PICTURES, "", [], f"{shape[0]:,} pictures")
+        return FILES_PICTURES.judged("", [error], "")
+    return FILES_PICTURES.judged("", [], f"{shape[0]:,} pictures")

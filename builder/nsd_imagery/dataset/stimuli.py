@@ -14,7 +14,7 @@ from nsd_imagery.dataset.shards import Shard, batches_of, open_shard, shard_faul
 from nsd_imagery.errors import DataError, shown
 from nsd_imagery.identity import identity
 from nsd_imagery.schema import STIMULI_COLUMNS, stimuli_schema
-from nsd_imagery.sources.pictures import open_pictures, pictures_file, png, read_png, target_file
+from nsd_imagery.sources.pictures import open_pictures, pictures_file, png, read_picture, read_png, target_file
 from nsd_imagery.sources.session import Session
 
 CONFIG = "stimuli"
@@ -132,7 +132,7 @@ def _with_images(root: Path, rows: Sequence[StimulusRow]) -> list[StimulusRow]:
         with open_pictures(path) as pictures:
             for at, row in enumerate(filled):
                 if images[at] is None and row["nsd_id"] >= 0:
-                    images[at] = png(pictures[row["nsd_id"]])
+                    images[at] = png(read_picture(pictures, row["nsd_id"]))
     return [
         {**row, "image": None if image is None else {"bytes": image, "path": None}}
         for row, image in zip(filled, images, strict=True)

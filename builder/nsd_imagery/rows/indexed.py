@@ -15,11 +15,10 @@ from nsd_imagery.schema import index_schema
 from nsd_imagery.sources import trees
 from nsd_imagery.sources.root import read_sessions
 from nsd_imagery.sources.session import Session
-from nsd_imagery.trials import read_index
+from nsd_imagery.trials import disagreements, read_index
 from nsd_imagery.volumes.read import read_header
 from nsd_imagery.volumes.roi import resolve
 
-_LABELS = ("condition", "stimulus", "target", "run_number", "epoch", "beta_index")
 _WRITE_AGAIN = "write it with: nsd-imagery index ROOT"
 
 
@@ -70,11 +69,12 @@ def pieces_of_index(
     for of_file in named:
         _refuse_missing_file(path, root / of_file["beta_path"][0].as_py())
     own = _own_sessions(rows, root, source)
+    sessions = [_session(path, of_file, root, own, whole=recipe.zscore != "none") for of_file in named]
+    _refuse_other_labels(path, rows, own, root)
     anatomy = trees.anatomy(root, subject, recipe.beta_version, source)
     rois, brain = (resolve(roi, anatomy),), anatomy.brain
     pieces = []
-    for of_file in named:
-        session = _session(path, of_file, root, own, whole=recipe.zscore != "none")
+    for session in sessions:
         conditions = tuple(name for name in CONDITIONS if split_rows(session.rows, name))
         valid = anatomy.valid(session.experiment, session.session)
         pieces.append(Piece(session, conditions, rois, brain, recipe, valid))
@@ -87,24 +87,21 @@ def _refuse_missing_file(path: Path, beta_path: Path) -> None:
         raise MissingDataError(msg)
 
 
-def _own_sessions(rows: pa.Table, root: Path, source: str | None) -> dict[tuple[str, int], Session]:
-    """What the root says of its sessions, by experiment and number; none where files that label them are missing."""
+def _own_sessions(rows: pa.Table, root: Path, source: str | None) -> dict[str, list[Session]]:
+    """What the root says of its sessions, by experiment; none of an experiment whose labelling files are missing."""
     subject, beta_version = rows["subject"][0].as_py(), rows["beta_version"][0].as_py()
-    found: list[Session] = []
+    found: dict[str, list[Session]] = {}
     for experiment in rows["experiment"].unique().to_pylist():
         with contextlib.suppress(MissingDataError):
-            found += read_sessions(root, [subject], beta_version, [experiment], source)
-    return {(session.experiment, session.session): session for session in found}
+            found[experiment] = read_sessions(root, [subject], beta_version, [experiment], source)
+    return found
 
 
-def _session(path: Path, rows: pa.Table, root: Path, own: Mapping[tuple[str, int], Session], *, whole: bool) -> Session:
-    """The session of the rows of one beta file.
-
-    Another root may have files of the same names and sizes: where this one can label its trials, it must agree.
-    """
+def _session(path: Path, rows: pa.Table, root: Path, own: Mapping[str, list[Session]], *, whole: bool) -> Session:
+    """The session of the rows of one beta file."""
     first = rows.slice(0, 1).to_pylist()[0]
     beta_path = root / first["beta_path"]
-    mine = own.get((first["experiment"], first["session"]))
+    mine = next((one for one in own.get(first["experiment"], ()) if one.session == first["session"]), None)
     n_volumes = read_header(beta_path).n_volumes
     volumes = rows["beta_index"].to_numpy()
     if len(np.unique(volumes)) != len(volumes) or volumes.min() < 0 or volumes.max() >= n_volumes:
@@ -119,20 +116,18 @@ def _session(path: Path, rows: pa.Table, root: Path, own: Mapping[tuple[str, int
         raise DataError(msg)
     if mine is None:
         return Session(first["subject"], first["experiment"], first["session"], beta_path, rows)
-    _refuse_other_labels(path, rows, mine.rows, root)
     return replace(mine, beta_path=beta_path, rows=rows)
 
 
-def _refuse_other_labels(path: Path, rows: pa.Table, own_rows: pa.Table, root: Path) -> None:
-    columns = ["trial_id", *_LABELS]
-    own = {row["trial_id"]: row for row in own_rows.select(columns).to_pylist()}
-    for row in rows.select(columns).to_pylist():
-        said = own.get(row["trial_id"], dict.fromkeys(columns))
-        if row != said:
-            wrong = next(name for name in columns if row[name] != said[name])
+def _refuse_other_labels(path: Path, rows: pa.Table, own: Mapping[str, list[Session]], root: Path) -> None:
+    """Another root may have files of the same names and sizes: where this one can label its trials, it must agree."""
+    for experiment, sessions in own.items():
+        mine = rows.take(np.flatnonzero(np.asarray(rows["experiment"].to_pylist()) == experiment))
+        for found in disagreements(mine, sessions, root):
+            what = f"{found.column} of trial {found.trial_id} is {found.said!r}, but the files in {root} say"
+            what = f"{what} {found.proven!r}" if found.column != "trial_id" else f"{what} nothing of such a trial"
             msg = (
-                f"{path}: {wrong} of trial {row['trial_id']} is {row[wrong]!r}, but the files in {root} say "
-                f"{said[wrong]!r}: this is the index of another root, or an old one; pass its own root=, or write it "
+                f"{path}: {what}: this is the index of another root, or an old one; pass its own root=, or write it "
                 f"again with: nsd-imagery index {root}"
             )
             raise DataError(msg)

@@ -16,7 +16,7 @@ from nsd_imagery.errors import DataError, reason, shown
 from nsd_imagery.experiment import N_NSD_PICTURES
 from nsd_imagery.sources import cache, release
 from nsd_imagery.sources.design import nsd_id_of_name, stimulus_key
-from nsd_imagery.volumes.hdf5 import open_dataset
+from nsd_imagery.volumes.hdf5 import open_dataset, reading
 
 _MOST_PIXELS = 1 << 26
 """Far more than any picture of the release; a small file may claim any number."""
@@ -90,7 +90,7 @@ def open_stimuli(root: Path) -> Iterator[Callable[[str], NDArray[np.uint8] | Non
             number = _NSD_STIMULUS.fullmatch(stimulus)
             if number is None or pictures is None or int(number[1]) >= N_NSD_PICTURES:
                 return None
-            return np.asarray(pictures[int(number[1])])
+            return read_picture(pictures, int(number[1]))
 
         yield picture
 
@@ -112,6 +112,16 @@ def open_pictures(path: Path) -> Iterator[h5py.Dataset]:
             msg = f"{path}: imgBrick is {pictures.dtype} of shape {pictures.shape}, not bytes of {_SHAPE}"
             raise DataError(msg)
         yield pictures
+
+
+def read_picture(pictures: h5py.Dataset, nsd_id: int) -> NDArray[np.uint8]:
+    """The picture of a 0-based NSD id, (425, 425, 3), of the dataset that `open_pictures` gives.
+
+    Raises:
+        DataError: The file is damaged.
+    """
+    with reading(Path(pictures.file.filename)):
+        return np.asarray(pictures[nsd_id])
 
 
 def png(picture: NDArray[np.uint8]) -> bytes:

@@ -4,7 +4,7 @@ The axes are those of the NIfTI reversed: volume (x, y, z) is `betas[:, z, y, x]
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -55,14 +55,29 @@ def _header(dataset: h5py.Dataset) -> BetaHeader:
 def open_dataset(path: Path, name: str) -> Iterator[h5py.Dataset]:
     """A dataset of an HDF5 file, open for reading as long as the block runs.
 
+    What the block raises is its own: where it reads from the dataset, it does so in `reading`.
+
     Raises:
         DataError: The file is damaged, or has no such dataset of its own.
     """
     with path.open("rb"):  # says which file may not be read, as h5py's own error does not
         pass
+    with ExitStack() as stack:
+        with reading(path):
+            file = stack.enter_context(h5py.File(path, "r"))
+            dataset = _own_dataset(file, path, name)
+        yield dataset
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """A block that does nothing but read from an open HDF5 file, so that any error of h5py's kinds is the file's.
+
+    Raises:
+        DataError: The file is damaged.
+    """
     try:
-        with h5py.File(path, "r") as file:
-            yield _own_dataset(file, path, name)
+        yield
     except (OSError, RuntimeError, KeyError) as error:
         msg = f"{path}: is not a sound HDF5 file ({reason(error)}): copy the file again"
         raise DataError(msg) from error
@@ -70,7 +85,8 @@ def open_dataset(path: Path, name: str) -> Iterator[h5py.Dataset]:
 
 @contextmanager
 def _open(path: Path) -> Iterator[h5py.Dataset]:
-    with open_dataset(path, "betas") as dataset:
+    """The betas, for a block that does nothing but read them."""
+    with open_dataset(path, "betas") as dataset, reading(path):
         yield _checked(dataset, path)
 
 
