@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from nsd_imagery.errors import DataError
+from nsd_imagery.errors import DataError, shown
 from nsd_imagery.experiment import SUBJECTS, Experiment
 
 _ARROW_TYPES: Final[dict[str, pa.DataType]] = {
@@ -240,7 +240,11 @@ def voxels_schema(atlases: Iterable[str]) -> pa.Schema:
 
 
 def features_yaml(schema: pa.Schema) -> list[dict[str, Any]]:
-    """The `features` entry of a dataset card for `schema`, as `datasets.Features` would write it."""
+    """The `features` entry of a dataset card for `schema`, as `datasets.Features` would write it.
+
+    Raises:
+        DataError: A column is of a type that this package does not write.
+    """
     return [_feature_yaml(field) for field in schema]
 
 
@@ -262,12 +266,19 @@ def _feature_yaml(field: pa.Field) -> dict[str, Any]:
     if pa.types.is_fixed_size_list(field.type):
         return {
             "name": field.name,
-            "list": _TYPE_NAMES[field.type.value_type],
+            "list": _type_name(field.name, field.type.value_type),
             "length": field.type.list_size,
         }
     if pa.types.is_list(field.type):
-        return {"name": field.name, "list": _TYPE_NAMES[field.type.value_type]}
-    return {"name": field.name, "dtype": _TYPE_NAMES[field.type].lower()}
+        return {"name": field.name, "list": _type_name(field.name, field.type.value_type)}
+    return {"name": field.name, "dtype": _type_name(field.name, field.type).lower()}
+
+
+def _type_name(column: str, arrow_type: pa.DataType) -> str:
+    if arrow_type not in _TYPE_NAMES:
+        msg = f"column {shown(column)} is of Arrow type {shown(str(arrow_type))}, which nsd-imagery does not write"
+        raise DataError(msg)
+    return _TYPE_NAMES[arrow_type]
 
 
 def _feature_json(arrow_type: pa.DataType) -> dict[str, Any]:

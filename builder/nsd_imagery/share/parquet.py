@@ -4,18 +4,22 @@ One row group is one batch of the Arrow shard, so that the way back gives the sa
 """
 
 import hashlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nsd_imagery.atomic import replacing
 from nsd_imagery.errors import DataError
+from nsd_imagery.schema import features_yaml
 
 ENCODING = 1
 """Goes up when the same rows are written in another way."""
+
+_MOST, _SLACK = 2, 1 << 20
+"""So many times the size of the Arrow stream, and so many bytes, may the pages of the same rows take."""
 
 
 def to_parquet(shard: Path, out: Path, sha256: str, few_values: Collection[str] = ()) -> None:
@@ -67,10 +71,35 @@ def _write_parquet(source: "_Digesting", file: BinaryIO, few_values: Collection[
                 writer.write_batch(batch, row_group_size=max(batch.num_rows, 1))
 
 
-def read_parquet(path: Path) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
-    """The schema of a Parquet file, without metadata, and its batches, one a row group, read as they are asked for."""
+def read_parquet(
+    path: Path, features: Sequence[Mapping[str, Any]], n_rows: int, n_bytes: int
+) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+    """The schema of a Parquet file, without metadata, and its batches, one a row group, read as they are asked for.
+
+    Args:
+        path: The file; made by whoever may write to the repo, so that nothing in it is unpacked before its form is
+            what the manifest says.
+        features: Of the rows, as the manifest has them.
+        n_rows: How many rows there are.
+        n_bytes: Size of the same rows as an Arrow stream.
+
+    Raises:
+        DataError: The file holds other columns, another number of rows, or more than these rows can be.
+    """
     file = pq.ParquetFile(path)
     schema = pa.schema([pa.field(field.name, _as_written(field.type)) for field in file.schema_arrow])
+    if features_yaml(schema) != list(features):
+        raise DataError("its columns are not those that the manifest names")
+    if file.metadata.num_rows != n_rows:
+        msg = f"it has {file.metadata.num_rows:,} rows, and the manifest says {n_rows:,}"
+        raise DataError(msg)
+    groups = [file.metadata.row_group(number) for number in range(file.num_row_groups)]
+    unpacked = sum(
+        group.column(number).total_uncompressed_size for group in groups for number in range(group.num_columns)
+    )
+    if unpacked > _MOST * n_bytes + _SLACK or sum(group.num_rows for group in groups) != n_rows:
+        msg = f"it says that it unpacks to {unpacked:,} bytes, and the manifest speaks of {n_bytes:,}"
+        raise DataError(msg)
 
     def batches() -> Iterator[pa.RecordBatch]:
         for number in range(file.num_row_groups):
