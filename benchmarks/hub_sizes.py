@@ -15,7 +15,7 @@ from datasets import Dataset, disable_progress_bars
 import nsd_imagery
 from nsd_imagery.dataset.folder import open_manifest
 from nsd_imagery.share.parquet import read_parquet
-from nsd_imagery.share.staging import shards, stage
+from nsd_imagery.share.staging import parquet_name, stage
 
 HERE = Path(__file__).parent
 RECIPES = {
@@ -66,27 +66,24 @@ def measure(folder: Path) -> tuple[dict[str, tuple[int, int, int]], dict[str, fl
     staged = {file.path: file for file in stage(folder, manifest, "me/nsd-imagery")}
     seconds = {"stage": time.perf_counter() - start}
     start = time.perf_counter()
-    for file in staged.values():
-        if isinstance(file.content, Path):
-            for _ in read_parquet(file.content)[1]:
+    for config in manifest.configs.values():
+        for shard in config.shards:
+            content = staged[parquet_name(shard.file)].content
+            assert isinstance(content, Path)
+            for _ in read_parquet(content, config.features, shard.rows, shard.bytes)[1]:
                 pass
     seconds["read"], seconds["theirs"] = time.perf_counter() - start, 0.0
-    kinds = {shard["file"]: config["kind"] for config in manifest["configs"].values() for shard in of(config)}
+    kinds = {shard.file: config.kind for config in manifest.configs.values() for shard in config.shards}
     rows: dict[str, tuple[int, int, int]] = {}
-    for shard in shards(manifest):
+    for shard in manifest.shards:
         start = time.perf_counter()
         theirs = folder / "theirs.parquet"
-        Dataset.from_file(str(folder / shard["file"])).to_parquet(theirs)
+        Dataset.from_file(str(folder / shard.file)).to_parquet(theirs)
         seconds["theirs"] += time.perf_counter() - start
-        sizes = shard["bytes"], staged[shard["file"].replace(".arrow", ".parquet")].size, theirs.stat().st_size
-        before = rows.get(kinds[shard["file"]], (0, 0, 0))
-        rows[kinds[shard["file"]]] = tuple(map(sum, zip(before, sizes, strict=True)))  # type: ignore[assignment]
+        sizes = shard.bytes, staged[parquet_name(shard.file)].size, theirs.stat().st_size
+        before = rows.get(kinds[shard.file], (0, 0, 0))
+        rows[kinds[shard.file]] = tuple(map(sum, zip(before, sizes, strict=True)))  # type: ignore[assignment]
     return {kind: rows[kind] for kind in KINDS if kind in rows}, seconds
-
-
-def of(config: dict[str, dict[str, list[dict[str, str]]]]) -> list[dict[str, str]]:
-    """The shards of a config."""
-    return [shard for entries in config["splits"].values() for shard in entries]
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ from torch.utils.data import BatchSampler, DataLoader, RandomSampler
 
 import nsd_imagery
 from nsd_imagery.dataset.folder import read_manifest, seal
+from nsd_imagery.dataset.manifest import Config, Manifest
+from nsd_imagery.dataset.recipe import Recipe
 from nsd_imagery.dataset.shards import write_shard
 from nsd_imagery.experiment import CORE_TRIALS_PER_SESSION, NSDGENERAL_VOXELS
 from nsd_imagery.schema import dataset_rows, features_yaml, trial_id, trial_schema, trial_table
@@ -88,12 +90,13 @@ def prepare(work: Path) -> tuple[Path, Path, Path]:
                 write_shard(folder, CONFIG, "train", (n, N_SESSIONS), schema, session(n, schema, file))
                 for n in range(N_SESSIONS)
             ]
-        entries = [{k: v for k, v in asdict(s).items() if k not in ("config", "split")} for s in shards]
-        config = {"kind": "trials", "subject": "subj01", "condition": "perception", "roi": "nsdgeneral"}
-        config |= {"n_voxels": N_VOXELS, "features": features_yaml(schema), "splits": {"train": entries}}
-        manifest = {"format": "nsd-imagery", "format_version": 2, "synthetic": True}
-        manifest["recipe"] = {"beta_version": "fithrf_GLMdenoise_RR", "zscore": "auto", "dtype": "float32"}
-        seal(folder, {**manifest, "configs": {CONFIG: {**config, "sources": {}, "notes": []}}})
+        pieces = [f"subj01/nsd/{number + 1:02d}" for number in range(N_SESSIONS)]
+        splits = {"train": tuple(replace(shard, piece=piece) for shard, piece in zip(shards, pieces, strict=True))}
+        sources = dict.fromkeys(pieces, "made up")
+        config = Config(
+            "trials", "subj01", "perception", "nsdgeneral", N_VOXELS, features_yaml(schema), splits, sources
+        )
+        seal(folder, Manifest(synthetic=True, recipe=Recipe("fithrf_GLMdenoise_RR"), configs={CONFIG: config}))
     return folder, raw, cache
 
 

@@ -243,17 +243,17 @@ def test_the_readme_names_exactly_the_shards_with_the_hash_of_their_rows(dataset
     named = sorted(shard_files(manifest))
     assert named == sorted(path.relative_to(dataset).as_posix() for path in dataset.rglob("*.arrow"))
     readme = (dataset / "README.md").read_text()
-    for config in manifest["configs"].values():
-        for shard in (shard for shards in config["splits"].values() for shard in shards):
-            assert f"- {shard['file']}\n" in readme
-            assert shard["hash"][:12] in shard["file"]
-            table = Dataset.from_file(str(dataset / shard["file"])).data.table
+    for config in manifest.configs.values():
+        for shard in config.shards:
+            assert f"- {shard.file}\n" in readme
+            assert shard.hash[:12] in shard.file
+            table = Dataset.from_file(str(dataset / shard.file)).data.table
             logical = LogicalHash(table.schema)
             for batch in table.to_batches(max_chunksize=7):
                 logical.update(batch)
-            assert logical.hexdigest() == shard["hash"]
-            assert table.num_rows == shard["rows"]
-    assert manifest["synthetic"] is True
+            assert logical.hexdigest() == shard.hash
+            assert table.num_rows == shard.rows
+    assert manifest.synthetic is True
 
 
 def test_the_hash_of_rows_sees_every_value_and_no_batch(dataset: Path) -> None:
@@ -289,20 +289,20 @@ def test_the_hash_of_rows_sees_every_value_and_no_batch(dataset: Path) -> None:
 def test_shards_are_numbered_from_0_among_those_of_their_split(core_dataset: Path) -> None:
     manifest = read_manifest(core_dataset)
     assert manifest is not None
-    for name, config in manifest["configs"].items():
-        for split, shards in config["splits"].items():
+    for name, config in manifest.configs.items():
+        for split, shards in config.splits.items():
             for number, shard in enumerate(shards):
-                start = f"{name}/{split}-{number:05d}-of-{len(shards):05d}-{shard['hash'][:12]}"
-                assert shard["file"] == f"{start}.arrow"
-    assert len(manifest["configs"]["subj01-perception"]["splits"]["train"]) == 3
+                start = f"{name}/{split}-{number:05d}-of-{len(shards):05d}-{shard.hash[:12]}"
+                assert shard.file == f"{start}.arrow"
+    assert len(manifest.configs["subj01-perception"].splits["train"]) == 3
 
 
 def test_features_of_the_readme_are_those_of_the_shards(dataset: Path) -> None:
     manifest = read_manifest(dataset)
     assert manifest is not None
-    for config in manifest["configs"].values():
-        for file in (shard["file"] for shards in config["splits"].values() for shard in shards):
-            assert Dataset.from_file(str(dataset / file)).features == Features._from_yaml_list(config["features"])
+    for config in manifest.configs.values():
+        for file in (shard.file for shard in config.shards):
+            assert Dataset.from_file(str(dataset / file)).features == Features._from_yaml_list(list(config.features))
 
 
 def test_all_conditions_of_a_subject_concatenate(dataset: Path, hf_cache: str) -> None:
@@ -355,7 +355,7 @@ def test_a_rerun_keeps_what_is_finished_and_a_second_subject_leaves_the_first(re
     assert {path: path.stat().st_ino for path in before} == before
     manifest = read_manifest(folder)
     assert manifest is not None
-    assert {name.split("-")[0] for name in manifest["configs"]} == {"subj01", "subj02", "stimuli"}
+    assert {name.split("-")[0] for name in manifest.configs} == {"subj01", "subj02", "stimuli"}
 
 
 def test_other_rois_are_configs_beside_the_first(release: Path, tmp_path: Path, hf_cache: str) -> None:

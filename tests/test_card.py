@@ -1,10 +1,9 @@
 """The card: valid by the hub's own classes, and true to the manifest it was made from."""
 
-import copy
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -13,13 +12,14 @@ from huggingface_hub import DatasetCard
 
 from nsd_imagery.dataset.card import card, front_matter
 from nsd_imagery.dataset.folder import open_manifest
+from nsd_imagery.dataset.manifest import Manifest
 from nsd_imagery.schema import BETAS, STATS_COLUMNS, STIMULI_COLUMNS, TRIAL_COLUMNS, VOXEL_COLUMNS
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def manifest(dataset: Path) -> dict[str, Any]:
+def manifest(dataset: Path) -> Manifest:
     return open_manifest(dataset)
 
 
@@ -39,20 +39,20 @@ def test_the_hubs_own_classes_read_the_card_and_its_data(dataset: Path) -> None:
     assert DatasetCard(str(loaded)).data.to_dict() == data
 
 
-def test_the_metadata_survives_a_round_trip_through_the_hubs_yaml(manifest: dict[str, Any]) -> None:
+def test_the_metadata_survives_a_round_trip_through_the_hubs_yaml(manifest: Manifest) -> None:
     loaded = DatasetCard(card(manifest))
     assert yaml.safe_load(loaded.data.to_yaml()) == front_matter(manifest)
 
 
-def test_configs_and_sizes_are_those_of_the_manifest(manifest: dict[str, Any]) -> None:
+def test_configs_and_sizes_are_those_of_the_manifest(manifest: Manifest) -> None:
     front = front_matter(manifest)
     infos = {info["config_name"]: info for info in front["dataset_info"]}
-    assert [config["config_name"] for config in front["configs"]] == list(manifest["configs"]) == list(infos)
-    for name, config in manifest["configs"].items():
-        shards = [shard for shards in config["splits"].values() for shard in shards]
-        assert infos[name]["dataset_size"] == infos[name]["download_size"] == sum(shard["bytes"] for shard in shards)
-        assert sum(split["num_examples"] for split in infos[name]["splits"]) == sum(shard["rows"] for shard in shards)
-        assert len(Features._from_yaml_list(infos[name]["features"])) == len(config["features"])
+    assert [config["config_name"] for config in front["configs"]] == list(manifest.configs) == list(infos)
+    for name, config in manifest.configs.items():
+        shards = config.shards
+        assert infos[name]["dataset_size"] == infos[name]["download_size"] == sum(shard.bytes for shard in shards)
+        assert sum(split["num_examples"] for split in infos[name]["splits"]) == sum(shard.rows for shard in shards)
+        assert len(Features._from_yaml_list(infos[name]["features"])) == len(config.features)
 
 
 @pytest.mark.parametrize(
@@ -66,16 +66,16 @@ def test_configs_and_sizes_are_those_of_the_manifest(manifest: dict[str, Any]) -
     ],
 )
 def test_size_categories_are_the_hubs_words_for_the_number_of_trials_whatever_the_rois(
-    manifest: dict[str, Any], rows: int, size: str
+    manifest: Manifest, rows: int, size: str
 ) -> None:
-    imagery = copy.deepcopy(manifest["configs"]["subj01-imagery"])
-    imagery["splits"]["test"][0]["rows"] = rows
-    configs = {"subj01-imagery": imagery, "subj01-imagery-V1": {**imagery, "roi": "V1"}}
-    configs["subj01-voxels"] = manifest["configs"]["subj01-voxels"]
-    assert front_matter({**manifest, "configs": configs})["size_categories"] == [size]
+    built = manifest.configs["subj01-imagery"]
+    imagery = replace(built, splits={"test": (replace(built.shards[0], rows=rows),)})
+    configs = {"subj01-imagery": imagery, "subj01-imagery-V1": replace(imagery, roi="V1")}
+    configs["subj01-voxels"] = manifest.configs["subj01-voxels"]
+    assert front_matter(replace(manifest, configs=configs))["size_categories"] == [size]
 
 
-def test_every_column_is_explained_with_its_unit(manifest: dict[str, Any]) -> None:
+def test_every_column_is_explained_with_its_unit(manifest: Manifest) -> None:
     text = card(manifest)
     for column in (*TRIAL_COLUMNS, BETAS, *VOXEL_COLUMNS, *STATS_COLUMNS, *STIMULI_COLUMNS):
         assert f"| `{column.name}` | {column.type} |" in text
@@ -93,25 +93,24 @@ def test_the_examples_of_a_folder_run_as_they_stand(
     assert done.stdout.startswith("torch.Size([8, ")
 
 
-def test_sources_and_recipe_say_how_it_was_made(manifest: dict[str, Any]) -> None:
+def test_sources_and_recipe_say_how_it_was_made(manifest: Manifest) -> None:
     made = sections(card(manifest))["How it was made"]
     assert "fithrf_GLMdenoise_RR" in made
-    for config in manifest["configs"].values():
-        for source, digest in config["sources"].items():
-            of = f"{config['subject']} {config['roi']}".strip()
+    for config in manifest.configs.values():
+        for source, digest in config.sources.items():
+            of = f"{config.subject} {config.roi}".strip()
             assert f"| {of} | {source} | `{digest}` |" in made
-    percent = copy.deepcopy(manifest)
-    percent["recipe"]["zscore"] = "none"
+    percent = replace(manifest, recipe=replace(manifest.recipe, zscore="none"))
     assert "z-scored" not in sections(card(percent))["How it was made"]
 
 
-def test_the_proof_of_the_labels_is_verifys_report_where_there_is_one(manifest: dict[str, Any]) -> None:
+def test_the_proof_of_the_labels_is_verifys_report_where_there_is_one(manifest: Manifest) -> None:
     assert "FRAMEFILE" in sections(card(manifest))["How the labels were proven"]
     told = sections(card(manifest, proof="All 12 checks passed."))["How the labels were proven"]
     assert told.strip() == "All 12 checks passed."
 
 
-def test_known_limits_terms_and_citations_are_there(manifest: dict[str, Any]) -> None:
+def test_known_limits_terms_and_citations_are_there(manifest: Manifest) -> None:
     parts = sections(card(manifest))
     limits = parts["Known limits of the data"]
     for word in (
@@ -131,11 +130,9 @@ def test_known_limits_terms_and_citations_are_there(manifest: dict[str, Any]) ->
     assert "{{NSD-Imagery}" in parts["Citation"]
 
 
-def test_a_kind_of_config_that_the_card_does_not_know_is_listed_all_the_same(manifest: dict[str, Any]) -> None:
-    changed = copy.deepcopy(manifest)
-    pictures = {**changed["configs"]["subj01-voxels"], "kind": "eyes", "subject": "", "condition": "", "roi": ""}
-    changed["configs"] = {"eyes": pictures}
-    text = card(changed)
+def test_a_kind_of_config_that_the_card_does_not_know_is_listed_all_the_same(manifest: Manifest) -> None:
+    eyes = replace(manifest.configs["subj01-voxels"], kind="eyes", subject="", condition="", roi="")
+    text = card(replace(manifest, configs={"eyes": eyes}))
     assert "| `eyes` | train 280 |" in text
     assert "### Columns of" not in text
     assert "load_dataset" not in text

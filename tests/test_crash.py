@@ -86,9 +86,9 @@ def opened(folder: Path, cache: Path) -> bytes:
     manifest = read_manifest(folder)
     assert manifest is not None
     readme = (folder / "README.md").read_bytes()
-    for config in manifest["configs"].values():
-        for shard in (shard for shards in config["splits"].values() for shard in shards):
-            assert hashlib.sha256((folder / shard["file"]).read_bytes()).hexdigest() == shard["sha256"]
+    for config in manifest.configs.values():
+        for shard in config.shards:
+            assert hashlib.sha256((folder / shard.file).read_bytes()).hexdigest() == shard.sha256
     by_datasets = load_dataset(str(folder), "subj02-imagery", split="test", cache_dir=str(cache))
     assert by_datasets.num_rows == nsd_imagery.load(folder, "subj02-imagery", "test").num_rows == 288
     return readme

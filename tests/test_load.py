@@ -30,7 +30,7 @@ def rows(dataset: Dataset) -> dict[str, Any]:
 def configs(folder: Path) -> list[str]:
     manifest = read_manifest(folder)
     assert manifest is not None
-    return list(manifest["configs"])
+    return list(manifest.configs)
 
 
 def listing(folder: Path) -> list[Path]:

@@ -51,12 +51,10 @@ def hashes(folder: Path) -> dict[str, set[str]]:
     manifest = read_manifest(folder)
     assert manifest is not None
     found: dict[str, set[str]] = {}
-    for config in manifest["configs"].values():
-        for shards in config["splits"].values():
-            for shard in shards:
-                assert (folder / shard["file"]).stat().st_size == shard["bytes"]
-                if "piece" in shard:
-                    found.setdefault(shard["piece"], set()).add(shard["hash"])
+    for shard in manifest.shards:
+        assert (folder / shard.file).stat().st_size == shard.bytes
+        if shard.piece is not None:
+            found.setdefault(shard.piece, set()).add(shard.hash)
     return found
 
 

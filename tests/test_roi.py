@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from nibabel.affines import apply_affine
 
+from nsd_imagery.dataset.names import roi_suffix
 from nsd_imagery.errors import DataError, MissingDataError, UsageError
 from nsd_imagery.sources.release import anatomy
 from nsd_imagery.volumes.anatomy import Anatomy, read_label_table
-from nsd_imagery.volumes.roi import config_suffix, resolve
+from nsd_imagery.volumes.roi import resolve
 from nsd_imagery.volumes.voxels import voxel_table
 
 
@@ -88,9 +89,9 @@ def test_a_damaged_label_table_names_its_line(tmp_path: Path, line: str) -> None
 
 
 def test_names_become_config_suffixes_without_colons_and_folders() -> None:
-    assert config_suffix("nsdgeneral") == ""
-    assert config_suffix("prf-visualrois:V1v") == "-prf-visualrois.V1v"
-    assert config_suffix("masks/my area.nii.gz") == "-my.area"
+    assert roi_suffix("nsdgeneral") == ""
+    assert roi_suffix("prf-visualrois:V1v") == "-prf-visualrois.V1v"
+    assert roi_suffix("masks/my area.nii.gz") == "-my.area"
 
 
 def test_a_bare_name_that_floc_and_another_atlas_have_is_flocs(subject: Anatomy, tmp_path: Path) -> None:

@@ -53,11 +53,8 @@ def mask_of(root: Path, valid: str) -> np.ndarray:
 
 
 def shards(folder: Path) -> dict[str, list[str]]:
-    configs = open_manifest(folder)["configs"]
-    return {
-        name: [shard["hash"] for split in config["splits"].values() for shard in split]
-        for name, config in configs.items()
-    }
+    configs = open_manifest(folder).configs
+    return {name: [shard.hash for shard in config.shards] for name, config in configs.items()}
 
 
 @pytest.mark.parametrize("fwhm", [0.4, 3.0, 5.0, 30.0])
@@ -144,14 +141,14 @@ def test_the_width_is_in_manifest_and_card_and_decides_what_is_kept(release: Pat
     folder = tmp_path / "nsd_imagery"
     options = {"subjects": ["subj01"], "roi": "V1"}
     plain = shards(nsd_imagery.build(release, folder, conditions=["vision"], **options))
-    assert "smoothing_fwhm" not in open_manifest(folder)["recipe"]
+    assert open_manifest(folder).recipe.smoothing_fwhm is None
     assert "Gaussian" not in (folder / "README.md").read_text()
     with pytest.raises(FolderError, match="built with smoothing_fwhm"):
         nsd_imagery.build(release, folder, conditions=["imagery"], smoothing_fwhm=3, **options)
     smoothed = shards(nsd_imagery.build(release, folder, conditions=["vision"], smoothing_fwhm=3, **options))
     assert smoothed["subj01-vision-V1"] != plain["subj01-vision-V1"]
     assert smoothed["subj01-voxels-V1"] == plain["subj01-voxels-V1"]
-    assert open_manifest(folder)["recipe"]["smoothing_fwhm"] == 3.0
+    assert open_manifest(folder).recipe.smoothing_fwhm == 3.0
     assert "Gaussian of 3.0 mm" in (folder / "README.md").read_text()
     assert nsd_imagery.verify(folder, root=release, deep=True).passed
     wider = nsd_imagery.build(release, folder, conditions=["vision"], smoothing_fwhm=5, **options)
@@ -212,4 +209,4 @@ def test_the_command_smooths_and_a_build_that_does_not_imports_no_filter(release
         )
         found[name] = json.loads(done.stdout.splitlines()[-1])
     assert found == {"plain": [False, False, False], "smoothed": [True, False, False]}
-    assert open_manifest(tmp_path / "smoothed")["recipe"]["smoothing_fwhm"] == 3.0
+    assert open_manifest(tmp_path / "smoothed").recipe.smoothing_fwhm == 3.0

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -489,11 +490,11 @@ def rebuilt(folder: Path, config: str, change: Callable[[pa.Table], pa.Table]) -
     """Other rows in a config, in a folder that is sound in itself: shards, manifest and card agree."""
     manifest = read_manifest(folder)
     assert manifest is not None
-    ((split, (shard,)),) = manifest["configs"][config]["splits"].items()
-    table = change(open_shard(folder / shard["file"]).replace_schema_metadata()).combine_chunks()
+    ((split, (shard,)),) = manifest.configs[config].splits.items()
+    table = change(open_shard(folder / shard.file).replace_schema_metadata()).combine_chunks()
     new = write_shard(folder, config, split, (0, 1), table.schema, batches_of(table))
-    shard.update(file=new.file, bytes=new.bytes, sha256=new.sha256, hash=new.hash, rows=new.rows)
-    seal(folder, manifest)
+    changed = replace(manifest.configs[config], splits={split: (replace(new, piece=shard.piece),)})
+    seal(folder, replace(manifest, configs={**manifest.configs, config: changed}))
 
 
 def scaled(factor: float) -> Callable[[pa.Table], pa.Table]:
@@ -529,7 +530,7 @@ def readme_of_another_build(folder: Path) -> None:
     text = (folder / "README.md").read_text()
     manifest = read_manifest(folder)
     assert manifest is not None
-    old = manifest["configs"]["subj01-imagery"]["splits"]["test"][0]["file"]
+    old = manifest.configs["subj01-imagery"].shards[0].file
     (folder / "README.md").write_text(text.replace(old, old[:-18] + "0123456789ab.arrow"))
 
 

@@ -9,10 +9,10 @@ import pyarrow as pa
 from nsd_imagery.checks.catalogue import SOURCE_LABELS, SOURCE_SAME
 from nsd_imagery.checks.report import Finding
 from nsd_imagery.dataset.find import find_pieces
-from nsd_imagery.dataset.manifest_shape import Manifest
-from nsd_imagery.dataset.pieces import Piece, Recipe, parts
+from nsd_imagery.dataset.manifest import Manifest
+from nsd_imagery.dataset.pieces import Piece, parts
 from nsd_imagery.dataset.reading import read_piece
-from nsd_imagery.dataset.shards import open_shard
+from nsd_imagery.dataset.shards import Shard, open_shard
 from nsd_imagery.errors import NSDImageryError
 from nsd_imagery.sources.root import read_sessions
 from nsd_imagery.trials import disagreements
@@ -32,21 +32,20 @@ def check_against_root(
 
     Where the root is only guessed ($NSD_CACHE_ROOT or ./cache), one that lacks the subject proves nothing.
     """
-    recipe = Recipe(**manifest["recipe"])
-    for subject in dict.fromkeys(config["subject"] for config in manifest["configs"].values() if config["subject"]):
+    for subject in manifest.subjects:
         if subjects and subject not in subjects:
             continue
-        mine = [c for c in manifest["configs"].values() if c["subject"] == subject and c["kind"] == "trials"]
-        rois = list(dict.fromkeys(config["roi"] for config in mine))
+        mine = [config for config in manifest.trials.values() if config.subject == subject]
+        rois = list(dict.fromkeys(config.roi for config in mine))
         files = [roi for roi in rois if roi.endswith((".nii", ".nii.gz"))]
         if files:
             yield SOURCE_SAME.skipped(
                 subject, f"ROI {', '.join(files)}: a folder does not say where its mask files were"
             )
         named = [roi for roi in rois if roi not in files]
-        conditions = list(dict.fromkeys(config["condition"] for config in mine))
+        conditions = list(dict.fromkeys(config.condition for config in mine))
         try:
-            found = find_pieces(root, recipe, [subject], conditions, named, source)
+            found = find_pieces(root, manifest.recipe, [subject], conditions, named, source)
         except (NSDImageryError, OSError) as error:
             what = f"compared with {root}: {error} (is that where it was built from? --root)"
             yield SOURCE_SAME.skipped(subject, what) if guessed else SOURCE_SAME.judged(subject, [what], "")
@@ -70,15 +69,15 @@ def _differences(folder: Path, manifest: Manifest, piece: Piece) -> Iterator[str
                 if shard is None:
                     continue
                 fresh = pa.Table.from_batches(part.batches, part.schema)
-                stored = open_shard(folder / shard["file"]).replace_schema_metadata()
-                yield from _different_columns(stored, fresh, folder / shard["file"])
+                stored = open_shard(folder / shard.file).replace_schema_metadata()
+                yield from _different_columns(stored, fresh, folder / shard.file)
     except (NSDImageryError, OSError) as error:
         yield str(error)
 
 
-def _shard(manifest: Manifest, config: str, split: str, key: str) -> Manifest | None:
-    shards = manifest["configs"].get(config, {"splits": {}})["splits"].get(split, [])
-    return next((shard for shard in shards if shard["piece"] == key), None)
+def _shard(manifest: Manifest, config: str, split: str, key: str) -> Shard | None:
+    shards = manifest.configs[config].splits.get(split, ()) if config in manifest.configs else ()
+    return next((shard for shard in shards if shard.piece == key), None)
 
 
 def _different_columns(stored: pa.Table, fresh: pa.Table, path: Path) -> Iterator[str]:

@@ -13,7 +13,8 @@ from nsd_imagery.checks.folder import matrix
 from nsd_imagery.checks.report import Finding
 from nsd_imagery.checks.rows import plain_rows
 from nsd_imagery.dataset.groups import groups_of_stats, positions_among
-from nsd_imagery.dataset.manifest_shape import Manifest
+from nsd_imagery.dataset.manifest import Config, Manifest
+from nsd_imagery.dataset.names import config_name
 from nsd_imagery.dataset.shards import open_shard
 from nsd_imagery.errors import DataError
 from nsd_imagery.experiment import NSDIMAGERY_CONDITIONS
@@ -23,19 +24,21 @@ from nsd_imagery.volumes.roi import DEFAULT_ROI, VISUAL_ATLAS
 def check_built_agreement(folder: Path, manifest: Manifest, subjects: Sequence[str] | None) -> Iterator[Finding]:
     """The questions about each subject whose nsdgeneral is in the folder, then about all of them."""
     judgements: list[Judgement] = []
-    configs = manifest["configs"]
-    for subject in dict.fromkeys(config["subject"] for config in configs.values() if config["subject"]):
+    configs = manifest.configs
+    for subject in manifest.subjects:
         if subjects and subject not in subjects:
             continue
-        if f"{subject}-vision" not in configs:
-            yield from no_agreement(subject, f"{subject}-vision of {DEFAULT_ROI} is not in the folder")
+        names = {kind: config_name(subject, kind, DEFAULT_ROI) for kind in ("vision", "voxels", "stats")}
+        needed = [name for kind, name in names.items() if kind != "stats" or manifest.recipe.zscore != "none"]
+        if lacking := [name for name in needed if name not in configs]:
+            yield from no_agreement(subject, f"{', '.join(lacking)} of {DEFAULT_ROI} is not in the folder")
             continue
-        voxels = _table(folder, configs[f"{subject}-voxels"])
+        voxels = _table(folder, configs[names["voxels"]])
         if VISUAL_ATLAS not in voxels.column_names:
             yield from no_agreement(subject, f"-voxels has no column {VISUAL_ATLAS}")
             continue
         areas = _areas(voxels)
-        for piece in dict.fromkeys(shard["piece"] for shard in configs[f"{subject}-vision"]["splits"]["test"]):
+        for piece in dict.fromkeys(str(shard.piece) for shard in configs[names["vision"]].shards):
             try:
                 rows, percent = percent_betas(folder, manifest, subject, piece)
             except DataError as error:
@@ -61,7 +64,7 @@ def percent_betas(folder: Path, manifest: Manifest, subject: str, piece: str) ->
     Raises:
         DataError: -stats has no group of a row.
     """
-    configs, zscore = manifest["configs"], manifest["recipe"]["zscore"]
+    configs, zscore = manifest.configs, manifest.recipe.zscore
     tables = [
         _table(folder, configs[f"{subject}-{name}"], piece)
         for name in NSDIMAGERY_CONDITIONS
@@ -82,7 +85,7 @@ def percent_betas(folder: Path, manifest: Manifest, subject: str, piece: str) ->
     return rows, betas
 
 
-def _table(folder: Path, config: Manifest, piece: str | None = None) -> pa.Table:
+def _table(folder: Path, config: Config, piece: str | None = None) -> pa.Table:
     """The shards of a config, or those of one piece."""
-    shards = [shard for shards in config["splits"].values() for shard in shards if piece in (None, shard.get("piece"))]
-    return pa.concat_tables([open_shard(folder / shard["file"]).replace_schema_metadata() for shard in shards])
+    shards = [shard for shard in config.shards if piece in (None, shard.piece)]
+    return pa.concat_tables([open_shard(folder / shard.file).replace_schema_metadata() for shard in shards])

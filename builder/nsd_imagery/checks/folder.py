@@ -15,8 +15,9 @@ from nsd_imagery.checks.rows import check_rows
 from nsd_imagery.dataset.card import card, front_matter
 from nsd_imagery.dataset.folder import README
 from nsd_imagery.dataset.groups import Group, groups_of_stats, positions_among
-from nsd_imagery.dataset.manifest_shape import Manifest
-from nsd_imagery.dataset.shards import LogicalHash, open_shard, shard_fault
+from nsd_imagery.dataset.manifest import Config, Manifest
+from nsd_imagery.dataset.recipe import Recipe
+from nsd_imagery.dataset.shards import LogicalHash, Shard, open_shard, shard_fault
 from nsd_imagery.errors import DataError
 from nsd_imagery.schema import (
     features_yaml,
@@ -34,15 +35,15 @@ def check_folder(folder: Path, manifest: Manifest, subjects: Sequence[str] | Non
     """All checks that need nothing but the folder, config by config."""
     yield check_card(folder, manifest)
     sound = True
-    for name, config in manifest["configs"].items():
-        if subjects and config["subject"] and config["subject"] not in subjects:
+    for name, config in manifest.configs.items():
+        if subjects and config.subject and config.subject not in subjects:
             continue
         found = check_shards(folder, name, config)
         yield found
         if found.outcome == "pass":
             tables = _tables(folder, config)
             columns = FOLDER_COLUMNS.judged(
-                name, _column_faults(config, manifest, tables), f"{config['n_voxels']:,} voxels"
+                name, _column_faults(config, manifest, tables), f"{config.n_voxels:,} voxels"
             )
             yield columns
             if columns.outcome == "pass":
@@ -55,10 +56,10 @@ def check_folder(folder: Path, manifest: Manifest, subjects: Sequence[str] | Non
         yield from _check_scores(folder, manifest, subjects)
 
 
-def _check_rows(name: str, config: Manifest, tables: Mapping[str, pa.Table]) -> Iterator[Finding]:
-    if config["kind"] == "voxels":
+def _check_rows(name: str, config: Config, tables: Mapping[str, pa.Table]) -> Iterator[Finding]:
+    if config.kind == "voxels":
         yield FOLDER_VOXELS.judged(name, _voxel_faults(tables["train"]), f"{tables['train'].num_rows:,} voxels")
-    if config["kind"] == "trials":
+    if config.kind == "trials":
         yield from check_rows(pa.concat_tables([table.drop_columns(["betas"]) for table in tables.values()]), name)
 
 
@@ -68,8 +69,8 @@ def check_card(folder: Path, manifest: Manifest) -> Finding:
     if not path.is_file():
         return FOLDER_CARD.judged(folder.name, [f"{path}: is not there; build again"], "")
     text = path.read_text(encoding="utf-8", errors="replace")
-    if text == card(dict(manifest)):
-        return FOLDER_CARD.judged(folder.name, [], f"{len(manifest['configs'])} configs")
+    if text == card(manifest):
+        return FOLDER_CARD.judged(folder.name, [], f"{len(manifest.configs)} configs")
     return FOLDER_CARD.judged(
         folder.name, _card_faults(path, text, manifest), "differs from the template in words only"
     )
@@ -83,7 +84,7 @@ def _card_faults(path: Path, text: str, manifest: Manifest) -> Iterator[str]:
     except (yaml.YAMLError, IndexError, KeyError, TypeError) as error:
         yield f"{path}: its YAML cannot be read ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
         return
-    wanted = front_matter(dict(manifest))
+    wanted = front_matter(manifest)
     for key, found in (("configs", configs), ("dataset_info", infos)):
         expected = {entry["config_name"]: entry for entry in wanted[key]}
         for name in sorted(expected.keys() | found.keys()):
@@ -91,55 +92,54 @@ def _card_faults(path: Path, text: str, manifest: Manifest) -> Iterator[str]:
                 yield f"{path}: {key} of {name} is not that of manifest.json: the card is of another build"
 
 
-def check_shards(folder: Path, name: str, config: Manifest) -> Finding:
+def check_shards(folder: Path, name: str, config: Config) -> Finding:
     """Presence, size, sha256 and name of each shard."""
-    shards = [(split, shard) for split, shards in config["splits"].items() for shard in shards]
+    shards = [(split, shard) for split, shards in config.splits.items() for shard in shards]
     faults = [fault for split, shard in shards for fault in _shard_faults(folder, split, shard)]
-    total = sum(shard["bytes"] for _, shard in shards) / 1e6
+    total = sum(shard.bytes for _, shard in shards) / 1e6
     return FOLDER_SHARDS.judged(name, faults, f"{len(shards)} shards, {total:,.1f} MB, by sha256")
 
 
-def _shard_faults(folder: Path, split: str, shard: Manifest) -> Iterator[str]:
-    path = folder / shard["file"]
+def _shard_faults(folder: Path, split: str, shard: Shard) -> Iterator[str]:
+    path = folder / shard.file
     if fault := shard_fault(folder, shard):
         yield fault
-    if not path.name.startswith(f"{split}-") or shard["hash"][:12] not in path.name:
-        yield f"{path}: its name is not that of split {split} and hash {shard['hash'][:12]}"
+    if not path.name.startswith(f"{split}-") or shard.hash[:12] not in path.name:
+        yield f"{path}: its name is not that of split {split} and hash {shard.hash[:12]}"
 
 
-def logical_faults(folder: Path, config: Manifest) -> Iterator[str]:
+def logical_faults(folder: Path, config: Config) -> Iterator[str]:
     """Shards whose rows have another hash than the manifest says, whatever their bytes."""
-    for shards in config["splits"].values():
-        for shard in shards:
-            table = open_shard(folder / shard["file"])
-            logical = LogicalHash(table.schema)
-            for batch in table.to_batches():
-                logical.update(batch)
-            if logical.hexdigest() != shard["hash"]:
-                yield f"{folder / shard['file']}: rows hash to {logical.hexdigest()[:12]}, not {shard['hash'][:12]}"
+    for shard in config.shards:
+        table = open_shard(folder / shard.file)
+        logical = LogicalHash(table.schema)
+        for batch in table.to_batches():
+            logical.update(batch)
+        if logical.hexdigest() != shard.hash:
+            yield f"{folder / shard.file}: rows hash to {logical.hexdigest()[:12]}, not {shard.hash[:12]}"
 
 
-def _tables(folder: Path, config: Manifest) -> dict[str, pa.Table]:
+def _tables(folder: Path, config: Config) -> dict[str, pa.Table]:
     return {
-        split: pa.concat_tables([open_shard(folder / shard["file"]).replace_schema_metadata() for shard in shards])
-        for split, shards in config["splits"].items()
+        split: pa.concat_tables([open_shard(folder / shard.file).replace_schema_metadata() for shard in shards])
+        for split, shards in config.splits.items()
     }
 
 
-def _column_faults(config: Manifest, manifest: Manifest, tables: Mapping[str, pa.Table]) -> Iterator[str]:
-    kind, n_voxels = config["kind"], config["n_voxels"]
+def _column_faults(config: Config, manifest: Manifest, tables: Mapping[str, pa.Table]) -> Iterator[str]:
+    kind, n_voxels = config.kind, config.n_voxels
     for split, table in tables.items():
         expected = {
-            "trials": lambda: trial_schema(n_voxels, manifest["recipe"]["dtype"]),
+            "trials": lambda: trial_schema(n_voxels, manifest.recipe.dtype),
             "stats": lambda: stats_schema(n_voxels),
             "stimuli": stimuli_schema,
             "voxels": lambda table=table: voxels_schema(_atlases(table.schema)),
         }[kind]()
         if table.schema != expected:
             yield f"{split}: columns are not those of the schema: {_difference(table.schema, expected)}"
-        if features_yaml(table.schema) != config["features"]:
+        if features_yaml(table.schema) != config.features:
             yield f"{split}: features are not those of the manifest"
-        rows = sum(shard["rows"] for shard in config["splits"][split])
+        rows = sum(shard.rows for shard in config.splits[split])
         if table.num_rows != rows:
             yield f"{split}: has {table.num_rows} rows, the manifest says {rows}"
         if kind in ("trials", "stats"):
@@ -171,46 +171,40 @@ def _voxel_faults(table: pa.Table) -> Iterator[str]:
 
 def _check_scores(folder: Path, manifest: Manifest, subjects: Sequence[str] | None) -> Iterator[Finding]:
     """Moments of the z-scores of each subject and ROI, group by group, over all configs that are there."""
-    configs = manifest["configs"]
-    for name, stats in configs.items():
-        if stats["kind"] != "stats" or (subjects and stats["subject"] not in subjects):
+    for name, stats in manifest.configs.items():
+        if stats.kind != "stats" or (subjects and stats.subject not in subjects):
             continue
-        if manifest["recipe"]["zscore"] == "none":
+        if manifest.recipe.zscore == "none":
             yield FOLDER_SCORES.skipped(name, "betas are percent signal change (zscore none)")
             continue
-        trials = [
-            configs[other]
-            for other in configs
-            if configs[other]["kind"] == "trials"
-            and (configs[other]["subject"], configs[other]["roi"]) == (stats["subject"], stats["roi"])
-        ]
+        trials = [config for config in manifest.trials.values() if config.ground == stats.ground]
         try:
-            faults = list(_score_faults(folder, stats, trials, manifest["recipe"]))
+            faults = list(_score_faults(folder, stats, trials, manifest.recipe))
         except DataError as error:
             faults = [str(error)]
-        yield FOLDER_SCORES.judged(name, faults, f"{sum(s['rows'] for s in stats['splits']['train'])} groups of trials")
+        yield FOLDER_SCORES.judged(name, faults, f"{sum(shard.rows for shard in stats.shards)} groups of trials")
 
 
-def _score_faults(folder: Path, stats: Manifest, trials: Sequence[Manifest], recipe: Manifest) -> Iterator[str]:
+def _score_faults(folder: Path, stats: Config, trials: Sequence[Config], recipe: Recipe) -> Iterator[str]:
     """Session by session, so that memory stays that of one."""
-    tolerance = _TOLERANCE if recipe["dtype"] == "float32" else 30 * _TOLERANCE
-    for shard in stats["splits"]["train"]:
-        table = open_shard(folder / shard["file"])
-        mine = [other for config in trials for shards in config["splits"].values() for other in shards]
-        parts = [open_shard(folder / other["file"]) for other in mine if other["piece"] == shard["piece"]]
+    tolerance = _TOLERANCE if recipe.dtype == "float32" else 30 * _TOLERANCE
+    for shard in stats.shards:
+        table = open_shard(folder / shard.file)
+        mine = [other for config in trials for other in config.shards]
+        parts = [open_shard(folder / other.file) for other in mine if other.piece == shard.piece]
         if not parts:
             continue
         rows = pa.concat_tables([part.replace_schema_metadata() for part in parts])
         betas, sd = matrix(rows["betas"]), matrix(table["sd"])
         groups, is_valid = groups_of_stats(table), rows["is_valid"].to_numpy()
-        of_row = positions_among(groups, rows, recipe["zscore"])
+        of_row = positions_among(groups, rows, recipe.zscore)
         if (of_row < 0).any():
-            yield f"{shard['piece']}: -stats has no group of {int((of_row < 0).sum())} rows; build again"
+            yield f"{shard.piece}: -stats has no group of {int((of_row < 0).sum())} rows; build again"
         for at, (group, n_trials) in enumerate(zip(groups, table["n_trials"].to_pylist(), strict=True)):
             chosen = np.flatnonzero(is_valid & (of_row == at))
             if len(chosen) != n_trials:
                 continue  # configs of this session that are not in the folder hold the rest of the group
-            yield from _moment_faults(betas[chosen], sd[at], f"{shard['piece']} {_named(group)}", tolerance)
+            yield from _moment_faults(betas[chosen], sd[at], f"{shard.piece} {_named(group)}", tolerance)
 
 
 def _moment_faults(scores: NDArray[Any], sd: NDArray[Any], where: str, tolerance: float) -> Iterator[str]:

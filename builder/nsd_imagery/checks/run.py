@@ -1,9 +1,8 @@
 """`verify`: all checks that fit what a path holds."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
@@ -15,6 +14,7 @@ from nsd_imagery.checks.report import Finding, Report
 from nsd_imagery.checks.rows import check_rows
 from nsd_imagery.checks.tree import Tree, check_tree
 from nsd_imagery.dataset.folder import read_manifest
+from nsd_imagery.dataset.manifest import Manifest
 from nsd_imagery.errors import MissingDataError, NSDImageryError
 from nsd_imagery.experiment import BETA_VERSIONS, SUBJECTS, SYNTHETIC_MARKER
 from nsd_imagery.progress import StepProgress
@@ -81,7 +81,7 @@ def verify(
 
 def verify_folder(
     folder: Path,
-    manifest: Mapping[str, Any],
+    manifest: Manifest,
     subjects: Sequence[str] | None = None,
     *,
     deep: bool = False,
@@ -111,10 +111,10 @@ def verify_folder(
         raise MissingDataError(msg)
     progress = progress or (lambda _: None)
     findings = _check_dataset(folder, manifest, subjects, home, source, progress, deep=deep, guessed=guessed)
-    return Report(str(folder), "dataset", manifest["synthetic"], tuple(findings))
+    return Report(str(folder), "dataset", manifest.synthetic, tuple(findings))
 
 
-def _check_dataset(folder: Path, manifest: Mapping[str, Any], subjects: Sequence[str] | None, root: Path | None,
+def _check_dataset(folder: Path, manifest: Manifest, subjects: Sequence[str] | None, root: Path | None,
                    source: str | None, progress: StepProgress, *, deep: bool,
                    guessed: bool) -> Iterator[Finding]:  # fmt: skip
     progress("shards")
@@ -127,7 +127,7 @@ def _check_dataset(folder: Path, manifest: Mapping[str, Any], subjects: Sequence
     yield from check_built_agreement(folder, manifest, subjects)
     if deep:
         progress("hashes of rows")
-        for name, config in manifest["configs"].items():
+        for name, config in manifest.configs.items():
             yield FOLDER_ROWS.judged(name, logical_faults(folder, config), "all shards")
     if root is None:
         reason = f"no root is known (--root, ${ROOT_VARIABLE} or ./cache)"

@@ -9,6 +9,7 @@ import jinja2
 import yaml
 
 from nsd_imagery.consent import TERMS_LINK
+from nsd_imagery.dataset.manifest import Config, Manifest
 from nsd_imagery.schema import BETAS, STATS_COLUMNS, STIMULI_COLUMNS, TRIAL_COLUMNS, VOXEL_COLUMNS, Column
 
 _TEMPLATE = "dataset_card.md"
@@ -25,9 +26,7 @@ Files = Mapping[str, tuple[str, int]]
 """By shard of the folder, what is there instead of it, and its size in bytes."""
 
 
-def card(
-    manifest: Mapping[str, Any], *, place: str = "./nsd_imagery", files: Files | None = None, proof: str = ""
-) -> str:
+def card(manifest: Manifest, *, place: str = "./nsd_imagery", files: Files | None = None, proof: str = "") -> str:
     """The card of a manifest, in Markdown with YAML front matter.
 
     Args:
@@ -40,15 +39,15 @@ def card(
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
     template = environment.from_string(_template_file().read_text(encoding="utf-8"))
-    configs = manifest["configs"]
-    kinds = list(dict.fromkeys(config["kind"] for config in configs.values()))
+    configs = manifest.configs
+    kinds = list(dict.fromkeys(config.kind for config in configs.values()))
     return template.render(
         front_matter=yaml.safe_dump(front_matter(manifest, files), sort_keys=False, allow_unicode=True, width=10_000),
         manifest=manifest,
         configs=configs,
         tables={kind: column_table(_COLUMNS[kind]) for kind in kinds if kind in _COLUMNS},
         sources=_sources(configs),
-        example=next((name for name, config in configs.items() if config["kind"] == "trials"), ""),
+        example=next((name for name, config in configs.items() if config.kind == "trials"), ""),
         place=place,
         terms=TERMS_LINK,
         proof=proof,
@@ -56,17 +55,12 @@ def card(
     )
 
 
-def front_matter(manifest: Mapping[str, Any], files: Files | None = None) -> dict[str, Any]:
+def front_matter(manifest: Manifest, files: Files | None = None) -> dict[str, Any]:
     """The YAML part: the exact files of each split (`configs`), and features and sizes (`dataset_info`)."""
-    configs = manifest["configs"]
-    files = files or {
-        shard["file"]: (shard["file"], shard["bytes"])
-        for config in configs.values()
-        for shards in config["splits"].values()
-        for shard in shards
-    }
+    configs = manifest.configs
+    files = files or {shard.file: (shard.file, shard.bytes) for shard in manifest.shards}
     return {
-        "pretty_name": "NSD-Imagery" + (" (synthetic)" if manifest["synthetic"] else ""),
+        "pretty_name": "NSD-Imagery" + (" (synthetic)" if manifest.synthetic else ""),
         "license": "other",
         "license_name": "nsd-terms",
         "license_link": TERMS_LINK,
@@ -88,8 +82,8 @@ def front_matter(manifest: Mapping[str, Any], files: Files | None = None) -> dic
             {
                 "config_name": name,
                 "data_files": [
-                    {"split": split, "path": [files[shard["file"]][0] for shard in shards]}
-                    for split, shards in config["splits"].items()
+                    {"split": split, "path": [files[shard.file][0] for shard in shards]}
+                    for split, shards in config.splits.items()
                 ],
             }
             for name, config in configs.items()
@@ -98,9 +92,9 @@ def front_matter(manifest: Mapping[str, Any], files: Files | None = None) -> dic
     }
 
 
-def notes(manifest: Mapping[str, Any]) -> list[str]:
+def notes(manifest: Manifest) -> list[str]:
     """What the configs of a manifest lack because the root did, each sentence once."""
-    return list(dict.fromkeys(note for config in manifest["configs"].values() for note in config["notes"]))
+    return list(dict.fromkeys(note for config in manifest.configs.values() for note in config.notes))
 
 
 def column_table(columns: Sequence[Column]) -> str:
@@ -114,44 +108,42 @@ def column_table(columns: Sequence[Column]) -> str:
     return "\n".join(lines)
 
 
-def _dataset_info(name: str, config: Mapping[str, Any], files: Files) -> dict[str, Any]:
+def _dataset_info(name: str, config: Config, files: Files) -> dict[str, Any]:
     splits = [
         {
             "name": split,
-            "num_bytes": sum(shard["bytes"] for shard in shards),
-            "num_examples": sum(shard["rows"] for shard in shards),
+            "num_bytes": sum(shard.bytes for shard in shards),
+            "num_examples": sum(shard.rows for shard in shards),
         }
-        for split, shards in config["splits"].items()
+        for split, shards in config.splits.items()
     ]
     return {
         "config_name": name,
-        "features": config["features"],
+        "features": config.features,
         "splits": splits,
-        "download_size": sum(files[shard["file"]][1] for shards in config["splits"].values() for shard in shards),
+        "download_size": sum(files[shard.file][1] for shard in config.shards),
         "dataset_size": sum(split["num_bytes"] for split in splits),
     }
 
 
-def _size_category(configs: Mapping[str, Any]) -> str:
+def _size_category(configs: Mapping[str, Config]) -> str:
     """The hub's word for the number of trials; a trial is counted once, whatever the ROIs that it is there for."""
     trials = {
-        (config["subject"], config["condition"]): sum(
-            shard["rows"] for shards in config["splits"].values() for shard in shards
-        )
+        (config.subject, config.condition): sum(shard.rows for shard in config.shards)
         for config in configs.values()
-        if config["kind"] == "trials"
+        if config.kind == "trials"
     }
     sizes = ("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M")
     return sizes[min(max(len(str(sum(trials.values()))) - 3, 0), len(sizes) - 1)]
 
 
-def _sources(configs: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+def _sources(configs: Mapping[str, Config]) -> list[tuple[str, str, str]]:
     """Subject and ROI, source and its id, each once: configs of a session and ROI come from the same numbers."""
     return sorted(
         {
-            (" ".join(config[key] for key in ("subject", "roi") if config.get(key)), source, digest)
+            (" ".join(filter(None, config.ground)), source, digest)
             for config in configs.values()
-            for source, digest in config["sources"].items()
+            for source, digest in config.sources.items()
         }
     )
 

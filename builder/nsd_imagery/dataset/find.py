@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nsd_imagery.dataset.pieces import Piece, Recipe, split_rows
+from nsd_imagery.dataset.names import roi_suffix
+from nsd_imagery.dataset.pieces import Piece, split_rows
+from nsd_imagery.dataset.recipe import Recipe
 from nsd_imagery.errors import MissingDataError, UsageError
 from nsd_imagery.experiment import CONDITIONS, EXPERIMENTS, Experiment
 from nsd_imagery.sources import trees
@@ -84,7 +86,7 @@ def _refuse_same_suffix(subject_rois: dict[str, tuple[Roi, ...]]) -> None:
     for rois in subject_rois.values():
         by_suffix: dict[str, str] = {}
         for roi in rois:
-            if by_suffix.setdefault(roi.suffix, roi.name) != roi.name:
-                first = by_suffix[roi.suffix]
-                msg = f"ROIs {first} and {roi.name} would both be configs ...{roi.suffix}; rename a mask file"
+            if by_suffix.setdefault(roi_suffix(roi.name), roi.name) != roi.name:
+                first = by_suffix[roi_suffix(roi.name)]
+                msg = f"ROIs {first} and {roi.name} would both be configs ...{roi_suffix(roi.name)}; rename a mask file"
                 raise UsageError(msg)

@@ -1,21 +1,22 @@
 """The dataset folder: its lock, its manifest, and the seal that makes new shards the dataset."""
 
-import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from nsd_imagery.atomic import remove_partial, replace_texts, sync_folder
 from nsd_imagery.dataset.journal import entries
-from nsd_imagery.dataset.manifest_shape import manifest_fault
-from nsd_imagery.dataset.shards import BUILD, CONFIG_NAME, SHARD_FILE
-from nsd_imagery.errors import DataError, FolderError, MissingDataError, reason
+from nsd_imagery.dataset.manifest import Manifest, parse, render
+from nsd_imagery.dataset.names import SHARD_FILE, is_config
+from nsd_imagery.dataset.shards import BUILD
+from nsd_imagery.errors import DataError, FolderError, MissingDataError
 from nsd_imagery.locks import holding
 
 MANIFEST = "manifest.json"
 README = "README.md"
-FORMAT = "nsd-imagery"
+
+_LARGEST = 1 << 26
+"""Bytes of a manifest: ten times that of all of NSD in twenty ROIs."""
 
 
 @contextmanager
@@ -50,33 +51,22 @@ def refuse_foreign(folder: Path) -> None:
         raise FolderError(msg)
 
 
-def read_manifest(folder: Path) -> dict[str, Any] | None:
+def read_manifest(folder: Path) -> Manifest | None:
     """The manifest of a sealed folder, None where there is none.
 
     Raises:
-        DataError: There is one that cannot be read.
+        DataError: There is one that cannot be read, or that a later version of this package wrote.
     """
     path = folder / MANIFEST
     if not path.is_file():
         return None
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise _damaged(path, reason(error)) from error
-    if not isinstance(manifest, dict) or "format" not in manifest:
-        raise _damaged(path, "it does not say its format")
-    if manifest["format"] != FORMAT:
-        return None
-    if wrong := manifest_fault(manifest):
-        raise _damaged(path, wrong)
-    return manifest
+    if path.stat().st_size > _LARGEST:
+        msg = f"{path}: is too large for a manifest of nsd-imagery; build into another --out"
+        raise DataError(msg)
+    return parse(path.read_bytes().decode("utf-8", errors="replace"), path)
 
 
-def _damaged(path: Path, why: str) -> DataError:
-    return DataError(f"{path}: is not a manifest of nsd-imagery ({why}); build into another --out")
-
-
-def open_manifest(folder: Path) -> dict[str, Any]:
+def open_manifest(folder: Path) -> Manifest:
     """The manifest of a sealed folder.
 
     Raises:
@@ -90,29 +80,28 @@ def open_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def seal(folder: Path, manifest: dict[str, Any]) -> None:
+def seal(folder: Path, manifest: Manifest) -> None:
     """Make the shards that `manifest` names the dataset, then remove all others.
 
     The README is the one commit point: until it is renamed into place, `load_dataset` opens what it named before.
     """
     from nsd_imagery.dataset.card import card  # and with it jinja and yaml, which opening a folder does not need
 
-    texts = {folder / MANIFEST: json.dumps(manifest, indent=1) + "\n", folder / README: card(manifest)}
-    old = read_manifest(folder) or {"configs": {}}
+    texts = {folder / MANIFEST: render(manifest), folder / README: card(manifest)}
+    parse(texts[folder / MANIFEST], folder / MANIFEST)  # what nobody could read must not be written
+    old = read_manifest(folder)
     named = set(shard_files(manifest))
     for place in {(folder / file).parent for file in named}:
         if place.is_dir():  # a config that is not built now may have been deleted by hand
             sync_folder(place)
     sync_folder(folder)
     replace_texts(texts)
-    _remove_leftovers(folder, named, {*manifest["configs"], *old["configs"]})
+    _remove_leftovers(folder, named, {*manifest.configs, *(old.configs if old else ())})
 
 
-def shard_files(manifest: Mapping[str, Any]) -> Iterator[str]:
+def shard_files(manifest: Manifest) -> Iterator[str]:
     """Every shard that a manifest names."""
-    for config in manifest["configs"].values():
-        for shards in config["splits"].values():
-            yield from (shard["file"] for shard in shards)
+    return (shard.file for shard in manifest.shards)
 
 
 def _remove_leftovers(folder: Path, named: Collection[str], configs: Iterable[str]) -> None:
@@ -123,7 +112,7 @@ def _remove_leftovers(folder: Path, named: Collection[str], configs: Iterable[st
     noted = {shard["file"].partition("/")[0] for _, entry in entries(folder) for shard in entry["shards"]}
     for config in sorted({*configs, *noted}):
         place = folder / config
-        if not CONFIG_NAME.fullmatch(config) or place.is_symlink() or not place.is_dir():
+        if not is_config(config) or place.is_symlink() or not place.is_dir():
             continue
         for path in place.iterdir():
             is_shard = SHARD_FILE.fullmatch(path.name) and path.is_file() and not path.is_symlink()

@@ -5,6 +5,7 @@ from typing import Any
 
 from nsd_imagery.dataset.card import notes
 from nsd_imagery.dataset.folder import open_manifest, shard_files
+from nsd_imagery.dataset.manifest import Config, Manifest
 from nsd_imagery.experiment import CONDITIONS, CORE_SESSIONS, SUBJECTS
 
 
@@ -25,48 +26,48 @@ def info(dataset: Path | str) -> dict[str, Any]:
     """
     folder = Path(dataset).expanduser()
     manifest = open_manifest(folder)
-    configs = {name: _config(config) for name, config in manifest["configs"].items()}
+    configs = {name: _config(config) for name, config in manifest.configs.items()}
     return {
         "configs": configs,
-        "recipe": manifest["recipe"],
-        "format_version": manifest["format_version"],
-        "synthetic": manifest["synthetic"],
+        "recipe": manifest.recipe.options,
+        "format_version": manifest.format_version,
+        "synthetic": manifest.synthetic,
         "bytes": sum(config["bytes"] for config in configs.values()),
         "missing": _missing(folder, manifest),
         "notes": notes(manifest),
     }
 
 
-def _config(config: dict[str, Any]) -> dict[str, Any]:
+def _config(config: Config) -> dict[str, Any]:
     return {
-        "rows": {split: sum(shard["rows"] for shard in shards) for split, shards in config["splits"].items()},
-        "voxels": config["n_voxels"],
-        "roi": config["roi"],
-        "bytes": sum(shard["bytes"] for shards in config["splits"].values() for shard in shards),
+        "rows": {split: sum(shard.rows for shard in shards) for split, shards in config.splits.items()},
+        "voxels": config.n_voxels,
+        "roi": config.roi,
+        "bytes": sum(shard.bytes for shard in config.shards),
     }
 
 
-def _missing(folder: Path, manifest: dict[str, Any]) -> list[str]:
-    configs = manifest["configs"].values()
-    here = {config["subject"] for config in configs} - {""}
+def _missing(folder: Path, manifest: Manifest) -> list[str]:
+    configs = manifest.configs.values()
+    here = {config.subject for config in configs} - {""}
     gone = [file for file in shard_files(manifest) if not (folder / file).is_file()]
     sentences = [f"{file}: this shard is gone; build again" for file in gone]
     for subject in sorted(here):
-        have = {config["condition"] for config in configs if config["subject"] == subject}
+        have = {config.condition for config in configs if config.subject == subject}
         if lacking := [condition for condition in CONDITIONS if condition not in have]:
             sentences.append(f"{subject}: not built: {', '.join(lacking)}")
-    for name, config in manifest["configs"].items():
-        if config["condition"] == "perception" and (sentence := _missing_sessions(name, config)):
+    for name, config in manifest.configs.items():
+        if config.condition == "perception" and (sentence := _missing_sessions(name, config)):
             sentences.append(sentence)
     if others := [subject for subject in SUBJECTS if subject not in here]:
         sentences.append(f"subjects not built: {', '.join(others)}")
     return sentences
 
 
-def _missing_sessions(name: str, config: dict[str, Any]) -> str:
+def _missing_sessions(name: str, config: Config) -> str:
     """Which sessions of NSD core a perception config lacks, as spans: "4-40"."""
-    have = {int(key.rpartition("/")[2]) for key in config["sources"]}
-    lacking = [n for n in range(1, CORE_SESSIONS[config["subject"]] + 1) if n not in have]
+    have = {int(key.rpartition("/")[2]) for key in config.sources}
+    lacking = [n for n in range(1, CORE_SESSIONS[config.subject] + 1) if n not in have]
     starts = [n for n in lacking if n - 1 not in lacking]
     ends = [n for n in lacking if n + 1 not in lacking]
     spans = ", ".join(f"{a}-{b}" if a < b else f"{a}" for a, b in zip(starts, ends, strict=True))

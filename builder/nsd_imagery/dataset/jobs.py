@@ -7,9 +7,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from nsd_imagery.dataset.manifest import Manifest
 from nsd_imagery.dataset.pieces import Piece, config_splits
+from nsd_imagery.dataset.shards import Shard
 from nsd_imagery.experiment import EXPERIMENTS
 
 Positions = dict[tuple[str, str], tuple[int, int]]
@@ -31,7 +32,7 @@ class Job:
     positions: Positions
 
 
-def staying_stats(old: Mapping[str, Any] | None, pieces: Sequence[Piece]) -> dict[str, list[dict[str, Any]]]:
+def staying_stats(old: Manifest | None, pieces: Sequence[Piece]) -> dict[str, list[Shard]]:
     """The `-stats` shards that stay: of pieces that are not built now, and that a config which stays was made of.
 
     Args:
@@ -39,30 +40,24 @@ def staying_stats(old: Mapping[str, Any] | None, pieces: Sequence[Piece]) -> dic
         pieces: What is built now.
 
     Returns:
-        The manifest's entries of these shards, by config.
+        These shards, by config.
     """
     if old is None:
         return {}
     built = {config for piece in pieces for roi in piece.rois for config, _ in config_splits(piece, roi)}
     keys = {piece.key for piece in pieces}
     needed: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for name, config in old["configs"].items():
-        if config["kind"] == "trials" and name not in built:
-            needed[config["subject"], config["roi"]] |= set(config["sources"]) - keys
+    for name, config in old.trials.items():
+        if name not in built:
+            needed[config.ground] |= set(config.sources) - keys
     return {
-        name: [
-            shard
-            for shard in config["splits"]["train"]
-            if shard.get("piece") in needed[config["subject"], config["roi"]]
-        ]
-        for name, config in old["configs"].items()
-        if config["kind"] == "stats" and name in built
+        name: [shard for shard in config.splits["train"] if shard.piece in needed[config.ground]]
+        for name, config in old.configs.items()
+        if config.kind == "stats" and name in built
     }
 
 
-def shard_positions(
-    pieces: Sequence[Piece], staying: Mapping[str, Sequence[Mapping[str, Any]]]
-) -> dict[str, Positions]:
+def shard_positions(pieces: Sequence[Piece], staying: Mapping[str, Sequence[Shard]]) -> dict[str, Positions]:
     """By piece key, the positions of its shards among those that are built and those that stay."""
     takers: dict[tuple[str, str], set[str]] = defaultdict(set)
     for piece in pieces:
@@ -70,7 +65,7 @@ def shard_positions(
             for split in config_splits(piece, roi):
                 takers[split].add(piece.key)
     for config, shards in staying.items():
-        takers[config, "train"].update(shard["piece"] for shard in shards)
+        takers[config, "train"].update(str(shard.piece) for shard in shards)
     by_piece: dict[str, Positions] = defaultdict(dict)
     for split, keys in takers.items():
         for number, key in enumerate(sorted(keys, key=in_order)):

@@ -2,14 +2,15 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from nsd_imagery.atomic import link, replace_text, sync_folder
 from nsd_imagery.dataset.jobs import Job, Positions
+from nsd_imagery.dataset.names import shard_name
 from nsd_imagery.dataset.reading import fingerprint
-from nsd_imagery.dataset.shards import BUILD, Shard, shard_fault, shard_name
+from nsd_imagery.dataset.shards import BUILD, Shard, shard_fault
 from nsd_imagery.errors import DataError
 from nsd_imagery.identity import Identity, identity
 from nsd_imagery.volumes.roi import Roi
@@ -112,7 +113,7 @@ def write_shard_entry(folder: Path, config: str, made_of: str, shard: Shard) -> 
 def _write(folder: Path, name: str, shards: Sequence[Shard], said: Mapping[str, Any]) -> None:
     for config in {shard.config for shard in shards}:
         sync_folder(folder / config)
-    entry = {**said, "shards": [asdict(shard) for shard in shards]}
+    entry = {**said, "shards": [shard.entry for shard in shards]}
     replace_text(folder / BUILD / f"{name}.json", json.dumps(entry))
 
 
@@ -130,11 +131,16 @@ def _read(folder: Path, name: str, expected: Mapping[str, Any]) -> tuple[dict[st
     try:
         if entry is None or any(entry[key] != value for key, value in expected.items()):
             return None
-        shards = tuple(Shard(**shard) for shard in entry["shards"])
-        is_sound = all(shard_fault(folder, shard.entry) is None for shard in shards)
+        shards = tuple(_shard(shard) for shard in entry["shards"])
+        is_sound = all(shard_fault(folder, shard) is None for shard in shards)
     except (KeyError, TypeError):
         return None
     return (entry, shards) if is_sound and shards else None
+
+
+def _shard(said: dict[str, Any]) -> Shard:
+    """A shard of an entry; older ones name its config and split too, which its path does."""
+    return Shard(**{key: value for key, value in said.items() if key not in ("config", "split")})
 
 
 def _found(job: Job, roi: Roi, name: str, expected: Mapping[str, Any]) -> Made | None:
@@ -145,7 +151,7 @@ def _found(job: Job, roi: Roi, name: str, expected: Mapping[str, Any]) -> Made |
     return Made(job.piece.key, roi.name, name, entry["source_id"], shards, tuple(entry["notes"]))
 
 
-def refuse_unsound(folder: Path, staying: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+def refuse_unsound(folder: Path, staying: Mapping[str, Sequence[Shard]]) -> None:
     """Refuse to take shards that stay into a new dataset unless they are what was built.
 
     Raises:
@@ -154,20 +160,20 @@ def refuse_unsound(folder: Path, staying: Mapping[str, Sequence[Mapping[str, Any
     for config, shards in staying.items():
         for shard in shards:
             if fault := shard_fault(folder, shard):
-                msg = f"{fault}: {config} is also of {shard['piece']}; name the conditions of that too (--conditions)"
+                msg = f"{fault}: {config} is also of {shard.piece}; name the conditions of that too (--conditions)"
                 raise DataError(msg)
 
 
 def relink(
-    folder: Path, staying: Mapping[str, Sequence[dict[str, Any]]], positions: Mapping[str, Positions]
-) -> dict[str, list[dict[str, Any]]]:
+    folder: Path, staying: Mapping[str, Sequence[Shard]], positions: Mapping[str, Positions]
+) -> dict[str, list[Shard]]:
     """Give `-stats` shards that stay their positions among the new ones, on disk and in the journals.
 
     The dataset of now still names them by the old ones, so each has two until the new one is sealed.
 
     Args:
         folder: The dataset folder.
-        staying: The manifest's entries of these shards, by config.
+        staying: These shards, by config.
         positions: By piece key; see `jobs.shard_positions`.
 
     Returns:
@@ -176,14 +182,14 @@ def relink(
     names: dict[str, str] = {}
     for config, shards in staying.items():
         for shard in shards:
-            name = shard_name(config, "train", positions[shard["piece"]][config, "train"], shard["hash"])
-            link(folder / shard["file"], folder / name, folder / BUILD)
-            names[shard["file"]] = name
+            name = shard_name(config, "train", positions[str(shard.piece)][config, "train"], shard.hash)
+            link(folder / shard.file, folder / name, folder / BUILD)
+            names[shard.file] = name
     for path, entry in entries(folder):
         renamed = [{**shard, "file": names.get(shard["file"], shard["file"])} for shard in entry["shards"]]
         if renamed != entry["shards"]:
             replace_text(path, json.dumps({**entry, "shards": renamed}))
-    return {config: [{**shard, "file": names[shard["file"]]} for shard in shards] for config, shards in staying.items()}
+    return {config: [replace(shard, file=names[shard.file]) for shard in shards] for config, shards in staying.items()}
 
 
 def _renamed(job: Job, shard: Shard) -> Shard:

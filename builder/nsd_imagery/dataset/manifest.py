@@ -1,172 +1,312 @@
-"""The manifest of a dataset folder: its configs, their shards, and what they were built from."""
+"""The manifest of a dataset folder, `manifest.json`: its configs, their shards, and what they were built from.
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+It comes with the folder, and the folder may come from anywhere: what `parse` gives is of the form that a build writes.
+"""
 
-from nsd_imagery.dataset.folder import FORMAT
-from nsd_imagery.dataset.jobs import in_order
-from nsd_imagery.dataset.journal import Made
-from nsd_imagery.dataset.pieces import FORMAT_VERSION, Piece, Recipe, config_splits
-from nsd_imagery.errors import FolderError
-from nsd_imagery.experiment import CONDITIONS
-from nsd_imagery.schema import features_yaml, stats_schema, trial_schema
-from nsd_imagery.volumes.roi import DEFAULT_ROI, Roi
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+from nsd_imagery.dataset.names import SPLITS, STIMULI, ConfigName, shard_name
+from nsd_imagery.dataset.recipe import FORMAT_VERSION, Recipe
+from nsd_imagery.dataset.shards import Shard
+from nsd_imagery.errors import DataError, UsageError, reason, shown
+from nsd_imagery.experiment import CONDITIONS, EXPERIMENTS, SUBJECTS
+
+FORMAT = "nsd-imagery"
+
+Features = Sequence[Mapping[str, Any]]
+
+_T = TypeVar("_T")
+
+_KEYS = ("format", "format_version", "synthetic", "recipe", "configs")
+_CONFIG_KEYS = ("kind", "subject", "condition", "roi", "n_voxels", "features", "splits", "sources", "notes")
+_SHARD_KEYS = ("file", "rows", "bytes", "sha256", "hash")
+_OPTIONS = ("beta_version", "zscore", "dtype")
+
+_MOST = {"n_voxels": 1 << 25, "rows": 1 << 31, "bytes": 1 << 44}
+"""Counts far above what there is, and small enough that sums of them are numbers like any other."""
+
+_LONGEST = 10_000
+"""Letters of a text."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_PIECE = re.compile(rf"({'|'.join(SUBJECTS)})/({'|'.join(EXPERIMENTS)})/\d\d")
 
 
-def start(pieces: Sequence[Piece], recipe: Recipe, old: dict[str, Any] | None, *, synthetic: bool) -> dict[str, Any]:
-    """The manifest of a build without any config.
+class _FaultError(ValueError):
+    """What is wrong with a manifest, in one line."""
 
-    Args:
-        pieces: What is built.
-        recipe: The options.
-        old: The manifest of the folder, if it has one.
+
+@dataclass(frozen=True)
+class Config:
+    """One config.
+
+    Attributes:
+        kind: "trials", "voxels", "stats" or "stimuli".
+        subject: "subj01" to "subj08"; empty for `stimuli`.
+        condition: Of trials; else empty.
+        roi: The ROI's name, of a mask file without its folders; empty for `stimuli`.
+        n_voxels: Of the ROI; 0 for `stimuli`.
+        features: Of the rows, as a dataset card has them.
+        splits: The shards of each split, in order.
+        sources: What the numbers came from: by piece, of `-voxels` by mask file.
+        notes: What the rows lack because the root did, in sentences.
+    """
+
+    kind: str
+    subject: str
+    condition: str
+    roi: str
+    n_voxels: int
+    features: Features
+    splits: Mapping[str, tuple[Shard, ...]]
+    sources: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def shards(self) -> tuple[Shard, ...]:
+        """Those of all splits."""
+        return tuple(shard for shards in self.splits.values() for shard in shards)
+
+    @property
+    def ground(self) -> tuple[str, str]:
+        """Subject and ROI: what configs share whose rows go with the same `-stats` and `-voxels`."""
+        return self.subject, self.roi
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a dataset folder holds.
+
+    Attributes:
         synthetic: Whether `synth` wrote the data.
-
-    Raises:
-        FolderError: Configs that stay in the folder were built by another recipe.
+        recipe: The options that decided the numbers.
+        configs: By name.
+        format_version: Of the folder.
     """
-    new = {
+
+    synthetic: bool
+    recipe: Recipe
+    configs: Mapping[str, Config]
+    format_version: int = FORMAT_VERSION
+
+    @property
+    def shards(self) -> Iterator[Shard]:
+        """Those of all configs."""
+        return (shard for config in self.configs.values() for shard in config.shards)
+
+    @property
+    def trials(self) -> dict[str, Config]:
+        """The configs of trials."""
+        return {name: config for name, config in self.configs.items() if config.kind == "trials"}
+
+    @property
+    def subjects(self) -> list[str]:
+        """In order of appearance."""
+        return list(dict.fromkeys(config.subject for config in self.configs.values() if config.subject))
+
+
+def render(manifest: Manifest) -> str:
+    """The text of `manifest.json`."""
+    said = {
         "format": FORMAT,
-        "format_version": FORMAT_VERSION,
-        "synthetic": synthetic,
-        "recipe": recipe.options,
-        "configs": {},
+        "format_version": manifest.format_version,
+        "synthetic": manifest.synthetic,
+        "recipe": manifest.recipe.options,
+        "configs": {name: _config_object(config) for name, config in manifest.configs.items()},
     }
-    built = {config for piece in pieces for roi in piece.rois for config, _ in config_splits(piece, roi)}
-    kept = sorted(name for name, config in (old or new)["configs"].items() if _is_kept(name, config, built))
-    _refuse_other_recipe(new, old, kept)
-    return new
+    return json.dumps(said, indent=1) + "\n"
 
 
-def describe(pieces: Sequence[Piece], made: Sequence[Made]) -> dict[str, dict[str, Any]]:
-    """The configs of the betas that were made of pieces."""
-    configs: dict[str, dict[str, Any]] = {}
-    by_piece = {(one.key, one.roi): one for one in made}
-    for piece in pieces:
-        for roi in piece.rois:
-            done = by_piece[piece.key, roi.name]
-            for shard in done.shards:
-                config = configs.setdefault(shard.config, _config(piece, roi, shard.config))
-                config["splits"].setdefault(shard.split, []).append({**shard.entry, "piece": piece.key})
-                config["sources"][piece.key] = done.source_id
-                config["notes"] = list(dict.fromkeys([*config["notes"], *piece.session.notes, *done.notes]))
-    return configs
+def _config_object(config: Config) -> dict[str, Any]:
+    splits = {split: [shard.entry for shard in shards] for split, shards in config.splits.items()}
+    # In the order that there has always been: the same input gives the same bytes.
+    keys = _CONFIG_KEYS if config.kind in ("trials", "stats") else (*_CONFIG_KEYS[:-2], "notes", "sources")
+    return {key: splits if key == "splits" else getattr(config, key) for key in keys}
 
 
-def merge(
-    manifest: dict[str, Any],
-    old: dict[str, Any] | None,
-    built: dict[str, dict[str, Any]],
-    staying: Mapping[str, Sequence[Mapping[str, Any]]],
-) -> dict[str, Any]:
-    """`manifest` with the configs that were built, and what stays of the old one: other configs, shards of `-stats`.
-
-    Raises:
-        FolderError: What stays was built from other files.
-    """
-    before = old["configs"] if old else {}
-    kept = {name: config for name, config in before.items() if name not in built}
-    _refuse_other_sources(kept, built)
-    for name, shards in staying.items():
-        _add_stats(built[name], before[name], shards)
-    return {**manifest, "configs": dict(sorted({**kept, **built}.items(), key=_order))}
-
-
-def take(theirs: Mapping[str, Any], old: dict[str, Any] | None, configs: Mapping[str, Any]) -> dict[str, Any]:
-    """The manifest of a folder with some configs of another dataset in it, beside those of its own that stay.
+def parse(text: str, where: Path | str, remedy: str = "build into another --out") -> Manifest | None:
+    """Read the text of `manifest.json`; None where it is of another program.
 
     Args:
-        theirs: The manifest of the other dataset.
-        old: That of the folder, if it has one.
-        configs: Those of `theirs` to take.
+        text: The text.
+        where: The file or repo that it is of, for messages.
+        remedy: What to do about a damaged one.
 
     Raises:
-        FolderError: What stays was built by another recipe or from other files, or would lose its statistics.
+        DataError: It is not what a build writes, or a later version of this package wrote it.
     """
-    before = old["configs"] if old else {}
-    kept = [name for name, config in before.items() if name not in configs and config["kind"] != "stimuli"]
-    _refuse_other_recipe(theirs, old, kept)
-    merged = merge({**theirs, "configs": {}}, old, dict(configs), {})
-    of_stats = {
-        (config["subject"], config["roi"]): (name, config)
-        for name, config in merged["configs"].items()
-        if config["kind"] == "stats"
-    }
-    for name, config in merged["configs"].items():
-        if config["kind"] != "trials":
-            continue
-        stats, held = of_stats.get((config["subject"], config["roi"]), ("", config))
-        if not set(config["sources"]) <= set(held["sources"]):
-            msg = f"{name} is of sessions that the {stats} to come does not hold; use another --out"
-            raise FolderError(msg)
-    return merged
+    try:
+        said = json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant)
+        if not isinstance(said, dict) or "format" not in said:
+            _wrong("it does not say its format")
+        if said["format"] != FORMAT:
+            return None
+        version = said.get("format_version")
+        if type(version) is int and version > FORMAT_VERSION:
+            reads = f"this nsd-imagery reads {FORMAT_VERSION}: upgrade nsd-imagery"
+            msg = f"{where}: is of folder format {shown(version)}, and {reads}"
+            raise DataError(msg)
+        return _manifest(said)
+    except (ValueError, RecursionError) as error:
+        msg = f"{where}: is not a manifest of nsd-imagery ({reason(error)}); {remedy}"
+        raise DataError(msg) from error
 
 
-def _refuse_other_recipe(new: Mapping[str, Any], old: Mapping[str, Any] | None, kept: Sequence[str]) -> None:
-    if old is None or not kept:
+def _manifest(said: Mapping[str, Any]) -> Manifest:
+    version = said.get("format_version")
+    if type(version) is not int or version != FORMAT_VERSION:
+        _wrong(f"folder format {shown(version)}, not {FORMAT_VERSION}")
+    _only(said, _KEYS)
+    configs = _typed(said, "configs", dict)
+    if not configs:
+        _wrong("it has no configs")
+    recipe = _recipe(_typed(said, "recipe", dict))
+    parsed = {}
+    for name, config in configs.items():
+        try:
+            parsed[name] = _config(name, config)
+        except _FaultError as error:
+            msg = f"{shown(name)}: {error}"
+            raise _FaultError(msg) from error
+    return Manifest(_typed(said, "synthetic", bool), recipe, parsed, version)
+
+
+def _config(name: str, said: Any) -> Config:
+    _only(said, _CONFIG_KEYS)
+    try:
+        named = ConfigName.parse(name)
+    except UsageError as error:
+        raise _FaultError("is the name of no config") from error
+    kind, condition = _text(said, "kind"), _text(said, "condition")
+    subject, roi = _text(said, "subject"), _text(said, "roi")
+    is_trials = named.kind in CONDITIONS
+    if (kind, condition) != (("trials", named.kind) if is_trials else (named.kind, "")):
+        _wrong(f"is of kind {shown(kind)} and condition {shown(condition)}, and its name says otherwise")
+    if subject != named.subject or not (named.is_of(roi) if named.kind != STIMULI else roi == ""):
+        _wrong(f"is of subject {shown(subject)} and ROI {shown(roi)}, and its name says otherwise")
+    n_voxels = _count(said, "n_voxels")
+    if (n_voxels == 0) != (kind == "stimuli"):
+        _wrong(f"has {n_voxels} voxels")
+    sources = {_clean(key): _clean(value) for key, value in _typed(said, "sources", dict).items()}
+    splits = {split: _shards(name, split, shards) for split, shards in _typed(said, "splits", dict).items()}
+    known = SPLITS if condition == "perception" else ("test",) if is_trials else ("train",)
+    if not splits or not set(splits) <= set(known):
+        _wrong(f"has splits {shown(list(splits))}")
+    config = Config(kind, subject, condition, roi, n_voxels, _features(said), splits, sources,
+                    tuple(_clean(note) for note in _typed(said, "notes", list)))  # fmt: skip
+    for shard in config.shards:
+        _check_piece(shard, config)
+    return config
+
+
+def _shards(config: str, split: str, said: Any) -> tuple[Shard, ...]:
+    if not isinstance(said, list) or not said:
+        _wrong(f"split {shown(split)} is no list of shards")
+    return tuple(_shard(config, split, (number, len(said)), entry) for number, entry in enumerate(said))
+
+
+def _shard(config: str, split: str, position: tuple[int, int], said: Any) -> Shard:
+    _only(said, _SHARD_KEYS, ("piece",))
+    digests = {key: _text(said, key) for key in ("sha256", "hash")}
+    for (key, digest), length in zip(digests.items(), (64, 32), strict=True):
+        if not re.fullmatch(rf"[0-9a-f]{{{length}}}", digest):
+            _wrong(f"a shard has {key} {shown(digest)}")
+    file = _text(said, "file")
+    if file != shard_name(config, split, position, digests["hash"]):
+        _wrong(f"a shard is {shown(file)}, a name that nsd-imagery does not write")
+    piece = _text(said, "piece") if "piece" in said else None
+    return Shard(file, _count(said, "rows"), _count(said, "bytes"), digests["sha256"], digests["hash"], piece)
+
+
+def _check_piece(shard: Shard, config: Config) -> None:
+    """Trials and statistics are of a session, which is a source of their config; other rows are of none."""
+    if config.kind in ("voxels", "stimuli"):
+        if shard.piece is not None:
+            _wrong(f"a shard is of session {shown(shard.piece)}")
         return
-    facts = [
-        {"format_version": one["format_version"], "synthetic": one["synthetic"], **one["recipe"]} for one in (old, new)
-    ]
-    for what in dict.fromkeys([*facts[0], *facts[1]]):
-        was, now = (one.get(what) for one in facts)
-        if was != now:
-            msg = (
-                f"{', '.join(kept[:3])}: built with {what} {was}, now it is {now}, and one folder holds "
-                "one; use another --out, or build those again too"
-            )
-            raise FolderError(msg)
+    named = _PIECE.fullmatch(shard.piece or "")
+    is_core = None if config.kind == "stats" else config.condition == "perception"
+    if named is None or named[1] != config.subject or is_core not in (None, named[2] == "nsd"):
+        _wrong(f"a shard is of session {shown(shard.piece)}")
+    if shard.piece not in config.sources:
+        _wrong(f"does not say the source of {shown(shard.piece)}")
 
 
-def _is_kept(name: str, config: Mapping[str, Any], built: Collection[str]) -> bool:
-    """`stimuli` fits every recipe, and `-voxels` goes with the `-stats` that every build of its ROI makes anew."""
-    if config["kind"] == "stimuli":
-        return False
-    stats = name.replace("-voxels", "-stats", 1) if config["kind"] == "voxels" else name
-    return stats not in built
+def _recipe(said: Mapping[str, Any]) -> Recipe:
+    _only(said, _OPTIONS, ("smoothing_fwhm",))
+    texts = {key: _text(said, key) for key in _OPTIONS}
+    fwhm = said.get("smoothing_fwhm")
+    if "smoothing_fwhm" in said and type(fwhm) not in (int, float):
+        _wrong(f"has smoothing_fwhm {shown(fwhm)}")
+    try:
+        return Recipe(**texts, smoothing_fwhm=fwhm)
+    except (UsageError, OverflowError) as error:
+        msg = f"its recipe: {reason(error)}"
+        raise _FaultError(msg) from error
 
 
-def _add_stats(config: dict[str, Any], old: Mapping[str, Any], shards: Sequence[Mapping[str, Any]]) -> None:
-    config["splits"]["train"] = sorted(
-        [*config["splits"]["train"], *shards], key=lambda shard: in_order(shard["piece"])
-    )
-    config["sources"] |= {shard["piece"]: old["sources"][shard["piece"]] for shard in shards}
-    config["notes"] = list(dict.fromkeys([*config["notes"], *old["notes"]]))
+def _features(said: Mapping[str, Any]) -> list[dict[str, Any]]:
+    features = _typed(said, "features", list)
+    for feature in features:
+        if not isinstance(feature, dict) or "name" not in feature:
+            _wrong("has features without names")
+        for key, value in feature.items():
+            if type(value) is not int:
+                _clean(value)
+            _clean(key)
+    return features
 
 
-def _order(item: tuple[str, dict[str, Any]]) -> tuple[str, bool, str, int]:
-    """Subject by subject, nsdgeneral first, conditions before sidecars."""
-    config = item[1]
-    kinds = [*CONDITIONS, "voxels", "stats", "stimuli"]
-    kind = config["condition"] or config["kind"]
-    return config["subject"] or "~", config["roi"] != DEFAULT_ROI, config["roi"], kinds.index(kind)
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    said = dict(pairs)
+    if len(said) < len(pairs):
+        raise ValueError("a key comes twice in one object")
+    return said
 
 
-def _config(piece: Piece, roi: Roi, name: str) -> dict[str, Any]:
-    kind = name.removeprefix(f"{piece.session.subject}-").removesuffix(roi.suffix)
-    schema = stats_schema(roi.flat.size) if kind == "stats" else trial_schema(roi.flat.size, piece.recipe.dtype)
-    return {
-        "kind": "stats" if kind == "stats" else "trials",
-        "subject": piece.session.subject,
-        "condition": "" if kind == "stats" else kind,
-        "roi": roi.plain_name,
-        "n_voxels": int(roi.flat.size),
-        "features": features_yaml(schema),
-        "splits": {},
-        "sources": {},
-        "notes": [],
-    }
+def _no_constant(name: str) -> NoReturn:
+    msg = f"it holds {name}, which is no number of JSON"
+    raise ValueError(msg)
 
 
-def _refuse_other_sources(kept: dict[str, Any], built: dict[str, Any]) -> None:
-    """Configs of one session and ROI share their -stats and -voxels, so they must come from the same numbers."""
-    for name, config in kept.items():
-        for other_name, other in built.items():
-            if (config["subject"], config["roi"]) != (other["subject"], other["roi"]):
-                continue
-            if any(other["sources"].get(key, value) != value for key, value in config["sources"].items()):
-                msg = (
-                    f"{name} was built from other files than {other_name} is now: build it again too (--conditions), "
-                    "or use another --out"
-                )
-                raise FolderError(msg)
+def _only(said: Any, keys: Sequence[str], optional: Sequence[str] = ()) -> None:
+    if not isinstance(said, dict):
+        _wrong("is no object of names and values")
+    if lacking := [key for key in keys if key not in said]:
+        _wrong(f"has no {lacking[0]}")
+    if unknown := [key for key in said if key not in (*keys, *optional)]:
+        _wrong(f"has {shown(unknown[0])}, which this nsd-imagery does not write")
+
+
+def _typed(said: Mapping[str, Any], key: str, kind: type[_T]) -> _T:
+    if type(said.get(key)) is not kind:
+        _wrong(f"has no {key} of type {kind.__name__}")
+    return said[key]
+
+
+def _count(said: Mapping[str, Any], key: str) -> int:
+    value = said.get(key)
+    if type(value) is not int or not 0 <= value <= _MOST[key]:
+        _wrong(f"has {key} {shown(value)}")
+    return value
+
+
+def _text(said: Mapping[str, Any], key: str) -> str:
+    return _clean(said.get(key), key)
+
+
+def _clean(value: Any, what: str = "a text") -> str:
+    if type(value) is not str:
+        _wrong(f"has no {what} of type str")
+    if len(value) > _LONGEST or _CONTROL.search(value):
+        _wrong(f"has {what} {shown(value)}, which is too long or has control characters")
+    return value
+
+
+def _wrong(what: str) -> NoReturn:
+    raise _FaultError(what)

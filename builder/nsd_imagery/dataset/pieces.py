@@ -3,87 +3,25 @@
 A piece is one beta file with all ROIs and configs that are made of it in one pass.
 """
 
-import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from nsd_imagery.dataset.groups import Group, groups_of
+from nsd_imagery.dataset.names import config_name
+from nsd_imagery.dataset.recipe import Recipe
 from nsd_imagery.dataset.shards import ROWS_PER_BATCH
-from nsd_imagery.errors import UsageError
-from nsd_imagery.experiment import BETA_VERSIONS
 from nsd_imagery.schema import dataset_rows, stats_schema, trial_schema
 from nsd_imagery.sources.session import Session
-from nsd_imagery.suggest import one_of
 from nsd_imagery.volumes.betas import Betas
 from nsd_imagery.volumes.grid import FlatIndex
 from nsd_imagery.volumes.normalize import Moments, moments
 from nsd_imagery.volumes.roi import Roi
-
-ZSCORES = ("auto", "run", "session", "none")
-DTYPES = ("float32", "float16")
-
-FORMAT_VERSION = 2
-"""Of the dataset folder; goes up when the same input gives other rows or files."""
-
-
-class RecipeOptions(TypedDict, total=False):
-    """The options of a recipe as users write them."""
-
-    betas: str
-    zscore: str
-    dtype: str
-    smoothing_fwhm: float | None
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """The options that decide the numbers in a dataset.
-
-    Attributes:
-        beta_version: fithrf_GLMdenoise_RR or fithrf.
-        zscore: "run", "session", "none", or "auto": by run in nsdimagery, by session in NSD core.
-        dtype: Of `betas`.
-        smoothing_fwhm: Full width at half maximum, mm, of the Gaussian that betas are smoothed with; None for none.
-
-    Raises:
-        UsageError: One that cannot be meant.
-    """
-
-    beta_version: str
-    zscore: str = "auto"
-    dtype: str = "float32"
-    smoothing_fwhm: float | None = None
-
-    def __post_init__(self) -> None:
-        one_of("zscore", self.zscore, ZSCORES)
-        one_of("dtype", self.dtype, DTYPES)
-        refuse_unsound_fwhm(self.smoothing_fwhm)
-        one_of("betas", self.beta_version, BETA_VERSIONS)
-
-    @classmethod
-    def of(cls, *, betas: str = BETA_VERSIONS[0], **options: Any) -> "Recipe":
-        """The recipe of `RecipeOptions`."""
-        return cls(betas, **options)
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """The options by name, as a manifest and a journal hold them; smoothing only where there is any."""
-        options = asdict(self)
-        fwhm = options.pop("smoothing_fwhm")
-        return options if fwhm is None else {**options, "smoothing_fwhm": float(fwhm)}
-
-
-def refuse_unsound_fwhm(fwhm: float | None) -> None:
-    """Raise UsageError unless it is a width in mm, or None."""
-    if fwhm is not None and not 0 < fwhm < math.inf:
-        msg = f"smoothing_fwhm is a width in mm, above 0, not {fwhm:g}; leave it out for betas that are not smoothed"
-        raise UsageError(msg)
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,22 +86,22 @@ def parts(piece: Piece, betas: Betas, roi: Roi) -> Iterator[Part]:
     columns = dataset_rows(rows.set_column(rows.schema.get_field_index("is_valid"), "is_valid", is_valid))
     schema = trial_schema(roi.flat.size, piece.recipe.dtype)
     for condition in piece.conditions:
-        config = f"{piece.session.subject}-{condition}{roi.suffix}"
+        config = config_name(piece.session.subject, condition, roi.name)
         for split, chosen in split_rows(rows, condition).items():
             yield Part(config, split, schema, _batches(columns.take(chosen), chosen, numbers, schema))
     stats = _stats(numbers)
-    yield Part(f"{piece.session.subject}-stats{roi.suffix}", "train", stats.schema, iter([stats]))
+    yield Part(config_name(piece.session.subject, "stats", roi.name), "train", stats.schema, iter([stats]))
 
 
 def config_splits(piece: Piece, roi: Roi) -> list[tuple[str, str]]:
     """Config and split of each part of a piece for one of its ROIs, in the order of `parts`."""
     subject, rows = piece.session.subject, piece.session.rows
     trials = [
-        (f"{subject}-{condition}{roi.suffix}", split)
+        (config_name(subject, condition, roi.name), split)
         for condition in piece.conditions
         for split in split_rows(rows, condition)
     ]
-    return [*trials, (f"{subject}-stats{roi.suffix}", "train")]
+    return [*trials, (config_name(subject, "stats", roi.name), "train")]
 
 
 def split_rows(rows: pa.Table, condition: str) -> dict[str, NDArray[np.int64]]:

@@ -9,16 +9,17 @@ from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from nsd_imagery.dataset import journal
 from nsd_imagery.dataset.find import find_pieces
 from nsd_imagery.dataset.folder import locked, read_manifest, refuse_foreign, seal
 from nsd_imagery.dataset.jobs import jobs_of, shard_positions, staying_stats
 from nsd_imagery.dataset.make import BuildProgress, make_all
-from nsd_imagery.dataset.manifest import describe, merge, start
-from nsd_imagery.dataset.pieces import Piece, Recipe, RecipeOptions
+from nsd_imagery.dataset.manifest import Config, Manifest
+from nsd_imagery.dataset.merge import describe, merge, start
+from nsd_imagery.dataset.pieces import Piece
 from nsd_imagery.dataset.preview import Preview, preview_jobs, refuse_full_disk
+from nsd_imagery.dataset.recipe import Recipe, RecipeOptions
 from nsd_imagery.experiment import BETA_VERSIONS, SYNTHETIC_MARKER
 from nsd_imagery.sources.root import find_root
 from nsd_imagery.volumes.anatomy import Anatomy
@@ -94,7 +95,8 @@ class Plan:
             journal.refuse_unsound(self.folder, staying)
             jobs = jobs_of(self.pieces, self.folder, positions)
             finished = [journal.finished(job) for job in jobs]
-            refuse_full_disk(preview_jobs(jobs, finished, self.folder), self.folder)
+            n_bytes = preview_jobs(jobs, finished, self.folder).bytes_out
+            refuse_full_disk(self.folder, n_bytes, "the build", "build fewer subjects, conditions or ROIs")
             with ThreadPoolExecutor(1) as aside:
                 sidecars = aside.submit(_sidecars, self, old)
                 configs = describe(self.pieces, make_all(jobs, finished, executor, progress)) | sidecars.result()
@@ -153,7 +155,7 @@ def plan(
     return Plan(place, folder, recipe, found.pieces, found.anatomies, synthetic)
 
 
-def _sidecars(todo: Plan, old: dict[str, Any] | None) -> dict[str, dict[str, Any]]:
+def _sidecars(todo: Plan, old: Manifest | None) -> dict[str, Config]:
     """Runs while betas are read, and so do the imports that reading needs none of: pillow, jinja and yaml."""
     from nsd_imagery.dataset.sidecars import write_sidecars
 

@@ -68,23 +68,34 @@ def preview_jobs(jobs: Sequence[Job], finished: Sequence[Mapping[str, Made]], fo
         finished: Of each, what `journal.finished` gave.
         folder: The dataset folder.
     """
-    place = next(parent for parent in (folder, *folder.parents) if parent.is_dir())
     states = (_state(job, made) for job, made in zip(jobs, finished, strict=True))
-    return Preview(tuple(states), shutil.disk_usage(place).free)
+    return Preview(tuple(states), _bytes_free(folder))
 
 
-def refuse_full_disk(found: Preview, folder: Path) -> None:
+def refuse_full_disk(folder: Path, n_bytes: int, what: str, instead: str) -> None:
     """Say before anything is read that there is too little room.
 
+    Args:
+        folder: The dataset folder.
+        n_bytes: What is to be written, about.
+        what: What writes it.
+        instead: What needs less.
+
     Raises:
-        SpaceError: The build needs more than there is.
+        SpaceError: It is more than there is.
     """
-    if found.bytes_out > found.bytes_free:
+    free = _bytes_free(folder)
+    if n_bytes > free:
         msg = (
-            f"{folder}: the build needs about {found.bytes_out / 1e6:,.0f} MB, but {found.bytes_free / 1e6:,.0f} MB "
-            "are free on its disk; free some, or build fewer subjects, conditions or ROIs"
+            f"{folder}: {what} needs about {n_bytes / 1e6:,.0f} MB, but {free / 1e6:,.0f} MB "
+            f"are free on its disk; free some, or {instead}"
         )
         raise SpaceError(msg)
+
+
+def _bytes_free(folder: Path) -> int:
+    place = next(parent for parent in (folder, *folder.parents) if parent.is_dir())
+    return shutil.disk_usage(place).free
 
 
 def _state(job: Job, finished: Mapping[str, Made]) -> PieceState:

@@ -10,7 +10,9 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from nsd_imagery.dataset.pieces import FORMAT_VERSION, Piece, columns_of, union
+from nsd_imagery.dataset.names import roi_suffix
+from nsd_imagery.dataset.pieces import Piece, columns_of, union
+from nsd_imagery.dataset.recipe import FORMAT_VERSION
 from nsd_imagery.dataset.shards import LogicalHash
 from nsd_imagery.errors import DataError, MissingDataError
 from nsd_imagery.identity import Identity, identity, read_unchanged
@@ -127,7 +129,7 @@ def fingerprint(piece: Piece, roi: Roi) -> str:
         piece.recipe.options,
         piece.key,
         piece.conditions,
-        roi.suffix,
+        roi_suffix(roi.name),
         roi.grid.shape,
         piece.session.beta_scale,
         rows.hexdigest(),

@@ -5,8 +5,7 @@
 
 import hashlib
 import json
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,15 +15,12 @@ import pyarrow as pa
 import xxhash
 
 from nsd_imagery.atomic import naming_later
+from nsd_imagery.dataset.names import shard_name
 from nsd_imagery.errors import DataError
 from nsd_imagery.schema import features_yaml, with_features
 
 BUILD = ".build"
 """Folder in a dataset folder for what is not part of the dataset: unfinished files, journals, the lock."""
-
-CONFIG_NAME = re.compile(r"(subj0[1-8]-[^/\0]+|stimuli)")
-SHARD_FILE = re.compile(r"[^/\0]+-\d{5}-of-\d{5}-[0-9a-f]{12}\.arrow")
-"""Folders and files that a build writes."""
 
 ROWS_PER_BATCH = 100
 """Of configs with a vector a row, so that a batch is a few MB."""
@@ -37,33 +33,35 @@ class Shard:
     """One file of a split.
 
     Attributes:
-        config: For example "subj01-imagery".
-        split: "train" or "test".
         file: Path in the dataset folder, with /.
         rows: Number of rows.
         bytes: Size of the file.
         sha256: Of the file.
         hash: xxh3_128 of the logical rows (schema and values), whatever the file format and batches.
+        piece: The session that its rows are of, of trials and `-stats` in a manifest: "subj01/nsdimagery/01".
     """
 
-    config: str
-    split: str
     file: str
     rows: int
     bytes: int
     sha256: str
     hash: str
+    piece: str | None = None
+
+    @property
+    def config(self) -> str:
+        """For example "subj01-imagery"."""
+        return self.file.partition("/")[0]
+
+    @property
+    def split(self) -> str:
+        """Either "train" or "test"."""
+        return self.file.partition("/")[2].partition("-")[0]
 
     @property
     def entry(self) -> dict[str, Any]:
-        """What the manifest says of it, under its config and split."""
-        return {key: value for key, value in asdict(self).items() if key not in ("config", "split")}
-
-
-def shard_name(config: str, split: str, position: tuple[int, int], logical_hash: str) -> str:
-    """`<config>/<split>-0000i-of-0000n-<hash12>.arrow` for position (i, n)."""
-    number, count = position
-    return f"{config}/{split}-{number:05d}-of-{count:05d}-{logical_hash[:12]}.arrow"
+        """What a manifest or a journal says of it."""
+        return {key: value for key, value in asdict(self).items() if value is not None}
 
 
 def write_shard(
@@ -97,25 +95,25 @@ def write_shard(
         path = folder / shard_name(config, split, position, digest)
         path.parent.mkdir(exist_ok=True)
         name(path)
-    return Shard(config, split, path.relative_to(folder).as_posix(), rows, sink.size, sink.sha256.hexdigest(), digest)
+    return Shard(path.relative_to(folder).as_posix(), rows, sink.size, sink.sha256.hexdigest(), digest)
 
 
-def shard_fault(folder: Path, shard: Mapping[str, Any]) -> str | None:
+def shard_fault(folder: Path, shard: Shard) -> str | None:
     """What is wrong with the file of a shard; None if it is there and holds what was built.
 
     Args:
         folder: The dataset folder.
-        shard: Its entry in a manifest.
+        shard: The shard, as a manifest or a journal has it.
     """
-    path = folder / shard["file"]
+    path = folder / shard.file
     if not path.is_file():
         return f"{path}: is not there; build again"
-    if (size := path.stat().st_size) != shard["bytes"]:
-        return f"{path}: has {size} bytes, the manifest says {shard['bytes']}"
+    if (size := path.stat().st_size) != shard.bytes:
+        return f"{path}: has {size} bytes, the manifest says {shard.bytes}"
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if digest != shard["sha256"]:
-        return f"{path}: sha256 is {digest[:12]}…, the manifest says {shard['sha256'][:12]}…: build again"
+    if digest != shard.sha256:
+        return f"{path}: sha256 is {digest[:12]}…, the manifest says {shard.sha256[:12]}…: build again"
     return None
 
 

@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import xxhash
 
+from nsd_imagery.dataset.manifest import Config, Manifest
+from nsd_imagery.dataset.names import STIMULI, config_name
 from nsd_imagery.dataset.pieces import Piece
 from nsd_imagery.dataset.shards import batches_of, write_shard
-from nsd_imagery.dataset.stimuli import CONFIG, make_stimuli, stimulus_rows, without_image
+from nsd_imagery.dataset.stimuli import make_stimuli, stimulus_rows, without_image
 from nsd_imagery.experiment import NSDIMAGERY_CONDITIONS
 from nsd_imagery.schema import features_yaml, stimuli_schema
 from nsd_imagery.sources.session import Session
@@ -19,7 +20,7 @@ from nsd_imagery.volumes.voxels import voxel_table
 
 
 def write_sidecars(pieces: Sequence[Piece], anatomies: Mapping[str, Anatomy], root: Path, folder: Path,
-                   old: Mapping[str, Any] | None) -> dict[str, dict[str, Any]]:  # fmt: skip
+                   old: Manifest | None) -> dict[str, Config]:  # fmt: skip
     """Write the sidecars of a build, and give their configs.
 
     Args:
@@ -32,7 +33,7 @@ def write_sidecars(pieces: Sequence[Piece], anatomies: Mapping[str, Anatomy], ro
     Raises:
         DataError: A mask, a label table or a picture is damaged.
     """
-    configs: dict[str, dict[str, Any]] = {}
+    configs: dict[str, Config] = {}
     for piece in pieces:
         for roi in piece.rois:
             _add_voxels(configs, anatomies[piece.session.subject], folder, roi)
@@ -40,46 +41,27 @@ def write_sidecars(pieces: Sequence[Piece], anatomies: Mapping[str, Anatomy], ro
     return configs
 
 
-def _add_voxels(configs: dict[str, dict[str, Any]], anatomy: Anatomy, folder: Path, roi: Roi) -> None:
-    name = f"{anatomy.subject}-voxels{roi.suffix}"
+def _add_voxels(configs: dict[str, Config], anatomy: Anatomy, folder: Path, roi: Roi) -> None:
+    name = config_name(anatomy.subject, "voxels", roi.name)
     if name in configs:
         return
     table: pa.Table = voxel_table(roi, anatomy)
     shard = write_shard(folder, name, "train", (0, 1), table.schema, batches_of(table))
     files = sorted({path.name for path in roi.files})
-    configs[name] = {
-        "kind": "voxels",
-        "subject": anatomy.subject,
-        "condition": "",
-        "roi": roi.plain_name,
-        "n_voxels": int(roi.flat.size),
-        "features": features_yaml(table.schema),
-        "splits": {"train": [shard.entry]},
-        "notes": [],
-        "sources": dict.fromkeys(files, f"xxh3_128:{xxhash.xxh3_128(roi.flat.tobytes()).hexdigest()}"),
-    }
+    sources = dict.fromkeys(files, f"xxh3_128:{xxhash.xxh3_128(roi.flat.tobytes()).hexdigest()}")
+    configs[name] = Config("voxels", anatomy.subject, "", roi.plain_name, int(roi.flat.size),
+                           features_yaml(table.schema), {"train": (shard,)}, sources)  # fmt: skip
 
 
-def _add_stimuli(configs: dict[str, dict[str, Any]], sessions: Sequence[Session], root: Path, folder: Path,
-                 old: Mapping[str, Any] | None) -> None:  # fmt: skip
+def _add_stimuli(configs: dict[str, Config], sessions: Sequence[Session], root: Path, folder: Path,
+                 old: Manifest | None) -> None:  # fmt: skip
     rows = stimulus_rows(sessions)
     if not rows:
         return
     here = {session.subject for session in sessions if session.experiment == "nsdimagery"}
-    before = old["configs"] if old else {}
-    others = any(
-        config["condition"] in NSDIMAGERY_CONDITIONS and config["subject"] not in here for config in before.values()
-    )
-    shard = make_stimuli(folder, root, rows, before.get(CONFIG) if others else None)
+    before = old.configs if old else {}
+    others = any(config.condition in NSDIMAGERY_CONDITIONS and config.subject not in here for config in before.values())
+    shard = make_stimuli(folder, root, rows, before.get(STIMULI) if others else None)
     note = without_image(root, rows)
-    configs[CONFIG] = {
-        "kind": "stimuli",
-        "subject": "",
-        "condition": "",
-        "roi": "",
-        "n_voxels": 0,
-        "features": features_yaml(stimuli_schema()),
-        "splits": {"train": [shard.entry]},
-        "notes": [note] if note else [],
-        "sources": {},
-    }
+    configs[STIMULI] = Config("stimuli", "", "", "", 0, features_yaml(stimuli_schema()), {"train": (shard,)},
+                              notes=(note,) if note else ())  # fmt: skip

@@ -1,7 +1,7 @@
 """The `stimuli` config: one row a target, and one a photograph that stood for a word, over all subjects."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +9,15 @@ import pyarrow as pa
 import xxhash
 
 from nsd_imagery.dataset import journal
-from nsd_imagery.dataset.pieces import FORMAT_VERSION
+from nsd_imagery.dataset.manifest import Config
+from nsd_imagery.dataset.names import STIMULI
+from nsd_imagery.dataset.recipe import FORMAT_VERSION
 from nsd_imagery.dataset.shards import Shard, batches_of, open_shard, shard_fault, write_shard
 from nsd_imagery.errors import DataError, shown
 from nsd_imagery.identity import identity
 from nsd_imagery.schema import STIMULI_COLUMNS, stimuli_schema
 from nsd_imagery.sources.pictures import open_pictures, pictures_file, png, read_picture, read_png, target_file
 from nsd_imagery.sources.session import Session
-
-CONFIG = "stimuli"
 
 StimulusRow = dict[str, Any]
 
@@ -37,36 +37,36 @@ def stimulus_rows(sessions: Sequence[Session]) -> list[StimulusRow]:
     return sorted(found.values(), key=_order)
 
 
-def make_stimuli(folder: Path, root: Path, rows: Sequence[StimulusRow], old: Mapping[str, Any] | None) -> Shard:
+def make_stimuli(folder: Path, root: Path, rows: Sequence[StimulusRow], old: Config | None) -> Shard:
     """The shard of `stimuli`: rows with their images, and rows of an earlier build that are not among them.
 
     Args:
         folder: The dataset folder.
         root: Where the pictures are.
         rows: Of `stimulus_rows`.
-        old: The earlier manifest's entry of the config, if subjects stay that are not built now.
+        old: The config in the earlier manifest, if subjects stay that are not built now.
 
     Raises:
         DataError: A picture file is damaged, or the shard of the earlier build.
     """
-    before = _rows_of_shard(folder, old["splits"]["train"][0]) if old else []
+    before = _rows_of_shard(folder, old.shards[0]) if old else []
     names = {row["stimulus"] for row in rows}
     stay = [row for row in before if row["stimulus"] not in names]
     made_of = _fingerprint(root, rows, [row["stimulus"] for row in stay], old)
-    shard = journal.kept_shard(folder, CONFIG, made_of)
+    shard = journal.kept_shard(folder, STIMULI, made_of)
     if shard is None:
         table = pa.Table.from_pylist(sorted([*_with_images(root, rows), *stay], key=_order), schema=stimuli_schema())
-        shard = write_shard(folder, CONFIG, "train", (0, 1), table.schema, batches_of(table))
-        journal.write_shard_entry(folder, CONFIG, made_of, shard)
+        shard = write_shard(folder, STIMULI, "train", (0, 1), table.schema, batches_of(table))
+        journal.write_shard_entry(folder, STIMULI, made_of, shard)
     return shard
 
 
-def _rows_of_shard(folder: Path, shard: Mapping[str, Any]) -> list[StimulusRow]:
+def _rows_of_shard(folder: Path, shard: Shard) -> list[StimulusRow]:
     """Rows of an earlier build, proven to be what it made before they get a new hash."""
     if fault := shard_fault(folder, shard):
         msg = f"{fault}; it has rows of subjects that are not built now: build all subjects (without --subjects)"
         raise DataError(msg)
-    return open_shard(folder / shard["file"]).to_pylist()
+    return open_shard(folder / shard.file).to_pylist()
 
 
 def without_image(root: Path, rows: Sequence[StimulusRow]) -> str | None:
@@ -77,10 +77,10 @@ def without_image(root: Path, rows: Sequence[StimulusRow]) -> str | None:
     return f"nsd_stimuli.hdf5 is not in the root: {len(lacking)} pictures of stimuli have no image" if lacking else None
 
 
-def _fingerprint(root: Path, rows: Sequence[StimulusRow], stay: Sequence[str], old: Mapping[str, Any] | None) -> str:
+def _fingerprint(root: Path, rows: Sequence[StimulusRow], stay: Sequence[str], old: Config | None) -> str:
     files = [pictures_file(root), *(_target_file(root, row) for row in rows)]
     stats = [identity(path) if path else None for path in files]
-    said = [FORMAT_VERSION, list(rows), stats, list(stay), old["splits"]["train"][0]["hash"] if stay and old else ""]
+    said = [FORMAT_VERSION, list(rows), stats, list(stay), old.shards[0].hash if stay and old else ""]
     return xxhash.xxh3_128(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 

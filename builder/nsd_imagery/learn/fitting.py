@@ -9,7 +9,7 @@ import numpy as np
 from datasets import Dataset
 from numpy.typing import NDArray
 
-from nsd_imagery.dataset.pieces import refuse_unsound_fwhm
+from nsd_imagery.dataset.recipe import refuse_unsound_fwhm
 from nsd_imagery.errors import DataError, MissingDataError, UsageError
 from nsd_imagery.learn.labels import Labels, Origin, column
 from nsd_imagery.learn.voxel_scores import Matrix, ncsnr, principal_components, reliability

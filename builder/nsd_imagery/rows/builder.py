@@ -16,10 +16,13 @@ import pyarrow as pa
 import xxhash
 
 from nsd_imagery.dataset.find import find_pieces
-from nsd_imagery.dataset.pieces import Piece, Recipe, RecipeOptions, parts, split_rows
+from nsd_imagery.dataset.names import ConfigName
+from nsd_imagery.dataset.names import config_name as name_of
+from nsd_imagery.dataset.pieces import Piece, parts, split_rows
 from nsd_imagery.dataset.reading import fingerprint, read_piece
-from nsd_imagery.errors import DataError, UsageError
-from nsd_imagery.experiment import CONDITIONS, SUBJECTS
+from nsd_imagery.dataset.recipe import Recipe, RecipeOptions
+from nsd_imagery.errors import DataError
+from nsd_imagery.experiment import CONDITIONS
 from nsd_imagery.identity import Identity, identity
 from nsd_imagery.schema import trial_schema
 from nsd_imagery.sources.root import find_root
@@ -73,19 +76,20 @@ class NSDImagery(datasets.ArrowBasedBuilder):
         cache_dir: str | None = None,
         **options: Unpack[RecipeOptions],
     ) -> None:
-        subject, condition, named_roi = split_config_name(config_name)
-        name = roi or named_roi
+        named = ConfigName.parse(config_name)
+        one_of("condition", named.kind, CONDITIONS)
+        name = roi or named.roi_name
         recipe = Recipe.of(**options)
-        found = find_pieces(find_root(root), recipe, [subject], [condition], [name], source, captions)
+        found = find_pieces(find_root(root), recipe, [named.subject], [named.kind], [name], source, captions)
         self._pieces = list(found.pieces)
         self._identities = {piece.key: identity(piece.session.beta_path) for piece in self._pieces}
         super().__init__(
             cache_dir=cache_dir,
             dataset_name="nsd_imagery",
-            config_name=f"{subject}-{condition}{self._pieces[0].rois[0].suffix}",
+            config_name=name_of(named.subject, named.kind, name),
             hash=_digest(self._pieces, self._identities),
-            subject=subject,
-            condition=condition,
+            subject=named.subject,
+            condition=named.kind,
             roi=name,
         )
 
@@ -116,21 +120,6 @@ class NSDImagery(datasets.ArrowBasedBuilder):
             wanted = (part for part in parts(piece, reading.betas, piece.rois[0]) if part.split == split)
             for number, batch in enumerate(next(wanted).batches):
                 yield f"{piece.key}/{number}", pa.Table.from_batches([batch])
-
-
-def split_config_name(name: str) -> tuple[str, str, str]:
-    """Subject, condition and ROI of a config name, where `.` stands for the `:` of atlas:label.
-
-    Raises:
-        UsageError: Not subjAA-CONDITION or subjAA-CONDITION-ROI.
-    """
-    words = name.split("-", 2)
-    if len(words) < 2:
-        msg = f"{name!r} is no config: write subjAA-CONDITION or subjAA-CONDITION-ROI, for example subj01-imagery"
-        raise UsageError(msg)
-    one_of("subject", words[0], SUBJECTS)
-    one_of("condition", words[1], CONDITIONS)
-    return words[0], words[1], words[2].replace(".", ":") if len(words) == 3 else DEFAULT_ROI
 
 
 def _digest(pieces: list[Piece], identities: dict[str, Identity]) -> str:

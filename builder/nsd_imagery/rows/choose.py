@@ -1,10 +1,9 @@
 """Rows by subject, condition, session and split, from whatever there is: a built folder, an index file, or a root."""
 
 import uuid
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,8 +12,10 @@ from numpy.typing import NDArray
 
 from nsd_imagery.dataset.find import find_pieces
 from nsd_imagery.dataset.folder import open_manifest, read_manifest
-from nsd_imagery.dataset.pieces import ZSCORES, Piece, Recipe, parts, split_rows
+from nsd_imagery.dataset.names import SPLITS, config_name
+from nsd_imagery.dataset.pieces import Piece, parts, split_rows
 from nsd_imagery.dataset.reading import read_piece
+from nsd_imagery.dataset.recipe import ZSCORES, Recipe
 from nsd_imagery.errors import MissingDataError, UsageError
 from nsd_imagery.experiment import BETA_VERSIONS, CONDITIONS
 from nsd_imagery.rows.indexed import index_rows, pieces_of_index
@@ -25,10 +26,8 @@ from nsd_imagery.sources.root import find_root, find_subjects
 from nsd_imagery.sources.trees import SOURCES
 from nsd_imagery.suggest import one_of
 from nsd_imagery.trials import root_of_index
-from nsd_imagery.volumes.roi import DEFAULT_ROI, config_suffix, resolve
+from nsd_imagery.volumes.roi import DEFAULT_ROI, resolve
 from nsd_imagery.volumes.voxels import voxel_table
-
-SPLITS = ("train", "test")
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,7 @@ def choose_voxels(path: Path | str | None, root: Path | str | None, choice: Choi
     place = None if path is None else Path(path).expanduser()
     if place is not None and place.is_dir() and read_manifest(place) is not None:
         subject = _subject_of_folder(place, choice)
-        return load(place, f"{subject}-voxels{config_suffix(choice.roi)}", "train")
+        return load(place, config_name(subject, "voxels", choice.roi), "train")
     if place is not None and place.is_file():
         subject, beta_version, _ = _rows_of_index(place, choice)
         home = root_of_index(place) if root is None else find_root(root)
@@ -145,10 +144,10 @@ def _root(place: Path | None, root: Path | str | None) -> Path:
 
 def _of_folder(folder: Path, choice: Choice) -> Dataset:
     manifest = open_manifest(folder)
-    _refuse_other_options(folder, manifest["recipe"], choice)
-    configs = _trial_configs(manifest)
+    _refuse_other_options(folder, manifest.recipe, choice)
+    configs = manifest.trials
     subject = _subject_of_folder(folder, choice)
-    names = [f"{subject}-{condition}{config_suffix(choice.roi)}" for condition in choice.conditions]
+    names = [config_name(subject, condition, choice.roi) for condition in choice.conditions]
     here = [name for name in names if name in configs]
     if not here:
         one_of("config", names[0], configs)
@@ -161,24 +160,20 @@ def _of_folder(folder: Path, choice: Choice) -> Dataset:
     return _chosen(trials, np.lexsort((trial_id, experiment != "nsdimagery")), choice)
 
 
-def _trial_configs(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: config for name, config in manifest["configs"].items() if config["kind"] == "trials"}
-
-
 def _subject_of_folder(folder: Path, choice: Choice) -> str:
-    configs = _trial_configs(open_manifest(folder))
-    return _the_subject(choice.subject, [config["subject"] for config in configs.values()], folder)
+    configs = open_manifest(folder).trials
+    return _the_subject(choice.subject, [config.subject for config in configs.values()], folder)
 
 
-def _refuse_other_options(folder: Path, built: Mapping[str, Any], choice: Choice) -> None:
+def _refuse_other_options(folder: Path, built: Recipe, choice: Choice) -> None:
     for option, name, wanted in (
         ("zscore", "zscore", choice.zscore),
         ("betas", "beta_version", choice.beta_version),
         ("smoothing-fwhm", "smoothing_fwhm", choice.smoothing_fwhm),
     ):
-        if wanted not in (None, built.get(name)):
+        if wanted not in (None, getattr(built, name)):
             msg = (
-                f"{folder}: was built with {name}={built.get(name)!r}, not {wanted!r}: build another folder with "
+                f"{folder}: was built with {name}={getattr(built, name)!r}, not {wanted!r}: build another folder with "
                 f"nsd-imagery build ROOT --{option} {wanted} --out FOLDER, or pass a root or an index"
             )
             raise UsageError(msg)

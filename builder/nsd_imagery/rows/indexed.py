@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from nsd_imagery.dataset.pieces import Piece, Recipe, split_rows
+from nsd_imagery.dataset.pieces import Piece, split_rows
+from nsd_imagery.dataset.recipe import Recipe
 from nsd_imagery.errors import DataError, MissingDataError
 from nsd_imagery.experiment import CONDITIONS
 from nsd_imagery.schema import index_schema

@@ -14,12 +14,14 @@ from datasets.splits import SplitDict, SplitInfo
 from datasets.table import MemoryMappedTable, Table, concat_tables
 
 from nsd_imagery.dataset.folder import open_manifest
+from nsd_imagery.dataset.manifest import Config
+from nsd_imagery.dataset.shards import Shard
 from nsd_imagery.errors import DataError, MissingDataError
 from nsd_imagery.schema import features_yaml
 from nsd_imagery.suggest import one_of
 from nsd_imagery.temporary import own_folder
 
-Shards = Sequence[Mapping[str, Any]]
+Shards = Sequence[Shard]
 
 
 @overload
@@ -50,44 +52,45 @@ def load(
         DataError: A shard is not what the manifest says.
     """
     folder = Path(path).expanduser().resolve()
-    configs = open_manifest(folder)["configs"]
+    configs = open_manifest(folder).configs
     one_of("config", config, configs)
-    splits = configs[config]["splits"]
+    splits = configs[config].splits
     if split is not None:
         one_of(f"split of {config}", split, splits)
     info = _info(folder, config, splits)
     cache_root = Path(cache_dir).expanduser().absolute() if cache_dir else own_folder()
-    opened = {name: _open(folder, configs[config], name, info, cache_root) for name in ([split] if split else splits)}
-    return opened[split] if split else DatasetDict(opened)
+    if split is not None:
+        return _open(folder, configs[config], split, info, cache_root)
+    return DatasetDict({name: _open(folder, configs[config], name, info, cache_root) for name in splits})
 
 
-def _open(folder: Path, config: Mapping[str, Any], split: str, info: DatasetInfo, cache_root: Path) -> Dataset:
-    shards = config["splits"][split]
-    fingerprint = _fingerprint(config["features"], shards)
+def _open(folder: Path, config: Config, split: str, info: DatasetInfo, cache_root: Path) -> Dataset:
+    shards = config.splits[split]
+    fingerprint = _fingerprint(config.features, shards)
     place = cache_root / f"{fingerprint}-{xxhash.xxh64_hexdigest(os.fsencode(folder))}"
     place.mkdir(parents=True, exist_ok=True)
-    tables = [_table(folder, shard, config["features"], place) for shard in shards]
+    tables = [_table(folder, shard, config.features, place) for shard in shards]
     info = info.copy()
     info.features = Features.from_arrow_schema(tables[0].schema)
     return Dataset(concat_tables(tables), info=info, split=NamedSplit(split), fingerprint=fingerprint)
 
 
-def _table(folder: Path, shard: Mapping[str, Any], features: list[dict[str, Any]], place: Path) -> Table:
-    path = folder / shard["file"]
+def _table(folder: Path, shard: Shard, features: Sequence[Mapping[str, Any]], place: Path) -> Table:
+    path = folder / shard.file
     again = f"build again: nsd-imagery build ROOT --out {folder}"
     if not path.is_file():
         msg = f"{path}: this shard is gone; {again}"
         raise MissingDataError(msg)
-    if (size := path.stat().st_size) != shard["bytes"]:
-        msg = f"{path}: this shard has {size:,} bytes, not {shard['bytes']:,} as in the manifest; {again}"
+    if (size := path.stat().st_size) != shard.bytes:
+        msg = f"{path}: this shard has {size:,} bytes, not {shard.bytes:,} as in the manifest; {again}"
         raise DataError(msg)
     try:
         table = MemoryMappedTable.from_file(str(_link(path, place)))
-        if table.num_rows != shard["rows"] or features_yaml(table.schema) != features:
+        if table.num_rows != shard.rows or features_yaml(table.schema) != features:
             raise pa.ArrowInvalid("its rows or columns are not those of the manifest")
     except PermissionError:
         raise
-    except (pa.ArrowException, OSError, KeyError) as error:
+    except (pa.ArrowException, OSError, DataError) as error:
         msg = f"{path}: this shard is damaged ({error}); delete it and {again}"
         raise DataError(msg) from error
     return table
@@ -103,16 +106,16 @@ def _link(path: Path, place: Path) -> Path:
     return link
 
 
-def _fingerprint(features: list[dict[str, Any]], shards: Shards) -> str:
+def _fingerprint(features: Sequence[Mapping[str, Any]], shards: Shards) -> str:
     """By what is in the shards, so that nothing which was made of other rows is ever taken for that of these."""
-    said = [features, *([shard["file"], shard["hash"]] for shard in shards)]
+    said = [features, *([shard.file, shard.hash] for shard in shards)]
     return xxhash.xxh64_hexdigest(json.dumps(said).encode())
 
 
 def _info(folder: Path, config: str, splits: Mapping[str, Shards]) -> DatasetInfo:
     infos = SplitDict(dataset_name=folder.name)
     for name, shards in splits.items():
-        n_bytes, n_rows = (sum(shard[what] for shard in shards) for what in ("bytes", "rows"))
+        n_bytes, n_rows = (sum(getattr(shard, what) for shard in shards) for what in ("bytes", "rows"))
         infos.add(SplitInfo(name, n_bytes, n_rows, dataset_name=folder.name))
     size = sum(info.num_bytes for info in infos.values())
     return DatasetInfo(

@@ -1,30 +1,27 @@
 """A repo on the hub that `push` filled, to a dataset folder: Arrow again, each value checked."""
 
 import hashlib
-import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
 from nsd_imagery.consent import require_terms
 from nsd_imagery.dataset.folder import MANIFEST, locked, read_manifest, seal
-from nsd_imagery.dataset.manifest import take
-from nsd_imagery.dataset.pieces import FORMAT_VERSION
-from nsd_imagery.dataset.shards import shard_name, write_shard
-from nsd_imagery.errors import DataError, MissingDataError
+from nsd_imagery.dataset.manifest import Config, Manifest, parse
+from nsd_imagery.dataset.merge import take
+from nsd_imagery.dataset.preview import refuse_full_disk
+from nsd_imagery.dataset.shards import Shard, write_shard
+from nsd_imagery.errors import DataError, MissingDataError, reason
 from nsd_imagery.progress import CountProgress
 from nsd_imagery.share.parquet import read_parquet
 from nsd_imagery.share.remote import check_name, hub, url_of
 from nsd_imagery.share.staging import HUB, note, parquet_name
 from nsd_imagery.suggest import one_of
 from nsd_imagery.temporary import own_folder
-
-_NAME = re.compile(r"[^./\\][^/\\]*")
-"""Of a config or split that is about to become a folder or a file."""
 
 
 def pull(
@@ -63,25 +60,32 @@ def pull(
     check_name(repo)
     commit, manifest = _published(repo, revision)
     for name in configs or ():
-        one_of(f"config in {repo}", name, manifest["configs"])
-    wanted = {name: manifest["configs"][name] for name in configs or manifest["configs"]}
-    if not manifest["synthetic"]:
+        one_of(f"config in {repo}", name, manifest.configs)
+    wanted = {name: manifest.configs[name] for name in configs or manifest.configs}
+    if not manifest.synthetic:
         require_terms("pull")
     with locked(folder):
         old = read_manifest(folder)
         take(manifest, old, wanted)
-        todo = list(_shards(repo, wanted))
-        for done, (config, split, position, shard) in enumerate(todo):
+        todo = [shard for config in wanted.values() for shard in config.shards]
+        here = {shard.file for shard in todo if _is_here(folder, shard)}
+        refuse_full_disk(
+            folder, sum(shard.bytes for shard in todo if shard.file not in here), "the pull", "pull fewer configs"
+        )
+        fetched: dict[str, Shard] = {}
+        for done, shard in enumerate(todo):
             if progress:
-                progress(done, len(todo), shard["file"])
-            shard.update(_fetched(folder, repo, commit, config, split, position, shard))
+                progress(done, len(todo), shard.file)
+            if shard.file not in here:
+                fetched[shard.file] = _fetched(folder, repo, commit, wanted[shard.config], shard)
+        wanted = {name: _with(config, fetched) for name, config in wanted.items()}
         seal(folder, take(manifest, old, wanted))
         note(folder, "pull.json", repo, url=url_of(repo), revision=commit, configs=list(wanted))
         shutil.rmtree(folder / HUB / "pull", ignore_errors=True)
     return folder
 
 
-def _published(repo: str, revision: str | None) -> tuple[str, dict[str, Any]]:
+def _published(repo: str, revision: str | None) -> tuple[str, Manifest]:
     """The commit of a repo and its manifest.
 
     Raises:
@@ -94,67 +98,53 @@ def _published(repo: str, revision: str | None) -> tuple[str, dict[str, Any]]:
             msg = f"{repo}: holds no dataset of nsd-imagery (no {MANIFEST}); is it another repo, or not pushed to yet?"
             raise MissingDataError(msg)
         api.hf_hub_download(repo, MANIFEST, repo_type="dataset", revision=commit, local_dir=folder)
-        manifest = read_manifest(Path(folder))
-    if manifest is None or manifest["format_version"] != FORMAT_VERSION:
-        what = "another program" if manifest is None else f"folder format {manifest['format_version']}"
-        msg = f"{repo}: its {MANIFEST} is of {what}, and this nsd-imagery reads format {FORMAT_VERSION}; upgrade one"
+        text = (Path(folder) / MANIFEST).read_bytes().decode(errors="replace")
+        manifest = parse(text, f"{repo}: its {MANIFEST}", "ask its owner to push again")
+    if manifest is None:
+        msg = f"{repo}: its {MANIFEST} is of another program"
         raise DataError(msg)
     return commit, manifest
 
 
-def _shards(
-    repo: str, configs: Mapping[str, Mapping[str, Any]]
-) -> Iterator[tuple[str, str, tuple[int, int], dict[str, Any]]]:
-    """Config, split, position and entry of each shard.
-
-    Raises:
-        DataError: A name is none that this package gives: it must not decide where a file is written.
-    """
-    splits = [(name, *item) for name, config in configs.items() for item in config["splits"].items()]
-    for config, split, entries in splits:
-        for number, shard in enumerate(entries):
-            position = (number, len(entries))
-            named = shard_name(config, split, position, shard["hash"])
-            if shard["file"] != named or not (_NAME.fullmatch(config) and _NAME.fullmatch(split)):
-                msg = f"{repo}: its {MANIFEST} names a shard {shard['file']!r} that nsd-imagery does not write"
-                raise DataError(msg)
-            yield config, split, position, shard
+def _with(config: Config, fetched: Mapping[str, Shard]) -> Config:
+    """A config whose shards are those that were fetched, by file, where they were."""
+    splits = {
+        split: tuple(fetched.get(shard.file, shard) for shard in shards) for split, shards in config.splits.items()
+    }
+    return replace(config, splits=splits)
 
 
-def _fetched(
-    folder: Path,
-    repo: str,
-    commit: str,
-    config: str,
-    split: str,
-    position: tuple[int, int],
-    shard: Mapping[str, Any],
-) -> dict[str, Any]:
-    """Bring one shard into the folder, if it is not there. Returns what is to change in its entry."""
-    path = folder / shard["file"]
-    if path.is_file() and _sha256(path) == shard["sha256"]:
-        return {}
-    name = parquet_name(shard["file"])
+def _is_here(folder: Path, shard: Shard) -> bool:
+    path = folder / shard.file
+    return path.is_file() and _sha256(path) == shard.sha256
+
+
+def _fetched(folder: Path, repo: str, commit: str, config: Config, shard: Shard) -> Shard:
+    """Bring one shard into the folder. Returns it as it is here: other batches are other bytes of the same rows."""
+    name = parquet_name(shard.file)
     with hub(repo) as api:
         parquet = Path(
             api.hf_hub_download(repo, name, repo_type="dataset", revision=commit, local_dir=folder / HUB / "pull")
         )
+    shards = config.splits[shard.split]
+    position = (shards.index(shard), len(shards))
     try:
-        made = write_shard(folder, config, split, position, *read_parquet(parquet))
-    except (pa.ArrowException, OSError) as error:
+        rows = read_parquet(parquet, config.features, shard.rows, shard.bytes)
+        made = write_shard(folder, shard.config, shard.split, position, *rows)
+    except (pa.ArrowException, OSError, DataError) as error:
         if getattr(error, "errno", None):
             raise  # of this machine: a full disk
-        msg = f"{repo}: {name} cannot be read ({error})"
+        msg = f"{repo}: {name} cannot be read ({reason(error)})"
         raise DataError(msg) from error
     finally:
         parquet.unlink()
-    if made.hash != shard["hash"]:
+    if made.hash != shard.hash:
         msg = (
-            f"{repo}: the rows of {name} have hash {made.hash[:12]}, and {MANIFEST} says {shard['hash'][:12]}: they "
+            f"{repo}: the rows of {name} have hash {made.hash[:12]}, and {MANIFEST} says {shard.hash[:12]}: they "
             "were changed or damaged; ask its owner to push again"
         )
         raise DataError(msg)
-    return {"bytes": made.bytes, "sha256": made.sha256}
+    return replace(made, piece=shard.piece)
 
 
 def _sha256(path: Path) -> str:

@@ -5,7 +5,7 @@ rows, so that `load_dataset` opens the repo and `pull` can check every value.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from nsd_imagery.checks.report import Report
 from nsd_imagery.checks.run import verify_folder
 from nsd_imagery.consent import require_terms
 from nsd_imagery.dataset.folder import MANIFEST, README, locked, open_manifest, shard_files
+from nsd_imagery.dataset.manifest import Manifest
 from nsd_imagery.errors import DataError, FolderError, MissingDataError
 from nsd_imagery.progress import CountProgress
 from nsd_imagery.share.remote import Remote, check_name, exists, hub, look, refuse_public, url_of
@@ -95,7 +96,7 @@ def push(
     check_name(repo)
     with locked(folder):
         manifest = open_manifest(folder)
-        if not manifest["synthetic"]:
+        if not manifest.synthetic:
             require_terms("push")
         proof = _verified(folder, manifest, root, progress)
         staged = stage(folder, manifest, repo, proof.to_markdown(), progress)
@@ -119,13 +120,11 @@ def push(
         removed=tuple(stale),
         bytes=sum(fresh.values()),
         n_files=len(staged),
-        example=next((name for name, config in manifest["configs"].items() if config["kind"] == "trials"), ""),
+        example=next(iter(manifest.trials), ""),
     )
 
 
-def _verified(
-    folder: Path, manifest: Mapping[str, Any], root: Path | str | None, progress: CountProgress | None
-) -> Report:
+def _verified(folder: Path, manifest: Manifest, root: Path | str | None, progress: CountProgress | None) -> Report:
     """The report on a folder that passes."""
     files = list(shard_files(manifest))
     if gone := [file for file in files if not (folder / file).is_file()]:

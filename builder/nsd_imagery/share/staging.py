@@ -9,7 +9,6 @@ when it was made of a shard that was proven.
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -17,6 +16,8 @@ from typing import Any
 from nsd_imagery.atomic import remove_partial, replace_text
 from nsd_imagery.dataset.card import card
 from nsd_imagery.dataset.folder import BUILD, MANIFEST, README
+from nsd_imagery.dataset.manifest import Manifest
+from nsd_imagery.dataset.shards import Shard
 from nsd_imagery.progress import CountProgress
 from nsd_imagery.schema import BETAS
 from nsd_imagery.share.parquet import ENCODING, to_parquet
@@ -44,7 +45,7 @@ class Staged:
 
 
 def stage(
-    folder: Path, manifest: Mapping[str, Any], repo: str, proof: str = "", progress: CountProgress | None = None
+    folder: Path, manifest: Manifest, repo: str, proof: str = "", progress: CountProgress | None = None
 ) -> list[Staged]:
     """Make what goes to the hub; `manifest.json` and `README.md`, which names the rest, come last.
 
@@ -58,7 +59,7 @@ def stage(
     Raises:
         DataError: A shard is not the one that was built.
     """
-    todo = list(shards(manifest))
+    todo = list(manifest.shards)
     remove_partial(folder / HUB)
     keep = {staged_name(shard) for shard in todo}
     for path in (folder / HUB).glob("*-*.*"):
@@ -67,18 +68,11 @@ def stage(
     files = []
     for done, shard in enumerate(todo):
         if progress:
-            progress(done, len(todo), f"Parquet {shard['file']}")
+            progress(done, len(todo), f"Parquet {shard.file}")
         files.append(_parquet(folder, manifest, shard))
-    sizes = {shard["file"]: (file.path, file.size) for shard, file in zip(todo, files, strict=True)}
+    sizes = {shard.file: (file.path, file.size) for shard, file in zip(todo, files, strict=True)}
     readme = card(manifest, place=repo, files=sizes, proof=proof)
     return [*files, _staged(MANIFEST, (folder / MANIFEST).read_bytes()), _staged(README, readme.encode())]
-
-
-def shards(manifest: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """The entry of every shard that a manifest names."""
-    for config in manifest["configs"].values():
-        for entries in config["splits"].values():
-            yield from entries
 
 
 def parquet_name(shard: str) -> str:
@@ -86,9 +80,9 @@ def parquet_name(shard: str) -> str:
     return PurePosixPath(shard).with_suffix(".parquet").as_posix()
 
 
-def staged_name(shard: Mapping[str, Any]) -> str:
+def staged_name(shard: Shard) -> str:
     """The name of a shard's Parquet file beside the dataset: by what it holds, not by its number among others."""
-    return f"{shard['hash']}-{ENCODING}.parquet"
+    return f"{shard.hash}-{ENCODING}.parquet"
 
 
 def last_revision(folder: Path, name: str, repo: str) -> str:
@@ -108,16 +102,16 @@ def _record(folder: Path, name: str) -> dict[str, dict[str, Any]]:
         return {}  # it only feeds messages
 
 
-def _parquet(folder: Path, manifest: Mapping[str, Any], shard: Mapping[str, Any]) -> Staged:
-    path, out = parquet_name(shard["file"]), folder / HUB / staged_name(shard)
+def _parquet(folder: Path, manifest: Manifest, shard: Shard) -> Staged:
+    path, out = parquet_name(shard.file), folder / HUB / staged_name(shard)
     note_file = out.with_suffix(".sha256")
     if out.is_file() and note_file.is_file():
         kept = _staged(path, out)
         if kept.sha256 == note_file.read_text(encoding="utf-8", errors="replace"):
             return kept
     # Without z-scores, betas are integers / 300; means over a run of these repeat as well.
-    few_values = ("mean", BETAS.name) if manifest["recipe"]["zscore"] == "none" else ("mean",)
-    to_parquet(folder / shard["file"], out, shard["sha256"], few_values)
+    few_values = ("mean", BETAS.name) if manifest.recipe.zscore == "none" else ("mean",)
+    to_parquet(folder / shard.file, out, shard.sha256, few_values)
     made = _staged(path, out)
     replace_text(note_file, made.sha256)
     return made

@@ -49,19 +49,6 @@ class Roi:
         """The name; of a mask file without its folders, because no path goes into a dataset."""
         return Path(self.name).name if "/" in self.name else self.name
 
-    @property
-    def suffix(self) -> str:
-        """What the ROI adds to a config name: nothing for nsdgeneral, else "-V1", "-prf-visualrois.V1v"."""
-        return config_suffix(self.name)
-
-
-def config_suffix(name: str) -> str:
-    """What a ROI of this name adds to a config name."""
-    if name == DEFAULT_ROI:
-        return ""
-    stem = Path(name).name.removesuffix(".gz").removesuffix(".nii") if _is_path(name) else name
-    return "-" + "".join(letter if letter.isalnum() or letter in "-_&+" else "." for letter in stem)
-
 
 def resolve(name: str, anatomy: Anatomy) -> Roi:
     """The voxels that a ROI name means for a subject.
@@ -138,7 +125,7 @@ class _Reader:
 
 
 def _mask(name: str, reader: _Reader) -> Mask:
-    if _is_path(name):
+    if is_path(name):
         path = Path(name)
         if not path.is_file():
             msg = f"{name}: no such mask file"
@@ -192,5 +179,6 @@ def _higher(reader: _Reader) -> Mask:
 _NAMED: dict[str, Callable[[_Reader], Mask]] = {DEFAULT_ROI: _nsdgeneral, "early": _early, "higher": _higher}
 
 
-def _is_path(name: str) -> bool:
+def is_path(name: str) -> bool:
+    """Whether a ROI name is the path of a mask file."""
     return "/" in name or name.endswith((".nii", ".nii.gz"))

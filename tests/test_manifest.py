@@ -1,0 +1,266 @@
+"""The manifest of a folder that came from anywhere: what is not of the form that a build writes is one line."""
+
+import copy
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import nsd_imagery
+from hub import Hub
+from nsd_imagery.dataset.folder import open_manifest, seal
+from nsd_imagery.dataset.manifest import parse, render
+from nsd_imagery.dataset.names import ConfigName, config_name, is_config
+from nsd_imagery.errors import DataError, NSDImageryError, UsageError
+from nsd_imagery.experiment import CONDITIONS, SUBJECTS
+
+Json = dict[str, Any]
+
+VISION = "subj01-vision"
+
+
+@pytest.fixture(scope="module")
+def folder(release: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("manifest") / "nsd_imagery"
+    return nsd_imagery.build(release, place, subjects=["subj01"], roi=["nsdgeneral", "V1"])
+
+
+@pytest.fixture
+def own(folder: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(folder, tmp_path / "nsd_imagery", copy_function=shutil.copyfile))
+
+
+def put(*keys: Any, value: Any) -> Callable[[Json], None]:
+    """Another value under a path of keys."""
+
+    def change(manifest: Json) -> None:
+        place: Any = manifest
+        for key in keys[:-1]:
+            place = place[key]
+        place[keys[-1]] = value
+
+    return change
+
+
+def lacks(*keys: Any) -> Callable[[Json], None]:
+    def change(manifest: Json) -> None:
+        place: Any = manifest
+        for key in keys[:-1]:
+            place = place[key]
+        del place[keys[-1]]
+
+    return change
+
+
+def renamed(old: str, new: str) -> Callable[[Json], None]:
+    def change(manifest: Json) -> None:
+        manifest["configs"][new] = manifest["configs"].pop(old)
+
+    return change
+
+
+CONFIG = ("configs", VISION)
+SHARD = (*CONFIG, "splits", "test", 0)
+
+DAMAGED: dict[str, Callable[[Json], None]] = {
+    **{f"no {key}": lacks(key) for key in ("format_version", "synthetic", "recipe", "configs")},
+    **{f"no {key} of a config": lacks(*CONFIG, key) for key in ("kind", "n_voxels", "features", "splits", "sources")},
+    **{f"no {key} of a shard": lacks(*SHARD, key) for key in ("file", "rows", "bytes", "sha256", "hash", "piece")},
+    **{f"no {key} of the recipe": lacks("recipe", key) for key in ("beta_version", "zscore", "dtype")},
+    "another format": put("format_version", value=1),
+    "a format that is a word": put("format_version", value="2"),
+    "a format that is true": put("format_version", value=True),
+    "no config": put("configs", value={}),
+    "configs that are a list": put("configs", value=[]),
+    "a key that nobody writes": put("more", value=1),
+    "an option that there is not": put("recipe", "whiten", value=True),
+    "a z-score that there is not": put("recipe", "zscore", value="trial"),
+    "a beta version that there is not": put("recipe", "beta_version", value="b9"),
+    "a width that is a word": put("recipe", "smoothing_fwhm", value="4"),
+    "a width that is none": put("recipe", "smoothing_fwhm", value=None),
+    "a negative width": put("recipe", "smoothing_fwhm", value=-1),
+    "a kind that there is not": put(*CONFIG, "kind", value="eyes"),
+    "a condition that is not that of the name": put(*CONFIG, "condition", value="imagery"),
+    "a subject that is not that of the name": put(*CONFIG, "subject", value="subj02"),
+    "a ROI that is not that of the name": put(*CONFIG, "roi", value="V1"),
+    "a name that leads out": renamed(VISION, "../evil"),
+    "a name with a slash": renamed(VISION, "subj01-vision-a/b"),
+    "a subject that there is not": renamed(VISION, "subj09-vision"),
+    "a split that there is not": lambda m: m["configs"][VISION].update(
+        splits={"valid": m["configs"][VISION]["splits"]["test"]}
+    ),
+    "a split without shards": put(*CONFIG, "splits", "test", value=[]),
+    "no split": put(*CONFIG, "splits", value={}),
+    "negative rows": put(*SHARD, "rows", value=-1),
+    "half a row": put(*SHARD, "rows", value=0.5),
+    "rows that are true": put(*SHARD, "rows", value=True),
+    "more bytes than there are": put(*SHARD, "bytes", value=1 << 70),
+    "more voxels than there are": put(*CONFIG, "n_voxels", value=10**12),
+    "a file elsewhere": put(*SHARD, "file", value="/etc/passwd"),
+    "a file of another hash": put(*SHARD, "hash", value="0" * 32),
+    "a hash that is a number": put(*SHARD, "sha256", value=7),
+    "a hash in capitals": lambda m: m["configs"][VISION]["splits"]["test"][0].update(sha256="A" * 64),
+    "a session of another subject": put(*SHARD, "piece", value="subj02/nsdimagery/01"),
+    "a session of NSD core": put(*SHARD, "piece", value="subj01/nsd/01"),
+    "a session without a source": put(*CONFIG, "sources", value={}),
+    "a note that rings": put(*CONFIG, "notes", value=["\x1b[2J\x07"]),
+    "a note of two lines": put(*CONFIG, "notes", value=["one\ntwo"]),
+    "a source that is a list": put(*CONFIG, "sources", "subj01/nsdimagery/01", value=[]),
+    "a source with an escape in its name": put(*CONFIG, "sources", "\x1b]0;x\x07", value="x"),
+    "features without a name": put(*CONFIG, "features", value=[{}]),
+    "features that are words": put(*CONFIG, "features", value=["betas"]),
+}
+
+TEXTS: dict[str, Callable[[str], bytes]] = {
+    "cut short": lambda text: text[: len(text) // 2].encode(),
+    "a key twice": lambda text: text.replace('"synthetic": true', '"synthetic": true,\n "synthetic": true').encode(),
+    "a NaN": lambda text: text.replace('"rows": 144', '"rows": NaN', 1).encode(),
+    "brackets in brackets": lambda _: b'{"format": "nsd-imagery", "configs": ' + b"[" * 100_000,
+    "a number of ten thousand digits": lambda text: text.replace('"rows": 144', f'"rows": {"9" * 10_000}', 1).encode(),
+    "no UTF-8": lambda text: text.encode().replace(b"nsdgeneral", b"nsdgener\xff\xfe"),
+    "nothing": lambda _: b"",
+    "null": lambda _: b"null",
+}
+
+
+def texts(good: str) -> dict[str, bytes]:
+    made = {name: make(good) for name, make in TEXTS.items()}
+    for name, change in DAMAGED.items():
+        manifest = json.loads(good)
+        change(manifest)
+        made[name] = json.dumps(manifest).encode()
+    return made
+
+
+def one_line(said: str) -> bool:
+    return said.isprintable() and len(said) < 600
+
+
+@pytest.mark.parametrize("name", [*TEXTS, *DAMAGED])
+def test_a_damaged_manifest_is_one_line_of_every_verb(own: Path, hub: Hub, name: str) -> None:
+    path = own / "manifest.json"
+    path.write_bytes(texts(path.read_text())[name])
+    verbs: list[Callable[[], object]] = [
+        lambda: nsd_imagery.verify(own),
+        lambda: nsd_imagery.info(own),
+        lambda: nsd_imagery.load(own, VISION),
+        lambda: nsd_imagery.push(own, "me/nsd-imagery", dry_run=True),
+    ]
+    for verb in verbs:
+        with pytest.raises(DataError) as caught:
+            verb()
+        assert one_line(str(caught.value)), str(caught.value)
+        assert str(path) in str(caught.value)
+    assert not hub.requests
+
+
+@pytest.mark.parametrize("name", ["a kind that there is not", "a note that rings", "brackets in brackets"])
+def test_the_command_says_it_in_one_line(own: Path, name: str) -> None:
+    path = own / "manifest.json"
+    path.write_bytes(texts(path.read_text())[name])
+    for verb in (["verify"], ["info"], ["push", "me/nsd-imagery", "--dry-run"]):
+        command = [sys.executable, "-m", "nsd_imagery", verb[0], str(own), *verb[1:]]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+        assert one_line(done.stderr.rstrip("\n"))
+
+
+@pytest.mark.parametrize("more", [{}, {"recipe": None, "configs": "of another kind"}])
+def test_a_newer_format_asks_for_a_newer_package_whatever_else_it_holds(own: Path, more: Json) -> None:
+    path = own / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "format_version": 3, "more": 1, **more}))
+    for verb in (nsd_imagery.verify, nsd_imagery.info):
+        with pytest.raises(DataError, match="is of folder format 3, .* upgrade nsd-imagery") as caught:
+            verb(own)
+        assert "damaged" not in str(caught.value) and "is not a manifest" not in str(caught.value)
+
+
+def test_what_is_written_is_read_as_it_was(folder: Path) -> None:
+    manifest, text = open_manifest(folder), (folder / "manifest.json").read_text()
+    assert render(manifest) == text
+    assert parse(text, "here") == manifest
+
+
+def test_nothing_is_sealed_that_could_not_be_read(own: Path) -> None:
+    manifest, before = open_manifest(own), (own / "manifest.json").read_bytes()
+    rung = replace(manifest.configs[VISION], notes=("\x07",))
+    with pytest.raises(DataError, match="control characters"):
+        seal(own, replace(manifest, configs={**manifest.configs, VISION: rung}))
+    assert (own / "manifest.json").read_bytes() == before
+
+
+PARTS = [
+    ["subj01-vision"],
+    ["subj01-vision", "subj01-voxels"],
+    ["subj01-vision", "subj01-stats"],
+    ["subj01-voxels"],
+    ["subj01-stats", "subj01-imagery-V1"],
+    ["stimuli"],
+    ["subj01-imagery", "subj01-attention", "subj01-voxels", "subj01-stats"],
+]
+
+
+@pytest.mark.parametrize("configs", PARTS, ids=" ".join)
+def test_a_sound_part_of_a_dataset_passes(own: Path, configs: list[str]) -> None:
+    """As `pull --configs` leaves it."""
+    manifest = open_manifest(own)
+    seal(own, replace(manifest, configs={name: manifest.configs[name] for name in configs}))
+    report = nsd_imagery.verify(own, deep=True)
+    assert report.passed, report.to_text()
+    assert not [finding for finding in report.findings if finding.outcome == "fail"]
+    assert set(nsd_imagery.info(own)["configs"]) == set(configs)
+
+
+@given(
+    subject=st.sampled_from(SUBJECTS),
+    kind=st.sampled_from([*CONDITIONS, "voxels", "stats"]),
+    roi=st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=40),
+)
+def test_every_name_that_a_build_gives_is_read_back(subject: str, kind: str, roi: str) -> None:
+    """Of any ROI: a name, an atlas and a label, or the path of a mask file."""
+    for name in (roi, f"masks/{roi}", f"/data/{roi}.nii.gz"):
+        text = config_name(subject, kind, name)
+        if len(text.encode()) <= 255:
+            assert is_config(text)
+            read = ConfigName.parse(text)
+            assert (read.subject, read.kind, str(read)) == (subject, kind, text)
+            assert read.is_of(Path(name).name if "/" in name else name)
+
+
+@given(st.text(max_size=30))
+def test_what_is_no_name_is_refused_in_one_line(text: str) -> None:
+    try:
+        assert str(ConfigName.parse(text)) == text
+    except UsageError as error:
+        assert str(error).isprintable()
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+                    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+                    max_leaves=8), st.integers(0, 400))  # fmt: skip
+def test_any_value_anywhere_is_read_or_is_one_line(good: Json, value: Any, at: int) -> None:
+    manifest = copy.deepcopy(good)
+    places = [(manifest, key) for key in manifest]
+    for place, key in places:
+        inner = place[key]
+        keys = inner if isinstance(inner, dict) else range(len(inner)) if isinstance(inner, list) else ()
+        places += [(inner, key) for key in keys]
+    place, key = places[at % len(places)]
+    place[key] = value
+    try:
+        parse(json.dumps(manifest), "here")
+    except NSDImageryError as error:
+        assert one_line(str(error))
+
+
+@pytest.fixture(scope="module")
+def good(folder: Path) -> Json:
+    return json.loads((folder / "manifest.json").read_text())
