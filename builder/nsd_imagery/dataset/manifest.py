@@ -146,15 +146,18 @@ def parse(text: str, where: Path | str, remedy: str = "build into another --out"
             _wrong("it does not say its format")
         if said["format"] != FORMAT:
             return None
-        version = said.get("format_version")
-        if type(version) is int and version > FORMAT_VERSION:
-            reads = f"this nsd-imagery reads {FORMAT_VERSION}: upgrade nsd-imagery"
-            msg = f"{where}: is of folder format {shown(version)}, and {reads}"
-            raise DataError(msg)
-        return _manifest(said)
+        if not _is_newer(said.get("format_version")):
+            return _manifest(said)
     except (ValueError, RecursionError) as error:
         msg = f"{where}: is not a manifest of nsd-imagery ({reason(error)}); {remedy}"
         raise DataError(msg) from error
+    version = shown(said["format_version"])
+    msg = f"{where}: is of folder format {version}, and this nsd-imagery reads {FORMAT_VERSION}: upgrade nsd-imagery"
+    raise DataError(msg)
+
+
+def _is_newer(version: Any) -> bool:
+    return type(version) is int and version > FORMAT_VERSION
 
 
 def _manifest(said: Mapping[str, Any]) -> Manifest:
