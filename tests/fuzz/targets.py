@@ -10,6 +10,8 @@ from seeds import BETAS, DESIGN_FOLDER, INFO, MANIFEST, RESPONSES, SHAPE, STIM_I
 import nsd_imagery
 from nsd_imagery.dataset.folder import read_manifest
 from nsd_imagery.experiment import RUNS
+from nsd_imagery.learn.clip_file import read_embeddings
+from nsd_imagery.learn.clip_model import open_clip
 from nsd_imagery.sources import cache_rows, nsd, nsdimagery
 from nsd_imagery.sources.behaviour import read_behaviour
 from nsd_imagery.sources.captions import read_captions
@@ -35,6 +37,7 @@ class Target:
         read: Called with the tree and the file that was mutated.
         head: Most mutations are before this byte of the file.
         slowness: How many times fewer inputs it gets where a number of inputs is given.
+        is_json: Most mutations are of values and keys of JSON.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Target:
     read: Callable[[Path, Path], object]
     head: int = 1 << 30
     slowness: int = 1
+    is_json: bool = False
 
 
 _GRID = Grid(SHAPE, np.diag([1.8, 1.8, 1.8, 1.0]))
@@ -159,6 +163,19 @@ TARGETS = {
         Target("dataset", "dataset", ("manifest.json",), _dataset),
         Target("index", "small", ("index.parquet", "plain.parquet"), lambda _, file: nsd_imagery.read_index(file)),
         Target("png", "small", ("bar.png", "palette.png"), lambda _, file: read_png(file)),
+        Target(
+            "model",
+            "model",
+            (
+                *("config.json", "preprocessor_config.json", "processor_config.json", "tokenizer_config.json"),
+                *("tokenizer.json", "model.safetensors.index.json", "weights.safetensors"),
+            ),
+            lambda root, _: open_clip(root, device="cpu"),
+            head=3_000,
+            slowness=3,
+            is_json=True,
+        ),
+        Target("embeddings", "small", ("embeddings.parquet",), lambda _, file: read_embeddings(file)),
         Target("marker", "release", ("synthetic.json",), lambda root, _: claim(root, _REQUEST)),
     )
 }

@@ -32,6 +32,7 @@ _TOKENIZER_KEYS = {
     "do_lower_case", "errors", "extra_special_tokens", "model_max_length", "padding_side", "tokenizer_class",
     "truncation_side",
 }  # fmt: skip
+_TOKEN_KEYS = {"__type", "content", "id", "lstrip", "normalized", "rstrip", "single_word", "special"}
 
 
 class Unsound(Exception):  # noqa: N818 (its folder gives it the name of an error)
@@ -120,7 +121,15 @@ def _tokenizer(config: dict[str, Any]) -> dict[str, Any]:
         raise Unsound(
             f"tokenizer_config.json: tokenizer_class is {shown(config['tokenizer_class'])}, not a CLIPTokenizer"
         )
-    return {key: value for key, value in config.items() if key in _TOKENIZER_KEYS or key.endswith("_token")}
+    return tokens({key: value for key, value in config.items() if key in _TOKENIZER_KEYS or key.endswith("_token")})
+
+
+def tokens(value: Any) -> Any:
+    """Without what a library would print of an added token: the settings that it does not know."""
+    if isinstance(value, dict):
+        known = _TOKEN_KEYS if "content" in value else value.keys()
+        return {key: tokens(inner) for key, inner in value.items() if key in known}
+    return [tokens(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _pictures(name: str, config: dict[str, Any]) -> dict[str, Any]:

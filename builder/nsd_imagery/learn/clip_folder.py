@@ -16,12 +16,13 @@ from typing import Any
 import xxhash
 
 from nsd_imagery.errors import DataError, shown
-from nsd_imagery.learn.clip_config import CONFIGS, Unsound, checked, printable
+from nsd_imagery.learn.clip_config import CONFIGS, Unsound, checked, printable, tokens
 
 _CONFIG = "config.json"
 _WEIGHTS = "model.safetensors"
 _INDEX = "model.safetensors.index.json"
-_TOKENS = ("added_tokens.json", "merges.txt", "special_tokens_map.json", "tokenizer.json", "vocab.json")
+_SPECIAL = "special_tokens_map.json"
+_TOKENS = ("added_tokens.json", "merges.txt", _SPECIAL, "tokenizer.json", "vocab.json")
 _BLOCK = 1 << 24
 _MOST_TEXT = 1 << 26
 """Bytes of a file of configs or tokens; CLIP's own have less than 4 MB."""
@@ -78,6 +79,8 @@ def confined(folder: Path) -> Iterator[tuple[Path, Mapping[str, int]]]:
                     (view / path.name).symlink_to(path.absolute())
                 elif path.name in CONFIGS:
                     (view / path.name).write_text(json.dumps(checked(path.name, _object(path))), encoding="utf-8")
+                elif path.suffix == ".json":
+                    (view / path.name).write_text(json.dumps(_with_known_tokens(path)), encoding="utf-8")
                 else:
                     (view / path.name).write_bytes(_contents(path))
         except (Unsound, RecursionError) as error:
@@ -120,6 +123,14 @@ def _indexed(folder: Path) -> list[str]:
         if name != Path(name).name or "\\" in name or not name.isprintable():
             raise Unsound(f"{_INDEX} names {shown(name)}, which is no name of a file in the folder itself")
     return [_INDEX, *sorted(set(files.values()))]
+
+
+def _with_known_tokens(path: Path) -> dict[str, Any]:
+    """A file of tokens; of the tokenizer's own, whose other parts nest as its model needs it, the added ones."""
+    value = _object(path)
+    if path.name == _SPECIAL:
+        return tokens(value)
+    return {**value, "added_tokens": tokens(value["added_tokens"])} if "added_tokens" in value else value
 
 
 def _contents(path: Path) -> bytes:
