@@ -301,11 +301,10 @@ def test_tokens_that_the_model_has_no_weights_for_are_one_line(model: Path) -> N
 
 def test_what_a_token_is_said_to_have_is_never_printed(model: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """The tokenizers library prints settings that it does not know, as they are."""
-    token = {"__type": "AddedToken", "content": "<|endoftext|>", "\x1b[31m": 1}
-    change(model / TOKENS, eos_token=token, extra_special_tokens=[token], added_tokens_decoder={"189": token})
+    token = {"content": "<|endoftext|>", "\x1b[31m": 1}
+    change(model / TOKENS, eos_token={**token, "__type": "AddedToken"}, added_tokens_decoder={"189": token})
     assert opened(model).embed_texts(["a"]).shape == (1, DIMENSIONS)
     change(model / TOKENS, added_tokens_decoder={})
-    del token["__type"]
     change(model / "special_tokens_map.json", eos_token=token)
     added = json.loads((model / "tokenizer.json").read_text())["added_tokens"]
     change(model / "tokenizer.json", added_tokens=[{**token, "\x1b[31m": 1} for token in added])
