@@ -150,7 +150,7 @@ def _write_clip(model: Path, small: Path) -> None:
     save_file(tensors, model / "weights.safetensors", {"format": "pt"})
     index = {"metadata": {}, "weight_map": dict.fromkeys(tensors, "weights.safetensors")}
     (model / "model.safetensors.index.json").write_text(json.dumps(index))
-    (model / "processor_config.json").write_text(json.dumps({"image_processor": {"do_resize": True}}))
+    (model / "processor_config.json").write_text(json.dumps({"processor_class": "CLIPProcessor"}))
     rng = np.random.default_rng(0)
     rows = {
         (kind, f"nsd{number}"): Embedding(rng.normal(size=8).astype(np.float32), f"{number:032x}")

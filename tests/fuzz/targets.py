@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 from seeds import BETAS, DESIGN_FOLDER, INFO, MANIFEST, RESPONSES, SHAPE, STIM_INFO
+from transformers import AutoImageProcessor, AutoTokenizer, CLIPModel
+from transformers.models.clip import image_processing_pil_clip, tokenization_clip
 
 import nsd_imagery
 from nsd_imagery.dataset.folder import read_manifest
@@ -48,6 +50,9 @@ class Target:
     slowness: int = 1
     is_json: bool = False
 
+
+_WARM = (AutoImageProcessor, AutoTokenizer, CLIPModel, image_processing_pil_clip, tokenization_clip)
+"""What a model needs of a library that imports only at first use: here, and not within the time of an input."""
 
 _GRID = Grid(SHAPE, np.diag([1.8, 1.8, 1.8, 1.0]))
 _VOXELS = np.array([3, 17, 20, 59])
