@@ -304,7 +304,11 @@ def test_what_a_token_is_said_to_have_is_never_printed(model: Path, capfd: pytes
     token = {"content": "<|endoftext|>", "\x1b[31m": 1}
     change(model / TOKENS, eos_token={**token, "__type": "AddedToken"}, added_tokens_decoder={"189": token})
     assert opened(model).embed_texts(["a"]).shape == (1, DIMENSIONS)
-    change(model / TOKENS, added_tokens_decoder={})
+    for odd in ({"\x1b[31m": 1}, [[{**token, "__type": "AddedToken"}]], {"name": {"\x1b[31m": 1}}):
+        change(model / TOKENS, extra_special_tokens=odd)
+        assert UNSOUND in refusal(model)
+    change(model / TOKENS, added_tokens_decoder={"189": {"\x1b[31m": 1}}, extra_special_tokens=[])
+    opened(model)
     change(model / "special_tokens_map.json", eos_token=token)
     added = json.loads((model / "tokenizer.json").read_text())["added_tokens"]
     change(model / "tokenizer.json", added_tokens=[{**token, "\x1b[31m": 1} for token in added])

@@ -149,7 +149,8 @@ def _read(
 ) -> None:
     """Read inputs until one is not right, in a process of its own."""
     number, results, refusals = counts
-    os.dup2(errors.fileno(), 2)
+    for stream in (1, 2):
+        os.dup2(errors.fileno(), stream)
     warnings.simplefilter("error")
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + MEMORY
@@ -175,6 +176,7 @@ def _read(
             assert target.name not in PRINTABLE or message.isprintable(), f"not printable: {message[:200]!r}"
             assert len(message) <= MESSAGE, f"too long: {len(message)} characters"
             refusals.value += 1
+        assert target.name not in PRINTABLE or not os.fstat(errors.fileno()).st_size, "something was printed"
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
         _put(file, pristine.get(name, b""))

@@ -32,6 +32,7 @@ _TOKENIZER_KEYS = {
     "do_lower_case", "errors", "extra_special_tokens", "model_max_length", "padding_side", "tokenizer_class",
     "truncation_side",
 }  # fmt: skip
+_BY_NAME = ("added_tokens_decoder", "extra_special_tokens")
 _TOKEN_KEYS = {"__type", "content", "id", "lstrip", "normalized", "rstrip", "single_word", "special"}
 
 
@@ -124,12 +125,21 @@ def _tokenizer(config: dict[str, Any]) -> dict[str, Any]:
     return tokens({key: value for key, value in config.items() if key in _TOKENIZER_KEYS or key.endswith("_token")})
 
 
-def tokens(value: Any) -> Any:
-    """Without what a library would print of an added token: the settings that it does not know."""
+def tokens(config: dict[str, Any]) -> dict[str, Any]:
+    """Tokens by role, number or name, each with those settings alone that a library knows: it prints the others."""
+    inner = {key: _by_name(value) for key, value in config.items() if key in _BY_NAME and isinstance(value, dict)}
+    return {**_by_name(config), **inner}
+
+
+def _by_name(config: dict[str, Any]) -> dict[str, Any]:
+    return {key: token(value) for key, value in config.items()}
+
+
+def token(value: Any) -> Any:
+    """An added token, or a list of some; what is none is as it was."""
     if isinstance(value, dict):
-        known = _TOKEN_KEYS if "content" in value else value.keys()
-        return {key: tokens(inner) for key, inner in value.items() if key in known}
-    return [tokens(inner) for inner in value] if isinstance(value, list) else value
+        return {key: token(inner) for key, inner in value.items() if key in _TOKEN_KEYS}
+    return [token(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _pictures(name: str, config: dict[str, Any]) -> dict[str, Any]:

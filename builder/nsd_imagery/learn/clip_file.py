@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import xxhash
 from numpy.typing import NDArray
@@ -20,7 +19,7 @@ from nsd_imagery.learn.clip_config import printable
 KINDS = ("image", "text")
 
 _LONGEST = 400
-"""Bytes of a stimulus, or of what a model is known by."""
+"""Letters of a stimulus, or of what a model is known by."""
 _ROOM = 1 << 24
 _MOST_COMPRESSED = 256
 """Bytes of vectors that may come of a byte of a file, beyond _ROOM."""
@@ -157,12 +156,11 @@ def _words(column: pa.ChunkedArray) -> list[str]:
     """Short and printable words; they come as a dictionary, as which long ones take no memory."""
     array = column.combine_chunks()
     words = array.dictionary if isinstance(array, pa.DictionaryArray) else array
-    if array.null_count or not pa.types.is_string(words.type) or pc.max(pc.binary_length(words)).as_py() > _LONGEST:
+    if array.null_count or not pa.types.is_string(words.type) or words.nbytes > len(words) * 2 * _LONGEST:
         raise ValueError("it has keys that are no short words")
-    found = array.to_pylist()
-    if not all(map(str.isprintable, words.to_pylist())):
+    if not all(len(word) <= _LONGEST and word.isprintable() for word in words.to_pylist()):
         raise ValueError("it has keys that are no short words")
-    return found
+    return array.to_pylist()
 
 
 @contextmanager

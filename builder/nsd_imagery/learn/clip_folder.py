@@ -16,7 +16,7 @@ from typing import Any
 import xxhash
 
 from nsd_imagery.errors import DataError, shown
-from nsd_imagery.learn.clip_config import CONFIGS, Unsound, checked, printable, tokens
+from nsd_imagery.learn.clip_config import CONFIGS, Unsound, checked, printable, token, tokens
 
 _CONFIG = "config.json"
 _WEIGHTS = "model.safetensors"
@@ -130,7 +130,7 @@ def _with_known_tokens(path: Path) -> dict[str, Any]:
     value = _object(path)
     if path.name == _SPECIAL:
         return tokens(value)
-    return {**value, "added_tokens": tokens(value["added_tokens"])} if "added_tokens" in value else value
+    return {**value, "added_tokens": token(value["added_tokens"])} if "added_tokens" in value else value
 
 
 def _contents(path: Path) -> bytes:

@@ -1,6 +1,7 @@
 """A CLIP model of the transformers library, from a local folder or the hub, as two functions."""
 
 import json
+import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -159,7 +160,8 @@ def _load(folder: Path) -> tuple[Any, Any, Any]:
     with confined(folder) as (view, numbers), _heeding(folder, view):
         config = transformers.CLIPConfig.from_pretrained(view, local_files_only=True)
         _must_fit(config, numbers)
-        clip, told = transformers.CLIPModel.from_pretrained(
+        load: Any = transformers.CLIPModel.from_pretrained  # gives a pair, which its annotation does not say
+        clip, told = load(
             view,
             config=config,
             local_files_only=True,
@@ -213,13 +215,13 @@ def _vectors(folder: Path, features: Any) -> NDArray[np.float32]:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """No bars of the transformers library, which come even where there is no terminal, and no words of a folder's."""
-    logging = transformers.utils.logging
-    shown, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
-    logging.disable_progress_bar()
-    logging.set_verbosity(logging.CRITICAL)
+    library = transformers.utils.logging
+    shown, verbosity = library.is_progress_bar_enabled(), library.get_verbosity()
+    library.disable_progress_bar()
+    library.set_verbosity(logging.CRITICAL)
     try:
         yield
     finally:
-        logging.set_verbosity(verbosity)
+        library.set_verbosity(verbosity)
         if shown:
-            logging.enable_progress_bar()
+            library.enable_progress_bar()
