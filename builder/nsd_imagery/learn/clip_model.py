@@ -65,8 +65,8 @@ def open_clip(model: Path | str, revision: str | None = None, device: str | None
     Raises:
         UsageError: A revision of a folder, no such device, or no name of a model.
         MissingDataError: No such folder, or the hub has no such model or revision.
-        DataError: The folder holds no CLIP model in safetensors, or one that needs code of its own, is damaged, gives no
-            finite numbers, or is being replaced.
+        DataError: The folder holds no CLIP model in safetensors, or one that needs code of its own, is damaged, gives
+            numbers that are not finite, or is being replaced.
         HubError: The hub cannot be reached.
     """
     where = _device(device)
