@@ -39,6 +39,32 @@ _LONG = [
     (b"\n", 50_000),
 ]
 
+_VALUE = re.compile(rb'(?<=[:,\[])\s*("[^"\\]*"(?!\s*:)|-?[0-9][0-9.eE+-]*|true|false|null)')
+_KEY = re.compile(rb'"([^"\\]*)"\s*:')
+_VALUES = [
+    *b"null|true|false|0|1|-1|2|3|7|1000|4096|65536|1000000000|99999999999999999999|0.5|-0.5|1e308|1e999|NaN".split(
+        b"|"
+    ),
+    *b'""|"x"|"../x"|"/etc/passwd"|"a/b"|"\x1b[31m"|"\\u001b[31m"|"\\ud800"|"clip"|"gelu"|"bert"|[]|{}|[1]'.split(b"|"),
+    *b'{"a": 1}|{"auto_map": {"AutoModel": "a.B"}}|{"content": "x", "odd": 1}|{"height": 9, "width": 7}'.split(b"|"),
+    b"9" * 5_000,
+    b'"' + b"A" * 70_000 + b'"',
+]
+_KEYS = [
+    *b"auto_map|quantization_config|attn_implementation|_attn_implementation|transformers_weights|tokenizer_class".split(
+        b"|"
+    ),
+    *b"pad_size|size|crop_size|image_processor_type|vocab_file|tokenizer_file|fast_tokenizer_files|gguf_file".split(
+        b"|"
+    ),
+    *b"text_config_dict|vision_config_dict|per_layer_config|dtype|device_map|init_inputs|extra_special_tokens".split(
+        b"|"
+    ),
+    *b"pad_token|model_max_length|added_tokens_decoder|chat_template|resample|data_format|__metadata__|\x1b[31m|".split(
+        b"|"
+    ),
+]
+
 _INTEGERS = [0, 1, 2, 3, 7, 8, 16, 255, 256, -1, -2]
 _FLOATS = [float("nan"), float("inf"), -float("inf"), 0.0, -1.0, 1e308, 1e-320, 0.5, 352.5]
 
@@ -50,7 +76,9 @@ def apply(contents: bytes, edits: Sequence[Edit]) -> bytes:
     return contents
 
 
-def mutate(rng: random.Random, contents: bytes, others: Sequence[bytes], head: int) -> list[Edit]:
+def mutate(
+    rng: random.Random, contents: bytes, others: Sequence[bytes], head: int, *, is_json: bool = False
+) -> list[Edit]:
     """Some edits of a file.
 
     Args:
@@ -58,12 +86,14 @@ def mutate(rng: random.Random, contents: bytes, others: Sequence[bytes], head: i
         contents: The file.
         others: Files of the same kind, to take pieces from.
         head: Most edits are before this byte.
+        is_json: Most edits give a value of JSON, or a key, the place of another.
     """
     edits: list[Edit] = []
     for _ in range(rng.choice((1, 1, 1, 2, 3, 5))):
         end = len(contents) if rng.random() < 0.2 else min(head, len(contents))
         is_text = b"\0" not in contents[:1000]
-        edit = rng.choice(_TEXT if is_text else _BINARY)(rng, contents, others, end)
+        mutations = _JSON if is_json and rng.random() < 0.9 else _TEXT if is_text else _BINARY
+        edit = rng.choice(mutations)(rng, contents, others, end)
         edits.append(edit)
         contents = apply(contents, [edit])
     return edits
@@ -153,6 +183,22 @@ def _word(rng: random.Random, _contents: bytes, _others: Sequence[bytes], end: i
     return _edit(rng.choice((0, rng.randrange(end + 1))), 0, rng.choice(_WORDS))
 
 
+def _value(rng: random.Random, contents: bytes, _others: Sequence[bytes], end: int) -> Edit:
+    """Another value, with spaces up to the length of the one before, as the length of a header may be told."""
+    match = _VALUE.search(contents, rng.randrange(end + 1))
+    first, last = match.span() if match else (0, 0)
+    new = rng.choice(_VALUES) if rng.random() < 0.9 else b"[" * 2_000 + b"]" * 2_000
+    return _edit(first, last - first, new.ljust(last - first))
+
+
+def _key(rng: random.Random, contents: bytes, others: Sequence[bytes], end: int) -> Edit:
+    """A key of another place, or one that libraries take for more than a number."""
+    match, found = (_KEY.search(of, rng.randrange(min(end, len(of)) + 1)) for of in (contents, rng.choice(others)))
+    first, last = match.span(1) if match else (0, 0)
+    return _edit(first, last - first, found[1] if found and rng.random() < 0.5 else rng.choice(_KEYS))
+
+
 _ANY: list[Mutation] = [_flip, _byte, _truncate, _delete, _insert, _repeat, _splice]
 _TEXT: list[Mutation] = [*_ANY, *[_token] * 7, *[_other_token] * 3, *[_line] * 2, *[_word] * 2]
+_JSON: list[Mutation] = [_value, _value, _value, _key]
 _BINARY: list[Mutation] = [*_ANY, *[_number] * 7, _flip, _byte]

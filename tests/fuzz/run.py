@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its threads would reserve memory, and none may live on in a fork
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # as those of torch
 
 from hostile import hostile
 from mutate import Edit, apply, mutate
@@ -43,6 +44,8 @@ MEMORY = 512 << 20
 
 CPU_SECONDS = 1.0
 WALL_SECONDS = 30.0
+PRINTABLE = ("model", "embeddings")
+"""Targets whose messages show nothing that would move a cursor."""
 MESSAGE = 600
 """Characters of a message without the path of the file."""
 
@@ -109,7 +112,7 @@ def drawn(trees: Path, target: Target, seed: int, number: int) -> Recipe:
     rng = random.Random(f"{seed}/{target.name}/{number}")
     file = rng.choice(target.files)
     contents, *others = ((trees / target.tree / name).read_bytes() for name in (file, rng.choice(target.files)))
-    return Recipe(target.name, file, mutate(rng, contents, [contents, *others], target.head))
+    return Recipe(target.name, file, mutate(rng, contents, [contents, *others], target.head, is_json=target.is_json))
 
 
 def read_all(
@@ -146,7 +149,8 @@ def _read(
 ) -> None:
     """Read inputs until one is not right, in a process of its own."""
     number, results, refusals = counts
-    os.dup2(errors.fileno(), 2)
+    for stream in (1, 2):
+        os.dup2(errors.fileno(), stream)
     warnings.simplefilter("error")
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + MEMORY
@@ -169,8 +173,10 @@ def _read(
         except NSDImageryError as error:
             message = str(error).replace(str(root), "")
             assert "\n" not in message, f"two lines: {message[:200]!r}"
+            assert target.name not in PRINTABLE or message.isprintable(), f"not printable: {message[:200]!r}"
             assert len(message) <= MESSAGE, f"too long: {len(message)} characters"
             refusals.value += 1
+        assert target.name not in PRINTABLE or not os.fstat(errors.fileno()).st_size, "something was printed"
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
         _put(file, pristine.get(name, b""))

@@ -3,6 +3,7 @@
 import json
 import random
 import shutil
+import sys
 from pathlib import Path
 
 import h5py
@@ -11,10 +12,15 @@ import numpy as np
 import pyarrow.parquet as pq
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
+from safetensors.torch import load_file, save_file
 from scipy.io import loadmat, savemat
 from scipy.sparse import csc_array
 
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
 import nsd_imagery
+from clip import save_tiny_clip
+from nsd_imagery.learn.clip_file import Embedding, Maker, write_embeddings
 from nsd_imagery.sources import nsdimagery
 
 BETAS = "fithrf_GLMdenoise_RR"
@@ -30,7 +36,7 @@ INFO = "nsd_imagery/stimuli/imagery_stimuli_info.csv"
 
 
 def write_trees(folder: Path) -> None:
-    """Write `release` (with a session of NSD core), `cache`, `dataset` and `small`, all synthetic."""
+    """Write `release` (with a session of NSD core), `cache`, `dataset`, `model` and `small`, all synthetic."""
     release = nsd_imagery.synth(folder / "release", format="hdf5")
     _write_core(release)
     _write_cache(nsd_imagery.synth(folder / "cache", layout="cache"))
@@ -47,6 +53,7 @@ def write_trees(folder: Path) -> None:
     rows = nsdimagery.read_session(release, "subj01", BETAS).rows
     pq.write_table(rows.slice(40, 16), small / "index.parquet", compression="zstd")
     pq.write_table(rows.slice(40, 16), small / "plain.parquet", compression="none", use_dictionary=False)
+    _write_clip(folder / "model", small)
     shutil.copytree(release / "nsddata/freesurfer/subj01/label", small, dirs_exist_ok=True)
 
 
@@ -133,3 +140,21 @@ def _write_pictures(folder: Path, release: Path) -> None:
     text = PngInfo()
     text.add_text("Title", "made up", zip=True)
     noise.save(folder / "palette.png", pnginfo=text, transparency=3, dpi=(72, 72))
+
+
+def _write_clip(model: Path, small: Path) -> None:
+    """A tiny model with an index of its weights, and a file of embeddings."""
+    save_tiny_clip(model)
+    tensors = load_file(model / "model.safetensors")
+    (model / "model.safetensors").unlink()
+    save_file(tensors, model / "weights.safetensors", {"format": "pt"})
+    index = {"metadata": {}, "weight_map": dict.fromkeys(tensors, "weights.safetensors")}
+    (model / "model.safetensors.index.json").write_text(json.dumps(index))
+    (model / "processor_config.json").write_text(json.dumps({"processor_class": "CLIPProcessor"}))
+    rng = np.random.default_rng(0)
+    rows = {
+        (kind, f"nsd{number}"): Embedding(rng.normal(size=8).astype(np.float32), f"{number:032x}")
+        for kind in ("image", "text")
+        for number in range(8)
+    }
+    write_embeddings(small / "embeddings.parquet", Maker("folder:0123", "", "{}"), rows)

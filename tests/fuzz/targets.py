@@ -6,10 +6,14 @@ from pathlib import Path
 
 import numpy as np
 from seeds import BETAS, DESIGN_FOLDER, INFO, MANIFEST, RESPONSES, SHAPE, STIM_INFO
+from transformers import AutoImageProcessor, AutoTokenizer, CLIPModel
+from transformers.models.clip import image_processing_pil_clip, tokenization_clip
 
 import nsd_imagery
 from nsd_imagery.dataset.folder import read_manifest
 from nsd_imagery.experiment import RUNS
+from nsd_imagery.learn.clip_file import read_embeddings
+from nsd_imagery.learn.clip_model import open_clip
 from nsd_imagery.sources import cache_rows, nsd, nsdimagery
 from nsd_imagery.sources.behaviour import read_behaviour
 from nsd_imagery.sources.captions import read_captions
@@ -35,6 +39,7 @@ class Target:
         read: Called with the tree and the file that was mutated.
         head: Most mutations are before this byte of the file.
         slowness: How many times fewer inputs it gets where a number of inputs is given.
+        is_json: Most mutations are of values and keys of JSON.
     """
 
     name: str
@@ -43,7 +48,11 @@ class Target:
     read: Callable[[Path, Path], object]
     head: int = 1 << 30
     slowness: int = 1
+    is_json: bool = False
 
+
+_WARM = (AutoImageProcessor, AutoTokenizer, CLIPModel, image_processing_pil_clip, tokenization_clip)
+"""What a model needs of a library that imports only at first use: here, and not within the time of an input."""
 
 _GRID = Grid(SHAPE, np.diag([1.8, 1.8, 1.8, 1.0]))
 _VOXELS = np.array([3, 17, 20, 59])
@@ -159,6 +168,19 @@ TARGETS = {
         Target("dataset", "dataset", ("manifest.json",), _dataset),
         Target("index", "small", ("index.parquet", "plain.parquet"), lambda _, file: nsd_imagery.read_index(file)),
         Target("png", "small", ("bar.png", "palette.png"), lambda _, file: read_png(file)),
+        Target(
+            "model",
+            "model",
+            (
+                *("config.json", "preprocessor_config.json", "processor_config.json", "tokenizer_config.json"),
+                *("tokenizer.json", "model.safetensors.index.json", "weights.safetensors"),
+            ),
+            lambda root, _: open_clip(root, device="cpu"),
+            head=3_000,
+            slowness=3,
+            is_json=True,
+        ),
+        Target("embeddings", "small", ("embeddings.parquet",), lambda _, file: read_embeddings(file)),
         Target("marker", "release", ("synthetic.json",), lambda root, _: claim(root, _REQUEST)),
     )
 }

@@ -12,16 +12,17 @@ from numpy.typing import NDArray
 from nsd_imagery.atomic import replace_text
 from nsd_imagery.errors import DataError, MissingDataError, MissingEmbeddingError, UsageError
 from nsd_imagery.identity import Identity, identity, read_unchanged
+from nsd_imagery.learn.clip_config import printable
 from nsd_imagery.learn.clip_file import (
     KINDS,
     Embedding,
     Key,
     Maker,
-    folder_name,
     pixels_digest,
     read_embeddings,
     read_maker,
 )
+from nsd_imagery.learn.clip_folder import folder_name
 from nsd_imagery.sources.cache import embeddings_folder
 from nsd_imagery.sources.pictures import open_stimuli, pictures_file, target_files
 from nsd_imagery.sources.root import find_root
@@ -128,7 +129,7 @@ def changed_pictures(root: Path, path: Path, known: Identity, rows: Mapping[Key,
     Raises:
         DataError: A file of pictures is damaged, or is being replaced.
     """
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError, RecursionError):
         if json.loads(_note_file(path).read_text(encoding="utf-8")) == _note(known, picture_identities(root)):
             return []
     files = _picture_files(root)
@@ -156,14 +157,15 @@ def _other_pictures(root: Path, rows: Mapping[Key, Embedding]) -> list[str]:
 
 def _choose(folder: Path, model: Path | str | None, revision: str | None) -> Path:
     """The one file of a model and revision."""
-    makers = {path: read_maker(path) for path in sorted(folder.glob("*.parquet"))}
+    makers = {path: read_maker(path) for path in sorted(folder.glob("*.parquet")) if path.is_file()}
     if not makers:
         msg = f"{folder}: no embeddings; {_MAKE}"
         raise MissingDataError(msg)
     found = {path: maker for path, maker in makers.items() if _is_of(maker, model, revision)}
     if len(found) == 1:
         return next(iter(found))
-    here = "; ".join(f"{path.name} by {maker.model} {maker.revision}".rstrip() for path, maker in makers.items())
+    names = (f"{path.name} by {maker.model} {maker.revision}".rstrip() for path, maker in makers.items())
+    here = printable("; ".join(names))
     if not found:
         msg = f"{folder}: no embeddings by model {model}, revision {revision}; there are: {here}; {_MAKE}"
         raise MissingDataError(msg)

@@ -13,15 +13,19 @@ import xxhash
 from numpy.typing import NDArray
 
 from nsd_imagery.atomic import replacing
-from nsd_imagery.errors import DataError, MissingDataError
+from nsd_imagery.errors import DataError, MissingDataError, reason
+from nsd_imagery.learn.clip_config import printable
 
 KINDS = ("image", "text")
 
+_LONGEST = 400
+"""Letters of a stimulus, or of what a model is known by."""
+_ROOM = 1 << 24
+_MOST_COMPRESSED = 256
+"""Bytes of vectors that may come of a byte of a file, beyond _ROOM."""
+
 Key = tuple[str, str]
 """Kind and stimulus."""
-
-_MODEL_FILES = (".json", ".safetensors", ".txt")
-_BLOCK = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -55,22 +59,6 @@ class Embedding:
 
     vector: NDArray[np.float32]
     source: str
-
-
-def model_files(folder: Path) -> list[Path]:
-    """The files of a model in a local folder, in order of their names."""
-    return sorted(path for path in folder.iterdir() if path.suffix in _MODEL_FILES)
-
-
-def folder_name(folder: Path) -> str:
-    """What stands for a model in a local folder: "folder:" and a hash of its files, wherever it lies."""
-    digest = xxhash.xxh3_128()
-    for path in model_files(folder):
-        digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
-        with path.open("rb") as file:
-            while block := file.read(_BLOCK):
-                digest.update(block)
-    return f"folder:{digest.hexdigest()}"
 
 
 def pixels_digest(picture: NDArray[np.uint8]) -> str:
@@ -115,12 +103,23 @@ def read_embeddings(path: Path) -> tuple[Maker, dict[Key, Embedding]]:
         DataError: Another file, or damaged.
     """
     with _sound(path) as parquet:
+        _must_be_bounded(parquet, path.stat().st_size)
         table = parquet.read()
         maker = _maker(table.schema)
         sources = json.loads(table.schema.metadata[b"sources"])
-        keys = list(zip(table["kind"].to_pylist(), table["stimulus"].to_pylist(), strict=True))
-        vectors = table["embedding"].combine_chunks().flatten().to_numpy().reshape(len(keys), -1)
-        return maker, {key: Embedding(*pair) for key, *pair in zip(keys, vectors, sources, strict=True)}
+        keys = list(zip(*(_words(table[name]) for name in ("kind", "stimulus")), strict=True))
+        if table.schema.metadata[b"source_hash"].decode() != text_digest(json.dumps([keys, sources])):
+            raise ValueError("its rows are not those that it was made of")
+        column = table["embedding"].combine_chunks()
+        vectors = column.flatten().to_numpy().reshape(len(keys), -1)
+        if column.null_count or not np.isfinite(vectors).all():
+            raise ValueError("its vectors are not finite numbers")
+        rows = {key: Embedding(*pair) for key, *pair in zip(keys, vectors, sources, strict=True)}
+        if len(rows) < len(keys) or not {kind for kind, _ in rows} <= set(KINDS):
+            raise ValueError("it has keys twice, or of another kind than image and text")
+        if not all(isinstance(source, str) for source in sources):
+            raise ValueError("its sources are not hashes")
+        return maker, rows
 
 
 def read_maker(path: Path) -> Maker:
@@ -135,7 +134,33 @@ def read_maker(path: Path) -> Maker:
 
 
 def _maker(schema: pa.Schema) -> Maker:
-    return Maker(*(schema.metadata[name].decode() for name in (b"model", b"revision", b"preprocessing")))
+    maker = Maker(*(schema.metadata[name].decode() for name in (b"model", b"revision", b"preprocessing")))
+    if not (maker.model + maker.revision).isprintable() or len(maker.model + maker.revision) > _LONGEST:
+        raise ValueError("its model has a name that cannot be one")
+    return maker
+
+
+def _must_be_bounded(parquet: pq.ParquetFile, size: int) -> None:
+    """Not a small file that says that it is read as much memory; float32 of a model can hardly be compressed."""
+    schema = parquet.schema_arrow
+    if schema.names != ["stimulus", "kind", "embedding"] or not pa.types.is_fixed_size_list(schema.types[2]):
+        raise ValueError("it has other columns")
+    if schema.types[2].value_type != pa.float32():
+        raise ValueError("its vectors are not float32")
+    n_bytes = max(parquet.metadata.num_rows, 0) * schema.types[2].list_size * np.dtype(np.float32).itemsize
+    if n_bytes > _ROOM + _MOST_COMPRESSED * size:
+        raise ValueError(f"it has {size} bytes, and says that its vectors have {n_bytes}")
+
+
+def _words(column: pa.ChunkedArray) -> list[str]:
+    """Short and printable words; they come as a dictionary, as which long ones take no memory."""
+    array = column.combine_chunks()
+    words = array.dictionary if isinstance(array, pa.DictionaryArray) else array
+    if array.null_count or not pa.types.is_string(words.type) or words.nbytes > len(words) * 2 * _LONGEST:
+        raise ValueError("it has keys that are no short words")
+    if not all(len(word) <= _LONGEST and word.isprintable() for word in words.to_pylist()):
+        raise ValueError("it has keys that are no short words")
+    return array.to_pylist()
 
 
 @contextmanager
@@ -147,7 +172,9 @@ def _sound(path: Path) -> Iterator[pq.ParquetFile]:
         raise MissingDataError(msg) from error
     with file:
         try:
-            yield pq.ParquetFile(file)
-        except (pa.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
-            msg = f"{path}: is no sound file of embeddings ({error}): delete it, and run nsd-imagery embed again"
-            raise DataError(msg) from error
+            yield pq.ParquetFile(file, read_dictionary=["stimulus", "kind"])
+        except (pa.ArrowException, OSError, KeyError, ValueError, TypeError, RecursionError) as error:
+            msg = (
+                f"{path}: is no sound file of embeddings ({reason(error)}): delete it, and run nsd-imagery embed again"
+            )
+            raise DataError(printable(msg)) from error

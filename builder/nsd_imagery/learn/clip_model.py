@@ -1,8 +1,9 @@
 """A CLIP model of the transformers library, from a local folder or the hub, as two functions."""
 
 import json
+import logging
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,14 +12,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nsd_imagery.errors import DataError, HubError, MissingDataError, MissingExtraError, UsageError
+from nsd_imagery.errors import (
+    HubError,
+    MissingDataError,
+    MissingExtraError,
+    NSDImageryError,
+    UsageError,
+    reason,
+)
 from nsd_imagery.identity import read_unchanged
-from nsd_imagery.learn.clip_file import Maker, folder_name, model_files
+from nsd_imagery.learn.clip_file import Maker
+from nsd_imagery.learn.clip_folder import confined, folder_name, model_files, unsound
 
 try:
     import torch
     import transformers
-    from safetensors import SafetensorError
 except ModuleNotFoundError as error:
     message = "nsd-imagery embed needs torch and transformers: pip install 'nsd-imagery[clip]'"
     raise MissingExtraError(message) from error
@@ -45,7 +53,9 @@ class Clip:
 
 
 def open_clip(model: Path | str, revision: str | None = None, device: str | None = None) -> Clip:
-    """Load a model; of a hub model, what is not there yet is downloaded. Weights are safetensors, never pickle.
+    """Load a model; of a hub model, what is not there yet is downloaded.
+
+    Weights are safetensors, never pickle; code that comes with a model is never run, nor is any hub asked for a folder.
 
     Args:
         model: A folder that `save_pretrained` wrote, or a name on the hub.
@@ -55,7 +65,8 @@ def open_clip(model: Path | str, revision: str | None = None, device: str | None
     Raises:
         UsageError: A revision of a folder, no such device, or no name of a model.
         MissingDataError: No such folder, or the hub has no such model or revision.
-        DataError: The folder holds no CLIP model in safetensors, or it is damaged or being replaced.
+        DataError: The folder holds no CLIP model in safetensors, or one that needs code of its own, is damaged, gives
+            numbers that are not finite, or is being replaced.
         HubError: The hub cannot be reached.
     """
     where = _device(device)
@@ -67,6 +78,7 @@ def open_clip(model: Path | str, revision: str | None = None, device: str | None
         )
     clip = clip.to(where).eval()
     most = clip.config.text_config.max_position_embeddings
+    n_tokens = clip.config.text_config.vocab_size
     preprocessing = {
         "image": {"processor": type(processor).__name__, **processor.to_dict()},
         "text": {"tokenizer": type(tokenizer).__name__, "max_length": most, "padding": "max_length"},
@@ -76,15 +88,20 @@ def open_clip(model: Path | str, revision: str | None = None, device: str | None
     @torch.inference_mode()
     def embed_pictures(pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         inputs = processor(images=list(pictures), return_tensors="pt", input_data_format="channels_last")
-        return _vectors(clip.get_image_features(pixel_values=inputs["pixel_values"].to(where)))
+        return _vectors(folder, clip.get_image_features(pixel_values=inputs["pixel_values"].to(where)))
 
     @torch.inference_mode()
     def embed_texts(texts: Sequence[str]) -> NDArray[np.float32]:
         # Always of full length, so that a text's vector does not depend on the others of its batch.
         inputs = tokenizer(list(texts), padding="max_length", truncation=True, max_length=most, return_tensors="pt")
+        if not 0 <= int(inputs["input_ids"].min()) <= int(inputs["input_ids"].max()) < n_tokens:
+            raise unsound(folder, "its tokenizer gives tokens that the model has no weights for")
         names = ("input_ids", "attention_mask")
-        return _vectors(clip.get_text_features(**{name: inputs[name].to(where) for name in names}))
+        return _vectors(folder, clip.get_text_features(**{name: inputs[name].to(where) for name in names}))
 
+    with _quiet(), _heeding(folder, folder):
+        embed_pictures([np.zeros((16, 16, 3), np.uint8)])
+        embed_texts(["a"])
     maker = Maker(name, commit, json.dumps(preprocessing, sort_keys=True, default=str))
     return Clip(maker, re.sub(r"[^\w.-]+", "--", label), embed_pictures, embed_texts)
 
@@ -128,7 +145,7 @@ def _download(name: str, revision: str | None) -> Path:
     )
 
     try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=_HUB_FILES))
+        return Path(snapshot_download(name, revision=revision, allow_patterns=_HUB_FILES, ignore_patterns="*/*"))
     except RevisionNotFoundError as error:
         msg = f"{name}: the hub has no revision {revision} of it"
         raise MissingDataError(msg) from error
@@ -141,38 +158,71 @@ def _download(name: str, revision: str | None) -> Path:
 
 
 def _load(folder: Path) -> tuple[Any, Any, Any]:
-    try:
-        clip = transformers.AutoModel.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
+    with confined(folder) as (view, numbers), _heeding(folder, view):
+        config = transformers.CLIPConfig.from_pretrained(view, local_files_only=True)
+        _must_fit(config, numbers)
+        load: Any = transformers.CLIPModel.from_pretrained  # gives a pair, which its annotation does not say
+        clip, told = load(
+            view,
+            config=config,
+            local_files_only=True,
+            use_safetensors=True,
+            dtype=torch.float32,
+            output_loading_info=True,
         )
-        processor = transformers.AutoImageProcessor.from_pretrained(folder, local_files_only=True, backend="pil")
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        msg = f"{folder}: holds no sound CLIP model with weights in safetensors ({reason})"
-        raise DataError(msg) from error
-    if not isinstance(clip, transformers.CLIPModel):
-        msg = f"{folder}: holds a {type(clip).__name__}, not a CLIPModel with an image and a text side"
-        raise DataError(msg)
+        if lacking := sorted(told["missing_keys"]):  # which the library would fill with random numbers
+            raise ValueError(f"it lacks {len(lacking)} of its weights, such as {lacking[0]}")
+        local = {"local_files_only": True, "trust_remote_code": False}
+        processor = transformers.AutoImageProcessor.from_pretrained(view, backend="pil", **local)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(view, **local)
     return clip, processor, tokenizer
 
 
-def _vectors(features: Any) -> NDArray[np.float32]:
+def _must_fit(config: Any, numbers: Mapping[str, int]) -> None:
+    """A model of so many numbers is in the weights: so it takes no more memory than what is there to be read."""
+    layers = config.text_config.num_hidden_layers + config.vision_config.num_hidden_layers
+    if layers <= len(numbers):  # or it would take long to count
+        with torch.device("meta"):
+            n_numbers = sum(weights.numel() for weights in transformers.CLIPModel(config).parameters())
+        if n_numbers <= sum(numbers.values()):
+            return
+    raise ValueError("config.json tells of a larger model than the weights are of")
+
+
+@contextmanager
+def _heeding(folder: Path, view: Path) -> Iterator[None]:
+    """What the library makes of a folder that is not sound, as one error.
+
+    Args:
+        folder: Of the model.
+        view: What the library knows it by.
+    """
+    try:
+        yield
+    except (NSDImageryError, MemoryError):
+        raise
+    except Exception as error:  # the tokenizers library raises no class of its own
+        raise unsound(folder, reason(error).replace(str(view), str(folder))) from error
+
+
+def _vectors(folder: Path, features: Any) -> NDArray[np.float32]:
     tensor = features if isinstance(features, torch.Tensor) else features.pooler_output
     vectors = tensor.float().cpu().numpy()
     if not np.isfinite(vectors).all():
-        raise DataError("the model gives embeddings that are not finite numbers: its weights are damaged")
+        raise unsound(folder, "it gives embeddings that are not finite numbers: its weights are damaged")
     return vectors
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """No bars of the transformers library, which come even where there is no terminal."""
-    logging = transformers.utils.logging
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
+    """No bars of the transformers library, which come even where there is no terminal, and no words of a folder's."""
+    library = transformers.utils.logging
+    shown, verbosity = library.is_progress_bar_enabled(), library.get_verbosity()
+    library.disable_progress_bar()
+    library.set_verbosity(logging.CRITICAL)
     try:
         yield
     finally:
+        library.set_verbosity(verbosity)
         if shown:
-            logging.enable_progress_bar()
+            library.enable_progress_bar()

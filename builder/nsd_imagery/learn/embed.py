@@ -136,13 +136,13 @@ def embed(
         known, before = _there(path, clip)
         kept = _still_right(home, path, known, before, texts)
         todo = [item for item in items if item.key not in kept or kept[item.key].source != item.source]
+        parts = folder / f".{_short(clip)}.parts"
         if todo or len(kept) < len(before):
-            parts = path.with_name(f".{path.stem}.parts")
             for rows in _batches(home, todo, clip, parts, batch_size, progress):
                 kept |= rows
             write_embeddings(path, clip.maker, kept)
-            shutil.rmtree(parts, ignore_errors=True)
             known = identity(path)
+        shutil.rmtree(parts, ignore_errors=True)  # also what a run left that was killed behind its last batch
         if picture_identities(home) == pictures:
             note_pictures(path, known, pictures)
     return path
