@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,16 @@ import nsd_imagery
 from folders import files, own
 from hub import Fault, Hub
 from nsd_imagery.dataset.folder import open_manifest
-from nsd_imagery.errors import AccessError, BusyError, DataError, FolderError, HubError, MissingDataError, UsageError
+from nsd_imagery.errors import (
+    AccessError,
+    BusyError,
+    DataError,
+    FolderError,
+    HubError,
+    MissingDataError,
+    SpaceError,
+    UsageError,
+)
 from nsd_imagery.share import remote
 from nsd_imagery.share.parquet import to_parquet
 
@@ -848,3 +858,68 @@ def test_a_push_compares_with_a_root_only_if_one_is_named(
     assert run("push", one_subject, REPO, "--root", release).returncode == 0
     with pytest.raises(MissingDataError, match="no such folder; name the root"):
         nsd_imagery.push(one_subject, REPO, root=tmp_path / "nowhere")
+
+
+def parquet_with(there: dict[str, bytes], start: str, change: Callable[[pa.Table], pa.Table]) -> dict[str, bytes]:
+    """The repo's files with other rows in one of its Parquet files."""
+    name = next(name for name in there if name.startswith(start))
+    sink = pa.BufferOutputStream()
+    pq.write_table(change(pq.read_table(pa.BufferReader(there[name]))), sink)
+    return {**there, name: sink.getvalue().to_pybytes()}
+
+
+def as_type(arrow_type: pa.DataType) -> Callable[[pa.Table], pa.Table]:
+    def change(table: pa.Table) -> pa.Table:
+        at = table.schema.get_field_index("session")
+        return table.set_column(at, "session", pa.nulls(table.num_rows, arrow_type))
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda table: pa.concat_tables([table] * 3), "it has 432 rows, and the manifest says 144"),
+        (lambda table: table.slice(0, 100), "it has 100 rows, and the manifest says 144"),
+        (lambda table: table.drop_columns(["betas"]), "its columns are not those"),
+        *(
+            (as_type(kind), "which nsd-imagery does not write|its columns are not those")
+            for kind in (
+                pa.date32(), pa.timestamp("ns"), pa.time64("us"), pa.duration("s"), pa.decimal128(5, 2), pa.uint64(),
+                pa.binary(4), pa.list_(pa.list_(pa.int8())), pa.struct([("a", pa.date32())]),
+                pa.map_(pa.string(), pa.int8()), pa.null(), pa.large_string(), pa.dictionary(pa.int8(), pa.string()),
+            )
+        ),
+    ],
+)  # fmt: skip
+def test_a_parquet_file_of_another_form_is_refused_before_a_row_is_written(
+    one_subject: Path, hub: Hub, tmp_path: Path, change: Callable[[pa.Table], pa.Table], words: str
+) -> None:
+    nsd_imagery.push(one_subject, REPO)
+    hub.put(REPO, parquet_with(hub.files(REPO), "subj01-vision/", change))
+    with pytest.raises(DataError, match=words) as caught:
+        nsd_imagery.pull(REPO, tmp_path / "pulled", configs=["subj01-vision"])
+    assert str(caught.value).isprintable()
+    assert not list((tmp_path / "pulled").rglob("*.arrow"))
+
+
+def test_a_file_that_unpacks_to_far_more_than_its_rows_is_refused(one_subject: Path, hub: Hub, tmp_path: Path) -> None:
+    def longer(table: pa.Table) -> pa.Table:
+        words = pa.array(["x" * 100_000 + str(row) for row in range(table.num_rows)])
+        return table.set_column(table.schema.get_field_index("caption"), "caption", words)
+
+    nsd_imagery.push(one_subject, REPO)
+    hub.put(REPO, parquet_with(hub.files(REPO), "subj01-vision/", longer))
+    with pytest.raises(DataError, match=r"it says that it unpacks to [\d,]+ bytes, and the manifest speaks of"):
+        nsd_imagery.pull(REPO, tmp_path / "pulled", configs=["subj01-vision"])
+
+
+def test_a_pull_that_has_no_room_is_refused_before_a_file_is_fetched(
+    one_subject: Path, hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nsd_imagery.push(one_subject, REPO)
+    full = shutil.disk_usage(tmp_path)._replace(free=100_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
+    with pytest.raises(SpaceError, match=r"the pull needs about .* MB are free on its disk; free some, or pull fewer"):
+        nsd_imagery.pull(REPO, tmp_path / "pulled")
+    assert not hub.actions("download")

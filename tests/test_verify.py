@@ -739,3 +739,30 @@ def test_a_root_without_early_visual_cortex_skips_what_needs_it_and_says_why(own
 def test_a_damaged_index_or_manifest_is_a_finding_or_one_line(tmp_path: Path) -> None:
     (tmp_path / "subj01.parquet").write_text("<html>")
     assert says(failed(nsd_imagery.verify(tmp_path / "subj01.parquet"))["index.columns"], "not a sound Parquet file")
+
+
+@pytest.mark.parametrize(
+    "front",
+    [
+        "configs: 1\n",
+        "configs: [1, {config_name: [a]}]\ndataset_info: []\n",
+        "configs: [{config_name: 3}, {config_name: x}]\ndataset_info: [{config_name: null}]\n",
+        "configs: " + "[" * 5000 + "\n",
+        "configs: 2020-99-99\n",
+        "when: 0001-01-01T99:99:99Z\n",
+        "a: !!python/object/apply:os.system [id]\n",
+        "? {a: 1}\n: 2\n",
+        "a: &a [x]\nb: *nothing\n",
+        '"\\e]0;x\\a": 1\n',
+        "configs: [{config_name: \"\\e[2J\"}]\ndataset_info: []\n",
+    ],
+)  # fmt: skip
+def test_front_matter_that_nobody_wrote_is_a_finding_that_a_terminal_can_show(
+    dataset: Path, tmp_path: Path, front: str
+) -> None:
+    folder = Path(shutil.copytree(dataset, tmp_path / "d", copy_function=shutil.copyfile))
+    (folder / "README.md").unlink()
+    (folder / "README.md").write_text(f"---\n{front}---\n# x\n")
+    found = [finding for finding in nsd_imagery.verify(folder).findings if finding.id == "folder.card"]
+    assert [finding.outcome for finding in found] == ["fail"]
+    assert all(line.isprintable() for finding in found for line in finding.offending)

@@ -26,6 +26,11 @@ def shown(value: object) -> str:
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
 
 
+def printable(text: str) -> str:
+    """A text with each control character, which a terminal would obey, and each half of a character as an escape."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
 def reason(error: BaseException) -> str:
     """What a library says of a file, as a message gives it: the first line, cut short where it is long."""
     said = str(error).strip().splitlines()

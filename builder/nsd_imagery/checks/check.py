@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nsd_imagery.checks.report import Finding, Outcome
+from nsd_imagery.errors import printable
 
 _MOST = 5
 """Offending rows that a finding keeps; it counts them all."""
@@ -45,4 +46,7 @@ class Check:
     def found(self, scope: str, outcome: Outcome, evidence: str, offending: Iterable[str] = ()) -> Finding:
         """A finding whose outcome was decided elsewhere, or that only informs."""
         rows = tuple(offending)
-        return Finding(self.id, self.proves, scope, outcome, evidence, rows[:_MOST], len(rows), self.remedy)
+        told = tuple(printable(row) for row in rows[:_MOST])
+        return Finding(
+            self.id, self.proves, printable(scope), outcome, printable(evidence), told, len(rows), self.remedy
+        )

@@ -18,7 +18,7 @@ from nsd_imagery.dataset.groups import Group, groups_of_stats, positions_among
 from nsd_imagery.dataset.manifest import Config, Manifest
 from nsd_imagery.dataset.recipe import Recipe
 from nsd_imagery.dataset.shards import LogicalHash, Shard, open_shard, shard_fault
-from nsd_imagery.errors import DataError
+from nsd_imagery.errors import DataError, reason
 from nsd_imagery.schema import (
     features_yaml,
     stats_schema,
@@ -81,15 +81,15 @@ def _card_faults(path: Path, text: str, manifest: Manifest) -> Iterator[str]:
     try:
         said = yaml.safe_load(text.split("---\n")[1])
         configs, infos = ({entry["config_name"]: entry for entry in said[key]} for key in ("configs", "dataset_info"))
-    except (yaml.YAMLError, IndexError, KeyError, TypeError) as error:
-        yield f"{path}: its YAML cannot be read ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
+    except (yaml.YAMLError, LookupError, TypeError, ValueError, RecursionError) as error:
+        yield f"{path}: its YAML cannot be read ({reason(error)})"
         return
     wanted = front_matter(manifest)
     for key, found in (("configs", configs), ("dataset_info", infos)):
         expected = {entry["config_name"]: entry for entry in wanted[key]}
-        for name in sorted(expected.keys() | found.keys()):
+        for name in sorted(expected.keys() | found.keys(), key=str):
             if expected.get(name) != found.get(name):
-                yield f"{path}: {key} of {name} is not that of manifest.json: the card is of another build"
+                yield f"{path}: {key} of {str(name)[:60]} is not that of manifest.json: the card is of another build"
 
 
 def check_shards(folder: Path, name: str, config: Config) -> Finding:

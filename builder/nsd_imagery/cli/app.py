@@ -8,7 +8,7 @@ import sys
 import click
 
 from nsd_imagery.cli import data, interrupts, learn, share
-from nsd_imagery.errors import NSDImageryError, UsageError
+from nsd_imagery.errors import NSDImageryError, UsageError, printable
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -67,7 +67,7 @@ def main() -> None:
         sys.exit(error.exit_code)
     except (NSDImageryError, OSError) as error:
         notes = "; ".join(getattr(error, "__notes__", []))
-        click.echo(f"nsd-imagery: {_line(error)}{f' ({notes})' if notes else ''}", err=True)
+        click.echo(printable(f"nsd-imagery: {_line(error)}{f' ({notes})' if notes else ''}"), err=True)
         sys.exit(2 if isinstance(error, UsageError) else 1)
     finally:
         gc.freeze()  # the interpreter would look for garbage among all modules before it ends: 40 ms
