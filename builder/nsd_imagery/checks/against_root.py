@@ -10,7 +10,7 @@ from nsd_imagery.checks.catalogue import SOURCE_LABELS, SOURCE_SAME
 from nsd_imagery.checks.report import Finding
 from nsd_imagery.dataset.find import find_pieces
 from nsd_imagery.dataset.manifest import Manifest
-from nsd_imagery.dataset.pieces import Piece, parts
+from nsd_imagery.dataset.pieces import Part, Piece, parts
 from nsd_imagery.dataset.reading import read_piece
 from nsd_imagery.dataset.shards import Shard, open_shard
 from nsd_imagery.errors import NSDImageryError
@@ -68,9 +68,8 @@ def _differences(folder: Path, manifest: Manifest, piece: Piece) -> Iterator[str
                 shard = _shard(manifest, part.config, part.split, piece.key)
                 if shard is None:
                     continue
-                fresh = pa.Table.from_batches(part.batches, part.schema)
                 stored = open_shard(folder / shard.file).replace_schema_metadata()
-                yield from _different_columns(stored, fresh, folder / shard.file)
+                yield from _different_columns(stored, part, folder / shard.file)
     except (NSDImageryError, OSError) as error:
         yield str(error)
 
@@ -80,20 +79,31 @@ def _shard(manifest: Manifest, config: str, split: str, key: str) -> Shard | Non
     return next((shard for shard in shards if shard.piece == key), None)
 
 
-def _different_columns(stored: pa.Table, fresh: pa.Table, path: Path) -> Iterator[str]:
+def _different_columns(stored: pa.Table, fresh: Part, path: Path) -> Iterator[str]:
     """Columns that differ, each with its first row; captions may have come from a folder that is not known here."""
-    if stored.schema != fresh.schema or stored.num_rows != fresh.num_rows:
-        yield f"{path}: has {stored.num_rows} rows, the root gives {fresh.num_rows}, or other columns"
+    if stored.schema != fresh.schema:
+        yield f"{path}: has other columns than the root gives"
         return
-    for name in stored.column_names:
-        one, other = stored[name].combine_chunks(), fresh[name].combine_chunks()
-        if name == "caption" or one.equals(other) or _same_with_nan(one, other):
-            continue
-        row = next(n for n in range(len(one)) if not one[n].equals(other[n]))
-        if pa.types.is_fixed_size_list(one.type):
-            yield f"{path}, row {row}: {name} differs from what the root gives"
-        else:
-            yield f"{path}, row {row}: {name} is {one[row].as_py()!r}, the root gives {other[row].as_py()!r}"
+    n_rows, told = 0, {"caption"}
+    for batch in fresh.batches:
+        part = stored.slice(n_rows, batch.num_rows)
+        if part.num_rows == batch.num_rows:
+            for name in [name for name in batch.schema.names if name not in told]:
+                if fault := _difference(name, part[name].combine_chunks(), batch[name], n_rows):
+                    told.add(name)
+                    yield f"{path}, {fault}"
+        n_rows += batch.num_rows
+    if n_rows != stored.num_rows:
+        yield f"{path}: has {stored.num_rows} rows, the root gives {n_rows}"
+
+
+def _difference(name: str, one: pa.Array, other: pa.Array, first_row: int) -> str | None:
+    if one.equals(other) or _same_with_nan(one, other):
+        return None
+    row = next(n for n in range(len(one)) if not one[n].equals(other[n]))
+    if pa.types.is_fixed_size_list(one.type):
+        return f"row {first_row + row}: {name} differs from what the root gives"
+    return f"row {first_row + row}: {name} is {one[row].as_py()!r}, the root gives {other[row].as_py()!r}"
 
 
 def _same_with_nan(one: pa.Array, other: pa.Array) -> bool:

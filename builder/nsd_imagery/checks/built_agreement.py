@@ -9,13 +9,12 @@ from numpy.typing import NDArray
 
 from nsd_imagery.checks.agreement.verdicts import Judgement
 from nsd_imagery.checks.data import check_agreement, check_pooled, labelled_betas, no_agreement
-from nsd_imagery.checks.folder import matrix
 from nsd_imagery.checks.report import Finding
 from nsd_imagery.checks.rows import plain_rows
 from nsd_imagery.dataset.groups import groups_of_stats, positions_among
 from nsd_imagery.dataset.manifest import Config, Manifest
 from nsd_imagery.dataset.names import config_name
-from nsd_imagery.dataset.shards import open_shard
+from nsd_imagery.dataset.shards import matrix, open_shard
 from nsd_imagery.errors import DataError
 from nsd_imagery.experiment import NSDIMAGERY_CONDITIONS
 from nsd_imagery.volumes.roi import DEFAULT_ROI, VISUAL_ATLAS

@@ -2,22 +2,19 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import yaml
-from numpy.typing import NDArray
 
 from nsd_imagery.checks.catalogue import FOLDER_CARD, FOLDER_COLUMNS, FOLDER_SCORES, FOLDER_SHARDS, FOLDER_VOXELS
 from nsd_imagery.checks.report import Finding
 from nsd_imagery.checks.rows import check_rows
+from nsd_imagery.checks.scores import score_faults
 from nsd_imagery.dataset.card import card, front_matter
 from nsd_imagery.dataset.folder import README
-from nsd_imagery.dataset.groups import Group, groups_of_stats, positions_among
 from nsd_imagery.dataset.manifest import Config, Manifest
-from nsd_imagery.dataset.recipe import Recipe
-from nsd_imagery.dataset.shards import LogicalHash, Shard, open_shard, shard_fault
+from nsd_imagery.dataset.shards import LogicalHash, Shard, open_shard, read_batches, shard_fault
 from nsd_imagery.errors import DataError, reason
 from nsd_imagery.schema import (
     features_yaml,
@@ -26,9 +23,6 @@ from nsd_imagery.schema import (
     trial_schema,
     voxels_schema,
 )
-
-_TOLERANCE = 1e-3
-"""Of mean and sd of float32 scores; float16 has 11 bits."""
 
 
 def check_folder(folder: Path, manifest: Manifest, subjects: Sequence[str] | None) -> Iterator[Finding]:
@@ -111,9 +105,8 @@ def _shard_faults(folder: Path, split: str, shard: Shard) -> Iterator[str]:
 def logical_faults(folder: Path, config: Config) -> Iterator[str]:
     """Shards whose rows have another hash than the manifest says, whatever their bytes."""
     for shard in config.shards:
-        table = open_shard(folder / shard.file)
-        logical = LogicalHash(table.schema)
-        for batch in table.to_batches():
+        logical = LogicalHash(open_shard(folder / shard.file).schema)
+        for batch in read_batches(folder / shard.file):
             logical.update(batch)
         if logical.hexdigest() != shard.hash:
             yield f"{folder / shard.file}: rows hash to {logical.hexdigest()[:12]}, not {shard.hash[:12]}"
@@ -179,52 +172,7 @@ def _check_scores(folder: Path, manifest: Manifest, subjects: Sequence[str] | No
             continue
         trials = [config for config in manifest.trials.values() if config.ground == stats.ground]
         try:
-            faults = list(_score_faults(folder, stats, trials, manifest.recipe))
+            faults = list(score_faults(folder, stats, trials, manifest.recipe))
         except DataError as error:
             faults = [str(error)]
         yield FOLDER_SCORES.judged(name, faults, f"{sum(shard.rows for shard in stats.shards)} groups of trials")
-
-
-def _score_faults(folder: Path, stats: Config, trials: Sequence[Config], recipe: Recipe) -> Iterator[str]:
-    """Session by session, so that memory stays that of one."""
-    tolerance = _TOLERANCE if recipe.dtype == "float32" else 30 * _TOLERANCE
-    for shard in stats.shards:
-        table = open_shard(folder / shard.file)
-        mine = [other for config in trials for other in config.shards]
-        parts = [open_shard(folder / other.file) for other in mine if other.piece == shard.piece]
-        if not parts:
-            continue
-        rows = pa.concat_tables([part.replace_schema_metadata() for part in parts])
-        betas, sd = matrix(rows["betas"]), matrix(table["sd"])
-        groups, is_valid = groups_of_stats(table), rows["is_valid"].to_numpy()
-        of_row = positions_among(groups, rows, recipe.zscore)
-        if (of_row < 0).any():
-            yield f"{shard.piece}: -stats has no group of {int((of_row < 0).sum())} rows; build again"
-        for at, (group, n_trials) in enumerate(zip(groups, table["n_trials"].to_pylist(), strict=True)):
-            chosen = np.flatnonzero(is_valid & (of_row == at))
-            if len(chosen) != n_trials:
-                continue  # configs of this session that are not in the folder hold the rest of the group
-            yield from _moment_faults(betas[chosen], sd[at], f"{shard.piece} {_named(group)}", tolerance)
-
-
-def _moment_faults(scores: NDArray[Any], sd: NDArray[Any], where: str, tolerance: float) -> Iterator[str]:
-    if len(scores) < 2:
-        return
-    mean, spread = scores.mean(axis=0, dtype=np.float64), scores.std(axis=0, ddof=1, dtype=np.float64)
-    varies = sd > 0
-    if np.abs(mean).max() > tolerance or np.abs(spread[varies] - 1).max(initial=0) > tolerance:
-        worst = np.abs(spread[varies] - 1).max(initial=0)
-        yield f"{where}: means up to {np.abs(mean).max():.2g} from 0, sds up to {worst:.2g} from 1"
-    if scores[:, ~varies].any():
-        yield f"{where}: {int((scores[:, ~varies].any(axis=0)).sum())} voxels without variance are not 0"
-
-
-def _named(group: Group) -> str:
-    run = f"run {group.run_number}" if group.run_number >= 0 else "session"
-    return f"{run} {group.epoch}".rstrip()
-
-
-def matrix(column: pa.ChunkedArray) -> NDArray[Any]:
-    """(n_rows, length) the vectors of a fixed-size list column."""
-    chunks = [chunk.flatten().to_numpy().reshape(len(chunk), -1) for chunk in column.chunks if len(chunk)]
-    return np.concatenate(chunks) if chunks else np.empty((0, column.type.list_size))

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import pyarrow as pa
 import xxhash
+from numpy.typing import NDArray
 
 from nsd_imagery.atomic import naming_later
 from nsd_imagery.dataset.names import shard_name
@@ -131,9 +132,27 @@ def open_shard(path: Path) -> pa.Table:
         raise DataError(msg) from error
 
 
+def read_batches(path: Path) -> Iterator[pa.RecordBatch]:
+    """The batches of a shard, one in memory at a time, whatever its size; see `open_shard`."""
+    try:
+        with pa.OSFile(str(path)) as source, pa.ipc.open_stream(source) as reader:
+            yield from reader
+    except (OSError, pa.ArrowInvalid) as error:
+        msg = f"{path}: is not a sound shard ({error}); build again"
+        raise DataError(msg) from error
+
+
 def batches_of(table: pa.Table) -> Iterator[pa.RecordBatch]:
     """A table without vectors in batches, the same whatever its own chunks are."""
     yield from table.combine_chunks().to_batches(max_chunksize=_NARROW_ROWS_PER_BATCH)
+
+
+def matrix(column: pa.ChunkedArray) -> NDArray[Any]:
+    """(n_rows, length) the vectors of a fixed-size list column, copied if it has several chunks."""
+    chunks = [chunk.flatten().to_numpy().reshape(len(chunk), -1) for chunk in column.chunks if len(chunk)]
+    if len(chunks) == 1:
+        return chunks[0]
+    return np.concatenate(chunks) if chunks else np.empty((0, column.type.list_size))
 
 
 class LogicalHash:
