@@ -18,13 +18,14 @@ from nsd_imagery.dataset.shards import shard_name, write_shard
 from nsd_imagery.errors import DataError, MissingDataError
 from nsd_imagery.progress import CountProgress
 from nsd_imagery.share.parquet import read_parquet
-from nsd_imagery.share.remote import check_name, hub, url_of
+from nsd_imagery.share.remote import check_name, download, holds_file, hub, state, url_of
 from nsd_imagery.share.staging import HUB, note, parquet_name
 from nsd_imagery.suggest import one_of
 from nsd_imagery.temporary import own_folder
 
-_NAME = re.compile(r"[^./\\][^/\\]*")
-"""Of a config or split that is about to become a folder or a file."""
+_UNSEEN = r"/\\\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+_NAME = re.compile(f"[^.{_UNSEEN}][^{_UNSEEN}]*")
+"""Of a config or split that is about to become a folder or a file, and is printed: nothing that moves the cursor."""
 
 
 def pull(
@@ -88,12 +89,12 @@ def _published(repo: str, revision: str | None) -> tuple[str, dict[str, Any]]:
         MissingDataError: It has none.
         DataError: It is of another version, or damaged.
     """
-    with hub(repo) as api, tempfile.TemporaryDirectory(dir=own_folder()) as folder:
-        commit = api.repo_info(repo, repo_type="dataset", revision=revision).sha or ""
-        if not api.file_exists(repo, MANIFEST, repo_type="dataset", revision=commit):
+    with hub(repo) as link, tempfile.TemporaryDirectory(dir=own_folder()) as folder:
+        commit = state(link, revision).revision
+        if not holds_file(link, MANIFEST, commit):
             msg = f"{repo}: holds no dataset of nsd-imagery (no {MANIFEST}); is it another repo, or not pushed to yet?"
             raise MissingDataError(msg)
-        api.hf_hub_download(repo, MANIFEST, repo_type="dataset", revision=commit, local_dir=folder)
+        download(link, MANIFEST, commit, Path(folder))
         manifest = read_manifest(Path(folder))
     if manifest is None or manifest["format_version"] != FORMAT_VERSION:
         what = "another program" if manifest is None else f"folder format {manifest['format_version']}"
@@ -135,10 +136,8 @@ def _fetched(
     if path.is_file() and _sha256(path) == shard["sha256"]:
         return {}
     name = parquet_name(shard["file"])
-    with hub(repo) as api:
-        parquet = Path(
-            api.hf_hub_download(repo, name, repo_type="dataset", revision=commit, local_dir=folder / HUB / "pull")
-        )
+    with hub(repo) as link:
+        parquet = download(link, name, commit, folder / HUB / "pull")
     try:
         made = write_shard(folder, config, split, position, *read_parquet(parquet))
     except (pa.ArrowException, OSError) as error:
