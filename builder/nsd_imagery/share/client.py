@@ -93,12 +93,11 @@ class Watch:
         Raises:
             HubError: It must not be.
         """
-        self._open.pop((method, url), None)
         path = urlsplit(url).path
         if 300 <= status < 400 and status != 304 and not (method in ("GET", "HEAD") and not path.startswith("/api/")):
             msg = (
-                f"{self.repo}: the hub sends this on to {address(headers.get('location', 'nowhere'))}; if it was renamed "
-                "or moved, name it as it is called now"
+                f"{self.repo}: the hub sends this on to {address(headers.get('location', 'nowhere'))}; if it was "
+                "renamed or moved, name it as it is called now"
             )
             raise HubError(msg)
         if status in (429, 503) and (wait := _wait(headers)) > _MOST_WAIT:
@@ -111,7 +110,11 @@ class Watch:
                 msg = f"{self.repo}: the answer is not a hub's ({name} {line(tag)!r}); {AGAIN}"
                 raise HubError(msg)
 
-    def read(self, chunks: Any, url: str) -> Iterator[bytes]:
+    def done(self, method: str, url: str) -> None:
+        """After an answer, as far as it is watched."""
+        self._open.pop((method, url), None)
+
+    def read(self, chunks: Any, method: str, url: str) -> Iterator[bytes]:
         """The parts of an answer that is no file.
 
         Raises:
@@ -126,6 +129,7 @@ class Watch:
                 msg = f"{self.repo}: the answer of {address(url)} has no end; {AGAIN}"
                 raise HubError(msg)
             yield chunk
+        self.done(method, url)
 
     def _silent(self, url: str) -> None:
         msg = f"{self.repo}: no answer from {address(url)} within {self.seconds:g} s; {AGAIN} when the network is back"
@@ -166,10 +170,12 @@ def _clients(watch: Watch) -> Iterator[None]:
         watch.asked(request.method, str(request.url), request.headers)
 
     def answer(response: Any) -> None:
-        request = response.request
-        watch.answered(request.method, str(request.url), response.status_code, response.headers)
-        if "/resolve/" not in request.url.path and is_hub(str(request.url)):
+        method, url = response.request.method, str(response.request.url)
+        watch.answered(method, url, response.status_code, response.headers)
+        if is_hub(url) and "/resolve/" not in url:
             response.stream = _bounded(watch, response)
+        else:
+            watch.done(method, url)
 
     def client() -> Any:
         made = usual()
@@ -185,12 +191,12 @@ def _clients(watch: Watch) -> Iterator[None]:
 
 
 def _bounded(watch: Watch, response: Any) -> Any:
-    inner, url = response.stream, str(response.request.url)
+    inner, request = response.stream, response.request
     library = sys.modules[type(response).__module__.partition(".")[0]]
 
     class Bounded(library.SyncByteStream):
         def __iter__(self) -> Iterator[bytes]:
-            return watch.read(inner, url)
+            return watch.read(inner, request.method, str(request.url))
 
         def close(self) -> None:
             inner.close()
@@ -214,6 +220,7 @@ def _sessions(watch: Watch) -> Iterator[None]:
             watch.asked(request.method, request.url, request.headers)
             response = self.adapter.send(request, timeout=timeout or watch.seconds, **options)
             watch.answered(request.method, request.url, response.status_code, response.headers)
+            watch.done(request.method, request.url)
             return response
 
         def close(self) -> None:

@@ -29,13 +29,13 @@ ERRORS: tuple[type[Exception], ...] = (*(client.HTTPError for client in _CLIENTS
 STUMBLES = (TypeError, LookupError, AttributeError, NameError, AssertionError, ArithmeticError)
 """What huggingface_hub raises where an answer has another shape than it expects."""
 
-_MISREAD = (ValueError, FileMetadataError, *STUMBLES)
+_MISREAD = (ValueError, RecursionError, FileMetadataError, *STUMBLES, *(one.DecodingError for one in _CLIENTS))
 
 _MOST = 240
 _HIDDEN = "<hidden>"
 _SECRETS = (
     (re.compile(r"(?<=://)[^\s/@'\"]+@"), ""),  # user:password@
-    (re.compile(r"(https?://[^\s'\"?]+)\?[^\s'\"]*"), r"\1"),  # what a signed address carries
+    (re.compile(r"\?[\w.~%-]+=[^\s'\")]*"), ""),  # what a signed address carries
     (re.compile(r"hf_[A-Za-z0-9]{16,}"), _HIDDEN),
     (re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{8,}"), rf"\1 {_HIDDEN}"),
 )
@@ -62,7 +62,9 @@ def line(text: object) -> str:
 def address(url: str) -> str:
     """Where an address leads, without who asks and what is asked."""
     parts = urlsplit(url)
-    return line(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if parts.netloc else parts.path)
+    return line(
+        f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if parts.netloc else parts.path or "the same place"
+    )
 
 
 def is_hub(url: str) -> bool:
@@ -94,7 +96,8 @@ def ours(repo: str, error: Exception, outer: BaseException | None = None) -> NSD
         if isinstance(getattr(response, "status_code", None), int):
             return _answered(repo, cause, response)
     reason = chain[-1]
-    what = line(reason) or type(reason).__name__
+    kind = type(reason).__name__
+    what = f"{kind}: {line(reason)}" if isinstance(reason, STUMBLES) else line(reason) or kind
     if isinstance(error, _MISREAD) or isinstance(reason, _MISREAD):
         return HubError(f"{repo}: the answer of {address(constants.ENDPOINT)} is not a hub's ({what}); {AGAIN}")
     return HubError(f"{repo}: no answer from {address(constants.ENDPOINT)} ({what}); {AGAIN} when the network is back")
@@ -146,4 +149,4 @@ def _chain(error: BaseException, outer: BaseException | None) -> Iterator[BaseEx
     seen: BaseException | None = error
     while seen is not None and seen is not outer:
         yield seen
-        seen = seen.__cause__ or seen.__context__
+        seen = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)

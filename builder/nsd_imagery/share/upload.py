@@ -40,14 +40,15 @@ class Upload:
             return
         unmade = _make_private(self.link)
         page = f"{url_of(self.link.repo)}/settings"
-        now = (
-            f"it could not be made private again ({unmade}): do that at {page} now" if unmade else "it is private again"
-        )
+        now = "it is private again"
+        if unmade:
+            now = f"it could not be made private again ({unmade}): do that at {page} now"
         paths = list(self.gone)
-        first = ", ".join(paths[-_SHOWN:]) + (f" and {len(paths) - _SHOWN} before them" if len(paths) > _SHOWN else "")
+        more = f" and {len(paths) - _SHOWN} before them" if len(paths) > _SHOWN else ""
         msg = (
-            f"{self.link.repo} became public while this push sent it files, and NSD's terms do not allow that; {now}, and "
-            f"nothing more is sent; gone up by then: {first or 'nothing'}; find out at {page} who opened it"
+            f"{self.link.repo} became public while this push sent it files, and NSD's terms do not allow that; {now}, "
+            f"and nothing more is sent; gone up by then: {', '.join(paths[-_SHOWN:]) or 'nothing'}{more}; find out at "
+            f"{page} who opened it"
         )
         raise AccessError(msg)
 
