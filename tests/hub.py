@@ -132,6 +132,7 @@ class Hub:
     requests: list[Request] = field(default_factory=list)
     lock: threading.RLock = field(default_factory=threading.RLock)
     released: threading.Event = field(default_factory=threading.Event)
+    busy: int = 0
 
     def clear(self) -> None:
         """As if nobody had ever been here."""
@@ -233,7 +234,17 @@ class Handler(BaseHTTPRequestHandler):
                 self.note(address.path, action, answer)
             self.send(answer)
 
-    do_GET = do_HEAD = do_POST = do_PUT = answer  # noqa: N815
+    def counted(self) -> None:
+        """Answer, and be known to be at it."""
+        with self.hub.lock:
+            self.hub.busy += 1
+        try:
+            self.answer()
+        finally:
+            with self.hub.lock:
+                self.hub.busy -= 1
+
+    do_GET = do_HEAD = do_POST = do_PUT = counted  # noqa: N815
 
     def note(self, path: str, action: str, answer: Answer) -> None:
         public = frozenset(name for name, repo in self.hub.repos.items() if not repo.private)

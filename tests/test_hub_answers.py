@@ -1,5 +1,6 @@
 """The hub as it should not be: what it answers is believed only where it makes sense, and else is one line."""
 
+import json
 import os
 import time
 import traceback
@@ -17,6 +18,7 @@ from misanswers import Change, all_of, body, header, items, sent, status
 from nsd_imagery.dataset.folder import open_manifest
 from nsd_imagery.errors import HubError, MissingDataError, NSDImageryError
 from nsd_imagery.share import remote
+from nsd_imagery.share.client import Watch
 
 # Of huggingface_hub's own upload by plain HTTP.
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")]
@@ -131,7 +133,7 @@ def test_nothing_is_sent_on_the_word_of_an_answer_that_is_not_of_the_repo(folder
     hub.put(REPO, {})
     hub.faults.append(Fault("info", 200, change=all_of("info")[name]))
     assert isinstance(said(lambda: nsd_imagery.push(folder, REPO)), HubError)
-    assert {request.action for request in hub.requests} == {"info"}
+    assert {request.method for request in hub.requests} == {"GET"}
 
 
 def test_a_repo_that_was_renamed_is_not_followed(folder: Path, hub: Hub) -> None:
@@ -178,14 +180,50 @@ def test_what_was_handled_before_is_not_what_is_said_now(folder: Path, hub: Hub)
         assert "the hub answered 500" in str(said(lambda: nsd_imagery.push(folder, REPO)))
 
 
+def test_nothing_goes_up_but_by_a_push_that_looks_first(hub: Hub) -> None:
+    hub.put(REPO, {})
+    with pytest.raises(HubError, match="nothing may go up now"), remote.hub(REPO) as link:
+        link.api.upload_file(path_or_fileobj=b"x", path_in_repo="x.txt", repo_id=REPO, repo_type="dataset")
+    assert not hub.requests
+
+
+@pytest.mark.parametrize(
+    ("name", "hash12"), [("subj01-vision-V1", "/../../../ev"), ("subj01-\x1b[2J", None), ("subj01-\u202enoisiv", None)]
+)
+def test_a_name_in_a_manifest_leads_nowhere_else_and_is_not_printed_raw(
+    pushed: dict[str, bytes], hub: Hub, tmp_path: Path, name: str, hash12: str | None
+) -> None:
+    manifest = json.loads(pushed["manifest.json"])
+    config = manifest["configs"].pop("subj01-vision-V1")
+    (shard,) = config["splits"]["test"]
+    shard["hash"] = (hash12 or shard["hash"][:12]) + shard["hash"][12:]
+    shard["file"] = f"{name}/test-00000-of-00001-{shard['hash'][:12]}.arrow"
+    manifest["configs"] = {name: config}
+    hub.put(REPO, {**pushed, "manifest.json": json.dumps(manifest).encode()})
+    steps: list[str] = []
+    said(lambda: nsd_imagery.pull(REPO, tmp_path / "a/b/pulled", progress=lambda *step: steps.append(step[2])))
+    assert "".join(steps).isprintable()
+    assert not list(tmp_path.rglob("*ev.*"))
+
+
 # A hub that says nothing.
+
+
+@pytest.mark.parametrize("headers", [{"Retry_After": "86400"}, {"RateLimit": '"api";r=0;t=86400'}])
+def test_a_hub_that_asks_to_wait_for_a_day_is_not_waited_for(
+    folder: Path, hub: Hub, impatient: None, headers: dict[str, str]
+) -> None:
+    hub.put(REPO, {})
+    hub.faults.append(Fault("tree", 200, change=status(429, b"", **headers)))
+    assert "asks to wait 86400 s" in str(said(lambda: nsd_imagery.push(folder, REPO)))
+    assert len(hub.actions("tree")) == 1
 
 
 @pytest.mark.parametrize("action", ["info", "create", "tree", "preupload", "batch", "upload", "verify", "commit"])
 def test_a_hub_that_never_answers_a_push_is_given_up(folder: Path, hub: Hub, impatient: None, action: str) -> None:
     hub.faults.append(Fault(action, 200, change=sent(silent=True)))
     assert isinstance(said(lambda: nsd_imagery.push(folder, REPO)), HubError)
-    assert len(hub.actions(action)) <= 1
+    assert (len(hub.actions(action)), hub.busy) == (1, 1)
 
 
 @pytest.mark.parametrize("action", ["info", "resolve", "download"])
@@ -195,6 +233,7 @@ def test_a_hub_that_never_answers_a_pull_is_given_up(
     nsd_imagery.push(folder, REPO)
     hub.faults.append(Fault(action, 200, change=sent(silent=True)))
     assert isinstance(said(lambda: nsd_imagery.pull(REPO, tmp_path / "pulled")), HubError)
+    assert hub.busy
 
 
 @pytest.mark.parametrize("action", ["info", "tree", "commit"])
@@ -320,6 +359,16 @@ def test_a_token_goes_to_the_hub_alone(folder: Path, hub: Hub, impatient: None) 
         hub.faults.append(Fault(action, 200, change=change))
         assert "asks for your token at http://localhost" in str(said(lambda: nsd_imagery.push(folder, REPO)))
         assert not hub.actions("unknown")
+
+
+def test_what_is_asked_of_an_encrypted_hub_is_asked_of_nobody_in_the_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "ENDPOINT", "https://huggingface.co")
+    watch = Watch(REPO)
+    watch.asked("GET", "https://storage.example.org/a", {})
+    with pytest.raises(HubError, match="which is not encrypted"):
+        watch.asked("GET", "http://storage.example.org/a", {})
 
 
 @pytest.mark.parametrize(
