@@ -242,6 +242,15 @@ def test_a_hub_that_answers_byte_by_byte_is_given_up(folder: Path, hub: Hub, imp
     assert "within 1 s" in str(said(lambda: nsd_imagery.push(folder, REPO)))
 
 
+def test_a_list_of_files_without_an_end_is_given_up(folder: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nsd_imagery.share.client._MOST_PAGES", 9)
+    hub.put(REPO, {})
+    again = f'<{hub.url}/api/datasets/{REPO}/tree/main?page>; rel="next"'
+    hub.faults.append(Fault("tree", 200, change=header(Link=again)))
+    assert "lists its files without an end" in str(said(lambda: nsd_imagery.push(folder, REPO)))
+    assert len(hub.actions("tree")) == 9
+
+
 # Public, for a moment.
 
 

@@ -209,8 +209,8 @@ def _sessions(watch: Watch) -> Iterator[None]:
     """Of huggingface_hub before 1.0: requests."""
     from huggingface_hub.utils import _http
 
-    configure: Callable[..., None] = huggingface_hub.configure_http_backend  # pyright: ignore[reportAttributeAccessIssue]
-    usual: Callable[[], Any] = _http._GLOBAL_BACKEND_FACTORY  # pyright: ignore  # noqa: SLF001
+    configure: Callable[..., None] = vars(huggingface_hub)["configure_http_backend"]
+    usual: Callable[[], Any] = vars(_http)["_GLOBAL_BACKEND_FACTORY"]
 
     class Watched:
         def __init__(self, adapter: Any) -> None:
