@@ -209,7 +209,7 @@ def _sessions(watch: Watch) -> Iterator[None]:
     """Of huggingface_hub before 1.0: requests."""
     from huggingface_hub.utils import _http
 
-    configure: Callable[..., None] = vars(huggingface_hub)["configure_http_backend"]
+    configure: Callable[..., None] = vars(_http)["configure_http_backend"]
     usual: Callable[[], Any] = vars(_http)["_GLOBAL_BACKEND_FACTORY"]
 
     class Watched:
