@@ -20,7 +20,7 @@ help:
 	@echo 'make test    run the tests'
 	@echo 'make quick   those that take less than a minute together'
 	@echo 'make mutants plant one-line bugs, each against the tests that run its line (half an hour)'
-	@echo 'make crash   kill builds, pushes and pulls at every moment that counts (ten minutes)'
+	@echo 'make crash   kill builds, pushes and pulls at every moment that counts (a quarter of an hour)'
 	@echo 'make check   lint, format, types, layers, and no data among the tracked files'
 	@echo 'make bench   speed and memory beside the peers, of NSD core, and of several processes and Dask, into'
 	@echo '             benchmarks/RESULTS.md, CORE.md and SCALE.md (a quarter of an hour, 8 GB of disk)'

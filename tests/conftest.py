@@ -50,15 +50,20 @@ def hf_cache(tmp_path: Path) -> str:
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> loopback.Hub:
     """An empty hub, and this process as a user "me" who is logged in to it and has accepted nothing."""
+    sign_in(monkeypatch, tmp_path)
+    return HUB
+
+
+def sign_in(patch: pytest.MonkeyPatch, home: Path) -> None:
+    """Empty the hub, and make this process a user "me" who is logged in to it and has accepted nothing."""
     from huggingface_hub import constants
 
     HUB.clear()
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "hf_home" / "token"))
-    for name, value in loopback.variables(HUB, tmp_path).items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("NSD_IMAGERY_ACCEPT_TERMS", raising=False)
-    return HUB
+    patch.setattr(constants, "HF_HUB_OFFLINE", False)
+    patch.setattr(constants, "HF_TOKEN_PATH", str(home / "hf_home" / "token"))
+    for name, value in loopback.variables(HUB, home).items():
+        patch.setenv(name, value)
+    patch.delenv("NSD_IMAGERY_ACCEPT_TERMS", raising=False)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import re
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -52,30 +53,61 @@ class Repo:
 
 @dataclass(frozen=True)
 class Request:
-    """A request that came in, and how it was answered; `action` names the endpoint."""
+    """A request that came in, and how it was answered.
+
+    Attributes:
+        method: GET, and so on.
+        path: Without what is asked.
+        action: The endpoint.
+        status: Of the answer; 0 where the hub hung up.
+        user: Whose token came with it.
+        public: The repos that were public when it was answered.
+        said: What an answer about a repo said of `private`; None where it said nothing of use.
+        content: Whether it brought something of a file.
+    """
 
     method: str
     path: str
     action: str
     status: int
     user: str
+    public: frozenset[str] = frozenset()
+    said: object = None
+    content: bool = False
 
 
 @dataclass
 class Fault:
-    """What goes wrong: requests of an action are answered with a status, or by hanging up (0), from some count on."""
+    """What goes wrong: requests of an action are answered with a status, or by hanging up (0), from some count on.
+
+    With `change` they are done, and what the hub would have answered is given to it and may come out as anything.
+    """
 
     action: str
     status: int
     after: int = 0
     times: int = 1_000_000
     then: Callable[[], None] | None = None
+    change: Callable[["Answer"], "Answer"] | None = None
 
 
 class Answer(Exception):  # noqa: N818
-    """What the hub answers, raised from anywhere."""
+    """What the hub answers, raised from anywhere.
 
-    def __init__(self, status: int, body: bytes | dict[str, Any] | list[Any] = b"", **headers: str) -> None:
+    Attributes:
+        status: 0 hangs up.
+        body: As it is sent.
+        headers: By name.
+        silent: It is never sent.
+        cut: Only so many bytes of the body are sent, and then the hub hangs up.
+        pause: Seconds before each byte of the body.
+    """
+
+    silent: bool = False
+    cut: int | None = None
+    pause: float = 0.0
+
+    def __init__(self, status: int, body: object = b"", **headers: str) -> None:
         super().__init__(status)
         self.status = status
         self.body = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -99,9 +131,13 @@ class Hub:
     faults: list[Fault] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
     lock: threading.RLock = field(default_factory=threading.RLock)
+    released: threading.Event = field(default_factory=threading.Event)
+    busy: int = 0
 
     def clear(self) -> None:
         """As if nobody had ever been here."""
+        self.released.set()
+        self.released = threading.Event()
         with self.lock:
             for kept in (self.repos, self.large, self.tokens, self.readers, self.faults, self.requests):
                 kept.clear()
@@ -152,6 +188,7 @@ ROUTES: list[tuple[str, re.Pattern[str], str]] = [
         ("GET", r"/api/(datasets|models)/(?P<repo>[^/]+/[^/]+)(/revision/(?P<rev>[^/]+))?", "info"),
         ("GET", r"/api/(datasets|models)/(?P<repo>[^/]+/[^/]+)/tree/(?P<rev>[^/]+)(/(?P<path>.+))?", "tree"),
         ("POST", r"/api/datasets/(?P<repo>[^/]+/[^/]+)/paths-info/(?P<rev>[^/]+)", "paths"),
+        ("PUT", r"/api/datasets/(?P<repo>[^/]+/[^/]+)/settings", "settings"),
         ("POST", r"/api/datasets/(?P<repo>[^/]+/[^/]+)/preupload/(?P<rev>[^/]+)", "preupload"),
         ("POST", r"/api/datasets/(?P<repo>[^/]+/[^/]+)/commit/(?P<rev>[^/]+)", "commit"),
         ("POST", r"/datasets/(?P<repo>[^/]+/[^/]+)\.git/info/lfs/objects/batch", "batch"),
@@ -182,32 +219,68 @@ class Handler(BaseHTTPRequestHandler):
         matches = ((route.match(address.path), action) for method, route, action in ROUTES if method == self.command)
         match, action = next(((match, action) for match, action in matches if match), (None, "unknown"))
         self.user, self.role = "", ""
+        change: Callable[[Answer], Answer] | None = None
         try:
             self.identify()
-            self.fail_if_asked(action)
+            change = self.fail_if_asked(action)
             if match is None:
                 raise refuse(404, "no such endpoint")
             parts = {name: unquote(value) for name, value in match.groupdict().items() if value is not None}
             with self.hub.lock:
                 getattr(self, action)(**parts)
-        except Answer as answer:
+        except Answer as right:
+            answer = change(right) if change else right
             with self.hub.lock:
-                self.hub.requests.append(Request(self.command, address.path, action, answer.status, self.user))
+                self.note(address.path, action, answer)
             self.send(answer)
 
-    do_GET = do_HEAD = do_POST = do_PUT = answer  # noqa: N815
+    def counted(self) -> None:
+        """Answer, and be known to be at it."""
+        with self.hub.lock:
+            self.hub.busy += 1
+        try:
+            self.answer()
+        finally:
+            with self.hub.lock:
+                self.hub.busy -= 1
+
+    do_GET = do_HEAD = do_POST = do_PUT = counted  # noqa: N815
+
+    def note(self, path: str, action: str, answer: Answer) -> None:
+        public = frozenset(name for name, repo in self.hub.repos.items() if not repo.private)
+        content = action in ("preupload", "upload") or (
+            action == "commit" and any(json.loads(line)["key"] != "header" for line in self.body.splitlines())
+        )
+        said = None
+        if action == "info" and answer.status == 200 and not answer.silent and answer.cut is None:
+            with suppress(ValueError):
+                told = json.loads(answer.body)
+                said = told.get("private") if isinstance(told, dict) and told.get("id") in self.hub.repos else None
+        self.hub.requests.append(Request(self.command, path, action, answer.status, self.user, public, said, content))
 
     def send(self, answer: Answer) -> None:
-        if answer.status == 0:
+        if answer.silent:
+            self.hub.released.wait(60)
+        if answer.status == 0 or answer.silent:
             self.close_connection = True
-            self.connection.shutdown(socket.SHUT_RDWR)
+            with suppress(OSError):
+                self.connection.shutdown(socket.SHUT_RDWR)
             return
         self.send_response(answer.status)
         for name, value in {"Content-Length": str(len(answer.body)), **answer.headers}.items():
             self.send_header(name, value)
         self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(answer.body)
+        if self.command == "HEAD":
+            return
+        if answer.pause:
+            for byte in answer.body:
+                if self.hub.released.wait(answer.pause):
+                    break
+                self.wfile.write(bytes([byte]))
+            return
+        self.wfile.write(answer.body[: answer.cut])
+        if answer.cut is not None:
+            self.close_connection = True
 
     def read_body(self) -> bytes:
         if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
@@ -226,7 +299,7 @@ class Handler(BaseHTTPRequestHandler):
                 raise refuse(401, "Invalid credentials in Authorization header")
             self.user, self.role = self.hub.tokens[given.removeprefix("Bearer ")]
 
-    def fail_if_asked(self, action: str) -> None:
+    def fail_if_asked(self, action: str) -> Callable[[Answer], Answer] | None:
         with self.hub.lock:
             for fault in self.hub.faults:
                 if fault.action == action:
@@ -235,8 +308,11 @@ class Handler(BaseHTTPRequestHandler):
                         fault.times -= 1
                         if fault.then:
                             fault.then()
+                        if fault.change:
+                            return fault.change
                         if fault.status != 200:
                             raise refuse(fault.status, "the hub has a bad day")
+        return None
 
     def may_read(self, repo: str) -> Repo:
         held = self.hub.repos.get(repo)
@@ -286,6 +362,11 @@ class Handler(BaseHTTPRequestHandler):
         private = asked.get("visibility", "private" if asked.get("private") else "public") == "private"
         self.hub.put(repo, {}, private)
         raise Answer(200, {"url": url, "name": repo, "id": repo})
+
+    def settings(self, repo: str) -> None:
+        held, asked = self.may_write(repo), json.loads(self.body)
+        held.private = asked.get("visibility", "private" if asked.get("private") else "public") == "private"
+        raise Answer(200, {"private": held.private})
 
     def yaml(self) -> None:
         front = json.loads(self.body)["content"].split("---\n")

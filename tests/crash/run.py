@@ -1,9 +1,10 @@
 """Kill builds at every event on the disk, and see what they leave.
 
-    python tests/crash/run.py [--kind NAME] [--every N] [--second N|all] [--kills N] [--seed N]
+    python tests/crash/run.py [--kind NAME] [--every N] [--second N|all] [--kills N] [--sequences N]
+                               [--seed N]
     python tests/crash/run.py --kind NAME --deaths 17,4
 
-Without options it takes about ten minutes.
+Without options it takes about a quarter of an hour.
 
 Of each kind of build (kinds.py) the renames, links and removals in the dataset folder are counted; then a build is
 killed before each of them, in its own process or in a worker's. The build after that is killed too, at events drawn by
@@ -13,7 +14,8 @@ no file that a user put into it, may be touched. After the last build all is as 
 order of renames and syncs of an undisturbed build is held to what survives a power cut. An event is a number, from 1;
 w17 is the 17th of the workers, whose interleaving is not the same each time.
 
-The kinds `push` and `pull` are killed at random moments, against a hub on loopback.
+The kinds `push` and `pull` are killed at random moments, against a hub on loopback. Of the kind `public` are random
+sequences of pushes, kills, wrong answers, and moments at which the repo becomes public; see public.py.
 
 Exit status 1 if anything was wrong; what was is printed with the command that shows it again.
 """
@@ -34,9 +36,11 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 from deaths import Arena, Fault, die, first_deaths, second_deaths
 from events import Death
 from kinds import KINDS, Roots
+from public import sequences
 from remote import VERBS, killed_verbs
 
 RUN = "python tests/crash/run.py"
+PUBLIC = "public"
 SHOWN = 5
 """Commands that are printed of one failure."""
 
@@ -84,7 +88,7 @@ def main(arguments: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="crash-") as folder:
         work = Path(folder).resolve()
         roots = Roots((options.roots or work / "roots").resolve())
-        names = options.kind or [*KINDS, *VERBS]
+        names = options.kind or [*KINDS, *VERBS, PUBLIC]
         for name in (name for name in KINDS if name in names):
             for fault in killed_builds(name, Arena(KINDS[name], work / name, roots), options):
                 deaths = ",".join(map(str, fault.deaths)) or "none"
@@ -93,6 +97,10 @@ def main(arguments: Sequence[str]) -> int:
             for fault in killed_verbs(name, work / name, roots, options.kills, options.seed):
                 drawn = f"--kills {options.kills} --seed {options.seed}"
                 failures[fault.what].append(f"{RUN} --kind {name} {drawn}  # {fault.when}")
+        if PUBLIC in names:
+            for fault in sequences(work / PUBLIC, roots, options.sequences, options.seed):
+                drawn = f"--sequences {options.sequences} --seed {options.seed}"
+                failures[fault.what].append(f"{RUN} --kind {PUBLIC} {drawn}  # {fault.when}")
     for what, commands in failures.items():
         print(f"\n{len(commands)} x {what}", *sorted(commands, key=len)[:SHOWN], sep="\n    ")
     return 1 if failures else 0
@@ -103,7 +111,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=about, epilog=rest.split("\n\n", 1)[1], formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--kind", action="append", choices=[*KINDS, *VERBS], help="may be repeated; default: all")
+    parser.add_argument(
+        "--kind", action="append", choices=[*KINDS, *VERBS, PUBLIC], help="may be repeated; default: all"
+    )
     parser.add_argument("--every", type=int, default=1, help="kill at every N-th event only; default: each")
     parser.add_argument(
         "--second",
@@ -112,6 +122,7 @@ def _parser() -> argparse.ArgumentParser:
         help="deaths of the build after each death: a number, or 'all'; default: 1",
     )
     parser.add_argument("--kills", type=int, default=40, help="of push and of pull; default: 40")
+    parser.add_argument("--sequences", type=int, default=200, help="of the kind public; default: 200")
     parser.add_argument("--seed", type=int, default=0, help="what is drawn, is drawn from it")
     parser.add_argument(
         "--deaths",

@@ -7,7 +7,7 @@ from pathlib import Path
 from nsd_imagery.dataset.names import roi_suffix
 from nsd_imagery.dataset.pieces import Piece, split_rows
 from nsd_imagery.dataset.recipe import Recipe
-from nsd_imagery.errors import MissingDataError, UsageError
+from nsd_imagery.errors import MissingDataError, UsageError, shown
 from nsd_imagery.experiment import CONDITIONS, EXPERIMENTS, Experiment
 from nsd_imagery.sources import trees
 from nsd_imagery.sources.root import find_subjects, read_sessions
@@ -50,7 +50,7 @@ def find_pieces(
         name: trees.anatomy(root, name, beta_version, source) for name in dict.fromkeys(s.subject for s in sessions)
     }
     subject_rois = {name: tuple(resolve(roi, anatomy) for roi in rois) for name, anatomy in anatomies.items()}
-    _refuse_same_suffix(subject_rois)
+    _refuse_unsound_names(subject_rois)
     pieces = []
     for session in sessions:
         here = tuple(name for name in conditions or CONDITIONS if split_rows(session.rows, name))
@@ -82,10 +82,13 @@ def _refuse_missing(
             raise MissingDataError(msg)
 
 
-def _refuse_same_suffix(subject_rois: dict[str, tuple[Roi, ...]]) -> None:
+def _refuse_unsound_names(subject_rois: dict[str, tuple[Roi, ...]]) -> None:
     for rois in subject_rois.values():
         by_suffix: dict[str, str] = {}
         for roi in rois:
+            if not roi.plain_name.isprintable():
+                msg = f"{shown(roi.name)}: a dataset cannot name this ROI; rename the mask file"
+                raise UsageError(msg)
             if by_suffix.setdefault(roi_suffix(roi.name), roi.name) != roi.name:
                 first = by_suffix[roi_suffix(roi.name)]
                 msg = f"ROIs {first} and {roi.name} would both be configs ...{roi_suffix(roi.name)}; rename a mask file"

@@ -6,17 +6,14 @@ from pathlib import Path
 
 from nsd_imagery.atomic import remove_partial, replace_texts, sync_folder
 from nsd_imagery.dataset.journal import entries
-from nsd_imagery.dataset.manifest import Manifest, parse, render
+from nsd_imagery.dataset.manifest import Manifest, parse, read, render
 from nsd_imagery.dataset.names import SHARD_FILE, is_config
 from nsd_imagery.dataset.shards import BUILD
-from nsd_imagery.errors import DataError, FolderError, MissingDataError
+from nsd_imagery.errors import FolderError, MissingDataError
 from nsd_imagery.locks import holding
 
 MANIFEST = "manifest.json"
 README = "README.md"
-
-_LARGEST = 1 << 26
-"""Bytes of a manifest: ten times that of all of NSD in twenty ROIs."""
 
 
 @contextmanager
@@ -60,10 +57,7 @@ def read_manifest(folder: Path) -> Manifest | None:
     path = folder / MANIFEST
     if not path.is_file():
         return None
-    if path.stat().st_size > _LARGEST:
-        msg = f"{path}: is too large for a manifest of nsd-imagery; build into another --out"
-        raise DataError(msg)
-    return parse(path.read_bytes().decode("utf-8", errors="replace"), path)
+    return read(path, path)
 
 
 def open_manifest(folder: Path) -> Manifest:

@@ -33,7 +33,13 @@ _MOST = {"n_voxels": 1 << 25, "rows": 1 << 31, "bytes": 1 << 44}
 _LONGEST = 10_000
 """Letters of a text."""
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_LARGEST = 1 << 26
+"""Bytes of a manifest: ten times that of all of NSD in twenty ROIs."""
+
+_REMEDY = "build into another --out"
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
+"""What moves the cursor of a terminal, or turns the direction of a text."""
 _PIECE = re.compile(rf"({'|'.join(SUBJECTS)})/({'|'.join(EXPERIMENTS)})/\d\d")
 
 
@@ -129,7 +135,15 @@ def _config_object(config: Config) -> dict[str, Any]:
     return {key: splits if key == "splits" else getattr(config, key) for key in keys}
 
 
-def parse(text: str, where: Path | str, remedy: str = "build into another --out") -> Manifest | None:
+def read(path: Path, where: Path | str, remedy: str = _REMEDY) -> Manifest | None:
+    """Read a `manifest.json`; see `parse`."""
+    if path.stat().st_size > _LARGEST:
+        msg = f"{where}: is too large for a manifest of nsd-imagery; {remedy}"
+        raise DataError(msg)
+    return parse(path.read_bytes().decode(errors="replace"), where, remedy)
+
+
+def parse(text: str, where: Path | str, remedy: str = _REMEDY) -> Manifest | None:
     """Read the text of `manifest.json`; None where it is of another program.
 
     Args:

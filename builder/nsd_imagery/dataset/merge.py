@@ -10,7 +10,7 @@ from nsd_imagery.dataset.names import SIDECARS, STIMULI, ConfigName
 from nsd_imagery.dataset.pieces import Piece, config_splits
 from nsd_imagery.dataset.recipe import Recipe
 from nsd_imagery.dataset.shards import Shard
-from nsd_imagery.errors import FolderError
+from nsd_imagery.errors import FolderError, printable
 from nsd_imagery.experiment import CONDITIONS
 from nsd_imagery.schema import features_yaml, stats_schema, trial_schema
 from nsd_imagery.volumes.roi import DEFAULT_ROI, Roi
@@ -119,7 +119,7 @@ def _with(config: Config, shard: Shard, source_id: str, notes: Sequence[str]) ->
         config,
         splits={**config.splits, shard.split: (*config.splits.get(shard.split, ()), shard)},
         sources={**config.sources, str(shard.piece): source_id},
-        notes=tuple(dict.fromkeys([*config.notes, *notes])),
+        notes=tuple(dict.fromkeys([*config.notes, *map(printable, notes)])),
     )
 
 

@@ -11,14 +11,14 @@ import pyarrow as pa
 
 from nsd_imagery.consent import require_terms
 from nsd_imagery.dataset.folder import MANIFEST, locked, read_manifest, seal
-from nsd_imagery.dataset.manifest import Config, Manifest, parse
+from nsd_imagery.dataset.manifest import Config, Manifest, read
 from nsd_imagery.dataset.merge import take
 from nsd_imagery.dataset.preview import refuse_full_disk
 from nsd_imagery.dataset.shards import Shard, write_shard
 from nsd_imagery.errors import DataError, MissingDataError, reason
 from nsd_imagery.progress import CountProgress
 from nsd_imagery.share.parquet import read_parquet
-from nsd_imagery.share.remote import check_name, hub, url_of
+from nsd_imagery.share.remote import check_name, download, holds_file, hub, state, url_of
 from nsd_imagery.share.staging import HUB, note, parquet_name
 from nsd_imagery.suggest import one_of
 from nsd_imagery.temporary import own_folder
@@ -92,14 +92,13 @@ def _published(repo: str, revision: str | None) -> tuple[str, Manifest]:
         MissingDataError: It has none.
         DataError: It is of another version, or damaged.
     """
-    with hub(repo) as api, tempfile.TemporaryDirectory(dir=own_folder()) as folder:
-        commit = api.repo_info(repo, repo_type="dataset", revision=revision).sha or ""
-        if not api.file_exists(repo, MANIFEST, repo_type="dataset", revision=commit):
+    with hub(repo) as link, tempfile.TemporaryDirectory(dir=own_folder()) as folder:
+        commit = state(link, revision).revision
+        if not holds_file(link, MANIFEST, commit):
             msg = f"{repo}: holds no dataset of nsd-imagery (no {MANIFEST}); is it another repo, or not pushed to yet?"
             raise MissingDataError(msg)
-        api.hf_hub_download(repo, MANIFEST, repo_type="dataset", revision=commit, local_dir=folder)
-        text = (Path(folder) / MANIFEST).read_bytes().decode(errors="replace")
-        manifest = parse(text, f"{repo}: its {MANIFEST}", "ask its owner to push again")
+        download(link, MANIFEST, commit, Path(folder))
+        manifest = read(Path(folder) / MANIFEST, f"{repo}: its {MANIFEST}", "ask its owner to push again")
     if manifest is None:
         msg = f"{repo}: its {MANIFEST} is of another program"
         raise DataError(msg)
@@ -122,10 +121,8 @@ def _is_here(folder: Path, shard: Shard) -> bool:
 def _fetched(folder: Path, repo: str, commit: str, config: Config, shard: Shard) -> Shard:
     """Bring one shard into the folder. Returns it as it is here: other batches are other bytes of the same rows."""
     name = parquet_name(shard.file)
-    with hub(repo) as api:
-        parquet = Path(
-            api.hf_hub_download(repo, name, repo_type="dataset", revision=commit, local_dir=folder / HUB / "pull")
-        )
+    with hub(repo) as link:
+        parquet = download(link, name, commit, folder / HUB / "pull")
     shards = config.splits[shard.split]
     position = (shards.index(shard), len(shards))
     try:

@@ -1,38 +1,52 @@
-"""A dataset repo on the hub: its state, whether it is private, and one sentence for whatever the hub says.
+"""A dataset repo on the hub: its state, whether it is private, and what goes up to it or comes down.
 
-Tokens, retries and transfer are `huggingface_hub`'s business; it finds the token itself, and none is seen here.
+Tokens, retries and transfer are `huggingface_hub`'s business; it finds the token itself, and none is seen here. What an
+answer says is used only where it has the shape and is of the repo that was asked for.
 """
 
 import hashlib
 import re
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
-from huggingface_hub import HfApi, constants, get_token
-from huggingface_hub.errors import (
-    EntryNotFoundError,
-    HfHubHTTPError,
-    HFValidationError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
+from huggingface_hub import HfApi, constants
+from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars, logging
 from huggingface_hub.utils import validate_repo_id as validate
 
-from nsd_imagery.errors import AccessError, HubError, MissingDataError, NSDImageryError, UsageError
+from nsd_imagery.errors import AccessError, HubError, NSDImageryError, UsageError, shown
+from nsd_imagery.share.client import Watch, watched
+from nsd_imagery.share.said import AGAIN, ERRORS, STUMBLES, clean, ours, redacted
 
-LOGIN = "hf auth login"
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
-# Where nothing answers, the HTTP client's own error comes through. By its version, huggingface_hub has imported
-# requests, whose errors are OSErrors, or one of these.
-_CLIENTS = [sys.modules[name] for name in ("httpx", "httpx2") if name in sys.modules]
-_ERRORS: tuple[type[Exception], ...] = (*(client.HTTPError for client in _CLIENTS), OSError, RuntimeError, ValueError)
 
-_AGAIN = "nothing is broken, run the same command again"
+@dataclass(frozen=True)
+class Link:
+    """A connection to the hub for the sake of one repo.
+
+    Attributes:
+        repo: OWNER/NAME.
+        api: The client.
+        watch: What is held against each of its requests.
+    """
+
+    repo: str
+    api: HfApi
+    watch: Watch
+
+
+@dataclass(frozen=True)
+class State:
+    """What a repo says of itself: its commit, 40 hex digits, and whether it is private."""
+
+    revision: str
+    private: bool
 
 
 @dataclass(frozen=True)
@@ -64,7 +78,7 @@ class Remote:
 
 def url_of(repo: str) -> str:
     """The page of a dataset repo."""
-    return f"{constants.ENDPOINT}/datasets/{repo}"
+    return redacted(f"{constants.ENDPOINT}/datasets/{repo}")
 
 
 def check_name(repo: str) -> None:
@@ -85,121 +99,164 @@ def check_name(repo: str) -> None:
     raise UsageError(msg)
 
 
-def look(api: HfApi, repo: str, revision: str | None = None) -> Remote:
-    """The state of a repo at a commit, by default the newest."""
-    sha = revision or api.repo_info(repo, repo_type="dataset").sha or ""
-    files = {
-        entry.path: entry.lfs.sha256 if entry.lfs else entry.blob_id
-        for entry in api.list_repo_tree(repo, recursive=True, repo_type="dataset", revision=sha or None)
-        if isinstance(entry, RepoFile)
-    }
-    return Remote(repo, sha, files)
+def state(link: Link, revision: str | None = None) -> State:
+    """The state of a repo at a commit, by default the newest.
+
+    Raises:
+        HubError: The answer is of another repo, or does not say it.
+    """
+    with asking(link):
+        info = link.api.repo_info(link.repo, repo_type="dataset", revision=revision)
+    if info.id != link.repo:
+        msg = (
+            f"{link.repo}: the hub answers with {shown(info.id)} instead; if it was renamed or moved, name it as it is "
+            "called now"
+        )
+        raise HubError(redacted(msg))
+    kind = [value for name in ("type", "repoType", "repo_type") if (value := getattr(info, name, None)) is not None]
+    if kind not in ([], ["dataset"]):
+        raise _no_answer(link, f"it is of a {shown(kind[0])}, not of a dataset")
+    if not isinstance(info.private, bool):
+        raise _no_answer(link, f"whether it is private is {shown(info.private)}")
+    commit = commit_id(link, info.sha)
+    if revision and _COMMIT.fullmatch(revision) and commit != revision:
+        raise _no_answer(link, f"it is of {commit[:7]}, and {revision[:7]} was asked for")
+    return State(commit, info.private)
 
 
-def exists(api: HfApi, repo: str) -> bool:
+def exists(link: Link) -> bool:
     """Whether a repo is there, as far as the token sees."""
     try:
-        api.repo_info(repo, repo_type="dataset")
+        state(link)
     except RepositoryNotFoundError:
         return False
     return True
 
 
-def refuse_public(api: HfApi, repo: str, since: str = "") -> None:
+def create(link: Link) -> None:
+    """Make a repo, private; what came of it is for `refuse_public` to see."""
+    with asking(link):
+        link.api.create_repo(link.repo, repo_type="dataset", private=True, exist_ok=True)
+
+
+def look(link: Link, revision: str | None = None) -> Remote:
+    """The files of a repo at a commit, by default the newest.
+
+    Raises:
+        HubError: The answer is no list of files.
+    """
+    commit = revision or state(link).revision
+    with asking(link):
+        tree = link.api.list_repo_tree(link.repo, recursive=True, repo_type="dataset", revision=commit)
+        entries = [entry for entry in tree if isinstance(entry, RepoFile)]
+    files = {}
+    for entry in entries:
+        known = entry.lfs.sha256 if entry.lfs else entry.blob_id
+        if not (isinstance(entry.path, str) and isinstance(known, str)):
+            raise _no_answer(link, f"a file of it is {shown(entry.path)}")
+        if not is_path(entry.path):
+            raise _no_answer(link, f"it names a file {shown(entry.path)}, which is no path in a repo")
+        files[entry.path] = known
+    return Remote(link.repo, commit, files)
+
+
+def is_path(name: str) -> bool:
+    """Whether a name is one of a file below a folder, and can be printed."""
+    parts = name.split("/")
+    return name.isprintable() and "\\" not in name and not {"", ".", ".."} & set(parts)
+
+
+def refuse_public(link: Link, since: str = "") -> None:
     """Read back that a repo is private.
 
     Args:
-        api: The hub.
-        repo: OWNER/NAME.
+        link: To the hub.
         since: What is known of an earlier time, for the message.
 
     Raises:
         AccessError: It is not private.
     """
-    if api.repo_info(repo, repo_type="dataset").private is not True:
+    if not state(link).private:
         msg = (
-            f"{repo} is public{since}, and NSD's terms do not allow that: make it private at {url_of(repo)}/settings, "
-            "or push to another name"
+            f"{link.repo} is public{since}, and NSD's terms do not allow that: make it private at "
+            f"{url_of(link.repo)}/settings, or push to another name"
         )
         raise AccessError(msg)
 
 
+def holds_file(link: Link, path: str, revision: str) -> bool:
+    """Whether a repo has a file at a commit."""
+    with asking(link):
+        return link.api.file_exists(link.repo, path, repo_type="dataset", revision=revision)
+
+
+def download(link: Link, path: str, revision: str, folder: Path) -> Path:
+    """Bring a file into a folder, under its path in the repo.
+
+    Raises:
+        HubError: The path would lead out of the folder.
+    """
+    if not is_path(path):
+        raise _no_answer(link, f"it names a file {shown(path)}, which is no path in a repo")
+    with asking(link):
+        link.api.hf_hub_download(link.repo, path, repo_type="dataset", revision=revision, local_dir=folder)
+    return folder / path
+
+
 @contextmanager
-def hub(repo: str) -> Iterator[HfApi]:
-    """The hub, quiet, with its errors as ours.
+def hub(repo: str) -> Iterator[Link]:
+    """The hub, quiet and watched, with its errors as ours.
+
+    Their messages are one printable line without tokens; what they came from is not chained to them, since it may echo
+    a token.
 
     Args:
-        repo: OWNER/NAME, for the messages.
+        repo: OWNER/NAME.
 
     Raises:
         AccessError: No token, a token that may not do this, or a repo that is not ours to see.
-        HubError: The hub cannot be reached, or answers with an error.
+        HubError: The hub cannot be reached, or answers with an error or with what makes no sense.
     """
+    outer = sys.exc_info()[1]
     try:
-        with _quiet():
-            yield HfApi()
-    except NSDImageryError:
-        raise
-    except _ERRORS as error:
+        with _quiet(), watched(repo) as watch:
+            yield Link(repo, HfApi(), watch)
+    except NSDImageryError as error:
+        if (made := clean(error)) is error:
+            raise
+        raise made from None
+    except ERRORS as error:
         if isinstance(error, OSError) and error.errno is not None and not isinstance(error, ConnectionError):
             raise  # of this machine: a full disk, a file that may not be read
-        raise _ours(repo, error) from error
+        raise ours(repo, error, outer) from None
 
 
-def _ours(repo: str, error: Exception) -> NSDImageryError:
-    """Our error for one of the hub's client."""
-    for cause in _chain(error):
-        if isinstance(cause, OfflineModeIsEnabled):
-            return HubError("HF_HUB_OFFLINE is set, so the hub is not asked; unset it, and run the same command again")
-        if isinstance(cause, HfHubHTTPError):
-            return _answered(repo, cause)
-    if isinstance(error, ValueError):
-        return HubError(f"{constants.ENDPOINT}: the answer is not a hub's ({_first_line(error)}); {_AGAIN}")
-    reason = _first_line(list(_chain(error))[-1])
-    return HubError(f"no answer from {constants.ENDPOINT} ({reason}); {_AGAIN} when the network is back")
+@contextmanager
+def asking(link: Link) -> Iterator[None]:
+    """Around a call of `huggingface_hub` and nothing else: where that stumbles, it does over an answer."""
+    outer = sys.exc_info()[1]
+    try:
+        yield
+    except STUMBLES as error:
+        frames = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
+        if frames[-1].startswith("nsd_imagery.") or not any(name.startswith("huggingface_hub") for name in frames):
+            raise  # a fault of ours
+        raise ours(link.repo, error, outer) from None
 
 
-def _answered(repo: str, error: HfHubHTTPError) -> NSDImageryError:
-    status = error.response.status_code
-    said = error.server_message or _first_line(error)
-    if not str(error.response.url).startswith(constants.ENDPOINT):
-        return HubError(f"{repo}: the storage of the hub answered {status} ({said}); {_AGAIN}")
-    if isinstance(error, RevisionNotFoundError):
-        return MissingDataError(f"{repo}: no such revision ({said}); leave --revision out for the newest")
-    if isinstance(error, EntryNotFoundError):
-        file = str(error.response.url).partition("/resolve/")[2].partition("/")[2]
-        return MissingDataError(f"{repo}: holds no {file}, which its manifest names; ask its owner to push again")
-    if status in (401, 404) and get_token() is None:
-        return AccessError(f"{repo}: you are not logged in to the hub: {LOGIN} (or set HF_TOKEN)")
-    if status == 404 or (status == 401 and isinstance(error, RepositoryNotFoundError)):
-        return MissingDataError(
-            f"{repo}: no such dataset on the hub, or your token does not see it; check the name, ask its owner, or "
-            f"log in as someone else: {LOGIN}"
-        )
-    if status == 401:
-        return AccessError(f"{repo}: the hub does not accept your token ({said}); make a new one, then: {LOGIN}")
-    if status == 403:
-        return AccessError(
-            f"{repo}: your token may not do this ({said}); use one with write access to {repo.partition('/')[0]}, "
-            f"then: {LOGIN}"
-        )
-    if status in (409, 412):
-        return HubError(f"{repo}: somebody else changed it meanwhile ({said}); run the same command again")
-    return HubError(f"{repo}: the hub answered {status} ({said}); {_AGAIN}")
+def commit_id(link: Link, sha: object) -> str:
+    """What an answer calls a commit.
+
+    Raises:
+        HubError: It is none.
+    """
+    if not (isinstance(sha, str) and _COMMIT.fullmatch(sha)):
+        raise _no_answer(link, f"its commit is {shown(sha)}")
+    return sha
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """An error and what it came from: uploads wrap the hub's answer in a RuntimeError."""
-    seen: BaseException | None = error
-    while seen is not None:
-        yield seen
-        seen = seen.__cause__
-
-
-def _first_line(error: BaseException) -> str:
-    """The first line of a message, without what a signed address carries."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return re.sub(r"(https?://[^\s'\"?]+)\?[^\s'\"]*", r"\1", lines[0]) if lines else type(error).__name__
+def _no_answer(link: Link, why: str) -> HubError:
+    return HubError(redacted(f"{link.repo}: the answer is not a hub's ({why}); {AGAIN}"))
 
 
 @contextmanager

@@ -10,23 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
-
 from nsd_imagery.checks.report import Report
 from nsd_imagery.checks.run import verify_folder
 from nsd_imagery.consent import require_terms
 from nsd_imagery.dataset.folder import MANIFEST, README, locked, open_manifest, shard_files
 from nsd_imagery.dataset.manifest import Manifest
-from nsd_imagery.errors import DataError, FolderError, MissingDataError
+from nsd_imagery.errors import DataError, FolderError, HubError, MissingDataError, shown
 from nsd_imagery.progress import CountProgress
-from nsd_imagery.share.remote import Remote, check_name, exists, hub, look, refuse_public, url_of
+from nsd_imagery.share.remote import Link, Remote, check_name, create, exists, hub, look, refuse_public, url_of
+from nsd_imagery.share.said import AGAIN, redacted
 from nsd_imagery.share.staging import Staged, last_revision, note, stage
+from nsd_imagery.share.upload import upload
 
 _FILES_PER_COMMIT = 200
 """Few commits, and still places to go on from."""
-
-_FILES_AT_ONCE = 5
-"""What the hub's client sends in parallel."""
 
 _SHARD = re.compile(r"[^/]+/[^/]+-\d{5}-of-\d{5}-[0-9a-f]{12}\.parquet")
 _DEFAULTS = (".gitattributes", README)
@@ -100,14 +97,17 @@ def push(
             require_terms("push")
         proof = _verified(folder, manifest, root, progress)
         staged = stage(folder, manifest, repo, proof.to_markdown(), progress)
-    with hub(repo) as api:
-        remote = _private_repo(api, repo, dry_run, last_revision(folder, "push.json", repo))
-        new = [file for file in staged if not remote.holds(file.path, _text(file), file.sha256)]
+    with hub(repo) as link:
+        remote = _private_repo(link, dry_run, last_revision(folder, "push.json", repo))
+        new = _missing(remote, staged)
         named = {file.path for file in staged}
         stale = sorted(path for path in remote.files if _SHARD.fullmatch(path) and path not in named)
         revision = remote.revision
         if (new or stale) and not dry_run:
-            revision = _upload(api, remote, new, stale, progress)
+            revision = _upload(link, remote.revision, new, stale, progress)
+            if lost := _missing(look(link, revision), staged):
+                msg = f"{repo}: the hub said that it took {lost[0].path}, and {revision[:7]} does not hold it; {AGAIN}"
+                raise HubError(msg)
     if not dry_run:
         digest = next(file.sha256 for file in staged if file.path == MANIFEST)
         note(folder, "push.json", repo, url=url_of(repo), revision=revision, digest=digest)
@@ -144,54 +144,53 @@ def _verified(folder: Path, manifest: Manifest, root: Path | str | None, progres
     raise DataError(msg)
 
 
-def _private_repo(api: HfApi, repo: str, dry_run: bool, last: str) -> Remote:
+def _private_repo(link: Link, dry_run: bool, last: str) -> Remote:
     """The repo, made if it is not there; read back as private before anything else is sent to it.
 
     Args:
-        api: The hub.
-        repo: OWNER/NAME.
+        link: To the hub.
         dry_run: Make nothing.
         last: The revision of the last push to it, if there was one.
     """
-    if not dry_run:
-        api.create_repo(repo, repo_type="dataset", private=True, exist_ok=True)
-    elif not exists(api, repo):
-        return Remote(repo, "", {})
-    refuse_public(api, repo, f" now, and was private when {last[:7]} was pushed" if last else "")
-    remote = look(api, repo)
+    if not exists(link):
+        if dry_run:
+            return Remote(link.repo, "", {})
+        create(link)
+    refuse_public(link, f" now, and was private when {last[:7]} was pushed" if last else "")
+    remote = look(link)
     foreign = sorted(path for path in remote.files if path not in _DEFAULTS and not _SHARD.fullmatch(path))
     if foreign and MANIFEST not in remote.files:
-        msg = f"{repo}: holds files that are no dataset of nsd-imagery ({', '.join(foreign[:3])}); push to another name"
+        named = redacted(", ".join(shown(path)[1:-1] for path in foreign[:3]))
+        msg = f"{link.repo}: holds files that are no dataset of nsd-imagery ({named}); push to another name"
         raise FolderError(msg)
     return remote
 
 
 def _upload(
-    api: HfApi, remote: Remote, new: Sequence[Staged], stale: Sequence[str], progress: CountProgress | None
+    link: Link, revision: str, new: Sequence[Staged], stale: Sequence[str], progress: CountProgress | None
 ) -> str:
     """Send files; the last commit carries the card and drops what it no longer names. Returns that commit."""
-    shards = [CommitOperationAdd(file.path, file.content) for file in new if isinstance(file.content, Path)]
-    texts = [CommitOperationAdd(file.path, file.content) for file in new if isinstance(file.content, bytes)]
+    shards = [(file.path, file.content) for file in new if isinstance(file.content, Path)]
+    texts = {file.path: file.content for file in new if isinstance(file.content, bytes)}
     rounds = _chunks(shards, _FILES_PER_COMMIT) or [[]]
-    revision, done = remote.revision, 0
-    for number, files in enumerate(rounds, 1):
-        for group in _chunks(files, _FILES_AT_ONCE):
-            if progress:
-                progress(done, len(shards), group[0].path_in_repo)
-            refuse_public(api, remote.repo)
-            api.preupload_lfs_files(remote.repo, group, repo_type="dataset")
-            done += len(group)
-        last = [*texts, *map(CommitOperationDelete, stale)] if number == len(rounds) else []
-        refuse_public(api, remote.repo)
-        revision = api.create_commit(
-            remote.repo,
-            [*files, *last],
-            commit_message="Bring the dataset up to date" if last else f"Shards {done} of {len(shards)}",
-            repo_type="dataset",
-            parent_commit=revision or None,
-        ).oid
-    refuse_public(api, remote.repo, " now, and was private when this push began")
+    done = 0
+    with upload(link) as up:
+        for number, files in enumerate(rounds, 1):
+            sent = []
+            for path, content in files:
+                if progress:
+                    progress(done, len(shards), path)
+                sent.append(up.send(path, content))
+                done += 1
+            is_last = number == len(rounds) and bool(texts or stale)
+            title = "Bring the dataset up to date" if is_last else f"Shards {done} of {len(shards)}"
+            revision = up.commit(sent, texts if is_last else {}, stale if is_last else (), title, revision)
     return revision
+
+
+def _missing(remote: Remote, staged: Sequence[Staged]) -> list[Staged]:
+    """The files that a repo does not hold as they are here."""
+    return [file for file in staged if not remote.holds(file.path, _text(file), file.sha256)]
 
 
 def _text(file: Staged) -> bytes | None:
