@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import time
 import traceback
 from collections.abc import Callable
@@ -173,11 +174,17 @@ def test_a_fault_of_ours_while_the_hub_is_asked_is_not_laid_on_the_hub(hub: Hub)
 
 
 def test_what_was_handled_before_is_not_what_is_said_now(folder: Path, hub: Hub) -> None:
-    hub.faults.append(Fault("create", 500))
+    hub.faults.append(Fault("create", 0))
     try:
         open_manifest(folder / "nowhere")
     except MissingDataError:
-        assert "the hub answered 500" in str(said(lambda: nsd_imagery.push(folder, REPO)))
+        assert "no answer from" in str(said(lambda: nsd_imagery.push(folder, REPO)))
+
+
+def test_a_refusal_is_said_even_if_what_it_says_has_no_shape(folder: Path, hub: Hub) -> None:
+    hub.faults.append(Fault("create", 200, change=status(403, None)))
+    hub.faults.append(Fault("info", 200, change=status(403, None)))
+    assert "your token may not do this" in str(said(lambda: nsd_imagery.push(folder, REPO)))
 
 
 def test_nothing_goes_up_but_by_a_push_that_looks_first(hub: Hub) -> None:
@@ -201,7 +208,8 @@ def test_a_name_in_a_manifest_leads_nowhere_else_and_is_not_printed_raw(
     manifest["configs"] = {name: config}
     hub.put(REPO, {**pushed, "manifest.json": json.dumps(manifest).encode()})
     steps: list[str] = []
-    said(lambda: nsd_imagery.pull(REPO, tmp_path / "a/b/pulled", progress=lambda *step: steps.append(step[2])))
+    error = said(lambda: nsd_imagery.pull(REPO, tmp_path / "a/b/pulled", progress=lambda *step: steps.append(step[2])))
+    assert re.search("no path in a repo|does not write", str(error))
     assert "".join(steps).isprintable()
     assert not list(tmp_path.rglob("*ev.*"))
 
@@ -248,7 +256,7 @@ def test_a_list_of_files_without_an_end_is_given_up(folder: Path, hub: Hub, monk
     again = f'<{hub.url}/api/datasets/{REPO}/tree/main?page>; rel="next"'
     hub.faults.append(Fault("tree", 200, change=header(Link=again)))
     assert "lists its files without an end" in str(said(lambda: nsd_imagery.push(folder, REPO)))
-    assert len(hub.actions("tree")) == 9
+    assert len(hub.actions("tree")) == 1 + 9  # by the commit, then by the branch
 
 
 # Public, for a moment.
@@ -408,6 +416,13 @@ def test_a_message_and_the_notes_of_an_error_of_ours_are_cleaned(hub: Hub) -> No
             raise error
 
     assert said(fail).__notes__ == ["it was <hidden>"]
+
+
+def test_a_token_of_any_form_is_not_shown(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "my-own/token")
+    with pytest.raises(HubError) as caught, remote.hub(REPO):
+        raise OSError("my-own/token or my-own%2Ftoken")
+    assert "(<hidden> or <hidden>)" in str(caught.value)
 
 
 def test_a_password_in_the_address_of_the_hub_is_not_shown(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
