@@ -525,9 +525,9 @@ def test_captions_are_read_whatever_the_spacing_order_and_length_of_the_file(
         session.rows["caption"][200].as_py() for session in [nsdimagery.read_session(own_release, "subj01", BETAS)]
     }
     replace_file(path, text)
-    from nsd_imagery.sources.root import read_sessions
+    from nsd_imagery.sources.root import find_root
 
-    (session,) = read_sessions(own_release, ["subj01"], BETAS, ["nsdimagery"])
+    (session,) = find_root(own_release, BETAS).sessions(["subj01"], ["nsdimagery"])
     captions, ids = session.rows["caption"].to_pylist(), session.rows["nsd_id"].to_pylist()
     assert before == {None}
     by_coco_id = dict(zip(session.rows["coco_id"].to_pylist(), ids, strict=True))

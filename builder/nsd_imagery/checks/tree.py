@@ -25,8 +25,9 @@ from nsd_imagery.checks.rows import check_rows, plain_rows
 from nsd_imagery.errors import NSDImageryError
 from nsd_imagery.experiment import N_NSD_PICTURES
 from nsd_imagery.progress import StepProgress
-from nsd_imagery.sources import nsdimagery, release, trees
+from nsd_imagery.sources import nsdimagery, release
 from nsd_imagery.sources.pictures import open_pictures, pictures_file
+from nsd_imagery.sources.root import Root
 from nsd_imagery.sources.session import Session
 from nsd_imagery.volumes.anatomy import Anatomy
 from nsd_imagery.volumes.betas import Betas
@@ -41,15 +42,11 @@ class Tree:
 
     Attributes:
         root: The root.
-        beta_version: fithrf_GLMdenoise_RR or fithrf.
-        source: "release" or "cache", where a subject is in both.
         deep: Whether NSD core's betas and both formats are read too.
         progress: Called with what is being read.
     """
 
-    root: Path
-    beta_version: str
-    source: str | None
+    root: Root
     deep: bool
     progress: StepProgress
 
@@ -62,17 +59,18 @@ def check_tree(tree: Tree, subjects: Sequence[str]) -> Iterator[Finding]:
         yield from _check_subject(tree, subject, judgements)
     if len(judgements) > 1:
         yield from check_pooled(judgements)
-    yield _check_pictures(tree.root)
+    yield _check_pictures(tree.root.path)
 
 
 def _check_subject(tree: Tree, subject: str, judgements: list[Judgement]) -> Iterator[Finding]:
-    in_release = release.nsdimagery_betas(tree.root, subject, tree.beta_version) is not None and tree.source != "cache"
+    root = tree.root
+    in_release = release.nsdimagery_betas(root.path, subject, root.beta_version) is not None and root.source != "cache"
     if in_release:
-        yield from check_presence(tree.root, subject)
-        yield from _check_labelling_files(tree.root, subject)
+        yield from check_presence(root.path, subject)
+        yield from _check_labelling_files(root.path, subject)
     try:
-        sessions = trees.read_sessions(tree.root, subject, tree.beta_version, None, tree.source)
-        anatomy = trees.anatomy(tree.root, subject, tree.beta_version, tree.source)
+        sessions = root.sessions([subject])
+        anatomy = root.anatomy(subject)
     except (NSDImageryError, OSError) as error:
         yield LABELS_PROVEN.judged(subject, [error], "")
         yield from no_agreement(subject, "there are no labels to hold the betas against")

@@ -7,8 +7,7 @@ from pathlib import Path
 from nsd_imagery.dataset.pieces import Piece, Recipe, split_rows
 from nsd_imagery.errors import MissingDataError, UsageError
 from nsd_imagery.experiment import CONDITIONS, EXPERIMENTS, Experiment
-from nsd_imagery.sources import trees
-from nsd_imagery.sources.root import find_subjects, read_sessions
+from nsd_imagery.sources.root import Root
 from nsd_imagery.sources.session import Session
 from nsd_imagery.suggest import one_of
 from nsd_imagery.volumes.anatomy import Anatomy
@@ -29,24 +28,20 @@ class Found:
 
 
 def find_pieces(
-    root: Path,
+    root: Root,
     recipe: Recipe,
     subjects: Sequence[str] | None,
     conditions: Sequence[str] | None,
     rois: Sequence[str],
-    source: str | None = None,
     captions: Path | str | None = None,
 ) -> Found:
     """The pieces of a root; see `plan.plan`."""
     for condition in conditions or ():
         one_of("condition", condition, CONDITIONS)
-    beta_version = recipe.beta_version
-    names = find_subjects(root, subjects, beta_version, source)
-    sessions = read_sessions(root, names, beta_version, _experiments(conditions), source, captions)
-    _refuse_missing(root, names if subjects else None, conditions, sessions)
-    anatomies = {
-        name: trees.anatomy(root, name, beta_version, source) for name in dict.fromkeys(s.subject for s in sessions)
-    }
+    names = root.choose(subjects)
+    sessions = root.sessions(names, _experiments(conditions), captions)
+    _refuse_missing(root.path, names if subjects else None, conditions, sessions)
+    anatomies = {name: root.anatomy(name) for name in dict.fromkeys(session.subject for session in sessions)}
     subject_rois = {name: tuple(resolve(roi, anatomy) for roi in rois) for name, anatomy in anatomies.items()}
     _refuse_same_suffix(subject_rois)
     pieces = []

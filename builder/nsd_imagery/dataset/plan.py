@@ -147,10 +147,10 @@ def plan(
     subjects, conditions = ([names] if isinstance(names, str) else names for names in (subjects, conditions))
     folder = Path(out).expanduser().absolute()
     refuse_foreign(folder)
-    place = find_root(root)
-    found = find_pieces(place, recipe, subjects, conditions, rois, source, captions)
-    synthetic = (place / SYNTHETIC_MARKER).is_file()
-    return Plan(place, folder, recipe, found.pieces, found.anatomies, synthetic)
+    source_root = find_root(root, betas, source)
+    found = find_pieces(source_root, recipe, subjects, conditions, rois, captions)
+    synthetic = (source_root.path / SYNTHETIC_MARKER).is_file()
+    return Plan(source_root.path, folder, recipe, found.pieces, found.anatomies, synthetic)
 
 
 def _sidecars(todo: Plan, old: dict[str, Any] | None) -> dict[str, dict[str, Any]]:

@@ -65,7 +65,7 @@ class ClipCache(Mapping[str, NDArray[np.float32]]):
         folder: Path | str | None = None,
     ) -> None:
         one_of("kind", kind, KINDS)
-        home = find_root(root)
+        home = find_root(root).path
         place = Path(folder).expanduser() if folder else embeddings_folder(home)
         self.path = _choose(place, model, revision)
         (known,), (self.maker, rows) = read_unchanged([self.path], lambda: read_embeddings(self.path))

@@ -76,7 +76,8 @@ class NSDImagery(datasets.ArrowBasedBuilder):
         subject, condition, named_roi = split_config_name(config_name)
         name = roi or named_roi
         recipe = Recipe.of(**options)
-        found = find_pieces(find_root(root), recipe, [subject], [condition], [name], source, captions)
+        home = find_root(root, recipe.beta_version, source)
+        found = find_pieces(home, recipe, [subject], [condition], [name], captions)
         self._pieces = list(found.pieces)
         self._identities = {piece.key: identity(piece.session.beta_path) for piece in self._pieces}
         super().__init__(
