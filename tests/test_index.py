@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 import nsd_imagery
 from nsd_imagery import trials
 from nsd_imagery.errors import DataError
-from nsd_imagery.sources.release import expected_betas
+from nsd_imagery.sources.release_files import expected_betas
 from nsd_imagery.sources.root import find_root
 
 BETAS = "fithrf_GLMdenoise_RR"

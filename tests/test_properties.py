@@ -17,7 +17,9 @@ import nsd_imagery
 from nsd_imagery.errors import DataError, MissingDataError
 from nsd_imagery.experiment import RUNS, Run
 from nsd_imagery.sources import cache_rows, nsd, nsdimagery
-from nsd_imagery.sources import release as files
+from nsd_imagery.sources import release_files as files
+from nsd_imagery.sources.cache_tables import CacheTables
+from nsd_imagery.sources.release_tables import ReleaseTables
 from nsd_imagery.sources.root import find_root
 from nsd_imagery.sources.session import Session
 from nsd_imagery.sources.stim_info import read_stim_info
@@ -40,15 +42,15 @@ Reader = Callable[[Path], pa.Table]
 
 
 def imagery(root: Path) -> pa.Table:
-    return nsdimagery.read_session(root, "subj01", BETAS).rows
+    return nsdimagery.read_session(ReleaseTables(root), "subj01", BETAS).rows
 
 
 def core(root: Path) -> pa.Table:
-    return pa.concat_tables(session.rows for session in nsd.read_sessions(root, "subj01", BETAS))
+    return pa.concat_tables(session.rows for session in nsd.read_sessions(ReleaseTables(root), "subj01", BETAS))
 
 
 def cache(root: Path) -> pa.Table:
-    return pa.concat_tables(session.rows for session in cache_rows.read_sessions(root, "subj01", BETAS))
+    return pa.concat_tables(session.rows for session in cache_rows.read_sessions(CacheTables(root), "subj01", BETAS))
 
 
 def all_sessions(root: Path) -> list[Session]:

@@ -8,7 +8,7 @@ import pytest
 from nibabel.affines import apply_affine
 
 from nsd_imagery.errors import DataError, MissingDataError, UsageError
-from nsd_imagery.sources.release import anatomy
+from nsd_imagery.sources.release_files import anatomy
 from nsd_imagery.volumes.anatomy import Anatomy, read_label_table
 from nsd_imagery.volumes.roi import config_suffix, resolve
 from nsd_imagery.volumes.voxels import voxel_table

@@ -22,9 +22,8 @@ from nsd_imagery.identity import read_unchanged
 from nsd_imagery.locks import waiting
 from nsd_imagery.progress import StepProgress
 from nsd_imagery.schema import index_schema
-from nsd_imagery.sources import release
 from nsd_imagery.sources.root import find_root
-from nsd_imagery.sources.session import Session
+from nsd_imagery.sources.session import Session, other_formats
 from nsd_imagery.volumes.read import rows_with_data
 
 logger = logging.getLogger(__name__)
@@ -182,7 +181,7 @@ def _other_betas(said: pa.ChunkedArray, proven: pa.ChunkedArray, root: Path) -> 
 
 
 def _is_other_format(said: str, proven: str, root: Path) -> bool:
-    return Path(said) in release.other_formats(Path(proven)) and (root / said).is_file()
+    return Path(said) in other_formats(Path(proven)) and (root / said).is_file()
 
 
 def _with_validity(session: Session, brain: Path | None) -> Session:

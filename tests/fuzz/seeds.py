@@ -16,6 +16,7 @@ from scipy.sparse import csc_array
 
 import nsd_imagery
 from nsd_imagery.sources import nsdimagery
+from nsd_imagery.sources.release_tables import ReleaseTables
 
 BETAS = "fithrf_GLMdenoise_RR"
 SHAPE = (5, 4, 3)
@@ -44,7 +45,7 @@ def write_trees(folder: Path) -> None:
     _write_pictures(small, release)
     lines = (release / STIM_INFO).read_text().splitlines(keepends=True)
     (small / "stim_info.csv").write_text("".join(lines[:60]))
-    rows = nsdimagery.read_session(release, "subj01", BETAS).rows
+    rows = nsdimagery.read_session(ReleaseTables(release), "subj01", BETAS).rows
     pq.write_table(rows.slice(40, 16), small / "index.parquet", compression="zstd")
     pq.write_table(rows.slice(40, 16), small / "plain.parquet", compression="none", use_dictionary=False)
     shutil.copytree(release / "nsddata/freesurfer/subj01/label", small, dirs_exist_ok=True)

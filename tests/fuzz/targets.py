@@ -12,9 +12,11 @@ from nsd_imagery.dataset.folder import read_manifest
 from nsd_imagery.experiment import RUNS
 from nsd_imagery.sources import cache_rows, nsd, nsdimagery
 from nsd_imagery.sources.behaviour import read_behaviour
+from nsd_imagery.sources.cache_tables import CacheTables
 from nsd_imagery.sources.captions import read_captions
 from nsd_imagery.sources.design import read_design, read_targets
 from nsd_imagery.sources.pictures import read_png
+from nsd_imagery.sources.release_tables import ReleaseTables
 from nsd_imagery.sources.stim_info import read_stim_info
 from nsd_imagery.synthetic.marker import claim
 from nsd_imagery.synthetic.request import Request
@@ -58,18 +60,18 @@ def _behaviour(_root: Path, file: Path) -> object:
 
 
 def _session(root: Path, _file: Path) -> object:
-    return nsdimagery.read_session(root, "subj01", BETAS)
+    return nsdimagery.read_session(ReleaseTables(root), "subj01", BETAS)
 
 
 def _core(root: Path, _file: Path) -> object:
-    return nsd.read_sessions(root, "subj01", BETAS)
+    return nsd.read_sessions(ReleaseTables(root), "subj01", BETAS)
 
 
 def _cache(root: Path, _file: Path) -> object:
     return (
-        cache_rows.subjects(root),
-        cache_rows.manifest_mask(root, "subj01"),
-        cache_rows.read_sessions(root, "subj01", BETAS),
+        CacheTables(root).subjects,
+        cache_rows.manifest_mask(CacheTables(root), "subj01"),
+        cache_rows.read_sessions(CacheTables(root), "subj01", BETAS),
     )
 
 

@@ -15,9 +15,9 @@ from nsd_imagery.checks.catalogue import (
 )
 from nsd_imagery.checks.report import Finding
 from nsd_imagery.errors import NSDImageryError
-from nsd_imagery.experiment import CORE_TRIALS_PER_SESSION, N_BETAS, RUNS, STIMULUS_SETS
-from nsd_imagery.sources import release
+from nsd_imagery.experiment import CORE_TRIALS_PER_SESSION, N_BETAS
 from nsd_imagery.sources.session import Session
+from nsd_imagery.sources.source import Listed
 from nsd_imagery.volumes.anatomy import Anatomy, read_label_table
 from nsd_imagery.volumes.betas import BetaHeader
 from nsd_imagery.volumes.hdf5 import open_dataset
@@ -26,20 +26,11 @@ from nsd_imagery.volumes.read import read_header
 from nsd_imagery.volumes.roi import DEFAULT_ROI
 
 
-def check_presence(root: Path, subject: str) -> list[Finding]:
-    """Whether the release's files for a subject are there; those that only add columns are reported as skipped."""
-    needed = [release.behaviour_file(root, subject, run.name) for run in RUNS]
-    needed += [release.pair_list_file(root, name) for name in STIMULUS_SETS]
-    needed += [release.design_file(root), release.mask_file(root, subject, DEFAULT_ROI)]
-    gone = [f"{path}: is not there" for path in needed if not path.is_file()]
-    optional = {
-        release.stim_info_file(root): "coco_id, is_shared and NSD core's split",
-        release.mask_file(root, subject, "prf-visualrois"): "ROIs V1 to hV4 and the check of betas against labels",
-        release.brain_file(root, subject): "which rows hold data is told from the whole volume",
-        release.pictures_file(root): "images of photographs in `stimuli`",
-    }
-    findings = [FILES_PRESENT.judged(subject, gone, f"{len(needed)} files")]
-    for path, use in optional.items():
+def check_presence(root: Path, subject: str, listed: Listed) -> list[Finding]:
+    """Whether the files of a subject are there; those that only add something are reported as skipped."""
+    gone = [f"{path}: is not there" for path in listed.needed if not path.is_file()]
+    findings = [FILES_PRESENT.judged(subject, gone, f"{len(listed.needed)} files")]
+    for path, use in listed.optional.items():
         if not path.exists():
             reason = f"{path.relative_to(root).as_posix()} is not in the root: {use}"
             findings.append(FILES_OPTIONAL.skipped(subject, reason))

@@ -19,7 +19,6 @@ from nsd_imagery.errors import MissingDataError, NSDImageryError
 from nsd_imagery.experiment import BETA_VERSIONS, SUBJECTS, SYNTHETIC_MARKER
 from nsd_imagery.progress import StepProgress
 from nsd_imagery.schema import index_schema
-from nsd_imagery.sources import cache_rows
 from nsd_imagery.sources.root import ROOT_VARIABLE, find_root, usual_folder
 from nsd_imagery.suggest import one_of
 from nsd_imagery.trials import INDEX_FOLDERS, read_index, root_of_index
@@ -75,8 +74,7 @@ def verify(
         return Report(str(path), "index", _is_synthetic(home), tuple(findings))
     tree = Tree(find_root(path, betas, source), deep, progress)
     names = tree.root.choose(subjects)
-    kind = "cache" if source == "cache" or set(names) <= set(cache_rows.subjects(tree.root.path)) else "release"
-    return Report(str(path), kind, _is_synthetic(path), tuple(check_tree(tree, names)))
+    return Report(str(path), tree.root.tree_of(names), _is_synthetic(path), tuple(check_tree(tree, names)))
 
 
 def verify_folder(

@@ -25,10 +25,10 @@ from nsd_imagery.checks.rows import check_rows, plain_rows
 from nsd_imagery.errors import NSDImageryError
 from nsd_imagery.experiment import N_NSD_PICTURES
 from nsd_imagery.progress import StepProgress
-from nsd_imagery.sources import nsdimagery, release
 from nsd_imagery.sources.pictures import open_pictures, pictures_file
 from nsd_imagery.sources.root import Root
-from nsd_imagery.sources.session import Session
+from nsd_imagery.sources.session import Session, other_formats
+from nsd_imagery.sources.source import Listed
 from nsd_imagery.volumes.anatomy import Anatomy
 from nsd_imagery.volumes.betas import Betas
 from nsd_imagery.volumes.nifti import read_volume
@@ -64,10 +64,10 @@ def check_tree(tree: Tree, subjects: Sequence[str]) -> Iterator[Finding]:
 
 def _check_subject(tree: Tree, subject: str, judgements: list[Judgement]) -> Iterator[Finding]:
     root = tree.root
-    in_release = release.nsdimagery_betas(root.path, subject, root.beta_version) is not None and root.source != "cache"
-    if in_release:
-        yield from check_presence(root.path, subject)
-        yield from _check_labelling_files(root.path, subject)
+    listed = root.listed(subject)
+    if listed is not None:
+        yield from check_presence(root.path, subject, listed)
+        yield from _check_labelling_files(listed, subject)
     try:
         sessions = root.sessions([subject])
         anatomy = root.anatomy(subject)
@@ -81,15 +81,14 @@ def _check_subject(tree: Tree, subject: str, judgements: list[Judgement]) -> Ite
     yield check_label_tables(anatomy)
     for session in sessions:
         scope = f"{subject} {'NSD core ' if session.experiment == 'nsd' else ''}session {session.session}"
-        yield check_betas_form(session, scope, is_release=in_release or session.experiment == "nsd")
+        yield check_betas_form(session, scope, is_release=listed is not None or session.experiment == "nsd")
         yield from check_rows(session.rows, scope)
         yield from _check_numbers(tree, session, anatomy, scope, judgements)
 
 
-def _check_labelling_files(root: Path, subject: str) -> Iterator[Finding]:
+def _check_labelling_files(listed: Listed, subject: str) -> Iterator[Finding]:
     try:
-        files = nsdimagery.read_files(root, subject)
-        info = release.stim_info(root)
+        files, info = listed.read()
     except (NSDImageryError, OSError) as error:
         yield LABELS_READABLE.judged(subject, [error], "")
         return
@@ -147,7 +146,7 @@ def _valid(anatomy: Anatomy, roi: Roi) -> NDArray[np.bool_] | None:
 
 def _check_formats(session: Session, roi: Roi, betas: Betas, scope: str) -> Finding:
     """Neither format proves the other's numbers by itself: the release's HDF5 has no checksum."""
-    others = [path for path in release.other_formats(session.beta_path) if path.is_file()]
+    others = [path for path in other_formats(session.beta_path) if path.is_file()]
     if not others:
         return DATA_FORMATS.skipped(scope, f"there is only {session.beta_path.name}")
     faults: list[object] = []

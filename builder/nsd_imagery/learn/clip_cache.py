@@ -22,7 +22,7 @@ from nsd_imagery.learn.clip_file import (
     read_embeddings,
     read_maker,
 )
-from nsd_imagery.sources.cache import embeddings_folder
+from nsd_imagery.sources.cache_files import embeddings_folder
 from nsd_imagery.sources.pictures import open_stimuli, pictures_file, target_files
 from nsd_imagery.sources.root import find_root
 from nsd_imagery.suggest import one_of

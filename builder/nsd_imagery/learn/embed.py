@@ -28,7 +28,7 @@ from nsd_imagery.learn.clip_file import (
 from nsd_imagery.learn.clip_model import Clip, open_clip
 from nsd_imagery.locks import holding
 from nsd_imagery.progress import CountProgress
-from nsd_imagery.sources.cache import embeddings_folder
+from nsd_imagery.sources.cache_files import embeddings_folder
 from nsd_imagery.sources.pictures import open_stimuli
 from nsd_imagery.sources.root import find_root
 from nsd_imagery.sources.session import Session

@@ -7,16 +7,21 @@ from functools import cached_property
 from pathlib import Path
 
 from nsd_imagery.errors import DataError, MissingDataError, UsageError
-from nsd_imagery.experiment import BETA_VERSIONS, SUBJECTS, Experiment
-from nsd_imagery.sources import release, trees
+from nsd_imagery.experiment import BETA_VERSIONS, EXPERIMENTS, SUBJECTS, Experiment
+from nsd_imagery.sources.cache import Cache
 from nsd_imagery.sources.captions import with_captions
+from nsd_imagery.sources.release import Release
 from nsd_imagery.sources.session import Session
-from nsd_imagery.sources.trees import SOURCES
+from nsd_imagery.sources.source import Listed, Source
 from nsd_imagery.suggest import one_of
 from nsd_imagery.volumes.anatomy import Anatomy
 from nsd_imagery.volumes.roi import Roi, resolve
 
 ROOT_VARIABLE = "NSD_CACHE_ROOT"
+
+_TREES: tuple[type[Source], ...] = (Release, Cache)
+
+SOURCES = tuple(tree.name for tree in _TREES)
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,13 +43,19 @@ class Root:
     _anatomies: dict[str, Anatomy] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
+    def _trees(self) -> tuple[Source, ...]:
+        trees = (tree for tree in _TREES if self.source in (None, tree.name))
+        return tuple(tree(self.path, self.beta_version) for tree in trees)
+
+    @cached_property
     def subjects(self) -> tuple[str, ...]:
         """Subjects of whom the root has betas, or a trial manifest.
 
         Raises:
             DataError: A table of trials is damaged.
         """
-        return trees.subjects(self.path, self.beta_version, self.source)
+        here = {subject for tree in self._trees for subject in tree.subjects}
+        return tuple(subject for subject in SUBJECTS if subject in here)
 
     def choose(self, subjects: Sequence[str] | str | None) -> tuple[str, ...]:
         """The subjects to work on: those asked for, else all whose betas are in the root.
@@ -57,7 +68,7 @@ class Root:
         for subject in subjects or ():
             one_of("subject", subject, SUBJECTS)
             if subject not in self.subjects:
-                where = _expected(self.beta_version, subject)
+                where = self._expected(subject)
                 known = ", ".join(self.subjects) or "none"
                 msg = f"{self.path}: no betas of {subject} ({self.beta_version}); here are: {known}; expected {where}"
                 raise MissingDataError(msg)
@@ -65,9 +76,8 @@ class Root:
             others = [version for version in BETA_VERSIONS if version != self.beta_version]
             other = next((version for version in others if replace(self, beta_version=version).subjects), None)
             hint = f"; --betas {other} is there" if other else ""
-            msg = (
-                f"{self.path}: no betas ({self.beta_version}); expected {_expected(self.beta_version, 'subjAA')}{hint}"
-            )
+            where = self._expected("subjAA")
+            msg = f"{self.path}: no betas ({self.beta_version}); expected {where}{hint}"
             raise MissingDataError(msg)
         return tuple(dict.fromkeys(subjects)) if subjects else self.subjects
 
@@ -99,6 +109,15 @@ class Root:
             raise _in_both(self.path, twice[0])
         return with_captions(sessions, self.path, captions)
 
+    def tree_of(self, subjects: Sequence[str]) -> str:
+        """The kind of the tree that has all of some subjects, for reports; "cache" where that and another have them."""
+        having = [tree.name for tree in self._trees if set(subjects) <= set(tree.subjects)]
+        return (having or [self._trees[0].name])[-1]
+
+    def listed(self, subject: str) -> Listed | None:
+        """The files that a tree must have for a subject's NSD-Imagery; None where nothing says which."""
+        return next((listed for tree in self._trees if (listed := tree.listed(subject))), None)
+
     def anatomy(self, subject: str) -> Anatomy:
         """The masks and maps of a subject.
 
@@ -107,14 +126,37 @@ class Root:
             DataError: The trial manifest is not sound.
         """
         if subject not in self._anatomies:
-            self._anatomies[subject] = trees.anatomy(self.path, subject, self.beta_version, self.source)
+            self._anatomies[subject] = self._home(subject).anatomy(subject)
         return self._anatomies[subject]
 
     def _sessions_of(self, subject: str, experiments: tuple[Experiment, ...] | None) -> list[Session]:
         key = subject, experiments
         if key not in self._sessions:
-            self._sessions[key] = trees.read_sessions(self.path, subject, self.beta_version, experiments, self.source)
+            self._sessions[key] = self._read_sessions(subject, experiments)
         return self._sessions[key]
+
+    def _read_sessions(self, subject: str, experiments: Sequence[Experiment] | None) -> list[Session]:
+        wanted = EXPERIMENTS if experiments is None else experiments
+        sessions = self._home(subject).sessions(subject, wanted)
+        for tree in self._trees if "nsd" in wanted else ():
+            lacking = tree.unlabelled(subject)
+            if lacking is not None and sessions and experiments is None:
+                what = f"{lacking.relative_to(self.path).as_posix()} is not in the root"
+                note = f"NSD core of {subject} is left out: {what}"
+                sessions = [replace(session, notes=(*session.notes, note)) for session in sessions]
+            else:
+                sessions = sessions + tree.core_sessions(subject)
+        return sessions
+
+    def _home(self, subject: str) -> Source:
+        """The tree that a subject's NSD-Imagery and maps come from."""
+        holding = [tree for tree in self._trees if tree.holds(subject)]
+        if len(holding) > 1:
+            raise _in_both(self.path, subject)
+        return (holding or self._trees)[0]
+
+    def _expected(self, subject: str) -> str:
+        return ", or ".join(tree(self.path, self.beta_version).expected(subject) for tree in _TREES)
 
 
 def find_root(root: Path | str | None = None, beta_version: str = BETA_VERSIONS[0], source: str | None = None) -> Root:
@@ -184,8 +226,3 @@ def _usual_place() -> Path:
 def _in_both(path: Path, what: str) -> UsageError:
     msg = f"{path}: {what} is in the release's tree and in the cache tree: say which (--source release|cache)"
     return UsageError(msg)
-
-
-def _expected(beta_version: str, subject: str) -> str:
-    manifest = f"nsd_imagery/metadata/trial_manifest_{subject}.csv"
-    return f"{release.expected_betas(beta_version, subject)}.hdf5 or .nii.gz, or the Guide's {manifest}"
