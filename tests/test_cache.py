@@ -275,20 +275,38 @@ def test_stored_numbers_become_percent_by_type_and_scaling_or_by_beta_scale(
     np.testing.assert_allclose(betas(vision), expected, rtol=1e-6)
 
 
-def test_a_subject_in_both_trees_needs_a_source(release: Path, own_tree: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def both_trees(release: Path, own_tree: Path) -> Path:
+    """subj01 in both trees, subj02 in the release's."""
     for name in ("nsddata", "nsddata_betas"):
         shutil.copytree(release / name, own_tree / name, copy_function=os.link)
+    return own_tree
+
+
+@pytest.mark.parametrize("source", ["release", "cache"])
+def test_a_report_is_of_the_tree_that_was_named(both_trees: Path, source: str) -> None:
+    assert nsd_imagery.verify(both_trees, ["subj01"], source=source).kind == source
+
+
+def test_of_a_named_tree_the_other_ones_tables_are_not_read(both_trees: Path) -> None:
+    replace_file(both_trees / INFO, "session,session\n1,1\n")
+    with pytest.raises(DataError, match="imagery_stimuli_info"):
+        nsd_imagery.find_roi(both_trees, "subj01", "V1", source="cache")
+    assert nsd_imagery.find_roi(both_trees, "subj01", "V1", source="release").flat.size
+
+
+def test_a_subject_in_both_trees_needs_a_source(both_trees: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"--source release\|cache"):
-        nsd_imagery.build(own_tree, tmp_path / "d", subjects=["subj01"])
+        nsd_imagery.build(both_trees, tmp_path / "d", subjects=["subj01"])
     for source, ending in (("cache", ".nii.gz"), ("release", ".hdf5")):
         rows = pd.read_parquet(
-            nsd_imagery.index(own_tree, ["subj01"], out=tmp_path / source, source=source) / "imagery/subj01.parquet"
+            nsd_imagery.index(both_trees, ["subj01"], out=tmp_path / source, source=source) / "imagery/subj01.parquet"
         )
         assert rows["beta_path"].str.endswith(ending).all()
         assert rows["is_shared"].any()
     with pytest.raises(UsageError, match="did you mean 'release'"):
-        nsd_imagery.build(own_tree, tmp_path / "d", source="releases")
-    assert nsd_imagery.index(own_tree, ["subj02"], out=tmp_path / "i").is_dir()
+        nsd_imagery.build(both_trees, tmp_path / "d", source="releases")
+    assert nsd_imagery.index(both_trees, ["subj02"], out=tmp_path / "i").is_dir()
 
 
 def test_trials_are_frozen_values_and_rows(cache_tree: Path) -> None:

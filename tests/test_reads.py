@@ -53,3 +53,23 @@ def test_a_build_of_a_cache_tree_opens_each_table_once(cache_counts: Counter[str
     tables = ending(cache_counts, ".csv", ".json", ".txt")
     assert {Path(name).name for name in tables} >= {"imagery_stimuli_info.csv", "trial_manifest_subj01.csv"}
     assert set(tables.values()) == {1}
+
+
+@pytest.mark.parametrize("counts", ["release_counts", "cache_counts"])
+def test_a_build_of_any_number_of_rois_opens_each_label_table_once(counts: str, request: pytest.FixtureRequest) -> None:
+    tables = ending(request.getfixturevalue(counts), ".mgz.ctab")
+    assert len(tables) == 11
+    assert set(tables.values()) == {1}
+
+
+@pytest.mark.parametrize("counts", ["release_counts", "cache_counts"])
+def test_a_build_of_any_number_of_rois_opens_each_map_once(counts: str, request: pytest.FixtureRequest) -> None:
+    """But for the maps that pieces depend on: their bytes are hashed too, and `valid_*` is asked of empty voxels."""
+    maps = {
+        Path(name).name: n
+        for name, n in ending(request.getfixturevalue(counts), ".nii.gz").items()
+        if "betas_" not in Path(name).name
+    }
+    assert {"nsdgeneral.nii.gz", "prf-visualrois.nii.gz", "lh.streams.nii.gz", "brainmask.nii.gz"} <= set(maps)
+    for name, n in maps.items():
+        assert n == (2 if name == "brainmask.nii.gz" else 3 if name.startswith("valid_") else 1), name

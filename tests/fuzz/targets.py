@@ -23,6 +23,7 @@ from nsd_imagery.synthetic.request import Request
 from nsd_imagery.volumes import hdf5, nifti
 from nsd_imagery.volumes.anatomy import Anatomy, read_label_table
 from nsd_imagery.volumes.grid import Grid
+from nsd_imagery.volumes.maps import Maps
 from nsd_imagery.volumes.roi import resolve
 
 
@@ -93,7 +94,7 @@ def _roi(root: Path, _file: Path) -> object:
         atlases={"prf-visualrois": root / "labels.nii", "nsdgeneral": root / "volume.nii"},
         label_tables={"prf-visualrois": root / "prf-visualrois.mgz.ctab"},
     )
-    return resolve("early", anatomy)
+    return resolve("early", Maps(anatomy))
 
 
 def _captions(_root: Path, file: Path) -> object:

@@ -19,7 +19,7 @@ from nsd_imagery.checks.data import (
     labelled_betas,
     no_agreement,
 )
-from nsd_imagery.checks.files import check_betas_form, check_grid, check_label_tables, check_presence
+from nsd_imagery.checks.files import check_betas_form, check_maps, check_presence
 from nsd_imagery.checks.report import Finding
 from nsd_imagery.checks.rows import check_rows, plain_rows
 from nsd_imagery.errors import NSDImageryError
@@ -29,9 +29,8 @@ from nsd_imagery.sources.pictures import open_pictures, pictures_file
 from nsd_imagery.sources.root import Root
 from nsd_imagery.sources.session import Session, other_formats
 from nsd_imagery.sources.source import Listed
-from nsd_imagery.volumes.anatomy import Anatomy
 from nsd_imagery.volumes.betas import Betas
-from nsd_imagery.volumes.nifti import read_volume
+from nsd_imagery.volumes.maps import Maps
 from nsd_imagery.volumes.read import read_betas
 from nsd_imagery.volumes.roi import DEFAULT_ROI, Roi, resolve
 
@@ -77,13 +76,13 @@ def _check_subject(tree: Tree, subject: str, judgements: list[Judgement]) -> Ite
         return
     n_rows = sum(session.rows.num_rows for session in sessions)
     yield LABELS_PROVEN.judged(subject, [], f"{n_rows:,} rows of {len(sessions)} sessions")
-    yield check_grid(sessions, anatomy)
-    yield check_label_tables(anatomy)
+    yield from check_maps(sessions, anatomy)
+    maps = Maps(anatomy)
     for session in sessions:
         scope = f"{subject} {'NSD core ' if session.experiment == 'nsd' else ''}session {session.session}"
         yield check_betas_form(session, scope, is_release=listed is not None or session.experiment == "nsd")
         yield from check_rows(session.rows, scope)
-        yield from _check_numbers(tree, session, anatomy, scope, judgements)
+        yield from _check_numbers(tree, session, maps, scope, judgements)
 
 
 def _check_labelling_files(listed: Listed, subject: str) -> Iterator[Finding]:
@@ -97,7 +96,7 @@ def _check_labelling_files(listed: Listed, subject: str) -> Iterator[Finding]:
 
 
 def _check_numbers(
-    tree: Tree, session: Session, anatomy: Anatomy, scope: str, judgements: list[Judgement]
+    tree: Tree, session: Session, maps: Maps, scope: str, judgements: list[Judgement]
 ) -> Iterator[Finding]:
     """Read the betas of nsdgeneral, and ask of an NSD-Imagery session whether they agree with the labels."""
     core = session.experiment == "nsd"
@@ -106,9 +105,9 @@ def _check_numbers(
         return
     tree.progress(scope)
     try:
-        roi = resolve(DEFAULT_ROI, anatomy)
+        roi = resolve(DEFAULT_ROI, maps)
         betas = read_betas(session.beta_path, roi.grid, roi.flat, None)
-        valid = None if core else _valid(anatomy, roi)
+        valid = None if core else _valid(maps, roi)
     except (NSDImageryError, OSError) as error:
         yield DATA_READABLE.judged(scope, [error], "")
         yield from () if core else no_agreement(scope, "the betas cannot be read")
@@ -119,13 +118,13 @@ def _check_numbers(
     betas = betas.over(session.beta_scale)
     yield check_values(betas, valid, scope)
     if not core:
-        yield from _check_agreement(session, anatomy, roi, betas, scope, judgements)
+        yield from _check_agreement(session, maps, roi, betas, scope, judgements)
 
 
-def _check_agreement(session: Session, anatomy: Anatomy, roi: Roi, betas: Betas, scope: str,
+def _check_agreement(session: Session, maps: Maps, roi: Roi, betas: Betas, scope: str,
                      judgements: list[Judgement]) -> Iterator[Finding]:  # fmt: skip
     try:
-        areas = areas_of(roi, {name: resolve(name, anatomy) for name in AREAS})
+        areas = areas_of(roi, {name: resolve(name, maps) for name in AREAS})
     except NSDImageryError as error:
         yield from no_agreement(scope, f"needs early visual cortex: {error}")
         return
@@ -138,10 +137,9 @@ def _check_agreement(session: Session, anatomy: Anatomy, roi: Roi, betas: Betas,
     yield from found
 
 
-def _valid(anatomy: Anatomy, roi: Roi) -> NDArray[np.bool_] | None:
-    if anatomy.valid_nsdimagery is None:
-        return None
-    return read_volume(anatomy.valid_nsdimagery)[0].reshape(-1)[roi.flat] > 0
+def _valid(maps: Maps, roi: Roi) -> NDArray[np.bool_] | None:
+    path = maps.anatomy.valid_nsdimagery
+    return None if path is None else maps.at(path, roi.flat) > 0
 
 
 def _check_formats(session: Session, roi: Roi, betas: Betas, scope: str) -> Finding:

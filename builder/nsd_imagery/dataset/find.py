@@ -10,7 +10,7 @@ from nsd_imagery.experiment import CONDITIONS, EXPERIMENTS, Experiment
 from nsd_imagery.sources.root import Root
 from nsd_imagery.sources.session import Session
 from nsd_imagery.suggest import one_of
-from nsd_imagery.volumes.anatomy import Anatomy
+from nsd_imagery.volumes.maps import Maps
 from nsd_imagery.volumes.roi import Roi, resolve
 
 
@@ -20,11 +20,11 @@ class Found:
 
     Attributes:
         pieces: In order, each with all its ROIs.
-        anatomies: Masks by subject.
+        maps: By subject.
     """
 
     pieces: tuple[Piece, ...]
-    anatomies: dict[str, Anatomy]
+    maps: dict[str, Maps]
 
 
 def find_pieces(
@@ -41,16 +41,16 @@ def find_pieces(
     names = root.choose(subjects)
     sessions = root.sessions(names, _experiments(conditions), captions)
     _refuse_missing(root.path, names if subjects else None, conditions, sessions)
-    anatomies = {name: root.anatomy(name) for name in dict.fromkeys(session.subject for session in sessions)}
-    subject_rois = {name: tuple(resolve(roi, anatomy) for roi in rois) for name, anatomy in anatomies.items()}
+    maps = {name: Maps(root.anatomy(name)) for name in dict.fromkeys(session.subject for session in sessions)}
+    subject_rois = {name: tuple(resolve(roi, own) for roi in rois) for name, own in maps.items()}
     _refuse_same_suffix(subject_rois)
     pieces = []
     for session in sessions:
         here = tuple(name for name in conditions or CONDITIONS if split_rows(session.rows, name))
-        anatomy = anatomies[session.subject]
+        anatomy = maps[session.subject].anatomy
         valid = anatomy.valid(session.experiment, session.session)
         pieces.append(Piece(session, here, subject_rois[session.subject], anatomy.brain, recipe, valid))
-    return Found(tuple(pieces), anatomies)
+    return Found(tuple(pieces), maps)
 
 
 def _experiments(conditions: Sequence[str] | None) -> tuple[Experiment, ...] | None:

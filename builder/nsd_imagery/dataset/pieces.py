@@ -4,7 +4,7 @@ A piece is one beta file with all ROIs and configs that are made of it in one pa
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypedDict
@@ -21,9 +21,8 @@ from nsd_imagery.schema import dataset_rows, stats_schema, trial_schema
 from nsd_imagery.sources.session import Session
 from nsd_imagery.suggest import one_of
 from nsd_imagery.volumes.betas import Betas
-from nsd_imagery.volumes.grid import FlatIndex
 from nsd_imagery.volumes.normalize import Moments, moments
-from nsd_imagery.volumes.roi import Roi
+from nsd_imagery.volumes.roi import Roi, union
 
 ZSCORES = ("auto", "run", "session", "none")
 DTYPES = ("float32", "float16")
@@ -228,11 +227,6 @@ class _Numbers:
                 out[:] = scores
             else:
                 out[:] = self.by.scaling.percent(stored)
-
-
-def union(rois: Sequence[Roi]) -> FlatIndex:
-    """Sorted C-order flat indices of the voxels of all ROIs."""
-    return rois[0].flat if len(rois) == 1 else np.unique(np.concatenate([roi.flat for roi in rois]))
 
 
 def columns_of(piece: Piece, roi: Roi) -> slice | NDArray[np.int64]:

@@ -21,7 +21,7 @@ from nsd_imagery.dataset.pieces import Piece, Recipe, RecipeOptions
 from nsd_imagery.dataset.preview import Preview, preview_jobs, refuse_full_disk
 from nsd_imagery.experiment import BETA_VERSIONS, SYNTHETIC_MARKER
 from nsd_imagery.sources.root import find_root
-from nsd_imagery.volumes.anatomy import Anatomy
+from nsd_imagery.volumes.maps import Maps
 from nsd_imagery.volumes.roi import DEFAULT_ROI
 
 
@@ -44,7 +44,7 @@ class Plan:
         folder: The dataset folder.
         recipe: The options that decide the numbers.
         pieces: In order, each with all its ROIs.
-        anatomies: Masks by subject.
+        maps: By subject.
         synthetic: Whether `synth` wrote the root.
     """
 
@@ -52,7 +52,7 @@ class Plan:
     folder: Path
     recipe: Recipe
     pieces: tuple[Piece, ...]
-    anatomies: dict[str, Anatomy]
+    maps: dict[str, Maps]
     synthetic: bool
 
     def preview(self) -> Preview:
@@ -150,7 +150,7 @@ def plan(
     source_root = find_root(root, betas, source)
     found = find_pieces(source_root, recipe, subjects, conditions, rois, captions)
     synthetic = (source_root.path / SYNTHETIC_MARKER).is_file()
-    return Plan(source_root.path, folder, recipe, found.pieces, found.anatomies, synthetic)
+    return Plan(source_root.path, folder, recipe, found.pieces, found.maps, synthetic)
 
 
 def _sidecars(todo: Plan, old: dict[str, Any] | None) -> dict[str, dict[str, Any]]:
@@ -158,4 +158,4 @@ def _sidecars(todo: Plan, old: dict[str, Any] | None) -> dict[str, dict[str, Any
     from nsd_imagery.dataset.sidecars import write_sidecars
 
     importlib.import_module("nsd_imagery.dataset.card")
-    return write_sidecars(todo.pieces, todo.anatomies, todo.root, todo.folder, old)
+    return write_sidecars(todo.pieces, todo.maps, todo.root, todo.folder, old)

@@ -23,8 +23,9 @@ from nsd_imagery.schema import BETAS, trial_schema
 from nsd_imagery.sources.root import SOURCES, Root, find_root
 from nsd_imagery.suggest import one_of
 from nsd_imagery.trials import root_of_index
+from nsd_imagery.volumes.maps import Maps
 from nsd_imagery.volumes.roi import DEFAULT_ROI, config_suffix, resolve
-from nsd_imagery.volumes.voxels import voxel_table
+from nsd_imagery.volumes.voxels import voxel_tables
 
 SPLITS = ("train", "test")
 
@@ -112,8 +113,9 @@ def choose_voxels(path: Path | str | None, root: Path | str | None, choice: Choi
     else:
         home = _root(place, root, choice)
         subject = _subject_of_root(home, choice)
-    anatomy = home.anatomy(subject)
-    return Dataset(voxel_table(resolve(choice.roi, anatomy), anatomy), fingerprint=uuid.uuid4().hex)
+    maps = Maps(home.anatomy(subject))
+    (table,) = voxel_tables([resolve(choice.roi, maps)], maps)
+    return Dataset(table, fingerprint=uuid.uuid4().hex)
 
 
 def _no_rows(choice: Choice) -> UsageError:

@@ -15,6 +15,7 @@ from nsd_imagery.schema import index_schema
 from nsd_imagery.sources.root import Root
 from nsd_imagery.sources.session import Session
 from nsd_imagery.trials import disagreements, read_index
+from nsd_imagery.volumes.maps import Maps
 from nsd_imagery.volumes.read import read_header
 from nsd_imagery.volumes.roi import resolve
 
@@ -68,7 +69,7 @@ def pieces_of_index(path: Path, rows: pa.Table, root: Root, roi: str, recipe: Re
     sessions = [_session(path, of_file, root.path, own, whole=recipe.zscore != "none") for of_file in named]
     _refuse_other_labels(path, rows, own, root.path)
     anatomy = root.anatomy(subject)
-    rois, brain = (resolve(roi, anatomy),), anatomy.brain
+    rois, brain = (resolve(roi, Maps(anatomy)),), anatomy.brain
     pieces = []
     for session in sessions:
         conditions = tuple(name for name in CONDITIONS if split_rows(session.rows, name))

@@ -15,6 +15,7 @@ from nsd_imagery.sources.session import Session
 from nsd_imagery.sources.source import Listed, Source
 from nsd_imagery.suggest import one_of
 from nsd_imagery.volumes.anatomy import Anatomy
+from nsd_imagery.volumes.maps import Maps
 from nsd_imagery.volumes.roi import Roi, resolve
 
 ROOT_VARIABLE = "NSD_CACHE_ROOT"
@@ -203,7 +204,7 @@ def find_roi(root: Path | str | None, subject: str, name: str, source: str | Non
         DataError: A mask file is damaged, or of another grid.
     """
     one_of("subject", subject, SUBJECTS)
-    return resolve(name, find_root(root, source=source).anatomy(subject))
+    return resolve(name, Maps(find_root(root, source=source).anatomy(subject)))
 
 
 def validate(session: Session) -> None:
