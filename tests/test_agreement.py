@@ -19,7 +19,9 @@ from nsd_imagery.checks.agreement.verdicts import AS_LABELLED, BY_CUE, ROW_RIVAL
 from nsd_imagery.checks.data import AREAS, areas_of, labelled_betas
 from nsd_imagery.checks.rows import plain_rows
 from nsd_imagery.sources.nsdimagery import read_session
-from nsd_imagery.sources.release import anatomy
+from nsd_imagery.sources.release_files import anatomy
+from nsd_imagery.sources.release_tables import ReleaseTables
+from nsd_imagery.volumes.maps import Maps
 from nsd_imagery.volumes.read import read_betas
 from nsd_imagery.volumes.roi import resolve
 
@@ -51,8 +53,8 @@ def simulated(seed: int = 0, level: str = "average") -> SessionBetas:
 
 def released(root: Path, subject: str) -> SessionBetas:
     """The session of a release, as `verify` reads it."""
-    session = read_session(root, subject, BETAS)
-    rois = {name: resolve(name, anatomy(root, subject)) for name in ("nsdgeneral", *AREAS)}
+    session = read_session(ReleaseTables(root), subject, BETAS)
+    rois = {name: resolve(name, Maps(anatomy(root, subject))) for name in ("nsdgeneral", *AREAS)}
     whole = rois["nsdgeneral"]
     betas = read_betas(session.beta_path, whole.grid, whole.flat, None)
     percent = betas.header.scaling.percent(betas.stored)

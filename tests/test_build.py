@@ -22,7 +22,7 @@ import nsd_imagery
 from nsd_imagery.dataset.folder import read_manifest, shard_files
 from nsd_imagery.dataset.shards import LogicalHash
 from nsd_imagery.errors import BusyError, DataError, FolderError, MissingDataError, UsageError
-from nsd_imagery.sources.release import expected_betas
+from nsd_imagery.sources.release_files import expected_betas
 
 BETAS = "fithrf_GLMdenoise_RR"
 CONDITIONS = {"imagery": 288, "vision": 144, "attention": 288}

@@ -20,6 +20,8 @@ from PIL import Image
 import nsd_imagery
 from nsd_imagery.errors import DataError, MissingDataError, NSDImageryError, UsageError
 from nsd_imagery.sources import cache_rows, nsdimagery
+from nsd_imagery.sources.cache_tables import CacheTables
+from nsd_imagery.sources.release_tables import ReleaseTables
 from nsd_imagery.synthetic.captions import captions_of
 from nsd_imagery.synthetic.pictures import picture_id
 
@@ -76,7 +78,7 @@ def without(*columns: str) -> Change:
 
 
 def rows_of(root: Path) -> pd.DataFrame:
-    (session,) = cache_rows.read_sessions(root, "subj01", BETAS)
+    (session,) = cache_rows.read_sessions(CacheTables(root), "subj01", BETAS)
     return session.rows.to_pandas()
 
 
@@ -162,7 +164,7 @@ def test_a_field_with_half_a_pair_of_quotes_is_named(own_tree: Path) -> None:
     text = (own_tree / MANIFEST).read_text()
     (own_tree / MANIFEST).write_text(text.replace("visA", '"vis"A', 1))
     with pytest.raises(DataError, match="is not a text table of"):
-        cache_rows.read_sessions(own_tree, "subj01", BETAS)
+        cache_rows.read_sessions(CacheTables(own_tree), "subj01", BETAS)
 
 
 def test_shuffled_lines_give_the_same_rows(own_tree: Path) -> None:
@@ -180,18 +182,18 @@ def test_betas_may_have_the_guides_other_name(own_tree: Path) -> None:
 def test_the_table_of_all_subjects_stands_for_a_manifest(own_tree: Path) -> None:
     whole = rows_of(own_tree)
     shutil.move(own_tree / MANIFEST, own_tree / INFO)
-    assert cache_rows.subjects(own_tree) == ("subj01",)
+    assert CacheTables(own_tree).subjects == ("subj01",)
     pd.testing.assert_frame_equal(rows_of(own_tree), whole)
 
 
 def test_a_table_without_trials_makes_no_subject(own_tree: Path) -> None:
     rewrite(own_tree / INFO, lambda rows: [{**row, "subject": "subj05"} for row in rows])
-    assert cache_rows.subjects(own_tree) == ("subj01",)
+    assert CacheTables(own_tree).subjects == ("subj01",)
     trial = {"session": "1", "trial_in_session": "0", "condition": "imagery", "nsd_id": "28751", "beta_index": "0"}
     rewrite(own_tree / INFO, lambda _: [{"subject": "subj05", **trial}])
-    assert cache_rows.subjects(own_tree) == ("subj01", "subj05")
+    assert CacheTables(own_tree).subjects == ("subj01", "subj05")
     rewrite(own_tree / INFO, without("beta_index"))
-    assert cache_rows.subjects(own_tree) == ("subj01",)
+    assert CacheTables(own_tree).subjects == ("subj01",)
 
 
 def test_a_flag_in_the_manifest_excludes_a_trial(own_tree: Path, tmp_path: Path, hf_cache: str) -> None:
@@ -240,7 +242,7 @@ def test_nsd_imagery_comes_before_nsd_core_whatever_the_order_of_lines(own_tree:
     rewrite(own_tree / MANIFEST, lambda rows: [*(of_core(row) for row in rows if row["run_name"] == "visA"), *rows])
     (own_tree / core).parent.mkdir(parents=True)
     os.link(own_tree / BETA_FILE, own_tree / core)
-    sessions = cache_rows.read_sessions(own_tree, "subj01", "fithrf_GLMdenoise_RR")
+    sessions = cache_rows.read_sessions(CacheTables(own_tree), "subj01", "fithrf_GLMdenoise_RR")
     assert [session.experiment for session in sessions] == ["nsdimagery", "nsd"]
 
 
@@ -273,24 +275,42 @@ def test_stored_numbers_become_percent_by_type_and_scaling_or_by_beta_scale(
     np.testing.assert_allclose(betas(vision), expected, rtol=1e-6)
 
 
-def test_a_subject_in_both_trees_needs_a_source(release: Path, own_tree: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def both_trees(release: Path, own_tree: Path) -> Path:
+    """subj01 in both trees, subj02 in the release's."""
     for name in ("nsddata", "nsddata_betas"):
         shutil.copytree(release / name, own_tree / name, copy_function=os.link)
+    return own_tree
+
+
+@pytest.mark.parametrize("source", ["release", "cache"])
+def test_a_report_is_of_the_tree_that_was_named(both_trees: Path, source: str) -> None:
+    assert nsd_imagery.verify(both_trees, ["subj01"], source=source).kind == source
+
+
+def test_of_a_named_tree_the_other_ones_tables_are_not_read(both_trees: Path) -> None:
+    replace_file(both_trees / INFO, "session,session\n1,1\n")
+    with pytest.raises(DataError, match="imagery_stimuli_info"):
+        nsd_imagery.find_roi(both_trees, "subj01", "V1", source="cache")
+    assert nsd_imagery.find_roi(both_trees, "subj01", "V1", source="release").flat.size
+
+
+def test_a_subject_in_both_trees_needs_a_source(both_trees: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"--source release\|cache"):
-        nsd_imagery.build(own_tree, tmp_path / "d", subjects=["subj01"])
+        nsd_imagery.build(both_trees, tmp_path / "d", subjects=["subj01"])
     for source, ending in (("cache", ".nii.gz"), ("release", ".hdf5")):
         rows = pd.read_parquet(
-            nsd_imagery.index(own_tree, ["subj01"], out=tmp_path / source, source=source) / "imagery/subj01.parquet"
+            nsd_imagery.index(both_trees, ["subj01"], out=tmp_path / source, source=source) / "imagery/subj01.parquet"
         )
         assert rows["beta_path"].str.endswith(ending).all()
         assert rows["is_shared"].any()
     with pytest.raises(UsageError, match="did you mean 'release'"):
-        nsd_imagery.build(own_tree, tmp_path / "d", source="releases")
-    assert nsd_imagery.index(own_tree, ["subj02"], out=tmp_path / "i").is_dir()
+        nsd_imagery.build(both_trees, tmp_path / "d", source="releases")
+    assert nsd_imagery.index(both_trees, ["subj02"], out=tmp_path / "i").is_dir()
 
 
 def test_trials_are_frozen_values_and_rows(cache_tree: Path) -> None:
-    rows = cache_rows.read_sessions(cache_tree, "subj01", BETAS)[0].rows.to_pylist()
+    rows = cache_rows.read_sessions(CacheTables(cache_tree), "subj01", BETAS)[0].rows.to_pylist()
     trials = [nsd_imagery.ImageryTrial.from_row(row) for row in rows]
     assert [trial.to_row() for trial in trials] == [{name: row[name] for name in GUIDE} for row in rows]
     assert [nsd_imagery.ImageryTrial.from_row(trial.to_row()) for trial in trials] == trials
@@ -352,7 +372,7 @@ def test_a_vision_run_shows_each_letter_equally_often(own_tree: Path) -> None:
 
     rewrite(own_tree / MANIFEST, other_letter)
     with pytest.raises(DataError, match=r"cue .* and so in [79] trials of visA, not in 8"):
-        cache_rows.read_sessions(own_tree, "subj01", BETAS)
+        cache_rows.read_sessions(CacheTables(own_tree), "subj01", BETAS)
 
 
 def test_ids_that_count_from_1_are_named_as_such(own_tree: Path) -> None:
@@ -522,12 +542,13 @@ def test_captions_are_read_whatever_the_spacing_order_and_length_of_the_file(
         {"annotations": whole["annotations"], "info": {"annotations": "none"}}, indent=3, ensure_ascii=False
     )
     before = {
-        session.rows["caption"][200].as_py() for session in [nsdimagery.read_session(own_release, "subj01", BETAS)]
+        session.rows["caption"][200].as_py()
+        for session in [nsdimagery.read_session(ReleaseTables(own_release), "subj01", BETAS)]
     }
     replace_file(path, text)
-    from nsd_imagery.sources.root import read_sessions
+    from nsd_imagery.sources.root import find_root
 
-    (session,) = read_sessions(own_release, ["subj01"], BETAS, ["nsdimagery"])
+    (session,) = find_root(own_release, BETAS).sessions(["subj01"], ["nsdimagery"])
     captions, ids = session.rows["caption"].to_pylist(), session.rows["nsd_id"].to_pylist()
     assert before == {None}
     by_coco_id = dict(zip(session.rows["coco_id"].to_pylist(), ids, strict=True))

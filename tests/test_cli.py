@@ -9,7 +9,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from nsd_imagery.sources.release import expected_betas
+from nsd_imagery.sources.release_files import expected_betas
 
 pytestmark = pytest.mark.slow
 

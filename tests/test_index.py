@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 import nsd_imagery
 from nsd_imagery import trials
 from nsd_imagery.errors import DataError
-from nsd_imagery.sources.release import expected_betas
-from nsd_imagery.sources.root import read_sessions
+from nsd_imagery.sources.release_files import expected_betas
+from nsd_imagery.sources.root import find_root
 
 BETAS = "fithrf_GLMdenoise_RR"
 
@@ -160,7 +160,7 @@ def other_values(column: pa.ChunkedArray) -> pa.Array:
 
 
 def test_every_column_is_held_against_the_root_but_what_other_files_say(release: Path) -> None:
-    sessions = read_sessions(release, ["subj01"], BETAS, ["nsdimagery"])
+    sessions = find_root(release, BETAS).sessions(["subj01"], ["nsdimagery"])
     rows = sessions[0].rows
     assert not list(trials.disagreements(rows, sessions, release))
     for at, field in enumerate(rows.schema):

@@ -18,7 +18,8 @@ import nsd_imagery
 from nsd_imagery.dataset.folder import read_manifest
 from nsd_imagery.errors import DataError, MissingDataError
 from nsd_imagery.sources import nsd
-from nsd_imagery.sources.release import expected_nsd_betas, responses_file, stim_info_file
+from nsd_imagery.sources.release_files import expected_nsd_betas, responses_file, stim_info_file
+from nsd_imagery.sources.release_tables import ReleaseTables
 from nsd_imagery.sources.responses import read_responses
 from nsd_imagery.synthetic.signal import pattern
 
@@ -100,7 +101,7 @@ def test_labels_are_those_of_responses_tsv_with_0_based_ids(
 
 def test_repeats_are_counted_over_all_sessions_whichever_are_there(core_release: Path, own_core_release: Path) -> None:
     (own_core_release / f"{SESSION}02.hdf5").unlink()
-    whole = nsd.read_sessions(core_release, "subj01", BETAS)
+    whole = nsd.read_sessions(ReleaseTables(core_release), "subj01", BETAS)
     seen: Counter[str] = Counter()
     expected = []
     for line in lines(core_release)[:2250]:
@@ -109,7 +110,7 @@ def test_repeats_are_counted_over_all_sessions_whichever_are_there(core_release:
     got = [repeat for session in whole for repeat in session.rows["repeat_index"].to_pylist()]
     assert got == expected
     assert max(got) > 0
-    with_a_gap = nsd.read_sessions(own_core_release, "subj01", BETAS)
+    with_a_gap = nsd.read_sessions(ReleaseTables(own_core_release), "subj01", BETAS)
     assert [session.session for session in with_a_gap] == [1, 3]
     assert with_a_gap[1].rows.equals(whole[2].rows)
 
@@ -333,7 +334,7 @@ def test_a_fault_in_responses_tsv_names_line_column_and_value(
 ) -> None:
     rewrite(responses_file(own_core_release, "subj01"), change)
     with pytest.raises(DataError, match=words) as caught:
-        nsd.read_sessions(own_core_release, "subj01", BETAS)
+        nsd.read_sessions(ReleaseTables(own_core_release), "subj01", BETAS)
     assert str(responses_file(own_core_release, "subj01")) in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -342,7 +343,7 @@ def test_a_wrong_picture_is_named_with_the_one_that_the_trial_shows(own_core_rel
     kid = int(float(lines(own_core_release)[1000]["73KID"]))
     rewrite(responses_file(own_core_release, "subj01"), edit("73KID", "7"))
     with pytest.raises(DataError, match=rf"shows nsdId {kid - 1} \(73KID {kid}\) to subj01 in trial 1001$"):
-        nsd.read_sessions(own_core_release, "subj01", BETAS)
+        nsd.read_sessions(ReleaseTables(own_core_release), "subj01", BETAS)
 
 
 def test_a_picture_is_shown_three_times_and_not_a_fourth(own_core_release: Path, rewrite: Rewrite) -> None:
@@ -366,7 +367,7 @@ def test_ids_that_are_off_by_one_are_caught_by_the_picture_table(own_core_releas
 
     rewrite(responses_file(own_core_release, "subj01"), shift)
     with pytest.raises(DataError, match="line 2: 73KID is"):
-        nsd.read_sessions(own_core_release, "subj01", BETAS)
+        nsd.read_sessions(ReleaseTables(own_core_release), "subj01", BETAS)
 
 
 def test_shuffled_lines_give_the_same_rows(core_release: Path, own_core_release: Path, rewrite: Rewrite) -> None:
@@ -376,7 +377,7 @@ def test_shuffled_lines_give_the_same_rows(core_release: Path, own_core_release:
 
     rewrite(responses_file(own_core_release, "subj01"), shuffle)
     for one, other in zip(
-        *(nsd.read_sessions(r, "subj01", BETAS) for r in (core_release, own_core_release)), strict=True
+        *(nsd.read_sessions(ReleaseTables(r), "subj01", BETAS) for r in (core_release, own_core_release)), strict=True
     ):
         assert one.rows.equals(other.rows)
 
@@ -390,4 +391,4 @@ def test_another_number_of_volumes_or_an_unknown_session_is_an_error(
     with h5py.File(path, "w") as file:
         file.create_dataset("betas", (n_volumes, 4, 4, 4), np.int16)
     with pytest.raises(DataError, match=words):
-        nsd.read_sessions(own_core_release, "subj01", BETAS)
+        nsd.read_sessions(ReleaseTables(own_core_release), "subj01", BETAS)

@@ -17,8 +17,11 @@ import nsd_imagery
 from nsd_imagery.errors import DataError, MissingDataError
 from nsd_imagery.experiment import RUNS, Run
 from nsd_imagery.sources import cache_rows, nsd, nsdimagery
-from nsd_imagery.sources import release as files
-from nsd_imagery.sources.root import find_subjects, read_sessions
+from nsd_imagery.sources import release_files as files
+from nsd_imagery.sources.cache_tables import CacheTables
+from nsd_imagery.sources.release_tables import ReleaseTables
+from nsd_imagery.sources.root import find_root
+from nsd_imagery.sources.session import Session
 from nsd_imagery.sources.stim_info import read_stim_info
 
 pytestmark = pytest.mark.slow
@@ -39,15 +42,20 @@ Reader = Callable[[Path], pa.Table]
 
 
 def imagery(root: Path) -> pa.Table:
-    return nsdimagery.read_session(root, "subj01", BETAS).rows
+    return nsdimagery.read_session(ReleaseTables(root), "subj01", BETAS).rows
 
 
 def core(root: Path) -> pa.Table:
-    return pa.concat_tables(session.rows for session in nsd.read_sessions(root, "subj01", BETAS))
+    return pa.concat_tables(session.rows for session in nsd.read_sessions(ReleaseTables(root), "subj01", BETAS))
 
 
 def cache(root: Path) -> pa.Table:
-    return pa.concat_tables(session.rows for session in cache_rows.read_sessions(root, "subj01", BETAS))
+    return pa.concat_tables(session.rows for session in cache_rows.read_sessions(CacheTables(root), "subj01", BETAS))
+
+
+def all_sessions(root: Path) -> list[Session]:
+    whole = find_root(root, BETAS)
+    return whole.sessions(whole.choose(None))
 
 
 @pytest.fixture(scope="module")
@@ -169,11 +177,11 @@ def test_the_order_in_which_files_were_made_and_are_listed_says_nothing(
         for name in rng.sample(names, len(names)):
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             os.link(tree / name, root / name)
-        before = read_sessions(tree, find_subjects(tree, None, BETAS), BETAS)
+        before = all_sessions(tree)
         with monkeypatch.context() as patched:
             for method in ("glob", "rglob", "iterdir"):
                 patched.setattr(Path, method, listing(getattr(Path, method)))
-            after = read_sessions(root, find_subjects(root, None, BETAS), BETAS)
+            after = all_sessions(root)
         assert [session.key for session in after] == [session.key for session in before]
         assert all(one.rows.equals(other.rows) for one, other in zip(after, before, strict=True))
 

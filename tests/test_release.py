@@ -14,9 +14,9 @@ from scipy.io import loadmat, savemat
 
 import nsd_imagery
 from nsd_imagery.errors import DataError, MissingDataError, UsageError
-from nsd_imagery.sources import nsdimagery
-from nsd_imagery.sources import release as release_files
+from nsd_imagery.sources import nsdimagery, release_files
 from nsd_imagery.sources.design import nsd_id_of_name
+from nsd_imagery.sources.release_tables import ReleaseTables
 from nsd_imagery.sources.stim_info import StimInfo, picture_columns
 
 BETAS = "fithrf_GLMdenoise_RR"
@@ -26,7 +26,7 @@ Rewrite = Callable[[Path, Callable[[str], str]], None]
 
 @pytest.fixture(scope="module")
 def rows(release: Path) -> pd.DataFrame:
-    return nsdimagery.read_session(release, "subj01", BETAS).rows.to_pandas()
+    return nsdimagery.read_session(ReleaseTables(release), "subj01", BETAS).rows.to_pandas()
 
 
 def behaviour(root: Path, run: str) -> Path:
@@ -122,7 +122,7 @@ def fewer_sessions(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_picture_that_a_subjects_own_core_never_shows_is_not_shared_for_them(fewer_sessions: Path) -> None:
     table = pd.read_csv(release_files.stim_info_file(fewer_sessions), index_col="nsdId")
     for subject, n_sessions in FEWER_SESSIONS.items():
-        rows = nsdimagery.read_session(fewer_sessions, subject, BETAS).rows.to_pandas()
+        rows = nsdimagery.read_session(ReleaseTables(fewer_sessions), subject, BETAS).rows.to_pandas()
         planned = table.loc[SET_B, [f"subject{int(subject[-1])}_rep{n}" for n in range(3)]]
         shown = {nsd_id for nsd_id, trials in planned.iterrows() if (trials <= 750 * n_sessions).any()}
         assert rows["is_shared"].tolist() == [nsd_id in shown for nsd_id in rows["nsd_id"]]
@@ -167,13 +167,13 @@ def test_paths_are_relative_and_hdf5_is_preferred(release: Path, rows: pd.DataFr
     assert (release / path).is_file()
     assert path.endswith(".hdf5")
     (own_release / path).unlink()
-    again = nsdimagery.read_session(own_release, "subj01", BETAS).rows.to_pandas()
+    again = nsdimagery.read_session(ReleaseTables(own_release), "subj01", BETAS).rows.to_pandas()
     assert set(again["beta_path"]) == {path.replace(".hdf5", ".nii.gz")}
     pd.testing.assert_frame_equal(again.drop(columns="beta_path"), rows.drop(columns="beta_path"))
 
 
 def read(root: Path) -> pd.DataFrame:
-    return nsdimagery.read_session(root, "subj01", BETAS).rows.to_pandas()
+    return nsdimagery.read_session(ReleaseTables(root), "subj01", BETAS).rows.to_pandas()
 
 
 def test_shuffled_lines_give_the_same_rows(own_release: Path, rows: pd.DataFrame, rewrite: Rewrite) -> None:

@@ -9,10 +9,11 @@ from nibabel.affines import apply_affine
 
 from nsd_imagery.dataset.names import roi_suffix
 from nsd_imagery.errors import DataError, MissingDataError, UsageError
-from nsd_imagery.sources.release import anatomy
+from nsd_imagery.sources.release_files import anatomy
 from nsd_imagery.volumes.anatomy import Anatomy, read_label_table
+from nsd_imagery.volumes.maps import Maps
 from nsd_imagery.volumes.roi import resolve
-from nsd_imagery.volumes.voxels import voxel_table
+from nsd_imagery.volumes.voxels import voxel_tables
 
 
 @pytest.fixture(scope="module")
@@ -40,13 +41,13 @@ def atlas(subject: Anatomy, name: str) -> np.ndarray:
     ],
 )
 def test_a_name_is_the_voxels_of_its_labels(subject: Anatomy, name: str, source: str, labels: list[int]) -> None:
-    roi = resolve(name, subject)
+    roi = resolve(name, Maps(subject))
     np.testing.assert_array_equal(roi.flat, np.flatnonzero(np.isin(atlas(subject, source), labels)))
     assert roi.flat.size > 0
 
 
 def test_early_and_higher_make_up_nsdgeneral(subject: Anatomy) -> None:
-    early, higher, general = (resolve(name, subject).flat for name in ("early", "higher", "nsdgeneral"))
+    early, higher, general = (resolve(name, Maps(subject)).flat for name in ("early", "higher", "nsdgeneral"))
     np.testing.assert_array_equal(np.sort(np.concatenate([early, higher])), general)
     visual = atlas(subject, "prf-visualrois").reshape(-1)
     assert (visual[early] > 0).all()
@@ -54,15 +55,15 @@ def test_early_and_higher_make_up_nsdgeneral(subject: Anatomy) -> None:
 
 
 def test_an_intersection_is_what_both_have(subject: Anatomy) -> None:
-    both = resolve("nsdgeneral&V1", subject).flat
-    expected = np.intersect1d(resolve("nsdgeneral", subject).flat, resolve("V1", subject).flat)
+    both = resolve("nsdgeneral&V1", Maps(subject)).flat
+    expected = np.intersect1d(resolve("nsdgeneral", Maps(subject)).flat, resolve("V1", Maps(subject)).flat)
     np.testing.assert_array_equal(both, expected)
 
 
 def test_minus_1_is_not_inside_a_mask(subject: Anatomy) -> None:
     values = atlas(subject, "nsdgeneral")
     assert (values == -1).any()
-    assert resolve("nsdgeneral", subject).flat.size == (values == 1).sum()
+    assert resolve("nsdgeneral", Maps(subject)).flat.size == (values == 1).sum()
 
 
 def test_a_bare_name_of_several_atlases_is_an_error_that_lists_them(subject: Anatomy, tmp_path: Path) -> None:
@@ -72,12 +73,12 @@ def test_a_bare_name_of_several_atlases_is_an_error_that_lists_them(subject: Ana
         tables[name].write_text("0 Unknown 0 0 0 0\n1 same 255 0 0 0\n")
     twice = Anatomy("subj01", subject.atlases, {**subject.label_tables, **tables})
     with pytest.raises(UsageError, match="write HCP_MMP1:same or corticalsulc:same"):
-        resolve("same", twice)
+        resolve("same", Maps(twice))
 
 
 def test_a_missing_label_table_is_named(subject: Anatomy) -> None:
     with pytest.raises(MissingDataError, match=r"no label table prf-visualrois\.mgz\.ctab"):
-        resolve("V1", Anatomy("subj01", subject.atlases))
+        resolve("V1", Maps(Anatomy("subj01", subject.atlases)))
 
 
 @pytest.mark.parametrize("line", ["x V1 0 0 0 0", "3", "1 again 0 0 0 0", "9 V1v 0 0 0 0"])
@@ -103,9 +104,9 @@ def test_a_bare_name_that_floc_and_another_atlas_have_is_flocs(subject: Anatomy,
 
     expected = np.flatnonzero(atlas(subject, "floc-faces") == 1)
     for others in (["HCP_MMP1"], ["HCP_MMP1", "corticalsulc"]):
-        np.testing.assert_array_equal(resolve("OFA", with_tables(*others)).flat, expected)
+        np.testing.assert_array_equal(resolve("OFA", Maps(with_tables(*others))).flat, expected)
     with pytest.raises(UsageError, match=r"write floc-bodies:OFA or floc-faces:OFA$"):
-        resolve("OFA", with_tables("floc-bodies", "HCP_MMP1"))
+        resolve("OFA", Maps(with_tables("floc-bodies", "HCP_MMP1")))
 
 
 def test_x_y_z_are_where_nibabel_puts_the_voxel(subject: Anatomy, tmp_path: Path) -> None:
@@ -114,8 +115,8 @@ def test_x_y_z_are_where_nibabel_puts_the_voxel(subject: Anatomy, tmp_path: Path
         assert (affine[:3, 3] != 0).all()
         values = np.asarray(nib.load(subject.atlases["nsdgeneral"]).dataobj)
         nib.save(nib.Nifti1Image(values, affine), tmp_path / "nsdgeneral.nii.gz")
-        own = Anatomy("subj01", {"nsdgeneral": tmp_path / "nsdgeneral.nii.gz"})
-        table = voxel_table(resolve("nsdgeneral", own), own)
+        own = Maps(Anatomy("subj01", {"nsdgeneral": tmp_path / "nsdgeneral.nii.gz"}))
+        (table,) = voxel_tables([resolve("nsdgeneral", own)], own)
         ijk = np.argwhere(values == 1)
         np.testing.assert_array_equal(np.stack([table[axis] for axis in "ijk"], axis=1), ijk)
         np.testing.assert_allclose(

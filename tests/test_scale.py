@@ -20,7 +20,7 @@ import nsd_imagery
 from nsd_imagery.cli.pools import with_executor
 from nsd_imagery.dataset.make import FAILURES, BuildState
 from nsd_imagery.errors import DataError, FolderError, NSDImageryError, SpaceError, UsageError
-from nsd_imagery.sources.release import expected_betas, expected_nsd_betas
+from nsd_imagery.sources.release_files import expected_betas, expected_nsd_betas
 
 pytestmark = pytest.mark.slow
 

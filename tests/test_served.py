@@ -17,7 +17,7 @@ from nsd_imagery.dataset import reading
 from nsd_imagery.dataset.folder import read_manifest
 from nsd_imagery.errors import DataError
 from nsd_imagery.identity import identity, read_unchanged
-from nsd_imagery.sources.release import expected_betas, expected_nsd_betas
+from nsd_imagery.sources.release_files import expected_betas, expected_nsd_betas
 
 pytestmark = pytest.mark.slow
 

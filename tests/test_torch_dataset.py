@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 import nsd_imagery
 from nsd_imagery.errors import DataError, MissingDataError, NSDImageryError, UsageError
 from nsd_imagery.learn.contract import RowOptions, Transform
-from nsd_imagery.sources.release import expected_betas
+from nsd_imagery.sources.release_files import expected_betas
 
 pytestmark = pytest.mark.slow
 

@@ -24,7 +24,7 @@ from nsd_imagery.checks.rows import picture_ids, row_order
 from nsd_imagery.dataset.folder import read_manifest, seal
 from nsd_imagery.dataset.shards import batches_of, matrix, open_shard, write_shard
 from nsd_imagery.errors import MissingDataError, UsageError
-from nsd_imagery.sources.release import expected_betas, expected_nsd_betas, responses_file
+from nsd_imagery.sources.release_files import expected_betas, expected_nsd_betas, responses_file
 from nsd_imagery.volumes.betas import BetaHeader, Betas, Scaling
 from nsd_imagery.volumes.grid import Grid
 

@@ -22,9 +22,8 @@ from nsd_imagery.identity import read_unchanged
 from nsd_imagery.locks import waiting
 from nsd_imagery.progress import StepProgress
 from nsd_imagery.schema import index_schema
-from nsd_imagery.sources import release, trees
-from nsd_imagery.sources.root import find_root, find_subjects, read_sessions
-from nsd_imagery.sources.session import Session
+from nsd_imagery.sources.root import find_root
+from nsd_imagery.sources.session import Session, other_formats
 from nsd_imagery.volumes.read import rows_with_data
 
 logger = logging.getLogger(__name__)
@@ -35,14 +34,10 @@ INDEX_FOLDERS: dict[Experiment, str] = {"nsdimagery": "imagery", "nsd": "percept
 _NOT_OF_LABELS = ("is_valid", "caption")
 
 
-def root_of_index(path: Path) -> Path:
-    """The root that an index file is of: the folder that `indices/` above it lies in, else as `find_root` without one.
-
-    Raises:
-        MissingDataError: Neither is there.
-    """
-    folders = path.absolute().parents
-    return next((folder.parent for folder in folders if folder.name == INDICES), None) or find_root(None)
+def root_of_index(path: Path) -> Path | None:
+    """The root that an index is of: the folder that `indices/`, which it lies in or is, lies in; None if in none."""
+    folders = (folder for place in (path.absolute(), path.resolve()) for folder in (place, *place.parents))
+    return next((folder.parent for folder in folders if folder.name == INDICES), None)
 
 
 def index(
@@ -77,17 +72,17 @@ def index(
         MissingDataError: A file is not there.
         DataError: A file is damaged, or files contradict each other.
     """
-    root = find_root(root)
-    folder = Path(out) if out else root / INDICES
+    home = find_root(root, betas, source)
+    folder = Path(out) if out else home.path / INDICES
     for name in INDEX_FOLDERS.values():
         remove_partial(folder / name)
-    names = find_subjects(root, subjects, betas, source)
-    sessions = read_sessions(root, names, betas, source=source, captions=captions)
+    names = home.choose(subjects)
+    sessions = home.sessions(names, captions=captions)
     for note in dict.fromkeys(note for session in sessions for note in session.notes):
         logger.warning("%s", note)
     written = set[Path]()
     for (subject, experiment), group in groupby(sessions, lambda session: (session.subject, session.experiment)):
-        brain = trees.anatomy(root, subject, betas, source).brain
+        brain = home.anatomy(subject).brain
         rows = []
         for session in group:
             if progress:
@@ -97,7 +92,7 @@ def index(
         _write(pa.concat_tables(rows), path)
         written.add(path)
     for path in _join(folder, written, names if subjects else SUBJECTS):
-        logger.warning("%s: was removed, because %s no longer holds such sessions (%s)", path, root, betas)
+        logger.warning("%s: was removed, because %s no longer holds such sessions (%s)", path, home.path, betas)
     return folder
 
 
@@ -186,7 +181,7 @@ def _other_betas(said: pa.ChunkedArray, proven: pa.ChunkedArray, root: Path) -> 
 
 
 def _is_other_format(said: str, proven: str, root: Path) -> bool:
-    return Path(said) in release.other_formats(Path(proven)) and (root / said).is_file()
+    return Path(said) in other_formats(Path(proven)) and (root / said).is_file()
 
 
 def _with_validity(session: Session, brain: Path | None) -> Session:

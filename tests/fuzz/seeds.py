@@ -22,6 +22,7 @@ import nsd_imagery
 from clip import save_tiny_clip
 from nsd_imagery.learn.clip_file import Embedding, Maker, write_embeddings
 from nsd_imagery.sources import nsdimagery
+from nsd_imagery.sources.release_tables import ReleaseTables
 
 BETAS = "fithrf_GLMdenoise_RR"
 SHAPE = (5, 4, 3)
@@ -50,7 +51,7 @@ def write_trees(folder: Path) -> None:
     _write_pictures(small, release)
     lines = (release / STIM_INFO).read_text().splitlines(keepends=True)
     (small / "stim_info.csv").write_text("".join(lines[:60]))
-    rows = nsdimagery.read_session(release, "subj01", BETAS).rows
+    rows = nsdimagery.read_session(ReleaseTables(release), "subj01", BETAS).rows
     pq.write_table(rows.slice(40, 16), small / "index.parquet", compression="zstd")
     pq.write_table(rows.slice(40, 16), small / "plain.parquet", compression="none", use_dictionary=False)
     _write_clip(folder / "model", small)

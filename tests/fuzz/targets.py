@@ -16,15 +16,18 @@ from nsd_imagery.learn.clip_file import read_embeddings
 from nsd_imagery.learn.clip_model import open_clip
 from nsd_imagery.sources import cache_rows, nsd, nsdimagery
 from nsd_imagery.sources.behaviour import read_behaviour
+from nsd_imagery.sources.cache_tables import CacheTables
 from nsd_imagery.sources.captions import read_captions
 from nsd_imagery.sources.design import read_design, read_targets
 from nsd_imagery.sources.pictures import read_png
+from nsd_imagery.sources.release_tables import ReleaseTables
 from nsd_imagery.sources.stim_info import read_stim_info
 from nsd_imagery.synthetic.marker import claim
 from nsd_imagery.synthetic.request import Request
 from nsd_imagery.volumes import hdf5, nifti
 from nsd_imagery.volumes.anatomy import Anatomy, read_label_table
 from nsd_imagery.volumes.grid import Grid
+from nsd_imagery.volumes.maps import Maps
 from nsd_imagery.volumes.roi import resolve
 
 
@@ -67,18 +70,18 @@ def _behaviour(_root: Path, file: Path) -> object:
 
 
 def _session(root: Path, _file: Path) -> object:
-    return nsdimagery.read_session(root, "subj01", BETAS)
+    return nsdimagery.read_session(ReleaseTables(root), "subj01", BETAS)
 
 
 def _core(root: Path, _file: Path) -> object:
-    return nsd.read_sessions(root, "subj01", BETAS)
+    return nsd.read_sessions(ReleaseTables(root), "subj01", BETAS)
 
 
 def _cache(root: Path, _file: Path) -> object:
     return (
-        cache_rows.subjects(root),
-        cache_rows.manifest_mask(root, "subj01"),
-        cache_rows.read_sessions(root, "subj01", BETAS),
+        CacheTables(root).subjects,
+        cache_rows.manifest_mask(CacheTables(root), "subj01"),
+        cache_rows.read_sessions(CacheTables(root), "subj01", BETAS),
     )
 
 
@@ -100,7 +103,7 @@ def _roi(root: Path, _file: Path) -> object:
         atlases={"prf-visualrois": root / "labels.nii", "nsdgeneral": root / "volume.nii"},
         label_tables={"prf-visualrois": root / "prf-visualrois.mgz.ctab"},
     )
-    return resolve("early", anatomy)
+    return resolve("early", Maps(anatomy))
 
 
 def _captions(_root: Path, file: Path) -> object:

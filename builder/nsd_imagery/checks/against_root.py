@@ -1,6 +1,6 @@
 """A built folder or an index against its source: the same rows, derived once more from the root."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from nsd_imagery.dataset.pieces import Part, Piece, parts
 from nsd_imagery.dataset.reading import read_piece
 from nsd_imagery.dataset.shards import Shard, open_shard
 from nsd_imagery.errors import NSDImageryError
-from nsd_imagery.sources.root import read_sessions
+from nsd_imagery.sources.root import Root, find_root
 from nsd_imagery.trials import disagreements
 
 
@@ -32,6 +32,7 @@ def check_against_root(
 
     Where the root is only guessed ($NSD_CACHE_ROOT or ./cache), one that lacks the subject proves nothing.
     """
+    home = find_root(root, manifest.recipe.beta_version, source)
     for subject in manifest.subjects:
         if subjects and subject not in subjects:
             continue
@@ -45,7 +46,7 @@ def check_against_root(
         named = [roi for roi in rois if roi not in files]
         conditions = list(dict.fromkeys(config.condition for config in mine))
         try:
-            found = find_pieces(root, manifest.recipe, [subject], conditions, named, source)
+            found = find_pieces(home, manifest.recipe, [subject], conditions, named)
         except (NSDImageryError, OSError) as error:
             what = f"compared with {root}: {error} (is that where it was built from? --root)"
             yield SOURCE_SAME.skipped(subject, what) if guessed else SOURCE_SAME.judged(subject, [what], "")
@@ -113,23 +114,24 @@ def _same_with_nan(one: pa.Array, other: pa.Array) -> bool:
     return np.array_equal(one.to_numpy(zero_copy_only=False), other.to_numpy(zero_copy_only=False), equal_nan=True)
 
 
-def check_index_rows(rows: pa.Table, root: Path, source: str | None, scope: str) -> Finding:
-    """The labels of an index against the root that it lies in."""
-    return SOURCE_LABELS.judged(scope, _label_faults(rows, root, source), f"{rows.num_rows:,} rows")
+def check_index_rows(rows: pa.Table, roots: Callable[[str], Root], scope: str) -> Finding:
+    """The labels of an index against the root that it lies in, which `roots` gives by beta version."""
+    return SOURCE_LABELS.judged(scope, _label_faults(rows, roots), f"{rows.num_rows:,} rows")
 
 
-def _label_faults(rows: pa.Table, root: Path, source: str | None) -> Iterator[str]:
+def _label_faults(rows: pa.Table, roots: Callable[[str], Root]) -> Iterator[str]:
     """Subjects of one index may be of two beta versions: each was indexed by a call of its own."""
     keys = list(zip(*(rows[name].to_pylist() for name in ("subject", "experiment", "beta_version")), strict=True))
     for key in dict.fromkeys(keys):
         subject, experiment, beta_version = key
         try:
-            sessions = read_sessions(root, [subject], beta_version, [experiment], source)
+            root = roots(beta_version)
+            sessions = root.sessions([subject], [experiment])
         except (NSDImageryError, OSError) as error:
             yield str(error)
             continue
         mine = rows.filter(pa.array([other == key for other in keys]))
-        for found in disagreements(mine, sessions, root):
+        for found in disagreements(mine, sessions, root.path):
             if found.column == "trial_id":
                 yield f"trial_id {found.trial_id}: the root has no such trial"
             else:

@@ -1,6 +1,7 @@
 """Checks of files: what a subject's data needs, whether it is there, and whether it is sound."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 import h5py
@@ -15,31 +16,23 @@ from nsd_imagery.checks.catalogue import (
 )
 from nsd_imagery.checks.report import Finding
 from nsd_imagery.errors import NSDImageryError
-from nsd_imagery.experiment import CORE_TRIALS_PER_SESSION, N_BETAS, RUNS, STIMULUS_SETS
-from nsd_imagery.sources import release
+from nsd_imagery.experiment import CORE_TRIALS_PER_SESSION, N_BETAS
 from nsd_imagery.sources.session import Session
+from nsd_imagery.sources.source import Listed
 from nsd_imagery.volumes.anatomy import Anatomy, read_label_table
 from nsd_imagery.volumes.betas import BetaHeader
+from nsd_imagery.volumes.grid import Grid
 from nsd_imagery.volumes.hdf5 import open_dataset
 from nsd_imagery.volumes.nifti import read_volume
 from nsd_imagery.volumes.read import read_header
 from nsd_imagery.volumes.roi import DEFAULT_ROI
 
 
-def check_presence(root: Path, subject: str) -> list[Finding]:
-    """Whether the release's files for a subject are there; those that only add columns are reported as skipped."""
-    needed = [release.behaviour_file(root, subject, run.name) for run in RUNS]
-    needed += [release.pair_list_file(root, name) for name in STIMULUS_SETS]
-    needed += [release.design_file(root), release.mask_file(root, subject, DEFAULT_ROI)]
-    gone = [f"{path}: is not there" for path in needed if not path.is_file()]
-    optional = {
-        release.stim_info_file(root): "coco_id, is_shared and NSD core's split",
-        release.mask_file(root, subject, "prf-visualrois"): "ROIs V1 to hV4 and the check of betas against labels",
-        release.brain_file(root, subject): "which rows hold data is told from the whole volume",
-        release.pictures_file(root): "images of photographs in `stimuli`",
-    }
-    findings = [FILES_PRESENT.judged(subject, gone, f"{len(needed)} files")]
-    for path, use in optional.items():
+def check_presence(root: Path, subject: str, listed: Listed) -> list[Finding]:
+    """Whether the files of a subject are there; those that only add something are reported as skipped."""
+    gone = [f"{path}: is not there" for path in listed.needed if not path.is_file()]
+    findings = [FILES_PRESENT.judged(subject, gone, f"{len(listed.needed)} files")]
+    for path, use in listed.optional.items():
         if not path.exists():
             reason = f"{path.relative_to(root).as_posix()} is not in the root: {use}"
             findings.append(FILES_OPTIONAL.skipped(subject, reason))
@@ -78,8 +71,24 @@ def _layout_faults(path: Path, dataset: h5py.Dataset) -> Iterator[str]:
         yield f"{path}: is big-endian; the release is little-endian"
 
 
-def check_grid(sessions: Sequence[Session], anatomy: Anatomy) -> Finding:
-    """All volumes of a subject against nsdgeneral's grid and affine (an HDF5 file says only the shape)."""
+_Look = Callable[[Path], tuple[Grid, set[float]]]
+
+
+def check_maps(sessions: Sequence[Session], anatomy: Anatomy) -> Iterator[Finding]:
+    """All volumes of a subject against one grid, and labels against their tables; each volume is read once."""
+    with_table = {path for name, path in anatomy.atlases.items() if name in anatomy.label_tables}
+
+    @cache
+    def look(path: Path) -> tuple[Grid, set[float]]:
+        values, grid = read_volume(path)
+        return grid, set(np.unique(values).tolist()) if path in with_table else set()
+
+    yield _check_grid(sessions, anatomy, look)
+    yield _check_label_tables(anatomy, look)
+
+
+def _check_grid(sessions: Sequence[Session], anatomy: Anatomy, look: _Look) -> Finding:
+    """Against nsdgeneral's grid and affine; an HDF5 file says only the shape."""
     paths = [*anatomy.atlases.values(), *anatomy.left.values(), *anatomy.right.values(), anatomy.brain,
              anatomy.valid_nsdimagery, *anatomy.valid_nsd.values(), anatomy.ncsnr_nsd]  # fmt: skip
     maps = [path for path in paths if path is not None]
@@ -88,12 +97,12 @@ def check_grid(sessions: Sequence[Session], anatomy: Anatomy) -> Finding:
     first = anatomy.atlases[DEFAULT_ROI]
     faults: list[object] = []
     try:
-        grid = read_volume(first)[1]
+        grid = look(first)[0]
     except (NSDImageryError, OSError) as error:
         return FILES_ONE_GRID.judged(anatomy.subject, [error], "")
     for path in dict.fromkeys(maps):
         try:
-            read_volume(path)[1].check_same(grid, str(path), str(first))
+            look(path)[0].check_same(grid, str(path), str(first))
         except (NSDImageryError, OSError) as error:
             faults.append(error)
     for session in sessions:
@@ -104,14 +113,13 @@ def check_grid(sessions: Sequence[Session], anatomy: Anatomy) -> Finding:
     return FILES_ONE_GRID.judged(anatomy.subject, faults, f"{len(maps)} maps and {len(sessions)} beta files")
 
 
-def check_label_tables(anatomy: Anatomy) -> Finding:
-    """The labels of each atlas that has a table against that table."""
+def _check_label_tables(anatomy: Anatomy, look: _Look) -> Finding:
     faults: list[object] = []
     for name, table in anatomy.label_tables.items():
         if name not in anatomy.atlases:
             continue
         try:
-            labels = set(np.unique(read_volume(anatomy.atlases[name])[0]).tolist()) - {-1, 0}
+            labels = look(anatomy.atlases[name])[1] - {-1, 0}
             nameless = sorted(labels - set(read_label_table(table)))
         except (NSDImageryError, OSError) as error:
             faults.append(error)

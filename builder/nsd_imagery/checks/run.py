@@ -1,7 +1,7 @@
 """`verify`: all checks that fit what a path holds."""
 
-import os
 from collections.abc import Iterator, Sequence
+from functools import cache, partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,10 +19,9 @@ from nsd_imagery.errors import MissingDataError, NSDImageryError
 from nsd_imagery.experiment import BETA_VERSIONS, SUBJECTS, SYNTHETIC_MARKER
 from nsd_imagery.progress import StepProgress
 from nsd_imagery.schema import index_schema
-from nsd_imagery.sources import cache_rows
-from nsd_imagery.sources.root import ROOT_VARIABLE, find_subjects
+from nsd_imagery.sources.root import ROOT_VARIABLE, find_root, usual_folder
 from nsd_imagery.suggest import one_of
-from nsd_imagery.trials import INDEX_FOLDERS, read_index
+from nsd_imagery.trials import INDEX_FOLDERS, read_index, root_of_index
 
 
 def verify(
@@ -64,19 +63,18 @@ def verify(
         raise MissingDataError(msg)
     manifest = read_manifest(path) if path.is_dir() else None
     if manifest is not None:
-        home = _usual_root() if root is None else root
+        home = usual_folder() if root is None else root
         return verify_folder(
             path, manifest, subjects, deep=deep, root=home, guessed=root is None, source=source, progress=progress
         )
     indices = _index_files(path, subjects)
     if indices:
-        home = Path(root) if root else _root_of_index(path)
+        home = Path(root) if root else root_of_index(path)
         findings = _check_indices(indices, home, source, progress)
         return Report(str(path), "index", _is_synthetic(home), tuple(findings))
-    names = find_subjects(path, subjects, betas, source)
-    tree = Tree(path.resolve(), betas, source, deep, progress)
-    kind = "cache" if source == "cache" or set(names) <= set(cache_rows.subjects(tree.root)) else "release"
-    return Report(str(path), kind, _is_synthetic(path), tuple(check_tree(tree, names)))
+    tree = Tree(find_root(path, betas, source), deep, progress)
+    names = tree.root.choose(subjects)
+    return Report(str(path), tree.root.tree_of(names), _is_synthetic(path), tuple(check_tree(tree, names)))
 
 
 def verify_folder(
@@ -134,12 +132,13 @@ def _check_dataset(folder: Path, manifest: Manifest, subjects: Sequence[str] | N
         yield SOURCE_SAME.skipped(folder.name, reason)
         return
     progress(f"against {root}")
-    yield from check_against_root(folder, manifest, root.resolve(), subjects, source, deep=deep, guessed=guessed)
+    yield from check_against_root(folder, manifest, root, subjects, source, deep=deep, guessed=guessed)
 
 
 def _check_indices(
     files: Sequence[Path], root: Path | None, source: str | None, progress: StepProgress
 ) -> Iterator[Finding]:
+    roots = cache(partial(find_root, root, source=source))
     for file in files:
         scope = f"{file.parent.name}/{file.name}"
         progress(scope)
@@ -156,7 +155,7 @@ def _check_indices(
         if root is None:
             yield SOURCE_LABELS.skipped(scope, "the root is not known (--root)")
         elif rows.num_rows:
-            yield check_index_rows(rows, root.resolve(), source, scope)
+            yield check_index_rows(rows, roots, scope)
 
 
 def _schema_faults(schema: pa.Schema) -> list[str]:
@@ -175,18 +174,6 @@ def _index_files(path: Path, subjects: Sequence[str] | None) -> list[Path]:
     folders = [path, *(path / name for name in INDEX_FOLDERS.values())]
     files = [file for folder in folders for file in sorted(folder.glob("subj[0-9][0-9].parquet"))]
     return [file for file in files if not subjects or file.stem in subjects]
-
-
-def _root_of_index(path: Path) -> Path | None:
-    """The folder that holds `indices`."""
-    parents = [parent for parent in (path.resolve(), *path.resolve().parents) if parent.name == "indices"]
-    return parents[0].parent if parents else None
-
-
-def _usual_root() -> Path | None:
-    """Where a root is looked for that nobody named; None if there is none."""
-    usual = Path(os.environ.get(ROOT_VARIABLE) or "cache").expanduser()
-    return usual if usual.is_dir() else None
 
 
 def _is_synthetic(root: Path | None) -> bool:

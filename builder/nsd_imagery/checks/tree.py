@@ -19,18 +19,18 @@ from nsd_imagery.checks.data import (
     labelled_betas,
     no_agreement,
 )
-from nsd_imagery.checks.files import check_betas_form, check_grid, check_label_tables, check_presence
+from nsd_imagery.checks.files import check_betas_form, check_maps, check_presence
 from nsd_imagery.checks.report import Finding
 from nsd_imagery.checks.rows import check_rows, plain_rows
 from nsd_imagery.errors import NSDImageryError
 from nsd_imagery.experiment import N_NSD_PICTURES
 from nsd_imagery.progress import StepProgress
-from nsd_imagery.sources import nsdimagery, release, trees
 from nsd_imagery.sources.pictures import open_pictures, pictures_file
-from nsd_imagery.sources.session import Session
-from nsd_imagery.volumes.anatomy import Anatomy
+from nsd_imagery.sources.root import Root
+from nsd_imagery.sources.session import Session, other_formats
+from nsd_imagery.sources.source import Listed
 from nsd_imagery.volumes.betas import Betas
-from nsd_imagery.volumes.nifti import read_volume
+from nsd_imagery.volumes.maps import Maps
 from nsd_imagery.volumes.read import read_betas
 from nsd_imagery.volumes.roi import DEFAULT_ROI, Roi, resolve
 
@@ -41,15 +41,11 @@ class Tree:
 
     Attributes:
         root: The root.
-        beta_version: fithrf_GLMdenoise_RR or fithrf.
-        source: "release" or "cache", where a subject is in both.
         deep: Whether NSD core's betas and both formats are read too.
         progress: Called with what is being read.
     """
 
-    root: Path
-    beta_version: str
-    source: str | None
+    root: Root
     deep: bool
     progress: StepProgress
 
@@ -62,36 +58,36 @@ def check_tree(tree: Tree, subjects: Sequence[str]) -> Iterator[Finding]:
         yield from _check_subject(tree, subject, judgements)
     if len(judgements) > 1:
         yield from check_pooled(judgements)
-    yield _check_pictures(tree.root)
+    yield _check_pictures(tree.root.path)
 
 
 def _check_subject(tree: Tree, subject: str, judgements: list[Judgement]) -> Iterator[Finding]:
-    in_release = release.nsdimagery_betas(tree.root, subject, tree.beta_version) is not None and tree.source != "cache"
-    if in_release:
-        yield from check_presence(tree.root, subject)
-        yield from _check_labelling_files(tree.root, subject)
+    root = tree.root
+    listed = root.listed(subject)
+    if listed is not None:
+        yield from check_presence(root.path, subject, listed)
+        yield from _check_labelling_files(listed, subject)
     try:
-        sessions = trees.read_sessions(tree.root, subject, tree.beta_version, None, tree.source)
-        anatomy = trees.anatomy(tree.root, subject, tree.beta_version, tree.source)
+        sessions = root.sessions([subject])
+        anatomy = root.anatomy(subject)
     except (NSDImageryError, OSError) as error:
         yield LABELS_PROVEN.judged(subject, [error], "")
         yield from no_agreement(subject, "there are no labels to hold the betas against")
         return
     n_rows = sum(session.rows.num_rows for session in sessions)
     yield LABELS_PROVEN.judged(subject, [], f"{n_rows:,} rows of {len(sessions)} sessions")
-    yield check_grid(sessions, anatomy)
-    yield check_label_tables(anatomy)
+    yield from check_maps(sessions, anatomy)
+    maps = Maps(anatomy)
     for session in sessions:
         scope = f"{subject} {'NSD core ' if session.experiment == 'nsd' else ''}session {session.session}"
-        yield check_betas_form(session, scope, is_release=in_release or session.experiment == "nsd")
+        yield check_betas_form(session, scope, is_release=listed is not None or session.experiment == "nsd")
         yield from check_rows(session.rows, scope)
-        yield from _check_numbers(tree, session, anatomy, scope, judgements)
+        yield from _check_numbers(tree, session, maps, scope, judgements)
 
 
-def _check_labelling_files(root: Path, subject: str) -> Iterator[Finding]:
+def _check_labelling_files(listed: Listed, subject: str) -> Iterator[Finding]:
     try:
-        files = nsdimagery.read_files(root, subject)
-        info = release.stim_info(root)
+        files, info = listed.read()
     except (NSDImageryError, OSError) as error:
         yield LABELS_READABLE.judged(subject, [error], "")
         return
@@ -100,7 +96,7 @@ def _check_labelling_files(root: Path, subject: str) -> Iterator[Finding]:
 
 
 def _check_numbers(
-    tree: Tree, session: Session, anatomy: Anatomy, scope: str, judgements: list[Judgement]
+    tree: Tree, session: Session, maps: Maps, scope: str, judgements: list[Judgement]
 ) -> Iterator[Finding]:
     """Read the betas of nsdgeneral, and ask of an NSD-Imagery session whether they agree with the labels."""
     core = session.experiment == "nsd"
@@ -109,9 +105,9 @@ def _check_numbers(
         return
     tree.progress(scope)
     try:
-        roi = resolve(DEFAULT_ROI, anatomy)
+        roi = resolve(DEFAULT_ROI, maps)
         betas = read_betas(session.beta_path, roi.grid, roi.flat, None)
-        valid = None if core else _valid(anatomy, roi)
+        valid = None if core else _valid(maps, roi)
     except (NSDImageryError, OSError) as error:
         yield DATA_READABLE.judged(scope, [error], "")
         yield from () if core else no_agreement(scope, "the betas cannot be read")
@@ -122,13 +118,13 @@ def _check_numbers(
     betas = betas.over(session.beta_scale)
     yield check_values(betas, valid, scope)
     if not core:
-        yield from _check_agreement(session, anatomy, roi, betas, scope, judgements)
+        yield from _check_agreement(session, maps, roi, betas, scope, judgements)
 
 
-def _check_agreement(session: Session, anatomy: Anatomy, roi: Roi, betas: Betas, scope: str,
+def _check_agreement(session: Session, maps: Maps, roi: Roi, betas: Betas, scope: str,
                      judgements: list[Judgement]) -> Iterator[Finding]:  # fmt: skip
     try:
-        areas = areas_of(roi, {name: resolve(name, anatomy) for name in AREAS})
+        areas = areas_of(roi, {name: resolve(name, maps) for name in AREAS})
     except NSDImageryError as error:
         yield from no_agreement(scope, f"needs early visual cortex: {error}")
         return
@@ -141,15 +137,14 @@ def _check_agreement(session: Session, anatomy: Anatomy, roi: Roi, betas: Betas,
     yield from found
 
 
-def _valid(anatomy: Anatomy, roi: Roi) -> NDArray[np.bool_] | None:
-    if anatomy.valid_nsdimagery is None:
-        return None
-    return read_volume(anatomy.valid_nsdimagery)[0].reshape(-1)[roi.flat] > 0
+def _valid(maps: Maps, roi: Roi) -> NDArray[np.bool_] | None:
+    path = maps.anatomy.valid_nsdimagery
+    return None if path is None else maps.at(path, roi.flat) > 0
 
 
 def _check_formats(session: Session, roi: Roi, betas: Betas, scope: str) -> Finding:
     """Neither format proves the other's numbers by itself: the release's HDF5 has no checksum."""
-    others = [path for path in release.other_formats(session.beta_path) if path.is_file()]
+    others = [path for path in other_formats(session.beta_path) if path.is_file()]
     if not others:
         return DATA_FORMATS.skipped(scope, f"there is only {session.beta_path.name}")
     faults: list[object] = []

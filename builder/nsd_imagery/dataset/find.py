@@ -9,11 +9,10 @@ from nsd_imagery.dataset.pieces import Piece, split_rows
 from nsd_imagery.dataset.recipe import Recipe
 from nsd_imagery.errors import MissingDataError, UsageError, shown
 from nsd_imagery.experiment import CONDITIONS, EXPERIMENTS, Experiment
-from nsd_imagery.sources import trees
-from nsd_imagery.sources.root import find_subjects, read_sessions
+from nsd_imagery.sources.root import Root
 from nsd_imagery.sources.session import Session
 from nsd_imagery.suggest import one_of
-from nsd_imagery.volumes.anatomy import Anatomy
+from nsd_imagery.volumes.maps import Maps
 from nsd_imagery.volumes.roi import Roi, resolve
 
 
@@ -23,41 +22,37 @@ class Found:
 
     Attributes:
         pieces: In order, each with all its ROIs.
-        anatomies: Masks by subject.
+        maps: By subject.
     """
 
     pieces: tuple[Piece, ...]
-    anatomies: dict[str, Anatomy]
+    maps: dict[str, Maps]
 
 
 def find_pieces(
-    root: Path,
+    root: Root,
     recipe: Recipe,
     subjects: Sequence[str] | None,
     conditions: Sequence[str] | None,
     rois: Sequence[str],
-    source: str | None = None,
     captions: Path | str | None = None,
 ) -> Found:
     """The pieces of a root; see `plan.plan`."""
     for condition in conditions or ():
         one_of("condition", condition, CONDITIONS)
-    beta_version = recipe.beta_version
-    names = find_subjects(root, subjects, beta_version, source)
-    sessions = read_sessions(root, names, beta_version, _experiments(conditions), source, captions)
-    _refuse_missing(root, names if subjects else None, conditions, sessions)
-    anatomies = {
-        name: trees.anatomy(root, name, beta_version, source) for name in dict.fromkeys(s.subject for s in sessions)
-    }
-    subject_rois = {name: tuple(resolve(roi, anatomy) for roi in rois) for name, anatomy in anatomies.items()}
+    names = root.choose(subjects)
+    sessions = root.sessions(names, _experiments(conditions), captions)
+    _refuse_missing(root.path, names if subjects else None, conditions, sessions)
+    maps = {name: Maps(root.anatomy(name)) for name in dict.fromkeys(session.subject for session in sessions)}
+    subject_rois = {name: tuple(resolve(roi, own) for roi in rois) for name, own in maps.items()}
     _refuse_unsound_names(subject_rois)
     pieces = []
     for session in sessions:
         here = tuple(name for name in conditions or CONDITIONS if split_rows(session.rows, name))
-        anatomy = anatomies[session.subject]
+        anatomy = maps[session.subject].anatomy
         valid = anatomy.valid(session.experiment, session.session)
         pieces.append(Piece(session, here, subject_rois[session.subject], anatomy.brain, recipe, valid))
-    return Found(tuple(pieces), anatomies)
+    return Found(tuple(pieces), maps)
 
 
 def _experiments(conditions: Sequence[str] | None) -> tuple[Experiment, ...] | None:

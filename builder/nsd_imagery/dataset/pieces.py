@@ -3,7 +3,7 @@
 A piece is one beta file with all ROIs and configs that are made of it in one pass.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,8 @@ from nsd_imagery.dataset.shards import ROWS_PER_BATCH
 from nsd_imagery.schema import dataset_rows, stats_schema, trial_schema
 from nsd_imagery.sources.session import Session
 from nsd_imagery.volumes.betas import Betas
-from nsd_imagery.volumes.grid import FlatIndex
 from nsd_imagery.volumes.normalize import Moments, moments
-from nsd_imagery.volumes.roi import Roi
+from nsd_imagery.volumes.roi import Roi, union
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,11 +165,6 @@ class _Numbers:
                 out[:] = scores
             else:
                 out[:] = self.by.scaling.percent(stored)
-
-
-def union(rois: Sequence[Roi]) -> FlatIndex:
-    """Sorted C-order flat indices of the voxels of all ROIs."""
-    return rois[0].flat if len(rois) == 1 else np.unique(np.concatenate([roi.flat for roi in rois]))
 
 
 def columns_of(piece: Piece, roi: Roi) -> slice | NDArray[np.int64]:

@@ -22,7 +22,7 @@ from nsd_imagery.dataset.preview import Preview, preview_jobs, refuse_full_disk
 from nsd_imagery.dataset.recipe import Recipe, RecipeOptions
 from nsd_imagery.experiment import BETA_VERSIONS, SYNTHETIC_MARKER
 from nsd_imagery.sources.root import find_root
-from nsd_imagery.volumes.anatomy import Anatomy
+from nsd_imagery.volumes.maps import Maps
 from nsd_imagery.volumes.roi import DEFAULT_ROI
 
 
@@ -45,7 +45,7 @@ class Plan:
         folder: The dataset folder.
         recipe: The options that decide the numbers.
         pieces: In order, each with all its ROIs.
-        anatomies: Masks by subject.
+        maps: By subject.
         synthetic: Whether `synth` wrote the root.
     """
 
@@ -53,7 +53,7 @@ class Plan:
     folder: Path
     recipe: Recipe
     pieces: tuple[Piece, ...]
-    anatomies: dict[str, Anatomy]
+    maps: dict[str, Maps]
     synthetic: bool
 
     def preview(self) -> Preview:
@@ -149,10 +149,10 @@ def plan(
     subjects, conditions = ([names] if isinstance(names, str) else names for names in (subjects, conditions))
     folder = Path(out).expanduser().absolute()
     refuse_foreign(folder)
-    place = find_root(root)
-    found = find_pieces(place, recipe, subjects, conditions, rois, source, captions)
-    synthetic = (place / SYNTHETIC_MARKER).is_file()
-    return Plan(place, folder, recipe, found.pieces, found.anatomies, synthetic)
+    source_root = find_root(root, betas, source)
+    found = find_pieces(source_root, recipe, subjects, conditions, rois, captions)
+    synthetic = (source_root.path / SYNTHETIC_MARKER).is_file()
+    return Plan(source_root.path, folder, recipe, found.pieces, found.maps, synthetic)
 
 
 def _sidecars(todo: Plan, old: Manifest | None) -> dict[str, Config]:
@@ -160,4 +160,4 @@ def _sidecars(todo: Plan, old: Manifest | None) -> dict[str, Config]:
     from nsd_imagery.dataset.sidecars import write_sidecars
 
     importlib.import_module("nsd_imagery.dataset.card")
-    return write_sidecars(todo.pieces, todo.anatomies, todo.root, todo.folder, old)
+    return write_sidecars(todo.pieces, todo.maps, todo.root, todo.folder, old)

@@ -11,16 +11,16 @@ import xxhash
 from numpy.typing import NDArray
 
 from nsd_imagery.dataset.names import roi_suffix
-from nsd_imagery.dataset.pieces import Piece, columns_of, union
+from nsd_imagery.dataset.pieces import Piece, columns_of
 from nsd_imagery.dataset.recipe import FORMAT_VERSION
 from nsd_imagery.dataset.shards import LogicalHash
 from nsd_imagery.errors import DataError, MissingDataError
 from nsd_imagery.identity import Identity, identity, read_unchanged
 from nsd_imagery.volumes.betas import Betas
 from nsd_imagery.volumes.grid import FlatIndex
-from nsd_imagery.volumes.nifti import file_digest, is_nifti, read_volume
-from nsd_imagery.volumes.read import brain_voxels, read_betas
-from nsd_imagery.volumes.roi import Roi
+from nsd_imagery.volumes.nifti import file_digest, is_nifti
+from nsd_imagery.volumes.read import brain_voxels, inside_voxels, read_betas
+from nsd_imagery.volumes.roi import Roi, union
 
 _FEW = 8
 _MOST = 0.01
@@ -205,9 +205,9 @@ def _is_empty(piece: Piece, voxels: FlatIndex, betas: Betas, read: FlatIndex) ->
 def _has_data(piece: Piece, voxels: FlatIndex) -> NDArray[np.bool_]:
     """(n_voxels,) where the map of voxels with data says that there are some."""
     assert piece.valid is not None
-    valid, grid = read_volume(piece.valid)
+    valid, grid = inside_voxels(piece.valid)
     grid.check_same(piece.rois[0].grid, str(piece.valid), "the mask")
-    return valid.reshape(-1)[voxels] > 0
+    return np.isin(voxels, valid, assume_unique=True)
 
 
 def _empty(n_empty: int, piece: Piece, roi: Roi) -> str:

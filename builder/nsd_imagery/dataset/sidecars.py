@@ -14,18 +14,18 @@ from nsd_imagery.dataset.stimuli import make_stimuli, stimulus_rows, without_ima
 from nsd_imagery.experiment import NSDIMAGERY_CONDITIONS
 from nsd_imagery.schema import features_yaml, stimuli_schema
 from nsd_imagery.sources.session import Session
-from nsd_imagery.volumes.anatomy import Anatomy
+from nsd_imagery.volumes.maps import Maps
 from nsd_imagery.volumes.roi import Roi
-from nsd_imagery.volumes.voxels import voxel_table
+from nsd_imagery.volumes.voxels import voxel_tables
 
 
-def write_sidecars(pieces: Sequence[Piece], anatomies: Mapping[str, Anatomy], root: Path, folder: Path,
+def write_sidecars(pieces: Sequence[Piece], maps: Mapping[str, Maps], root: Path, folder: Path,
                    old: Manifest | None) -> dict[str, Config]:  # fmt: skip
     """Write the sidecars of a build, and give their configs.
 
     Args:
         pieces: What is built.
-        anatomies: Masks and maps by subject.
+        maps: By subject.
         root: Where the pictures are.
         folder: The dataset folder.
         old: The manifest of the folder, if it has one.
@@ -34,23 +34,21 @@ def write_sidecars(pieces: Sequence[Piece], anatomies: Mapping[str, Anatomy], ro
         DataError: A mask, a label table or a picture is damaged.
     """
     configs: dict[str, Config] = {}
-    for piece in pieces:
-        for roi in piece.rois:
-            _add_voxels(configs, anatomies[piece.session.subject], folder, roi)
+    rois = {piece.session.subject: piece.rois for piece in pieces}
+    for subject in rois:
+        for roi, table in zip(rois[subject], voxel_tables(rois[subject], maps[subject]), strict=True):
+            configs[config_name(subject, "voxels", roi.name)] = _write_voxels(subject, roi, table, folder)
     _add_stimuli(configs, [piece.session for piece in pieces], root, folder, old)
     return configs
 
 
-def _add_voxels(configs: dict[str, Config], anatomy: Anatomy, folder: Path, roi: Roi) -> None:
-    name = config_name(anatomy.subject, "voxels", roi.name)
-    if name in configs:
-        return
-    table: pa.Table = voxel_table(roi, anatomy)
+def _write_voxels(subject: str, roi: Roi, table: pa.Table, folder: Path) -> Config:
+    name = config_name(subject, "voxels", roi.name)
     shard = write_shard(folder, name, "train", (0, 1), table.schema, batches_of(table))
     files = sorted({path.name for path in roi.files})
     sources = dict.fromkeys(files, f"xxh3_128:{xxhash.xxh3_128(roi.flat.tobytes()).hexdigest()}")
-    configs[name] = Config("voxels", anatomy.subject, "", roi.plain_name, int(roi.flat.size),
-                           features_yaml(table.schema), {"train": (shard,)}, sources)  # fmt: skip
+    return Config("voxels", subject, "", roi.plain_name, int(roi.flat.size),
+                  features_yaml(table.schema), {"train": (shard,)}, sources)  # fmt: skip
 
 
 def _add_stimuli(configs: dict[str, Config], sessions: Sequence[Session], root: Path, folder: Path,

@@ -23,7 +23,7 @@ from nsd_imagery.learn.clip_file import (
     read_maker,
 )
 from nsd_imagery.learn.clip_folder import folder_name
-from nsd_imagery.sources.cache import embeddings_folder
+from nsd_imagery.sources.cache_files import embeddings_folder
 from nsd_imagery.sources.pictures import open_stimuli, pictures_file, target_files
 from nsd_imagery.sources.root import find_root
 from nsd_imagery.suggest import one_of
@@ -66,7 +66,7 @@ class ClipCache(Mapping[str, NDArray[np.float32]]):
         folder: Path | str | None = None,
     ) -> None:
         one_of("kind", kind, KINDS)
-        home = find_root(root)
+        home = find_root(root).path
         place = Path(folder).expanduser() if folder else embeddings_folder(home)
         self.path = _choose(place, model, revision)
         (known,), (self.maker, rows) = read_unchanged([self.path], lambda: read_embeddings(self.path))

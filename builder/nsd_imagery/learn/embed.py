@@ -28,9 +28,9 @@ from nsd_imagery.learn.clip_file import (
 from nsd_imagery.learn.clip_model import Clip, open_clip
 from nsd_imagery.locks import holding
 from nsd_imagery.progress import CountProgress
-from nsd_imagery.sources.cache import embeddings_folder
+from nsd_imagery.sources.cache_files import embeddings_folder
 from nsd_imagery.sources.pictures import open_stimuli
-from nsd_imagery.sources.root import find_root, find_subjects, read_sessions
+from nsd_imagery.sources.root import find_root
 from nsd_imagery.sources.session import Session
 from nsd_imagery.sources.table import read_lines
 from nsd_imagery.suggest import one_of
@@ -120,9 +120,9 @@ def embed(
     if batch_size < 1:
         msg = f"batch_size is a number of pictures, not {batch_size}"
         raise UsageError(msg)
-    home = find_root(root)
-    names = find_subjects(home, subjects, betas, source)
-    sessions = read_sessions(home, names, betas, _EXPERIMENTS[mode], source, captions)
+    found = find_root(root, betas, source)
+    sessions = found.sessions(found.choose(subjects), _EXPERIMENTS[mode], captions)
+    home = found.path
     texts = _texts(sessions, None if prompts is None else Path(prompts).expanduser())
     pictures = picture_identities(home)
     items = _items(home, texts)

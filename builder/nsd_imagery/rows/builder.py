@@ -80,7 +80,8 @@ class NSDImagery(datasets.ArrowBasedBuilder):
         one_of("condition", named.kind, CONDITIONS)
         name = roi or named.roi_name
         recipe = Recipe.of(**options)
-        found = find_pieces(find_root(root), recipe, [named.subject], [named.kind], [name], source, captions)
+        home = find_root(root, recipe.beta_version, source)
+        found = find_pieces(home, recipe, [named.subject], [named.kind], [name], captions)
         self._pieces = list(found.pieces)
         self._identities = {piece.key: identity(piece.session.beta_path) for piece in self._pieces}
         super().__init__(

@@ -21,13 +21,12 @@ from nsd_imagery.experiment import BETA_VERSIONS, CONDITIONS
 from nsd_imagery.rows.indexed import index_rows, pieces_of_index
 from nsd_imagery.rows.load import load
 from nsd_imagery.schema import BETAS, trial_schema
-from nsd_imagery.sources import trees
-from nsd_imagery.sources.root import find_root, find_subjects
-from nsd_imagery.sources.trees import SOURCES
+from nsd_imagery.sources.root import SOURCES, Root, find_root
 from nsd_imagery.suggest import one_of
 from nsd_imagery.trials import root_of_index
+from nsd_imagery.volumes.maps import Maps
 from nsd_imagery.volumes.roi import DEFAULT_ROI, resolve
-from nsd_imagery.volumes.voxels import voxel_table
+from nsd_imagery.volumes.voxels import voxel_tables
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ def choose_rows(path: Path | str | None, root: Path | str | None, choice: Choice
     _refuse_unknown(choice)
     place = None if path is None else Path(path).expanduser()
     if place is None or (place.is_dir() and read_manifest(place) is None):
-        trials = _of_root(_root(place, root), choice)
+        trials = _of_root(_root(place, root, choice), choice)
     elif place.is_dir():
         trials = _of_folder(place, choice)
     elif place.is_file():
@@ -109,12 +108,13 @@ def choose_voxels(path: Path | str | None, root: Path | str | None, choice: Choi
         return load(place, config_name(subject, "voxels", choice.roi), "train")
     if place is not None and place.is_file():
         subject, beta_version, _ = _rows_of_index(place, choice)
-        home = root_of_index(place) if root is None else find_root(root)
+        home = _root_behind(place, root, beta_version, choice)
     else:
-        home, beta_version = _root(place, root), choice.beta_version or BETA_VERSIONS[0]
-        subject = _subject_of_root(home, beta_version, choice)
-    anatomy = trees.anatomy(home, subject, beta_version, choice.source)
-    return Dataset(voxel_table(resolve(choice.roi, anatomy), anatomy), fingerprint=uuid.uuid4().hex)
+        home = _root(place, root, choice)
+        subject = _subject_of_root(home, choice)
+    maps = Maps(home.anatomy(subject))
+    (table,) = voxel_tables([resolve(choice.roi, maps)], maps)
+    return Dataset(table, fingerprint=uuid.uuid4().hex)
 
 
 def _no_rows(choice: Choice) -> UsageError:
@@ -134,12 +134,17 @@ def _refuse_unknown(choice: Choice) -> None:
             one_of(what, word, choices)
 
 
-def _root(place: Path | None, root: Path | str | None) -> Path:
+def _root(place: Path | None, root: Path | str | None, choice: Choice) -> Root:
     indices = sorted(place.glob("*.parquet")) if place else []
     if indices:
         msg = f"{place}: is a folder of indices; name one of its files: {', '.join(path.name for path in indices)}"
         raise UsageError(msg)
-    return find_root(place or root)
+    return find_root(place or root, choice.beta_version or BETA_VERSIONS[0], choice.source)
+
+
+def _root_behind(index: Path, root: Path | str | None, beta_version: str, choice: Choice) -> Root:
+    """The root of an index file: the one that was named, else that whose `indices/` it lies in, else the usual one."""
+    return find_root(root_of_index(index) if root is None else root, beta_version, choice.source)
 
 
 def _of_folder(folder: Path, choice: Choice) -> Dataset:
@@ -179,18 +184,16 @@ def _refuse_other_options(folder: Path, built: Recipe, choice: Choice) -> None:
             raise UsageError(msg)
 
 
-def _of_root(root: Path, choice: Choice) -> Dataset:
-    beta_version = choice.beta_version or BETA_VERSIONS[0]
-    subject = _subject_of_root(root, beta_version, choice)
+def _of_root(root: Root, choice: Choice) -> Dataset:
+    subject = _subject_of_root(root, choice)
     conditions = None if choice.condition is None else [choice.condition]
-    recipe = Recipe(beta_version, choice.zscore or "auto", smoothing_fwhm=choice.smoothing_fwhm)
-    pieces = find_pieces(root, recipe, [subject], conditions, [choice.roi], choice.source).pieces
+    recipe = Recipe(root.beta_version, choice.zscore or "auto", smoothing_fwhm=choice.smoothing_fwhm)
+    pieces = find_pieces(root, recipe, [subject], conditions, [choice.roi]).pieces
     return _read(pieces, pa.concat_tables([piece.session.rows for piece in pieces]), choice)
 
 
-def _subject_of_root(root: Path, beta_version: str, choice: Choice) -> str:
-    here = find_subjects(root, choice.subject and [choice.subject], beta_version, choice.source)
-    return _the_subject(choice.subject, here, root)
+def _subject_of_root(root: Root, choice: Choice) -> str:
+    return _the_subject(choice.subject, root.choose(choice.subject), root.path)
 
 
 def _of_index(path: Path, root: Path | str | None, choice: Choice) -> Dataset:
@@ -198,9 +201,9 @@ def _of_index(path: Path, root: Path | str | None, choice: Choice) -> Dataset:
     if choice.sessions is not None:
         _refuse_missing_sessions(choice, rows["session"].unique().to_pylist())
         rows = rows.take(np.flatnonzero(np.isin(rows["session"].to_numpy(), choice.sessions)))
-    home = root_of_index(path) if root is None else find_root(root)
+    home = _root_behind(path, root, beta_version, choice)
     recipe = Recipe(beta_version, choice.zscore or "auto", smoothing_fwhm=choice.smoothing_fwhm)
-    pieces = pieces_of_index(path, rows, home, choice.roi, recipe, choice.source)
+    pieces = pieces_of_index(path, rows, home, choice.roi, recipe)
     return _read(pieces, rows, choice)
 
 

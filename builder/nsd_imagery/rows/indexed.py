@@ -13,10 +13,10 @@ from nsd_imagery.dataset.recipe import Recipe
 from nsd_imagery.errors import DataError, MissingDataError
 from nsd_imagery.experiment import CONDITIONS
 from nsd_imagery.schema import index_schema
-from nsd_imagery.sources import trees
-from nsd_imagery.sources.root import read_sessions
+from nsd_imagery.sources.root import Root
 from nsd_imagery.sources.session import Session
 from nsd_imagery.trials import disagreements, read_index
+from nsd_imagery.volumes.maps import Maps
 from nsd_imagery.volumes.read import read_header
 from nsd_imagery.volumes.roi import resolve
 
@@ -46,9 +46,7 @@ def index_rows(path: Path) -> pa.Table:
     return rows
 
 
-def pieces_of_index(
-    path: Path, rows: pa.Table, root: Path, roi: str, recipe: Recipe, source: str | None = None
-) -> list[Piece]:
+def pieces_of_index(path: Path, rows: pa.Table, root: Root, roi: str, recipe: Recipe) -> list[Piece]:
     """The pieces of one subject's rows, one a beta file, in order of first appearance.
 
     Args:
@@ -57,7 +55,6 @@ def pieces_of_index(
         root: Where the betas and masks are.
         roi: A ROI name.
         recipe: The options.
-        source: "release" or "cache", for a root that holds the subject in both.
 
     Raises:
         UsageError: No such ROI, no sound option, or the subject is in both trees.
@@ -68,12 +65,12 @@ def pieces_of_index(
     paths = rows["beta_path"].to_numpy()
     named = [rows.take(np.flatnonzero(paths == name)) for name in rows["beta_path"].unique().to_pylist()]
     for of_file in named:
-        _refuse_missing_file(path, root / of_file["beta_path"][0].as_py())
-    own = _own_sessions(rows, root, source)
-    sessions = [_session(path, of_file, root, own, whole=recipe.zscore != "none") for of_file in named]
-    _refuse_other_labels(path, rows, own, root)
-    anatomy = trees.anatomy(root, subject, recipe.beta_version, source)
-    rois, brain = (resolve(roi, anatomy),), anatomy.brain
+        _refuse_missing_file(path, root.path / of_file["beta_path"][0].as_py())
+    own = _own_sessions(rows, root)
+    sessions = [_session(path, of_file, root.path, own, whole=recipe.zscore != "none") for of_file in named]
+    _refuse_other_labels(path, rows, own, root.path)
+    anatomy = root.anatomy(subject)
+    rois, brain = (resolve(roi, Maps(anatomy)),), anatomy.brain
     pieces = []
     for session in sessions:
         conditions = tuple(name for name in CONDITIONS if split_rows(session.rows, name))
@@ -88,13 +85,13 @@ def _refuse_missing_file(path: Path, beta_path: Path) -> None:
         raise MissingDataError(msg)
 
 
-def _own_sessions(rows: pa.Table, root: Path, source: str | None) -> dict[str, list[Session]]:
+def _own_sessions(rows: pa.Table, root: Root) -> dict[str, list[Session]]:
     """What the root says of its sessions, by experiment; none of an experiment whose labelling files are missing."""
-    subject, beta_version = rows["subject"][0].as_py(), rows["beta_version"][0].as_py()
+    subject = rows["subject"][0].as_py()
     found: dict[str, list[Session]] = {}
     for experiment in rows["experiment"].unique().to_pylist():
         with contextlib.suppress(MissingDataError):
-            found[experiment] = read_sessions(root, [subject], beta_version, [experiment], source)
+            found[experiment] = root.sessions([subject], [experiment])
     return found
 
 

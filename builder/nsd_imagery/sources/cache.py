@@ -1,91 +1,57 @@
-"""The Guide's cache tree: where its files are. All paths of that layout are spelled here."""
+"""The Guide's cache tree as a source: a trial manifest a subject, and maps beside it or in a release tree."""
 
+from collections.abc import Collection
 from pathlib import Path
+from typing import ClassVar
 
-from nsd_imagery.sources import release
-from nsd_imagery.sources.stim_info import StimInfo
+from nsd_imagery.experiment import Experiment
+from nsd_imagery.sources import cache_files, cache_rows
+from nsd_imagery.sources.cache_tables import CacheTables
+from nsd_imagery.sources.session import Session
+from nsd_imagery.sources.source import Listed
 from nsd_imagery.volumes.anatomy import Anatomy
 
-IMAGERY = "nsd_imagery/"
-"""Betas below this folder are of NSD-Imagery, whatever the Guide's two words for a condition say."""
 
-_BETA_NAMES = ("imagery_betas_session{:02d}", "session{:02d}")
-_METADATA = Path("nsd_imagery/metadata")
+class Cache:
+    """See `source.Source`."""
 
+    name: ClassVar[str] = "cache"
 
-def trial_manifest_file(root: Path, subject: str) -> Path:
-    """The trials of a subject."""
-    return root / _METADATA / f"trial_manifest_{subject}.csv"
+    def __init__(self, root: Path, beta_version: str) -> None:
+        self._root = root
+        self._beta_version = beta_version
+        self._tables = CacheTables(root)
 
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """Subjects who have a trial manifest, or trials in imagery_stimuli_info.csv."""
+        return self._tables.subjects
 
-def stimuli_info_file(root: Path) -> Path:
-    """The table of stimuli, or of trials, of all subjects."""
-    return root / "nsd_imagery" / "stimuli" / "imagery_stimuli_info.csv"
+    def expected(self, subject: str) -> str:
+        """Where the trial manifest would lie."""
+        return f"the Guide's {cache_files.trial_manifest_file(Path(), subject).as_posix()}"
 
+    def holds(self, subject: str) -> bool:
+        """Whether the tables name trials of the subject."""
+        return subject in self.subjects
 
-def presented_ids_file(root: Path) -> Path:
-    """The ids of the pictures that were used, one a line."""
-    return root / "nsd_imagery" / "stimuli" / "presented_image_ids.txt"
+    def sessions(self, subject: str, experiments: Collection[Experiment]) -> list[Session]:
+        """The sessions that the subject's trial manifest names."""
+        sessions = cache_rows.read_sessions(self._tables, subject, self._beta_version)
+        return [session for session in sessions if session.experiment in experiments]
 
+    def core_sessions(self, subject: str) -> list[Session]:
+        """None: the manifest names all trials."""
+        return []
 
-def pictures_file(root: Path) -> Path:
-    """NSD's 73,000 pictures, in the place of the Guide."""
-    return root / "nsd_hdf5" / "nsd_stimuli.hdf5"
+    def unlabelled(self, subject: str) -> Path | None:
+        """None: as `core_sessions`."""
+        return None
 
+    def anatomy(self, subject: str) -> Anatomy:
+        """The masks and maps of a subject; the mask that the manifest names stands for nsdgeneral."""
+        return cache_files.anatomy(self._root, subject, cache_rows.manifest_mask(self._tables, subject))
 
-def embeddings_folder(root: Path) -> Path:
-    """Embeddings of the stimuli, for perception and imagery alike."""
-    return root / "clip_embeddings"
-
-
-def subject_sessions_file(root: Path) -> Path:
-    """The number and the dates of the sessions of each subject."""
-    return root / _METADATA / "subject_sessions.json"
-
-
-def expected_file(subject: str, session: int) -> str:
-    """Where the betas of a session lie if the manifest does not say, relative to the root, without the ending."""
-    return f"nsd_imagery/betas/{subject}/{_BETA_NAMES[0].format(session)}"
-
-
-def betas_file(root: Path, subject: str, session: int) -> Path | None:
-    """The betas of a session under one of the Guide's two names; None if they are not there."""
-    folder = root / "nsd_imagery" / "betas" / subject
-    names = [name.format(session) + ending for name in _BETA_NAMES for ending in release.BETA_FORMATS]
-    return next((path for name in names if (path := folder / name).is_file()), None)
-
-
-def stim_info(root: Path) -> StimInfo | None:
-    """NSD's table of pictures, in the release's place or beside the Guide's stimulus files; None if there is none."""
-    places = [release.stim_info_file(root).parent, stimuli_info_file(root).parent, root / "nsd_hdf5"]
-    found = (place / release.stim_info_file(root).name for place in places)
-    return next((release.read_stim_info_once(path) for path in found if path.is_file()), None)
-
-
-def anatomy(root: Path, subject: str, mask: Path | None = None) -> Anatomy:
-    """The masks and maps of a subject: `metadata/subjAA/*.nii.gz`, else those of a release tree in the same root.
-
-    Args:
-        root: The root.
-        subject: Whose.
-        mask: What the trial manifest names as roi_mask_path; stands for nsdgeneral.
-    """
-    folder = root / _METADATA / subject
-    volumes = {path.name.removesuffix(".nii.gz"): path for path in sorted(folder.glob("*.nii.gz"))}
-    shared = release.anatomy(root, subject)
-    maps = ("brainmask", "valid_nsdimagery")
-    atlases = {name: path for name, path in volumes.items() if not name.startswith(("lh.", "rh.")) and name not in maps}
-    if mask is not None:
-        atlases["nsdgeneral"] = mask
-    tables = {path.name.removesuffix(".mgz.ctab"): path for path in sorted(folder.glob("*.mgz.ctab"))}
-    return Anatomy(
-        subject,
-        atlases={**shared.atlases, **atlases},
-        label_tables={**shared.label_tables, **tables},
-        left={**shared.left, **{name[3:]: path for name, path in volumes.items() if name.startswith("lh.")}},
-        right={**shared.right, **{name[3:]: path for name, path in volumes.items() if name.startswith("rh.")}},
-        brain=volumes.get("brainmask", shared.brain),
-        valid_nsdimagery=volumes.get("valid_nsdimagery", shared.valid_nsdimagery),
-        valid_nsd=shared.valid_nsd,
-        ncsnr_nsd=shared.ncsnr_nsd,
-    )
+    def listed(self, subject: str) -> Listed | None:
+        """None: a manifest may leave out almost everything."""
+        return None

@@ -8,23 +8,24 @@ from typing import Any
 
 import pyarrow as pa
 
-from nsd_imagery.errors import DataError, MissingDataError, reason, shown
-from nsd_imagery.experiment import SUBJECTS, Experiment
+from nsd_imagery.errors import MissingDataError, shown
+from nsd_imagery.experiment import Experiment
 from nsd_imagery.schema import trial_id, trial_table
-from nsd_imagery.sources import cache, release
+from nsd_imagery.sources import cache_files
+from nsd_imagery.sources.cache_tables import CacheTables
 from nsd_imagery.sources.design import nsd_id_of_name, stimulus_key
 from nsd_imagery.sources.manifest_proof import prove
 from nsd_imagery.sources.session import Session, repeat_indices
 from nsd_imagery.sources.stim_info import StimInfo, picture_columns
 from nsd_imagery.sources.table import named_file
-from nsd_imagery.sources.trial_manifest import REQUIRED, Entry, read_entries, read_trial_manifest, unused_columns
+from nsd_imagery.sources.trial_manifest import Entry, TrialTable, trials_of
 from nsd_imagery.volumes.read import read_header
 
 UNKNOWN = "unknown"
 """The stimulus of a row whose manifest names neither a picture nor a target."""
 
 
-def read_sessions(root: Path, subject: str, beta_version: str) -> list[Session]:
+def read_sessions(tables: CacheTables, subject: str, beta_version: str) -> list[Session]:
     """The sessions that a subject's trial manifest names.
 
     The Guide knows only the conditions "perception" and "imagery": perception whose betas lie under nsd_imagery/ is
@@ -34,39 +35,24 @@ def read_sessions(root: Path, subject: str, beta_version: str) -> list[Session]:
         MissingDataError: A file that the manifest names is not there.
         DataError: The manifest is not sound, or contradicts another file.
     """
-    path = _trials_file(root, subject)
-    info = [_with_picture(entry) for entry in read_info(root)]
-    entries = [_with_picture(entry) for entry in read_trial_manifest(path, subject, info)]
+    table = tables.trials(subject)
+    info = [_with_picture(entry) for entry in tables.info]
+    entries = [_with_picture(entry) for entry in trials_of(table, subject, info)]
     prove(entries, info)
-    _check_presented(root, entries)
-    _check_session_count(root, subject, entries)
+    _check_presented(tables, entries)
+    _check_session_count(tables, subject, entries)
     groups: dict[tuple[Experiment, int], list[Entry]] = defaultdict(list)
     for entry in entries:
         groups[_experiment(entry), entry["session"]].append(entry)
-    stim_info = cache.stim_info(root)
     imagined = {entry["nsd_id"] for entry in entries if entry["condition"] in ("imagery", "attention")} - {None}
-    notes = _notes(path, entries, stim_info)
+    notes = _notes(table, entries, tables.stim_info)
     return [
-        _session(root, subject, beta_version, key, groups[key], stim_info, imagined, notes)
+        _session(tables.root, subject, beta_version, key, groups[key], tables.stim_info, imagined, notes)
         for key in sorted(groups, key=lambda key: (key[0] != "nsdimagery", key[1]))
     ]
 
 
-def subjects(root: Path) -> tuple[str, ...]:
-    """Subjects who have a trial manifest, or trials in imagery_stimuli_info.csv."""
-    in_info = {entry["subject"] for entry in read_info(root) if set(REQUIRED) <= set(entry.values)}
-    return tuple(
-        subject for subject in SUBJECTS if cache.trial_manifest_file(root, subject).is_file() or subject in in_info
-    )
-
-
-def read_info(root: Path) -> list[Entry]:
-    """The lines of imagery_stimuli_info.csv; none where there is no such file."""
-    path = cache.stimuli_info_file(root)
-    return read_entries(path) if path.is_file() else []
-
-
-def manifest_mask(root: Path, subject: str) -> Path | None:
+def manifest_mask(tables: CacheTables, subject: str) -> Path | None:
     """The mask that a subject's trials name as roi_mask_path; None if they name none, or several.
 
     Raises:
@@ -75,23 +61,19 @@ def manifest_mask(root: Path, subject: str) -> Path | None:
     """
     named = {
         entry["roi_mask_path"]: entry
-        for entry in reversed(read_entries(_trials_file(root, subject)))
+        for entry in reversed(tables.trials(subject).entries)
         if entry["roi_mask_path"] and entry["subject"] in (None, subject)
     }
     if len(named) != 1:
         return None
     ((text, entry),) = named.items()
-    return named_file(root, entry.line, "roi_mask_path", text)
-
-
-def _trials_file(root: Path, subject: str) -> Path:
-    """The subject's own manifest, else the table of all subjects."""
-    own = cache.trial_manifest_file(root, subject)
-    return own if own.is_file() else release.required(cache.stimuli_info_file(root))
+    return named_file(tables.root, entry.line, "roi_mask_path", text)
 
 
 def _experiment(entry: Entry) -> Experiment:
-    core = entry["condition"] == "perception" and not (entry["beta_path"] or cache.IMAGERY).startswith(cache.IMAGERY)
+    core = entry["condition"] == "perception" and not (entry["beta_path"] or cache_files.IMAGERY).startswith(
+        cache_files.IMAGERY
+    )
     return "nsd" if core else "nsdimagery"
 
 
@@ -107,17 +89,12 @@ def _with_picture(entry: Entry) -> Entry:
     )
 
 
-def _check_presented(root: Path, entries: Sequence[Entry]) -> None:
+def _check_presented(tables: CacheTables, entries: Sequence[Entry]) -> None:
     """Each picture is in the list of those presented; a list that is off by one is named as such."""
-    path = cache.presented_ids_file(root)
-    if not path.is_file():
+    presented = tables.presented
+    if presented is None:
         return
-    words = path.read_text(encoding="utf-8", errors="replace").split()
-    for word in words:
-        if not (word.isascii() and word.isdigit() and len(word) < 10):
-            msg = f"{path}: has {word[:20]!r}, but must have one 0-based nsd_id a line"
-            raise DataError(msg)
-    presented = set(map(int, words))
+    path = cache_files.presented_ids_file(tables.root)
     for entry in entries:
         nsd_id = entry["nsd_id"]
         if nsd_id is not None and nsd_id not in presented and _experiment(entry) == "nsdimagery":
@@ -126,16 +103,9 @@ def _check_presented(root: Path, entries: Sequence[Entry]) -> None:
             raise entry.error("nsd_id", f"which {path} does not have{hint}")
 
 
-def _check_session_count(root: Path, subject: str, entries: Sequence[Entry]) -> None:
+def _check_session_count(tables: CacheTables, subject: str, entries: Sequence[Entry]) -> None:
     """No trial is of a session that subject_sessions.json does not count: {"subj01": {"sessions": 2, ...}}."""
-    path = cache.subject_sessions_file(root)
-    if not path.is_file():
-        return
-    try:
-        counts = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        msg = f"{path}: is not JSON ({reason(error)})"
-        raise DataError(msg) from error
+    path, counts = cache_files.subject_sessions_file(tables.root), tables.session_counts
     said = counts.get(subject) if isinstance(counts, dict) else None
     said = said.get("sessions") if isinstance(said, dict) else said
     known = range(1, said + 1) if isinstance(said, int) else said
@@ -146,16 +116,16 @@ def _check_session_count(root: Path, subject: str, entries: Sequence[Entry]) -> 
             raise entry.error("session", f"but {path} has {json.dumps(said)[:60]} for {subject}")
 
 
-def _notes(path: Path, entries: Sequence[Entry], info: StimInfo | None) -> tuple[str, ...]:
+def _notes(table: TrialTable, entries: Sequence[Entry], info: StimInfo | None) -> tuple[str, ...]:
     """What a reader of the dataset should know of the manifest, in sentences."""
-    notes = []
+    notes, path = [], table.path
     if any(entry["condition"] == "perception" and _experiment(entry) == "nsdimagery" for entry in entries):
         notes.append("trial manifests: perception whose betas lie under nsd_imagery/ is vision here")
     if any(entry["run_number"] is None for entry in entries):
         notes.append(f"{path.name}: has trials without run_number, which are z-scored over their session")
     if unknown := sum(entry["nsd_id"] is None and entry["target"] is None for entry in entries):
         notes.append(f"{path.name}: {unknown} trials have neither nsd_id nor target; their stimulus is {UNKNOWN!r}")
-    if unused := unused_columns(path):
+    if unused := table.unused:
         notes.append(f"{path.name}: columns that are not used: {', '.join(unused)}")
     if info is None:
         notes.append("nsd_stim_info_merged.csv is not in the root: is_shared is false everywhere")
@@ -195,9 +165,10 @@ def _beta_path(root: Path, subject: str, number: int, entries: Sequence[Entry]) 
     ((text, entry),) = named.items()
     if text is not None:
         return named_file(root, entry.line, "beta_path", text)
-    path = cache.betas_file(root, subject, number)
+    path = cache_files.betas_file(root, subject, number)
     if path is None:
-        msg = f"{root}: no {cache.expected_file(subject, number)}.nii.gz, which {entry.line.path} needs: copy it there"
+        expected = f"{cache_files.expected_file(subject, number)}.nii.gz"
+        msg = f"{root}: no {expected}, which {entry.line.path} needs: copy it there"
         raise MissingDataError(msg)
     return path
 

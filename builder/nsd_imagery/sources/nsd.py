@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from nsd_imagery.errors import DataError, MissingDataError
 from nsd_imagery.experiment import CORE_SESSIONS, CORE_TRIALS_PER_SESSION
 from nsd_imagery.schema import trial_id, trial_table
-from nsd_imagery.sources import release
-from nsd_imagery.sources.design import read_targets, stimulus_key
+from nsd_imagery.sources import release_files
+from nsd_imagery.sources.design import stimulus_key
 from nsd_imagery.sources.nsdimagery import imagined_pictures
+from nsd_imagery.sources.release_tables import ReleaseTables
 from nsd_imagery.sources.responses import Responses, read_responses
 from nsd_imagery.sources.session import Session
 from nsd_imagery.sources.stim_info import StimInfo, picture_columns
@@ -22,11 +23,11 @@ _NO_PAIR_LIST = "B_pair_list.mat is not in the root: is_shared is false in perce
 
 def unlabelled(root: Path, subject: str) -> Path | None:
     """The first file that is not in the root and that rows of NSD core cannot be made without."""
-    needed = (release.responses_file(root, subject), release.stim_info_file(root))
+    needed = (release_files.responses_file(root, subject), release_files.stim_info_file(root))
     return next((path for path in needed if not path.is_file()), None)
 
 
-def read_sessions(root: Path, subject: str, beta_version: str) -> list[Session]:
+def read_sessions(tables: ReleaseTables, subject: str, beta_version: str) -> list[Session]:
     """The NSD core sessions of a subject whose betas are in the root, in rising order.
 
     Repeats are counted over all of responses.tsv, whichever sessions are in the root. Each 73KID is proven by
@@ -36,19 +37,19 @@ def read_sessions(root: Path, subject: str, beta_version: str) -> list[Session]:
         MissingDataError: responses.tsv or nsd_stim_info_merged.csv, which has the split, is not there.
         DataError: Two files contradict each other, or one is damaged.
     """
-    files = release.nsd_betas(root, subject, beta_version)
+    root = tables.root
+    files = release_files.nsd_betas(root, subject, beta_version)
     if not files:
         return []
-    responses = read_responses(release.required(release.responses_file(root, subject)), subject)
-    info = release.stim_info(root)
+    responses = read_responses(release_files.required(release_files.responses_file(root, subject)), subject)
+    info = tables.stim_info
     if info is None:
-        msg = (
-            f"{release.stim_info_file(root)}: no such file; copy it from the release: it says which pictures are shared"
-        )
+        path = release_files.stim_info_file(root)
+        msg = f"{path}: no such file; copy it from the release: it says which pictures are shared"
         raise MissingDataError(msg)
     _prove(responses, info, subject)
-    pair_list = release.pair_list_file(root, "B")
-    imagined = imagined_pictures(read_targets(pair_list)) if pair_list.is_file() else set()
+    has_targets = release_files.pair_list_file(root, "B").is_file()
+    imagined = imagined_pictures(tables.targets("B")) if has_targets else set()
     notes = () if imagined else (_NO_PAIR_LIST,)
     return [
         Session(

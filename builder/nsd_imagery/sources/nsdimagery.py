@@ -1,63 +1,52 @@
 """The rows of NSD-Imagery from a release tree: 12 runs of behaviour, proven, become the 720 rows of a session."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from nsd_imagery.errors import DataError, MissingDataError
-from nsd_imagery.experiment import N_BETAS, RUNS, STIMULUS_SETS, TRIALS_PER_RUN
+from nsd_imagery.experiment import N_BETAS, TRIALS_PER_RUN
 from nsd_imagery.schema import trial_id, trial_table
-from nsd_imagery.sources import release
-from nsd_imagery.sources.behaviour import RunBehaviour, Trial, read_behaviour
+from nsd_imagery.sources import release_files
+from nsd_imagery.sources.behaviour import RunBehaviour, Trial
 from nsd_imagery.sources.design import (
     Target,
     nsd_id_of_name,
-    read_design,
-    read_targets,
     shared_number_of_name,
     stimulus_key,
 )
 from nsd_imagery.sources.proof import Contradiction, SessionFiles, prove_session
+from nsd_imagery.sources.release_tables import ReleaseTables
 from nsd_imagery.sources.session import Session, repeat_indices
 from nsd_imagery.sources.stim_info import NO_STIM_INFO, StimInfo, picture_columns
 from nsd_imagery.volumes.read import read_header
 
 
-def read_session(root: Path, subject: str, beta_version: str) -> Session:
+def read_session(tables: ReleaseTables, subject: str, beta_version: str) -> Session:
     """The NSD-Imagery session of a subject: its beta file and its 720 rows, proven from the behaviour and design files.
 
     Raises:
         MissingDataError: A file is not there.
         DataError: Two files contradict each other, or one is damaged.
     """
-    beta_path = release.nsdimagery_betas(root, subject, beta_version)
+    root = tables.root
+    beta_path = release_files.nsdimagery_betas(root, subject, beta_version)
     if beta_path is None:
-        msg = f"{root}: no {release.expected_betas(beta_version, subject)}.hdf5 or .nii.gz; copy it from the release"
+        expected = release_files.expected_betas(beta_version, subject)
+        msg = f"{root}: no {expected}.hdf5 or .nii.gz; copy it from the release"
         raise MissingDataError(msg)
     n_volumes = read_header(beta_path).n_volumes
     if n_volumes != N_BETAS:
         msg = f"{beta_path}: has {n_volumes} volumes, a session of NSD-Imagery has {N_BETAS}: copy the file again"
         raise DataError(msg)
-    files = read_files(root, subject)
+    files, info = tables.session(subject), tables.stim_info
     prove_session(files)
-    _prove_photographs(files, release.stim_info(root))
-    rows = _rows(root, subject, beta_path, files.behaviours, files.targets, beta_version)
-    notes = () if release.stim_info_file(root).is_file() else (NO_STIM_INFO,)
+    _prove_photographs(files, info)
+    rows = _rows(root, subject, beta_path, files, beta_version, info)
+    notes = () if info is not None else (NO_STIM_INFO,)
     return Session(subject, "nsdimagery", 1, beta_path, rows, notes)
-
-
-def read_files(root: Path, subject: str) -> SessionFiles:
-    """What the behaviour, pair list and design files say of a subject's session, not yet held against each other.
-
-    Raises:
-        MissingDataError: A file is not there.
-        DataError: One is damaged.
-    """
-    targets = read_all_targets(root)
-    design_path = release.required(release.design_file(root))
-    return SessionFiles(_read_behaviours(root, subject), targets, read_design(design_path), design_path)
 
 
 def _prove_photographs(files: SessionFiles, info: StimInfo | None) -> None:
@@ -82,28 +71,12 @@ def _prove_photographs(files: SessionFiles, info: StimInfo | None) -> None:
         raise DataError(str(Contradiction(behaviour.path, what, trial.number)))
 
 
-def read_all_targets(root: Path) -> dict[str, dict[str, Target]]:
-    """The 18 targets by stimulus set and cue letter.
-
-    Raises:
-        MissingDataError: A pair list is not there.
-        DataError: One is damaged.
-    """
-    return {name: read_targets(release.required(release.pair_list_file(root, name))) for name in STIMULUS_SETS}
-
-
-def _read_behaviours(root: Path, subject: str) -> list[RunBehaviour]:
-    """The 12 runs in the order of their RUN column, which is the order of the betas."""
-    files = [(run.name, release.required(release.behaviour_file(root, subject, run.name))) for run in RUNS]
-    behaviours = [read_behaviour(path, subject, name) for name, path in files]
-    return sorted(behaviours, key=lambda behaviour: behaviour.run.number)
-
-
-def _rows(root: Path, subject: str, beta_path: Path, behaviours: Sequence[RunBehaviour],
-          targets: Mapping[str, Mapping[str, Target]], beta_version: str) -> pa.Table:  # fmt: skip
+def _rows(
+    root: Path, subject: str, beta_path: Path, files: SessionFiles, beta_version: str, info: StimInfo | None
+) -> pa.Table:
     events = [
         (behaviour, trial, number, epoch)
-        for behaviour in behaviours
+        for behaviour in files.behaviours
         for trial in behaviour.trials
         for number, epoch in enumerate(behaviour.run.epochs)
     ]
@@ -111,7 +84,7 @@ def _rows(root: Path, subject: str, beta_path: Path, behaviours: Sequence[RunBeh
     trials = [trial for _, trial, *_ in events]
     epochs = [epoch for *_, epoch in events]
     in_session = [(run.number - 1) * TRIALS_PER_RUN + trial.number - 1 for run, trial in zip(runs, trials, strict=True)]
-    about = [targets[run.stimulus_set][trial.condition] for run, trial in zip(runs, trials, strict=True)]
+    about = [files.targets[run.stimulus_set][trial.condition] for run, trial in zip(runs, trials, strict=True)]
     nsd_ids = [_picture(behaviour, trial, target) for (behaviour, trial, *_), target in zip(events, about, strict=True)]
     return trial_table(
         len(events),
@@ -143,7 +116,7 @@ def _rows(root: Path, subject: str, beta_path: Path, behaviours: Sequence[RunBeh
         response=[trial.button for trial in trials],
         response_time=[trial.response_time for trial in trials],
         beta_version=beta_version,
-        **picture_columns(release.stim_info(root), subject, nsd_ids, imagined_pictures(targets["B"])),
+        **picture_columns(info, subject, nsd_ids, imagined_pictures(files.targets["B"])),
     )
 
 

@@ -14,7 +14,7 @@ from PIL.PngImagePlugin import PngImageFile
 
 from nsd_imagery.errors import DataError, reason, shown
 from nsd_imagery.experiment import N_NSD_PICTURES
-from nsd_imagery.sources import cache, release
+from nsd_imagery.sources import cache_files, release_files
 from nsd_imagery.sources.design import nsd_id_of_name, stimulus_key
 from nsd_imagery.volumes.hdf5 import open_dataset, reading
 
@@ -35,7 +35,7 @@ def target_file(root: Path, stimulus_set: str, target: str) -> Path | None:
     if len(name.parts) != 1 or "\0" in target:
         msg = f"{root}: target {shown(target)} is no name of a file"
         raise DataError(msg)
-    path = release.target_images_folder(root, stimulus_set) / name
+    path = release_files.target_images_folder(root, stimulus_set) / name
     return path if path.is_file() else None
 
 
@@ -63,13 +63,13 @@ def read_png(path: Path) -> bytes:
 
 def pictures_file(root: Path) -> Path | None:
     """NSD's picture file, in the release's place or the Guide's; None where the root has none."""
-    places = (release.pictures_file(root), cache.pictures_file(root))
+    places = (release_files.pictures_file(root), cache_files.pictures_file(root))
     return next((path for path in places if path.is_file()), None)
 
 
 def target_files(root: Path) -> dict[str, Path]:
     """The pictures of the targets of sets A and B by `stimulus`."""
-    files = [path for name in "AB" for path in sorted(release.target_images_folder(root, name).glob("*.png"))]
+    files = [path for name in "AB" for path in sorted(release_files.target_images_folder(root, name).glob("*.png"))]
     return {stimulus_key(nsd_id_of_name(path.stem), path.stem): path for path in files}
 
 

@@ -1,159 +1,79 @@
-"""The NSD release tree, as in the bucket `natural-scenes-dataset`: where its files are.
+"""The NSD release tree as a source: betas by session, labelled by behaviour, design files and responses.tsv."""
 
-A root may hold part of it: some subjects, some sessions, betas as .hdf5 or .nii.gz. All paths of the release are
-spelled here.
-"""
-
-import re
-from functools import cache
+from collections.abc import Collection
 from pathlib import Path
+from typing import ClassVar
 
-from nsd_imagery.errors import MissingDataError
-from nsd_imagery.experiment import SUBJECTS
-from nsd_imagery.identity import identity
-from nsd_imagery.sources.stim_info import StimInfo, read_stim_info
+from nsd_imagery.experiment import RUNS, STIMULUS_SETS, Experiment
+from nsd_imagery.sources import nsd, nsdimagery, release_files
+from nsd_imagery.sources.proof import SessionFiles
+from nsd_imagery.sources.release_tables import ReleaseTables
+from nsd_imagery.sources.session import Session
+from nsd_imagery.sources.source import Listed
+from nsd_imagery.sources.stim_info import StimInfo
 from nsd_imagery.volumes.anatomy import Anatomy
-
-BETA_FORMATS = (".hdf5", ".nii.gz", ".nii")
-"""Of betas, the preferred one first."""
+from nsd_imagery.volumes.roi import DEFAULT_ROI, VISUAL_ATLAS
 
 
-def subjects_with_betas(root: Path, beta_version: str) -> tuple[str, ...]:
-    """Subjects of whom betas of a version are in the root, of NSD-Imagery or of NSD core."""
-    return tuple(
-        subject
-        for subject in SUBJECTS
-        if nsdimagery_betas(root, subject, beta_version) is not None or nsd_betas(root, subject, beta_version)
-    )
+class Release:
+    """See `source.Source`."""
 
+    name: ClassVar[str] = "release"
 
-def expected_betas(beta_version: str, subject: str = "subjAA") -> str:
-    """Where the release has the NSD-Imagery betas, relative to the root, without the file's ending."""
-    return f"nsddata_betas/ppdata/{subject}/func1pt8mm/nsdimagerybetas_{beta_version}/betas_nsdimagery"
+    def __init__(self, root: Path, beta_version: str) -> None:
+        self._root = root
+        self._beta_version = beta_version
+        self._tables = ReleaseTables(root)
 
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """Subjects of whom there are betas, of NSD-Imagery or of NSD core."""
+        return release_files.subjects_with_betas(self._root, self._beta_version)
 
-def nsdimagery_betas(root: Path, subject: str, beta_version: str) -> Path | None:
-    """The beta file of a subject's NSD-Imagery session; None if it is not in the root."""
-    stem = root / expected_betas(beta_version, subject)
-    return next((path for ending in BETA_FORMATS if (path := stem.with_name(stem.name + ending)).is_file()), None)
+    def expected(self, subject: str) -> str:
+        """Where the NSD-Imagery betas would lie."""
+        return f"{release_files.expected_betas(self._beta_version, subject)}.hdf5 or .nii.gz"
 
+    def holds(self, subject: str) -> bool:
+        """Whether there are NSD-Imagery betas."""
+        return release_files.nsdimagery_betas(self._root, subject, self._beta_version) is not None
 
-def expected_nsd_betas(beta_version: str, subject: str = "subjAA") -> str:
-    """Where the release has the betas of NSD core's sessions, relative to the root, without number and ending."""
-    return f"nsddata_betas/ppdata/{subject}/func1pt8mm/betas_{beta_version}/betas_session"
+    def sessions(self, subject: str, experiments: Collection[Experiment]) -> list[Session]:
+        """The NSD-Imagery session, if there is one."""
+        if "nsdimagery" not in experiments or not self.holds(subject):
+            return []
+        return [nsdimagery.read_session(self._tables, subject, self._beta_version)]
 
+    def core_sessions(self, subject: str) -> list[Session]:
+        """The sessions of NSD core whose betas are there."""
+        return nsd.read_sessions(self._tables, subject, self._beta_version)
 
-def nsd_betas(root: Path, subject: str, beta_version: str) -> dict[int, Path]:
-    """The beta files of NSD core by session (1-based), in rising order; those that are in the root."""
-    stem = root / expected_nsd_betas(beta_version, subject)
-    found: dict[int, Path] = {}
-    for ending in BETA_FORMATS:
-        for path in stem.parent.glob(f"{stem.name}*{ending}"):
-            number = re.fullmatch(r"(\d\d)", path.name.removeprefix(stem.name).removesuffix(ending))
-            if number and path.is_file():
-                found.setdefault(int(number[1]), path)
-    return dict(sorted(found.items()))
+    def unlabelled(self, subject: str) -> Path | None:
+        """responses.tsv or the table of pictures, if there are betas of NSD core and it is not there."""
+        betas = release_files.nsd_betas(self._root, subject, self._beta_version)
+        return nsd.unlabelled(self._root, subject) if betas else None
 
+    def anatomy(self, subject: str) -> Anatomy:
+        """The masks and maps of a subject that are there."""
+        return release_files.anatomy(self._root, subject)
 
-def other_formats(path: Path) -> list[Path]:
-    """Where the same betas would lie in the other formats."""
-    stem = path.name.removesuffix(".gz").rpartition(".")[0]
-    return [other for ending in BETA_FORMATS if (other := path.with_name(stem + ending)) != path]
+    def listed(self, subject: str) -> Listed | None:
+        """What the release has for each subject; None for one whose NSD-Imagery betas are not there."""
+        if not self.holds(subject):
+            return None
+        root = self._root
+        visual = release_files.mask_file(root, subject, VISUAL_ATLAS)
+        needed = [release_files.behaviour_file(root, subject, run.name) for run in RUNS]
+        needed += [release_files.pair_list_file(root, name) for name in STIMULUS_SETS]
+        needed += [release_files.design_file(root), release_files.mask_file(root, subject, DEFAULT_ROI)]
+        optional = {
+            release_files.stim_info_file(root): "coco_id, is_shared and NSD core's split",
+            visual: "ROIs V1 to hV4 and the check of betas against labels",
+            release_files.brain_file(root, subject): "which rows hold data is told from the whole volume",
+            release_files.pictures_file(root): "images of photographs in `stimuli`",
+        }
 
+        def read() -> tuple[SessionFiles, StimInfo | None]:
+            return self._tables.session(subject), self._tables.stim_info
 
-def behaviour_file(root: Path, subject: str, run_name: str) -> Path:
-    """The behaviour of one run of NSD-Imagery."""
-    return root / "nsddata" / "bdata" / "nsdimagery" / f"nsdimagery_{subject}_{run_name}.tsv"
-
-
-def responses_file(root: Path, subject: str) -> Path:
-    """The trials of a subject's NSD core sessions."""
-    return root / "nsddata" / "ppdata" / subject / "behav" / "responses.tsv"
-
-
-def pair_list_file(root: Path, stimulus_set: str) -> Path:
-    """The six targets of a stimulus set."""
-    return root / "nsddata" / "experiments" / "nsdimagery" / f"{stimulus_set}_pair_list.mat"
-
-
-def design_file(root: Path) -> Path:
-    """The design matrix of NSD-Imagery, one for all subjects."""
-    return root / "nsddata" / "experiments" / "nsdimagery" / "designmatrixGLMsingle.mat"
-
-
-def target_images_folder(root: Path, stimulus_set: str) -> Path:
-    """The pictures of the targets of set A or B, by their names in the pair list."""
-    return root / "nsddata" / "experiments" / "nsdimagery" / "rawtargetimages" / f"set{stimulus_set}"
-
-
-def pictures_file(root: Path) -> Path:
-    """NSD's 73,000 pictures."""
-    return root / "nsddata_stimuli" / "stimuli" / "nsd" / "nsd_stimuli.hdf5"
-
-
-def stim_info_file(root: Path) -> Path:
-    """NSD's table of its 73,000 pictures."""
-    return root / "nsddata" / "experiments" / "nsd" / "nsd_stim_info_merged.csv"
-
-
-def required(path: Path) -> Path:
-    """The path, if it is a file.
-
-    Raises:
-        MissingDataError: It is not there.
-    """
-    if not path.is_file():
-        msg = f"{path}: no such file; copy it from the release"
-        raise MissingDataError(msg)
-    return path
-
-
-def stim_info(root: Path) -> StimInfo | None:
-    """NSD's table of pictures, read once however many subjects ask; None where the root has none."""
-    path = stim_info_file(root)
-    return read_stim_info_once(path) if path.is_file() else None
-
-
-def read_stim_info_once(path: Path) -> StimInfo:
-    """NSD's table of pictures, read again only when the file has changed."""
-    return _cached_stim_info(path, *identity(path))
-
-
-def mask_file(root: Path, subject: str, name: str) -> Path:
-    """A mask or atlas of a subject."""
-    return root / "nsddata" / "ppdata" / subject / "func1pt8mm" / "roi" / f"{name}.nii.gz"
-
-
-def brain_file(root: Path, subject: str) -> Path:
-    """The brain mask of a subject."""
-    return root / "nsddata" / "ppdata" / subject / "func1pt8mm" / "brainmask.nii.gz"
-
-
-def anatomy(root: Path, subject: str) -> Anatomy:
-    """The masks and maps of a subject that are in the root."""
-    space = root / "nsddata" / "ppdata" / subject / "func1pt8mm"
-    volumes = {path.name.removesuffix(".nii.gz"): path for path in sorted((space / "roi").glob("*.nii.gz"))}
-    valid_nsd = sorted(space.glob("valid_session[0-9][0-9].nii.gz"))
-    tables = sorted((root / "nsddata" / "freesurfer" / subject / "label").glob("*.mgz.ctab"))
-    return Anatomy(
-        subject,
-        atlases={name: path for name, path in volumes.items() if not name.startswith(("lh.", "rh."))},
-        label_tables={path.name.removesuffix(".mgz.ctab"): path for path in tables},
-        left={name[3:]: path for name, path in volumes.items() if name.startswith("lh.")},
-        right={name[3:]: path for name, path in volumes.items() if name.startswith("rh.")},
-        brain=_if_file(brain_file(root, subject)),
-        valid_nsdimagery=_if_file(space / "valid_nsdimagery.nii.gz"),
-        valid_nsd={int(path.name[len("valid_session") :][:2]): path for path in valid_nsd},
-        ncsnr_nsd=_if_file(
-            root / "nsddata_betas" / "ppdata" / subject / "func1pt8mm" / "betas_fithrf_GLMdenoise_RR" / "ncsnr.nii.gz"
-        ),
-    )
-
-
-def _if_file(path: Path) -> Path | None:
-    return path if path.is_file() else None
-
-
-@cache
-def _cached_stim_info(path: Path, *_identity: int) -> StimInfo:
-    return read_stim_info(path)
+        return Listed(tuple(needed), optional, read)

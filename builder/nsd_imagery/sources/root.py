@@ -1,28 +1,178 @@
 """A root: where it is, whom and which sessions it holds, whatever tree they lie in."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 from nsd_imagery.errors import DataError, MissingDataError, UsageError
-from nsd_imagery.experiment import BETA_VERSIONS, SUBJECTS, Experiment
-from nsd_imagery.sources import release, trees
+from nsd_imagery.experiment import BETA_VERSIONS, EXPERIMENTS, SUBJECTS, Experiment
+from nsd_imagery.sources.cache import Cache
 from nsd_imagery.sources.captions import with_captions
+from nsd_imagery.sources.release import Release
 from nsd_imagery.sources.session import Session
-from nsd_imagery.sources.trees import SOURCES
+from nsd_imagery.sources.source import Listed, Source
 from nsd_imagery.suggest import one_of
+from nsd_imagery.volumes.anatomy import Anatomy
+from nsd_imagery.volumes.maps import Maps
 from nsd_imagery.volumes.roi import Roi, resolve
 
 ROOT_VARIABLE = "NSD_CACHE_ROOT"
 
+_TREES: tuple[type[Source], ...] = (Release, Cache)
 
-def find_root(root: Path | str | None) -> Path:
-    """The folder that holds the data: the argument, else $NSD_CACHE_ROOT, else ./cache.
+SOURCES = tuple(tree.name for tree in _TREES)
+
+
+@dataclass(frozen=True, eq=False)
+class Root:
+    """A root as one operation sees it; what was found once stays, so take a new one (`find_root`) for the next.
+
+    Attributes:
+        path: The folder, absolute.
+        beta_version: fithrf_GLMdenoise_RR or fithrf.
+        source: "release" or "cache", for a root that holds a subject in both; None takes the one that has the subject.
+    """
+
+    path: Path
+    beta_version: str
+    source: str | None = None
+    _sessions: dict[tuple[str, tuple[Experiment, ...] | None], list[Session]] = field(
+        default_factory=dict, init=False, repr=False
+    )
+    _anatomies: dict[str, Anatomy] = field(default_factory=dict, init=False, repr=False)
+
+    @cached_property
+    def _trees(self) -> tuple[Source, ...]:
+        trees = (tree for tree in _TREES if self.source in (None, tree.name))
+        return tuple(tree(self.path, self.beta_version) for tree in trees)
+
+    @cached_property
+    def subjects(self) -> tuple[str, ...]:
+        """Subjects of whom the root has betas, or a trial manifest.
+
+        Raises:
+            DataError: A table of trials is damaged.
+        """
+        here = {subject for tree in self._trees for subject in tree.subjects}
+        return tuple(subject for subject in SUBJECTS if subject in here)
+
+    def choose(self, subjects: Sequence[str] | str | None) -> tuple[str, ...]:
+        """The subjects to work on: those asked for, else all whose betas are in the root.
+
+        Raises:
+            UsageError: A name that is no subject.
+            MissingDataError: The betas of a subject are not in the root, or none are.
+        """
+        subjects = [subjects] if isinstance(subjects, str) else subjects
+        for subject in subjects or ():
+            one_of("subject", subject, SUBJECTS)
+            if subject not in self.subjects:
+                where = self._expected(subject)
+                known = ", ".join(self.subjects) or "none"
+                msg = f"{self.path}: no betas of {subject} ({self.beta_version}); here are: {known}; expected {where}"
+                raise MissingDataError(msg)
+        if not self.subjects:
+            others = [version for version in BETA_VERSIONS if version != self.beta_version]
+            other = next((version for version in others if replace(self, beta_version=version).subjects), None)
+            hint = f"; --betas {other} is there" if other else ""
+            where = self._expected("subjAA")
+            msg = f"{self.path}: no betas ({self.beta_version}); expected {where}{hint}"
+            raise MissingDataError(msg)
+        return tuple(dict.fromkeys(subjects)) if subjects else self.subjects
+
+    def sessions(
+        self,
+        subjects: Sequence[str],
+        experiments: Iterable[Experiment] | None = None,
+        captions: Path | str | None = None,
+    ) -> list[Session]:
+        """All sessions of some subjects with their rows, validated: NSD-Imagery, then NSD core session by session.
+
+        Args:
+            subjects: Of whom.
+            experiments: Which; default: all that the root holds. Then NSD core without the files that label it is left
+                out, and a note says so.
+            captions: Folder of COCO's caption files; default: where the root has them, if it does.
+
+        Raises:
+            UsageError: A subject is in both trees.
+            MissingDataError: A file that the labels need is not there.
+            DataError: The files contradict each other.
+        """
+        wanted = None if experiments is None else tuple(experiments)
+        sessions = [session for subject in subjects for session in self._sessions_of(subject, wanted)]
+        for session in sessions:
+            validate(session)
+        keys = [session.key for session in sessions]
+        if twice := [key for key in keys if keys.count(key) > 1]:
+            raise _in_both(self.path, twice[0])
+        return with_captions(sessions, self.path, captions)
+
+    def tree_of(self, subjects: Sequence[str]) -> str:
+        """The kind of the tree that has all of some subjects, for reports; "cache" where that and another have them."""
+        having = [tree.name for tree in self._trees if set(subjects) <= set(tree.subjects)]
+        return (having or [self._trees[0].name])[-1]
+
+    def listed(self, subject: str) -> Listed | None:
+        """The files that a tree must have for a subject's NSD-Imagery; None where nothing says which."""
+        return next((listed for tree in self._trees if (listed := tree.listed(subject))), None)
+
+    def anatomy(self, subject: str) -> Anatomy:
+        """The masks and maps of a subject.
+
+        Raises:
+            UsageError: The subject is in both trees.
+            DataError: The trial manifest is not sound.
+        """
+        if subject not in self._anatomies:
+            self._anatomies[subject] = self._home(subject).anatomy(subject)
+        return self._anatomies[subject]
+
+    def _sessions_of(self, subject: str, experiments: tuple[Experiment, ...] | None) -> list[Session]:
+        key = subject, experiments
+        if key not in self._sessions:
+            self._sessions[key] = self._read_sessions(subject, experiments)
+        return self._sessions[key]
+
+    def _read_sessions(self, subject: str, experiments: Sequence[Experiment] | None) -> list[Session]:
+        wanted = EXPERIMENTS if experiments is None else experiments
+        sessions = self._home(subject).sessions(subject, wanted)
+        for tree in self._trees if "nsd" in wanted else ():
+            lacking = tree.unlabelled(subject)
+            if lacking is not None and sessions and experiments is None:
+                what = f"{lacking.relative_to(self.path).as_posix()} is not in the root"
+                note = f"NSD core of {subject} is left out: {what}"
+                sessions = [replace(session, notes=(*session.notes, note)) for session in sessions]
+            else:
+                sessions = sessions + tree.core_sessions(subject)
+        return sessions
+
+    def _home(self, subject: str) -> Source:
+        """The tree that a subject's NSD-Imagery and maps come from."""
+        holding = [tree for tree in self._trees if tree.holds(subject)]
+        if len(holding) > 1:
+            raise _in_both(self.path, subject)
+        return (holding or self._trees)[0]
+
+    def _expected(self, subject: str) -> str:
+        return ", or ".join(tree(self.path, self.beta_version).expected(subject) for tree in _TREES)
+
+
+def find_root(root: Path | str | None = None, beta_version: str = BETA_VERSIONS[0], source: str | None = None) -> Root:
+    """The root in the folder that was named, else in $NSD_CACHE_ROOT, else in ./cache.
+
+    Args:
+        root: The folder.
+        beta_version: fithrf_GLMdenoise_RR or fithrf.
+        source: "release" or "cache", for a root that holds a subject in both.
 
     Raises:
         MissingDataError: There is no such folder.
+        UsageError: No such beta version or source.
     """
-    path = Path(root or os.environ.get(ROOT_VARIABLE) or "cache").expanduser()
+    path = Path(root).expanduser() if root else _usual_place()
     if path.is_file():
         msg = f"{path}: is a file; name the folder that holds nsddata/ and nsddata_betas/, or the Guide's nsd_imagery/"
         raise MissingDataError(msg)
@@ -33,38 +183,16 @@ def find_root(root: Path | str | None) -> Path:
             f"or make one: nsd-imagery synth {path}"
         )
         raise MissingDataError(msg)
-    return path.resolve()
-
-
-def find_subjects(
-    root: Path, subjects: Sequence[str] | None, beta_version: str, source: str | None = None
-) -> tuple[str, ...]:
-    """The subjects to work on: those asked for, else all whose betas are in the root.
-
-    Raises:
-        UsageError: A name that is no subject, no beta version or no source.
-        MissingDataError: The betas of a subject are not in the root, or none are.
-    """
     one_of("betas", beta_version, BETA_VERSIONS)
-    subjects = [subjects] if isinstance(subjects, str) else subjects
     if source is not None:
         one_of("source", source, SOURCES)
-    here = trees.subjects(root, beta_version, source)
-    for subject in subjects or ():
-        one_of("subject", subject, SUBJECTS)
-        if subject not in here:
-            where = _expected(beta_version, subject)
-            known = ", ".join(here) or "none"
-            msg = f"{root}: no betas of {subject} ({beta_version}); here are: {known}; expected {where}"
-            raise MissingDataError(msg)
-    if not here:
-        other = [
-            version for version in BETA_VERSIONS if version != beta_version and trees.subjects(root, version, source)
-        ]
-        hint = f"; --betas {other[0]} is there" if other else ""
-        msg = f"{root}: no betas ({beta_version}); expected {_expected(beta_version, 'subjAA')}{hint}"
-        raise MissingDataError(msg)
-    return tuple(dict.fromkeys(subjects)) if subjects else here
+    return Root(path.resolve(), beta_version, source)
+
+
+def usual_folder() -> Path | None:
+    """The folder that a root lies in that nobody named; None if there is none."""
+    place = _usual_place()
+    return place if place.is_dir() else None
 
 
 def find_roi(root: Path | str | None, subject: str, name: str, source: str | None = None) -> Roi:
@@ -76,45 +204,7 @@ def find_roi(root: Path | str | None, subject: str, name: str, source: str | Non
         DataError: A mask file is damaged, or of another grid.
     """
     one_of("subject", subject, SUBJECTS)
-    return resolve(name, trees.anatomy(find_root(root), subject, BETA_VERSIONS[0], source))
-
-
-def read_sessions(
-    root: Path,
-    subjects: Sequence[str],
-    beta_version: str,
-    experiments: Sequence[Experiment] | None = None,
-    source: str | None = None,
-    captions: Path | str | None = None,
-) -> list[Session]:
-    """All sessions of some subjects with their rows, validated: NSD-Imagery, then NSD core session by session.
-
-    Args:
-        root: Where the data is.
-        subjects: Of whom.
-        beta_version: fithrf_GLMdenoise_RR or fithrf.
-        experiments: Which; default: all that the root holds. Then NSD core without the files that label it is left out,
-            and a note says so.
-        source: "release" or "cache", for a root that holds a subject in both.
-        captions: Folder of COCO's caption files; default: where the root has them, if it does.
-
-    Raises:
-        UsageError: A subject is in both trees.
-        MissingDataError: A file that the labels need is not there.
-        DataError: The files contradict each other.
-    """
-    sessions = [
-        session
-        for subject in subjects
-        for session in trees.read_sessions(root, subject, beta_version, experiments, source)
-    ]
-    for session in sessions:
-        validate(session)
-    keys = [session.key for session in sessions]
-    if twice := [key for key in keys if keys.count(key) > 1]:
-        msg = f"{root}: {twice[0]} is in the release's tree and in the cache tree: say which (--source release|cache)"
-        raise UsageError(msg)
-    return with_captions(sessions, root, captions)
+    return resolve(name, Maps(find_root(root, source=source).anatomy(subject)))
 
 
 def validate(session: Session) -> None:
@@ -130,6 +220,10 @@ def validate(session: Session) -> None:
             raise DataError(msg)
 
 
-def _expected(beta_version: str, subject: str) -> str:
-    manifest = f"nsd_imagery/metadata/trial_manifest_{subject}.csv"
-    return f"{release.expected_betas(beta_version, subject)}.hdf5 or .nii.gz, or the Guide's {manifest}"
+def _usual_place() -> Path:
+    return Path(os.environ.get(ROOT_VARIABLE) or "cache").expanduser()
+
+
+def _in_both(path: Path, what: str) -> UsageError:
+    msg = f"{path}: {what} is in the release's tree and in the cache tree: say which (--source release|cache)"
+    return UsageError(msg)

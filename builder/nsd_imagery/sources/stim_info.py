@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from pyarrow import csv
 
 from nsd_imagery.errors import DataError, reason
 from nsd_imagery.experiment import CORE_SESSIONS, CORE_TRIALS_PER_SESSION, N_NSD_PICTURES, SUBJECTS
+from nsd_imagery.identity import identity
 
 NO_STIM_INFO = "nsd_stim_info_merged.csv is not in the root: coco_id is absent, and is_shared false everywhere"
 
@@ -77,6 +79,20 @@ def read_stim_info(path: Path) -> StimInfo:
     info = StimInfo(path, table["cocoId"].to_numpy(), table["shared1000"].to_numpy(), by_subject)
     _check_shared(info)
     return info
+
+
+def read_stim_info_once(path: Path) -> StimInfo:
+    """The table, read again only when the file has changed.
+
+    Raises:
+        DataError: As `read_stim_info`.
+    """
+    return _cached(path, *identity(path))
+
+
+@cache
+def _cached(path: Path, *_identity: int) -> StimInfo:
+    return read_stim_info(path)
 
 
 def _check_shared(info: StimInfo) -> None:

@@ -7,6 +7,7 @@ whatever their capitals and underscores are: `nsdId` is `nsd_id`.
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -92,11 +93,56 @@ class Entry:
         return self.line.error(column, why)
 
 
-def read_trial_manifest(path: Path, subject: str, info: Sequence[Entry] = ()) -> list[Entry]:
+@dataclass(frozen=True, eq=False)
+class TrialTable:
+    """A table of trials or stimuli.
+
+    Attributes:
+        path: The file.
+        header: Its columns; empty for a table without lines.
+        names: Our name of each column that is read, and the name in the file.
+        lines: The lines of the file.
+    """
+
+    path: Path
+    header: list[str]
+    names: dict[str, str]
+    lines: list[Line]
+
+    @cached_property
+    def entries(self) -> list[Entry]:
+        """The lines by this package's column names, each value of its type and in its range.
+
+        Raises:
+            DataError: A value cannot be.
+        """
+        return [
+            _entry(Line(line.path, line.number, {new: line.fields[old] for new, old in self.names.items()}))
+            for line in self.lines
+        ]
+
+    @property
+    def unused(self) -> list[str]:
+        """Columns of the file that are no columns here."""
+        return [name for name in self.header if name not in self.names.values()]
+
+
+def read_table(path: Path) -> TrialTable:
+    """Read a table of trials or stimuli.
+
+    Raises:
+        DataError: Not a table, or two columns are the same.
+    """
+    lines = read_lines(path, ",", (), "trials")
+    header = list(lines[0].fields) if lines else []
+    return TrialTable(path, header, _names(path, header), lines)
+
+
+def trials_of(table: TrialTable, subject: str, info: Sequence[Entry] = ()) -> list[Entry]:
     """The trials of a subject, checked one by one and for duplicates.
 
     Args:
-        path: trial_manifest_subjAA.csv, or imagery_stimuli_info.csv where it has the trials.
+        table: trial_manifest_subjAA.csv, or imagery_stimuli_info.csv where it has the trials.
         subject: Whose they are.
         info: Lines of imagery_stimuli_info.csv, from which blank fields are filled.
 
@@ -104,7 +150,11 @@ def read_trial_manifest(path: Path, subject: str, info: Sequence[Entry] = ()) ->
         DataError: A required column is missing, a value cannot be, a trial comes twice, or the two tables contradict
             each other.
     """
-    entries = read_entries(path, REQUIRED)
+    path = table.path
+    if missing := [column for column in REQUIRED if table.lines and column not in table.names]:
+        msg = f"{path}: has no column {', '.join(missing)} (it has: {shown(', '.join(table.header))})"
+        raise DataError(msg)
+    entries = table.entries
     others = [entry for entry in entries if entry["subject"] not in (None, subject)]
     if others and subject in path.name:
         raise others[0].error("subject", f"but the file's name says {subject}")
@@ -121,29 +171,6 @@ def read_trial_manifest(path: Path, subject: str, info: Sequence[Entry] = ()) ->
     _refuse_twice(entries, "trial_in_session", lambda e: (e["session"], _kind(e), e["trial_in_session"], e["epoch"]))
     _refuse_twice(entries, "beta_index", lambda e: (e["session"], e["beta_path"], e["beta_index"]))
     return entries
-
-
-def read_entries(path: Path, required: Sequence[str] = ()) -> list[Entry]:
-    """The lines of a table by this package's column names, each value of its type and in its range.
-
-    Raises:
-        DataError: A required column is missing, two columns are the same, or a value cannot be.
-    """
-    lines = read_lines(path, ",", (), "trials")
-    names = _names(path, list(lines[0].fields) if lines else [])
-    missing = [column for column in required if column not in names]
-    if missing and lines:
-        msg = f"{path}: has no column {', '.join(missing)} (it has: {shown(', '.join(lines[0].fields))})"
-        raise DataError(msg)
-    return [_entry(Line(path, line.number, {new: line.fields[old] for new, old in names.items()})) for line in lines]
-
-
-def unused_columns(path: Path) -> list[str]:
-    """Columns of a table that are no columns here."""
-    lines = read_lines(path, ",", (), "trials")
-    header = list(lines[0].fields) if lines else []
-    used = set(_names(path, header).values())
-    return [name for name in header if name not in used]
 
 
 def _names(path: Path, header: Sequence[str]) -> dict[str, str]:

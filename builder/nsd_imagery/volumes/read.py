@@ -1,14 +1,19 @@
 """One pass over a beta file, whatever its format."""
 
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nsd_imagery.errors import DataError
+from nsd_imagery.identity import identity
 from nsd_imagery.volumes import hdf5, nifti
 from nsd_imagery.volumes.betas import BetaHeader, Betas
 from nsd_imagery.volumes.grid import FlatIndex, Grid
+
+_MASKS = 4
+"""Masks that stay in memory, some 2 MB each: the brain of a subject or two, and where their sessions have data."""
 
 _SAMPLE_STEP = 1000
 """One voxel in so many shows that a row holds data; only rows where none of them does need the whole brain."""
@@ -44,7 +49,16 @@ def brain_voxels(mask: Path | None) -> FlatIndex | None:
     Raises:
         DataError: The mask is damaged.
     """
-    return None if mask is None else np.flatnonzero(nifti.read_volume(mask)[0] > 0)
+    return None if mask is None else inside_voxels(mask)[0]
+
+
+def inside_voxels(mask: Path) -> tuple[FlatIndex, Grid]:
+    """C-order flat indices of the voxels above 0, not to be changed, and the grid; a file is read once a process.
+
+    Raises:
+        DataError: The mask is damaged.
+    """
+    return _inside(mask, *identity(mask))
 
 
 def rows_with_data(path: Path, brain: Path | None) -> NDArray[np.bool_]:
@@ -60,10 +74,17 @@ def rows_with_data(path: Path, brain: Path | None) -> NDArray[np.bool_]:
     if brain is None:
         grid, inside = read_header(path).grid, None
     else:
-        mask, grid = nifti.read_volume(brain)
-        inside = np.flatnonzero(mask > 0)
+        inside, grid = inside_voxels(brain)
     sample = (np.arange(grid.n_voxels) if inside is None else inside)[::_SAMPLE_STEP]
     return read_betas(path, grid, sample, inside).is_valid
+
+
+@lru_cache(_MASKS)
+def _inside(mask: Path, *_identity: int) -> tuple[FlatIndex, Grid]:
+    values, grid = nifti.read_volume(mask)
+    flat = np.flatnonzero(values > 0)
+    flat.flags.writeable = False
+    return flat, grid
 
 
 def _format(path: Path):

@@ -5,7 +5,7 @@ inside nsdgeneral, as in Kneeland et al. (2025); an area of the floc atlases; `a
 or several of these joined by `&`, which intersects.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 
 from nsd_imagery.errors import DataError, MissingDataError, UsageError
 from nsd_imagery.suggest import did_you_mean, one_of
-from nsd_imagery.volumes.anatomy import Anatomy, read_label_table
 from nsd_imagery.volumes.grid import FlatIndex, Grid
-from nsd_imagery.volumes.nifti import read_volume
+from nsd_imagery.volumes.maps import Maps
 
 DEFAULT_ROI = "nsdgeneral"
 
@@ -50,7 +49,7 @@ class Roi:
         return Path(self.name).name if "/" in self.name else self.name
 
 
-def resolve(name: str, anatomy: Anatomy) -> Roi:
+def resolve(name: str, maps: Maps) -> Roi:
     """The voxels that a ROI name means for a subject.
 
     Raises:
@@ -58,13 +57,18 @@ def resolve(name: str, anatomy: Anatomy) -> Roi:
         MissingDataError: A mask file that it needs is not there.
         DataError: A mask file is damaged, of another grid, empty, or no mask.
     """
-    reader = _Reader(anatomy)
-    mask = reduce(np.logical_and, [_mask(part.strip(), reader) for part in name.split("&")])
-    grid, files = reader.grid(), reader.files()
+    masks = _Masks(maps)
+    mask = reduce(np.logical_and, [_mask(part.strip(), masks) for part in name.split("&")])
+    files = tuple(masks.files)
     if not mask.any():
-        msg = f"{anatomy.subject}: ROI {name} has no voxel ({', '.join(map(str, files))})"
+        msg = f"{maps.anatomy.subject}: ROI {name} has no voxel ({', '.join(map(str, files))})"
         raise DataError(msg)
-    return Roi(name, grid, np.flatnonzero(mask), files)
+    return Roi(name, maps.grid, np.flatnonzero(mask), files)
+
+
+def union(rois: Sequence[Roi]) -> FlatIndex:
+    """Sorted C-order flat indices of the voxels of all ROIs."""
+    return rois[0].flat if len(rois) == 1 else np.unique(np.concatenate([roi.flat for roi in rois]))
 
 
 def inside(values: NDArray[Any], path: Path) -> Mask:
@@ -81,28 +85,24 @@ def inside(values: NDArray[Any], path: Path) -> Mask:
     return is_inside
 
 
-class _Reader:
-    """Label volumes of a subject, each read once, all on one grid."""
+class _Masks:
+    """Masks out of a subject's maps, and the files that those of one ROI were made from, in order."""
 
-    def __init__(self, anatomy: Anatomy) -> None:
-        self.anatomy = anatomy
-        self._volumes: dict[Path, NDArray[Any]] = {}
-        self._grid: tuple[Grid, Path] | None = None
+    def __init__(self, maps: Maps) -> None:
+        self.anatomy = maps.anatomy
+        self.files: dict[Path, None] = {}
+        self._maps = maps
 
     def volume(self, path: Path) -> NDArray[Any]:
-        if path not in self._volumes:
-            values, grid = read_volume(path)
-            first, first_path = self._grid = self._grid or (grid, path)
-            grid.check_same(first, str(path), str(first_path))
-            self._volumes[path] = values
-        return self._volumes[path]
+        values = self._maps.whole(path)
+        self.files[path] = None
+        return values
 
     def atlas(self, name: str) -> NDArray[Any]:
         return self.volume(self.anatomy.atlas(name))
 
     def labels(self, atlas: str) -> dict[str, int]:
-        table = self.anatomy.label_tables.get(atlas)
-        return {name: number for number, name in read_label_table(table).items()} if table else {}
+        return {name: number for number, name in self._maps.label_names(atlas).items()}
 
     def label(self, atlas: str, names: Iterable[str]) -> Mask:
         labels = self.labels(atlas)
@@ -116,35 +116,28 @@ class _Reader:
                 raise UsageError(msg)
         return np.isin(self.atlas(atlas), [labels[name] for name in names])
 
-    def grid(self) -> Grid:
-        assert self._grid is not None
-        return self._grid[0]
 
-    def files(self) -> tuple[Path, ...]:
-        return tuple(self._volumes)
-
-
-def _mask(name: str, reader: _Reader) -> Mask:
+def _mask(name: str, masks: _Masks) -> Mask:
     if is_path(name):
         path = Path(name)
         if not path.is_file():
             msg = f"{name}: no such mask file"
             raise MissingDataError(msg)
-        return inside(reader.volume(path), path)
+        return inside(masks.volume(path), path)
     if name in _NAMED:
-        return _NAMED[name](reader)
+        return _NAMED[name](masks)
     if name in _VISUAL_AREAS:
-        return reader.label(VISUAL_ATLAS, _VISUAL_AREAS[name])
+        return masks.label(VISUAL_ATLAS, _VISUAL_AREAS[name])
     atlas, colon, label = name.partition(":")
     if colon:
-        one_of("atlas", atlas, sorted(reader.anatomy.atlases))
-        return reader.label(atlas, [label])
-    return reader.label(_atlas_of(name, reader), [name])
+        one_of("atlas", atlas, sorted(masks.anatomy.atlases))
+        return masks.label(atlas, [label])
+    return masks.label(_atlas_of(name, masks), [name])
 
 
-def _atlas_of(label: str, reader: _Reader) -> str:
+def _atlas_of(label: str, masks: _Masks) -> str:
     """The atlas that a bare label means: prf-visualrois, then a floc atlas, then the only other one that has it."""
-    having = [atlas for atlas in sorted(reader.anatomy.label_tables) if label in reader.labels(atlas)]
+    having = [atlas for atlas in sorted(masks.anatomy.label_tables) if label in masks.labels(atlas)]
     for first in ([VISUAL_ATLAS], [atlas for atlas in having if atlas.startswith("floc-")], having):
         hits = [atlas for atlas in first if atlas in having]
         if len(hits) == 1:
@@ -153,9 +146,9 @@ def _atlas_of(label: str, reader: _Reader) -> str:
             msg = f"ROI {label} is in several atlases: write {' or '.join(f'{atlas}:{label}' for atlas in hits)}"
             raise UsageError(msg)
     names = [*_NAMED, *_VISUAL_AREAS]
-    names += [name for atlas in reader.anatomy.label_tables for name in reader.labels(atlas)]
-    if label in reader.anatomy.atlases:
-        labels = ", ".join(f"{label}:{name}" for name in reader.labels(label))
+    names += [name for atlas in masks.anatomy.label_tables for name in masks.labels(atlas)]
+    if label in masks.anatomy.atlases:
+        labels = ", ".join(f"{label}:{name}" for name in masks.labels(label))
         msg = f"{label} is an atlas; name one of its labels: {labels}"
         raise UsageError(msg)
     known = "nsdgeneral, early, higher, V1, V2, V3, hV4, atlas:label or a mask file"
@@ -163,20 +156,20 @@ def _atlas_of(label: str, reader: _Reader) -> str:
     raise UsageError(msg)
 
 
-def _nsdgeneral(reader: _Reader) -> Mask:
-    return inside(reader.atlas(DEFAULT_ROI), reader.anatomy.atlas(DEFAULT_ROI))
+def _nsdgeneral(masks: _Masks) -> Mask:
+    return inside(masks.atlas(DEFAULT_ROI), masks.anatomy.atlas(DEFAULT_ROI))
 
 
-def _early(reader: _Reader) -> Mask:
+def _early(masks: _Masks) -> Mask:
     labels = [label for area in _VISUAL_AREAS.values() for label in area]
-    return _nsdgeneral(reader) & reader.label(VISUAL_ATLAS, labels)
+    return _nsdgeneral(masks) & masks.label(VISUAL_ATLAS, labels)
 
 
-def _higher(reader: _Reader) -> Mask:
-    return _nsdgeneral(reader) & ~_early(reader)
+def _higher(masks: _Masks) -> Mask:
+    return _nsdgeneral(masks) & ~_early(masks)
 
 
-_NAMED: dict[str, Callable[[_Reader], Mask]] = {DEFAULT_ROI: _nsdgeneral, "early": _early, "higher": _higher}
+_NAMED: dict[str, Callable[[_Masks], Mask]] = {DEFAULT_ROI: _nsdgeneral, "early": _early, "higher": _higher}
 
 
 def is_path(name: str) -> bool:

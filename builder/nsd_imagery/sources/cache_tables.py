@@ -1,0 +1,81 @@
+"""The tables of the Guide's cache tree, each read once however many subjects and sessions ask."""
+
+import json
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+from nsd_imagery.errors import DataError, reason
+from nsd_imagery.experiment import SUBJECTS
+from nsd_imagery.sources import cache_files
+from nsd_imagery.sources.release_files import required
+from nsd_imagery.sources.stim_info import StimInfo, read_stim_info_once
+from nsd_imagery.sources.trial_manifest import REQUIRED, Entry, TrialTable, read_table
+
+
+class CacheTables:
+    """What the files say. Whatever reads one raises DataError where it is damaged.
+
+    Attributes:
+        root: The root.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._table = cache(read_table)
+
+    @cached_property
+    def subjects(self) -> tuple[str, ...]:
+        """Subjects who have a trial manifest, or trials in imagery_stimuli_info.csv."""
+        in_info = {entry["subject"] for entry in self.info if set(REQUIRED) <= set(entry.values)}
+        return tuple(
+            subject
+            for subject in SUBJECTS
+            if cache_files.trial_manifest_file(self.root, subject).is_file() or subject in in_info
+        )
+
+    @property
+    def info(self) -> list[Entry]:
+        """The lines of imagery_stimuli_info.csv; none where there is no such file."""
+        path = cache_files.stimuli_info_file(self.root)
+        return self._table(path).entries if path.is_file() else []
+
+    def trials(self, subject: str) -> TrialTable:
+        """The subject's own manifest, else the table of all subjects.
+
+        Raises:
+            MissingDataError: There is neither.
+        """
+        own = cache_files.trial_manifest_file(self.root, subject)
+        return self._table(own if own.is_file() else required(cache_files.stimuli_info_file(self.root)))
+
+    @cached_property
+    def stim_info(self) -> StimInfo | None:
+        """NSD's table of pictures; None where the root has none."""
+        path = cache_files.stim_info_file(self.root)
+        return None if path is None else read_stim_info_once(path)
+
+    @cached_property
+    def presented(self) -> set[int] | None:
+        """The 0-based ids in presented_image_ids.txt; None where there is no such file."""
+        path = cache_files.presented_ids_file(self.root)
+        if not path.is_file():
+            return None
+        words = path.read_text(encoding="utf-8", errors="replace").split()
+        for word in words:
+            if not (word.isascii() and word.isdigit() and len(word) < 10):
+                msg = f"{path}: has {word[:20]!r}, but must have one 0-based nsd_id a line"
+                raise DataError(msg)
+        return set(map(int, words))
+
+    @cached_property
+    def session_counts(self) -> Any:
+        """What subject_sessions.json holds; None where there is no such file."""
+        path = cache_files.subject_sessions_file(self.root)
+        if not path.is_file():
+            return None
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except (ValueError, RecursionError) as error:
+            msg = f"{path}: is not JSON ({reason(error)})"
+            raise DataError(msg) from error
