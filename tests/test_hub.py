@@ -455,6 +455,7 @@ def test_the_clients_of_other_versions_of_the_hubs_library_are_known(client: str
         "if importlib.util.find_spec(sys.argv[1]) is None:\n"
         "    sys.modules[sys.argv[1]] = types.ModuleType(sys.argv[1])\n"
         "    sys.modules[sys.argv[1]].HTTPError = type('HTTPError', (Exception,), {})\n"
+        "    sys.modules[sys.argv[1]].DecodingError = type('DecodingError', (Exception,), {})\n"
         "from nsd_imagery.errors import HubError\n"
         "from nsd_imagery.share.remote import hub\n"
         "try:\n"
