@@ -13,8 +13,8 @@ from nsd_imagery.errors import NSDImageryError, SpaceError, reason
 
 _MB = 1_000_000
 
-_NEED = 600
-"""MB of address space that a command takes with what it loads, of the smallest release."""
+_NEED = 700
+"""MB of address space that a command takes of the smallest release, with what it loads and its threads."""
 
 _NEEDS = {"info": 250}
 
@@ -70,7 +70,7 @@ def advice() -> str:
     """What to do about too little memory."""
     allowed = _allowed()
     if allowed is None:
-        return "run again with fewer --workers"
+        return "run it where there is more, or with fewer --workers"
     return f"raise ulimit -v, which allows each process {allowed / _MB:.0f} MB, or run with fewer --workers"
 
 
