@@ -305,6 +305,6 @@ def test_a_dask_cluster_writes_the_same_bytes_though_a_worker_dies(core_release:
 
 @pytest.mark.filterwarnings("ignore")
 def test_a_scheduler_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nsd_imagery.cli.pools._PATIENCE", 0.5)
+    monkeypatch.setattr("nsd_imagery.cli.cluster._PATIENCE", 0.5)
     with pytest.raises(UsageError, match="no Dask scheduler answers there"):
         with_executor(1, "tcp://127.0.0.1:9", lambda _: None)

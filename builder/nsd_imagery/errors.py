@@ -62,7 +62,7 @@ class BusyError(NSDImageryError, BlockingIOError):
 
 
 class SpaceError(NSDImageryError, OSError):
-    """The disk has too little room for what is to be written."""
+    """The disk has too little room for what is to be written, or the memory for the work."""
 
 
 class AccessError(NSDImageryError, PermissionError):

@@ -7,13 +7,14 @@ import sys
 
 import click
 
-from nsd_imagery.cli import data, interrupts, learn, share
+from nsd_imagery.cli import data, interrupts, learn, memory, share
 from nsd_imagery.errors import NSDImageryError, UsageError, printable
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="nsd-imagery")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """NSD-Imagery as a Hugging Face dataset.
 
     \b
@@ -23,6 +24,7 @@ def cli() -> None:
     Then, in Python:
       load_dataset("./nsd_imagery", "subj01-imagery", split="test")
     """
+    memory.refuse_too_little(context.invoked_subcommand)
 
 
 for verb in (
@@ -47,10 +49,17 @@ _HINTS = {
 
 
 def _line(error: BaseException) -> str:
+    if memory.is_short(error):
+        return memory.line(error)
     if isinstance(error, OSError) and not isinstance(error, NSDImageryError):
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror or error}{_HINTS.get(error.errno or 0, '')}"
     return str(error)
+
+
+def _say(error: BaseException) -> None:
+    notes = "; ".join(getattr(error, "__notes__", []))
+    click.echo(printable(f"nsd-imagery: {_line(error)}{f' ({notes})' if notes else ''}"), err=True)
 
 
 def main() -> None:
@@ -66,8 +75,12 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except (NSDImageryError, OSError) as error:
-        notes = "; ".join(getattr(error, "__notes__", []))
-        click.echo(printable(f"nsd-imagery: {_line(error)}{f' ({notes})' if notes else ''}"), err=True)
+        _say(error)
         sys.exit(2 if isinstance(error, UsageError) else 1)
+    except (MemoryError, ImportError, RuntimeError, SystemError) as error:
+        if not memory.is_short(error):
+            raise
+        _say(error)
+        sys.exit(1)
     finally:
         gc.freeze()  # the interpreter would look for garbage among all modules before it ends: 40 ms

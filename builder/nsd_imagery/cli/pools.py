@@ -2,26 +2,26 @@
 
 import multiprocessing
 import os
+import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from multiprocessing import resource_tracker
-from typing import TypeVar, cast
+from typing import IO, TypeVar
 
 import click
 
-from nsd_imagery.cli import interrupts
+from nsd_imagery.cli import interrupts, memory
+from nsd_imagery.cli.cluster import with_cluster
 from nsd_imagery.cli.worker import begin
-from nsd_imagery.errors import MissingExtraError, NSDImageryError, UsageError
+from nsd_imagery.errors import NSDImageryError, UsageError, shown
 
 _Result = TypeVar("_Result")
 
-_PATIENCE = 10
-"""Seconds in which a scheduler has to answer."""
-
 
 def with_executor(workers: int, scheduler: str | None, work: Callable[[Executor | None], _Result]) -> _Result:
-    """Do some work with an executor of its own, and once more with a new one if a worker dies.
+    """Do some work with an executor of its own, and once more with a new one if that breaks.
 
     Args:
         workers: Processes; with 1 the work is done here.
@@ -29,64 +29,70 @@ def with_executor(workers: int, scheduler: str | None, work: Callable[[Executor 
         work: Keeps what it had finished.
 
     Raises:
-        UsageError: Both are named.
+        UsageError: Both are named, or there is no scheduler.
         MissingExtraError: `distributed` is not installed.
-        NSDImageryError: A worker died twice.
+        NSDImageryError: A worker died twice, or the scheduler is gone.
     """
     if scheduler and workers > 1:
         msg = "--workers and --scheduler exclude each other: a cluster has its own number of workers"
         raise UsageError(msg)
-    try:
-        with _executor(workers, scheduler) as executor:
-            return work(executor)
-    except BrokenExecutor:
-        click.echo("a worker process died; going on with new ones, what is finished is kept", err=True)
-    try:
-        with _executor(workers, scheduler) as executor:
-            return work(executor)
-    except BrokenExecutor as error:
-        msg = f"a worker process died again ({error}); too little memory? Run again with fewer --workers"
-        raise NSDImageryError(msg) from error
+    if scheduler:
+        return with_cluster(scheduler, work)
+    return _with_processes(workers, work) if workers > 1 else work(None)
+
+
+def _with_processes(workers: int, work: Callable[[Executor | None], _Result]) -> _Result:
+    with tempfile.TemporaryFile() as said:
+        try:
+            with _processes(workers, said) as executor:
+                return work(executor)
+        except BrokenExecutor:
+            click.echo("a worker process died; going on with new ones, what is finished is kept", err=True)
+        try:
+            with _processes(workers, said) as executor:
+                return work(executor)
+        except BrokenExecutor as error:
+            msg = f"a worker process died again ({_last_line(said) or error}); too little memory? {memory.advice()}"
+            raise NSDImageryError(msg) from error
 
 
 @contextmanager
-def _executor(workers: int, scheduler: str | None) -> Iterator[Executor | None]:
-    if scheduler:
-        with _dask(scheduler) as executor:
-            yield executor
-    elif workers > 1:
-        with ExitStack() as stack:
-            resource_tracker.ensure_running()  # where it starts, it lets Ctrl-C through again
-            with interrupts.held_back():  # a terminal sends Ctrl-C to all processes; it is the parent's
-                # Spawn: a fork would copy threads of Arrow and HDF5 in whatever state they are.
-                pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=begin)
-                stack.callback(pool.shutdown, wait=True, cancel_futures=True)
-                stack.push(_kill_if_interrupted)
-                for _ in range(workers):  # a pool starts a worker a task; this one is to start while the parent plans
-                    pool.submit(os.getpid)
-            yield pool
-    else:
-        yield None
+def _processes(workers: int, said: IO[bytes]) -> Iterator[Executor]:
+    with ExitStack() as stack:
+        with interrupts.held_back(), _stderr_to(said):  # a terminal sends Ctrl-C to all processes; it is the parent's
+            resource_tracker.ensure_running()
+            # Spawn: a fork would copy threads of Arrow and HDF5 in whatever state they are.
+            pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=begin)
+            stack.callback(pool.shutdown, wait=True, cancel_futures=True)
+            stack.push(_kill_if_interrupted)
+            for _ in range(workers):  # a pool starts a worker a task; this one is to start while the parent plans
+                pool.submit(os.getpid)
+        yield pool
+
+
+@contextmanager
+def _stderr_to(file: IO[bytes]) -> Iterator[None]:
+    """What is started in the block has this file for standard error: what a process says when it dies is not for users.
+
+    Dying is loud: tracebacks of multiprocessing, the resource tracker's list of leaks, OpenBLAS and the C library.
+    """
+    sys.stderr.flush()
+    ours = os.dup(2)
+    os.dup2(file.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(ours, 2)
+        os.close(ours)
+
+
+def _last_line(said: IO[bytes]) -> str:
+    said.seek(0)
+    lines = said.read().decode(errors="replace").split("\n")
+    return next((shown(line.strip()) for line in reversed(lines) if line.strip()), "")
 
 
 def _kill_if_interrupted(kind: type[BaseException] | None, *_: object) -> None:
     if kind is KeyboardInterrupt:
         for worker in multiprocessing.active_children():  # they finish nothing that a rerun would not make again
             worker.kill()
-
-
-@contextmanager
-def _dask(scheduler: str) -> Iterator[Executor]:
-    try:
-        from distributed import Client
-    except ImportError as error:
-        msg = "--scheduler needs distributed: pip install 'nsd-imagery[dask]'"
-        raise MissingExtraError(msg) from error
-    is_file = scheduler.endswith(".json")
-    try:
-        client = Client(scheduler_file=scheduler) if is_file else Client(scheduler, timeout=_PATIENCE)
-    except (OSError, ValueError) as error:
-        msg = f"{scheduler}: no Dask scheduler answers there ({error})"
-        raise UsageError(msg) from error
-    with client:
-        yield cast(Executor, client.get_executor(pure=False))

@@ -6,8 +6,16 @@ what it needs to read, mask and write; nothing of sources, cards or the command.
 
 import logging
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    Future,
+    ThreadPoolExecutor,
+    wait,
+)
 from dataclasses import dataclass, replace
 
 from nsd_imagery.dataset import journal
@@ -24,6 +32,14 @@ FAILURES = "failures.log"
 """In the folder's .build: the traceback of each piece that failed twice."""
 
 _TRIES = 2
+
+_PULSE = 1
+"""Seconds after which an executor that says nothing is looked at."""
+
+_GIVEN_UP = (
+    "the executor gave up what it was given: it was shut down, or lost its cluster's scheduler; what is finished is "
+    "kept, build again with one that lives"
+)
 
 _FAULTS = (NSDImageryError, OSError)
 """Of a piece; anything else is a bug of ours and ends the build."""
@@ -110,7 +126,8 @@ def make_all(
         progress: Called with a `BuildState` at the start and after each piece.
 
     Raises:
-        BrokenExecutor: A worker died; its owner may call again with a new executor, and what is finished is kept.
+        BrokenExecutor: A worker died, or a cluster's scheduler; its owner may call again with a new executor, and what
+            is finished is kept.
         NSDImageryError, OSError: What the first piece that failed twice raised, with notes on the other ones.
     """
     kept = [
@@ -188,20 +205,52 @@ def _end(at: int, job: Job, written: Future[list[Made]]) -> _Result:
 def _spread(todo: dict[int, Job], executor: Executor) -> Iterator[_Result]:
     running: dict[Future[list[Made]], tuple[int, int]] = {}
     for at, job in todo.items():
-        running[executor.submit(make, job)] = (at, 1)
+        running[_submit(job, executor)] = (at, 1)
     while running:
-        for future in wait(running, return_when=FIRST_COMPLETED).done:
+        for future in _finished(running, executor):
             at, attempt = running.pop(future)
-            error = future.exception()
+            error = _error(future)
             if error is None:
                 yield at, future.result()
-            elif isinstance(error, BrokenExecutor):
-                raise error
             elif attempt < _TRIES:
                 _log(todo[at], error, attempt)
-                running[executor.submit(make, todo[at])] = (at, attempt + 1)
+                running[_submit(todo[at], executor)] = (at, attempt + 1)
             else:
                 yield at, error
+
+
+def _submit(job: Job, executor: Executor) -> Future[list[Made]]:
+    if _is_cut_off(executor):
+        raise BrokenExecutor(_GIVEN_UP)
+    return executor.submit(make, job)
+
+
+def _finished(running: Collection[Future[list[Made]]], executor: Executor) -> set[Future[list[Made]]]:
+    """Those that finish next."""
+    while not (done := wait(running, _PULSE, FIRST_COMPLETED).done):
+        if _is_cut_off(executor):
+            raise BrokenExecutor(_GIVEN_UP)
+    return done
+
+
+def _error(future: Future[list[Made]]) -> BaseException | None:
+    """What a piece failed with; raises what its executor did."""
+    try:
+        error = future.exception()
+    except CancelledError as cancelled:
+        raise BrokenExecutor(_GIVEN_UP) from cancelled
+    if isinstance(error, BrokenExecutor):
+        raise error
+    return error
+
+
+def _is_cut_off(executor: Executor) -> bool:
+    """Whether an executor of Dask has lost its scheduler: a result that was on its way is then neither there nor lost.
+
+    Dask cancels what is still to run or runs; of what has run it says nothing more.
+    """
+    client = getattr(executor, "_client", None)
+    return client is not None and client.status != "running"
 
 
 def _log(job: Job, error: BaseException, attempt: int) -> None:
