@@ -1,4 +1,4 @@
-"""`build` and `preview`: a plan that is carried out, or shown, at once."""
+"""`build` and `preview`: a plan that is carried out, or shown, at once; what happens then is `plan.Plan.build`."""
 
 import inspect
 from collections.abc import Callable

@@ -99,18 +99,19 @@ def required(path: Path) -> Path:
 
 def mask_file(root: Path, subject: str, name: str) -> Path:
     """A mask or atlas of a subject."""
-    return root / "nsddata" / "ppdata" / subject / "func1pt8mm" / "roi" / f"{name}.nii.gz"
+    return _space(root, subject) / "roi" / f"{name}.nii.gz"
 
 
 def brain_file(root: Path, subject: str) -> Path:
     """The brain mask of a subject."""
-    return root / "nsddata" / "ppdata" / subject / "func1pt8mm" / "brainmask.nii.gz"
+    return _space(root, subject) / "brainmask.nii.gz"
 
 
 def anatomy(root: Path, subject: str) -> Anatomy:
     """The masks and maps of a subject that are in the root."""
-    space = root / "nsddata" / "ppdata" / subject / "func1pt8mm"
-    volumes = {path.name.removesuffix(".nii.gz"): path for path in sorted((space / "roi").glob("*.nii.gz"))}
+    space = _space(root, subject)
+    masks = sorted(mask_file(root, subject, "any").parent.glob("*.nii.gz"))
+    volumes = {path.name.removesuffix(".nii.gz"): path for path in masks}
     valid_nsd = sorted(space.glob("valid_session[0-9][0-9].nii.gz"))
     tables = sorted((root / "nsddata" / "freesurfer" / subject / "label").glob("*.mgz.ctab"))
     return Anatomy(
@@ -130,3 +131,8 @@ def anatomy(root: Path, subject: str) -> Anatomy:
 
 def _if_file(path: Path) -> Path | None:
     return path if path.is_file() else None
+
+
+def _space(root: Path, subject: str) -> Path:
+    """The folder of a subject's volumes on the grid of the betas."""
+    return root / "nsddata" / "ppdata" / subject / "func1pt8mm"

@@ -1,4 +1,8 @@
-"""What a root asks of a tree, whatever its layout: the contract of `release.Release` and `cache.Cache`."""
+"""What a root asks of a tree, whatever its layout: the contract of `release.Release` and `cache.Cache`.
+
+A further source is a class of this form, named in `root._TREES`. Pictures, captions and embeddings belong to no tree:
+they are found by root, in `pictures`, `captions` and `cache_files.embeddings_folder`.
+"""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass

@@ -2,7 +2,8 @@
 
 A name is `nsdgeneral`; V1, V2, V3, hV4, V1v ... (prf-visualrois); `early` (V1 to hV4) and `higher` (the rest), both
 inside nsdgeneral, as in Kneeland et al. (2025); an area of the floc atlases; `atlas:label`; the path of a mask file;
-or several of these joined by `&`, which intersects.
+or several of these joined by `&`, which intersects. Where a subject's masks lie is spelled in
+`sources.release_files` and `sources.cache_files`.
 """
 
 from collections.abc import Callable, Iterable, Sequence
