@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -66,7 +67,7 @@ class Cluster:
         self.processes: list[subprocess.Popen[bytes]] = []
         file = folder / "scheduler.json"
         self.scheduler = self._start("scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(file))
-        wait_until(file.exists)
+        wait_until(lambda: file.exists() and file.read_text().endswith("}"))
         self.address: str = json.loads(file.read_text())["address"]
 
     def add_worker(self, preload: str = "") -> subprocess.Popen[bytes]:
@@ -174,9 +175,11 @@ def test_a_program_whose_scheduler_dies_gets_a_broken_executor(
 def test_a_cluster_without_workers_is_said_and_waited_for(core_release: Path, tmp_path: Path, cluster: Cluster) -> None:
     process = build(core_release, tmp_path / "d", cluster.address)
     assert process.stderr is not None
-    assert (
-        process.stderr.readline() == f"{cluster.address}: has no workers; waiting for one (what is finished is kept)\n"
-    )
+    alarm = threading.Timer(60, process.kill)
+    alarm.start()
+    said = process.stderr.readline()
+    alarm.cancel()
+    assert said == f"{cluster.address}: has no workers; waiting for one (what is finished is kept)\n"
     cluster.add_worker()
     code, _, said = finish(process)
     assert (code, said) == (0, "")

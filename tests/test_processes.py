@@ -1,6 +1,5 @@
 """Processes that die or have too little memory, as a user meets them: our lines on standard error, and no others."""
 
-import os
 import resource
 import signal
 import subprocess
@@ -62,13 +61,6 @@ def test_a_parent_that_is_killed_takes_its_workers_along_and_nothing_is_printed(
     wait_until(lambda: moment(process, tmp_path / "d"))
     process.kill()
     assert finish(process) == (-signal.SIGKILL, "")  # standard error is closed only when the last worker has ended
-
-
-def test_a_worker_that_dies_while_it_starts_is_one_line(core_release: Path, tmp_path: Path) -> None:
-    process = start("build", core_release, "--out", tmp_path / "d", "--workers", "2")
-    wait_until(lambda: workers_of(process))
-    os.kill(workers_of(process)[0], signal.SIGKILL)
-    assert finish(process) == (0, "a worker process died; going on with new ones, what is finished is kept\n")
 
 
 @pytest.mark.parametrize("megabytes", [200, 300, 400, 600])

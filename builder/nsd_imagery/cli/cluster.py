@@ -63,9 +63,8 @@ def _connected(scheduler: str) -> Any:
     if is_file and not Path(scheduler).is_file():  # the client would wait for it
         msg = f"{scheduler}: no such file; dask scheduler --scheduler-file {scheduler} writes it"
         raise UsageError(msg)
-    where = {"scheduler_file": scheduler} if is_file else {"address": scheduler}
     try:
-        return Client(timeout=_PATIENCE, **where)
+        return Client(scheduler_file=scheduler, timeout=_PATIENCE) if is_file else Client(scheduler, timeout=_PATIENCE)
     except (OSError, ValueError) as error:
         msg = f"{scheduler}: no Dask scheduler answers there ({reason(error)})"
         raise UsageError(msg) from error
