@@ -77,9 +77,9 @@ def open_manifest(folder: Path) -> Manifest:
 def seal(folder: Path, manifest: Manifest) -> None:
     """Make the shards that `manifest` names the dataset, then remove all others.
 
-    Two renames: `manifest.json`, then README.md, which is the commit point of `load_dataset`; before it, that opens what
-    the old README names, and no shard of that is gone. A process that dies between the two leaves the new manifest,
-    which `load` and `info` follow, beside the old README: `verify` says so, and the next build seals again.
+    Two renames: `manifest.json`, then README.md, which is the commit point of `load_dataset`: before it, that opens
+    what the old README names, and no shard of that is gone. A process that dies between the two leaves the new
+    manifest, which `load` and `info` follow, beside the old README: `verify` says so, and the next build seals again.
     """
     from nsd_imagery.dataset.card import card  # and with it jinja and yaml, which opening a folder does not need
 
