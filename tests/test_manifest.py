@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 import nsd_imagery
 from hub import Hub
 from nsd_imagery.dataset.folder import open_manifest, seal
-from nsd_imagery.dataset.manifest import parse, render
+from nsd_imagery.dataset.manifest import render
 from nsd_imagery.dataset.names import ConfigName, config_name, is_config
+from nsd_imagery.dataset.parsing import parse
 from nsd_imagery.errors import DataError, NSDImageryError, UsageError
 from nsd_imagery.experiment import CONDITIONS, SUBJECTS
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from nsd_imagery.atomic import remove_partial, replace_texts, sync_folder
 from nsd_imagery.dataset.journal import entries
-from nsd_imagery.dataset.manifest import Manifest, parse, read, render
+from nsd_imagery.dataset.manifest import Manifest, render
 from nsd_imagery.dataset.names import SHARD_FILE, is_config
+from nsd_imagery.dataset.parsing import parse, read
 from nsd_imagery.dataset.shards import BUILD
 from nsd_imagery.errors import FolderError, MissingDataError
 from nsd_imagery.locks import holding

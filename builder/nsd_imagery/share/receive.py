@@ -11,8 +11,9 @@ import pyarrow as pa
 
 from nsd_imagery.consent import require_terms
 from nsd_imagery.dataset.folder import MANIFEST, locked, read_manifest, seal
-from nsd_imagery.dataset.manifest import Config, Manifest, read
+from nsd_imagery.dataset.manifest import Config, Manifest
 from nsd_imagery.dataset.merge import take
+from nsd_imagery.dataset.parsing import read
 from nsd_imagery.dataset.preview import refuse_full_disk
 from nsd_imagery.dataset.shards import Shard, write_shard
 from nsd_imagery.errors import DataError, MissingDataError, reason
