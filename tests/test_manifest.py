@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,7 +22,8 @@ from nsd_imagery.dataset.folder import open_manifest, seal
 from nsd_imagery.dataset.manifest import render
 from nsd_imagery.dataset.names import ConfigName, config_name, is_config
 from nsd_imagery.dataset.parsing import parse
-from nsd_imagery.errors import DataError, NSDImageryError, UsageError
+from nsd_imagery.dataset.shards import Shard
+from nsd_imagery.errors import DataError, FolderError, NSDImageryError, UsageError
 from nsd_imagery.experiment import CONDITIONS, SUBJECTS
 
 Json = dict[str, Any]
@@ -66,6 +69,16 @@ def renamed(old: str, new: str) -> Callable[[Json], None]:
         manifest["configs"][new] = manifest["configs"].pop(old)
 
     return change
+
+
+def numbered(shards: list[Json]) -> list[Json]:
+    """Shards under the names that so many have."""
+    parts = [shard["file"].partition("-0") for shard in shards]
+    ends = [shard["file"][-19:] for shard in shards]
+    return [
+        {**shard, "file": f"{start}-{at:05d}-of-{len(shards):05d}{end}"}
+        for at, (shard, (start, *_), end) in enumerate(zip(shards, parts, ends, strict=True))
+    ]
 
 
 CONFIG = ("configs", VISION)
@@ -118,6 +131,21 @@ DAMAGED: dict[str, Callable[[Json], None]] = {
     "a source with an escape in its name": put(*CONFIG, "sources", "\x1b]0;x\x07", value="x"),
     "features without a name": put(*CONFIG, "features", value=[{}]),
     "features that are words": put(*CONFIG, "features", value=["betas"]),
+    "a feature without a type": put(*CONFIG, "features", 0, value={"name": "trial_id"}),
+    "a feature with more": put(*CONFIG, "features", 0, value={"name": "trial_id", "dtype": "int64", "more": 1}),
+    "a feature twice": lambda m: m["configs"][VISION]["features"].append(m["configs"][VISION]["features"][0]),
+    "vectors of another length": put(*CONFIG, "features", -1, "length", value=7),
+    "half a letter in a note": put(*CONFIG, "notes", value=["\ud800"]),
+    "a session in other digits": lambda m: m.update(
+        json.loads(json.dumps(m, ensure_ascii=False).replace("nsdimagery/01", "nsdimagery/\u0660\u0661"))
+    ),
+    "a session twice": lambda m: m["configs"]["subj01-stats"].update(
+        splits={"train": numbered([*m["configs"]["subj01-stats"]["splits"]["train"]] * 2)}
+    ),
+    "voxels of fewer rows": put("configs", "subj01-voxels", "splits", "train", 0, "rows", value=7),
+    "voxels of another width than trials": lambda m: m["configs"]["subj01-voxels"].update(
+        n_voxels=7, splits={"train": [{**m["configs"]["subj01-voxels"]["splits"]["train"][0], "rows": 7}]}
+    ),
 }
 
 TEXTS: dict[str, Callable[[str], bytes]] = {
@@ -127,6 +155,7 @@ TEXTS: dict[str, Callable[[str], bytes]] = {
     "brackets in brackets": lambda _: b'{"format": "nsd-imagery", "configs": ' + b"[" * 100_000,
     "a number of ten thousand digits": lambda text: text.replace('"rows": 144', f'"rows": {"9" * 10_000}', 1).encode(),
     "no UTF-8": lambda text: text.encode().replace(b"nsdgeneral", b"nsdgener\xff\xfe"),
+    "no UTF-8 in a source": lambda text: text.encode().replace(b"xxh3_128:", b"xxh3_128:\xff\xfe", 1),
     "nothing": lambda _: b"",
     "null": lambda _: b"null",
 }
@@ -193,6 +222,14 @@ def test_a_newer_format_asks_for_a_newer_package_whatever_else_it_holds(own: Pat
         assert "is not a manifest" not in str(caught.value)
 
 
+@pytest.mark.parametrize("value", ["NaN", "-Infinity", '{"a": 1, "a": 2}'])
+def test_a_newer_format_may_be_written_otherwise(own: Path, value: str) -> None:
+    text = f'{{"configs": {value}, "format": "nsd-imagery", "format_version": 3}}'
+    (own / "manifest.json").write_text(text)
+    with pytest.raises(DataError, match="upgrade nsd-imagery"):
+        nsd_imagery.info(own)
+
+
 def test_what_is_written_is_read_as_it_was(folder: Path) -> None:
     manifest, text = open_manifest(folder), (folder / "manifest.json").read_text()
     assert render(manifest) == text
@@ -227,6 +264,63 @@ def test_a_sound_part_of_a_dataset_passes(own: Path, configs: list[str]) -> None
     assert report.passed, report.to_text()
     assert not [finding for finding in report.findings if finding.outcome == "fail"]
     assert set(nsd_imagery.info(own)["configs"]) == set(configs)
+
+
+def test_statistics_of_other_sessions_are_not_taken_for_those_of_the_trials(core_release: Path, tmp_path: Path) -> None:
+    folder = nsd_imagery.build(core_release, tmp_path / "nsd_imagery", conditions=["vision", "perception"])
+    manifest = open_manifest(folder)
+    stats = manifest.configs["subj01-stats"]
+    entries = [{**shard.entry, "file": shard.file} for shard in stats.shards if "/nsd/" in str(shard.piece)]
+    shards = [Shard(**entry) for entry in numbered(entries)]
+    for old, new in zip((shard for shard in stats.shards if "/nsd/" in str(shard.piece)), shards, strict=True):
+        (folder / old.file).rename(folder / new.file)
+    wanted = {name: manifest.configs[name] for name in ("subj01-vision", "subj01-voxels")}
+    sources = {key: value for key, value in stats.sources.items() if "/nsd/" in key}
+    wanted["subj01-stats"] = replace(stats, splits={"train": tuple(shards)}, sources=sources)
+    seal(folder, replace(manifest, configs=wanted))
+    report = nsd_imagery.verify(folder)
+    assert report.passed, report.to_text()
+    (found,) = {finding.evidence for finding in report.findings if finding.id.startswith("data.")}
+    assert "-stats has no shard of subj01/nsdimagery/01" in found
+
+
+def test_a_subject_of_whom_there_are_only_sidecars_is_not_passed_over(own: Path, release: Path) -> None:
+    manifest = open_manifest(own)
+    seal(own, replace(manifest, configs={"subj01-voxels": manifest.configs["subj01-voxels"]}))
+    (found,) = [finding for finding in nsd_imagery.verify(own, root=release).findings if finding.id == "source.same"]
+    assert (found.scope, found.outcome) == ("subj01", "skipped")
+
+
+@pytest.mark.parametrize("name", ["my\narea.nii.gz", "\u202earea.nii.gz", f"{'a' * 240}.nii.gz"])
+def test_a_mask_that_no_dataset_can_name_is_refused_before_a_beta_is_read(
+    release: Path, tmp_path: Path, name: str
+) -> None:
+    shutil.copy(release / "nsddata/ppdata/subj01/func1pt8mm/roi/nsdgeneral.nii.gz", tmp_path / name)
+    with pytest.raises(UsageError, match="a dataset cannot name this ROI") as caught:
+        nsd_imagery.plan(release, tmp_path / "d", roi=str(tmp_path / name))
+    assert one_line(str(caught.value))
+
+
+def test_configs_of_other_voxels_never_lie_side_by_side(tmp_path: Path) -> None:
+    """The betas are of one file, and so of one source id, whatever the mask is."""
+    mask = tmp_path / "area.nii.gz"
+    root = nsd_imagery.synth(tmp_path / "release", format="nii.gz")
+    space = root / "nsddata/ppdata/subj01/func1pt8mm/roi"
+    image = nib.load(space / "nsdgeneral.nii.gz")
+    inside = np.asarray(image.dataobj) == 1
+    flat = np.flatnonzero(inside)
+    for chosen in (flat[::2], flat[1::2]):
+        values = np.zeros(inside.size, np.int16)
+        values[chosen] = 1
+        nib.save(nib.Nifti1Image(values.reshape(inside.shape), image.affine), mask)
+        if chosen[0] == flat[0]:
+            folder = nsd_imagery.build(root, tmp_path / "d", conditions=["imagery"], roi=str(mask))
+            before = {path: path.read_bytes() for path in folder.glob("*.[jm]*")}
+    with pytest.raises(FolderError, match=r"subj01-imagery-area was built with other voxels of area.nii.gz"):
+        nsd_imagery.build(root, folder, conditions=["vision"], roi=str(mask))
+    assert {path: path.read_bytes() for path in folder.glob("*.[jm]*")} == before
+    nsd_imagery.build(root, folder, conditions=["imagery", "vision"], roi=str(mask))
+    assert nsd_imagery.verify(folder).passed
 
 
 @given(

@@ -45,6 +45,9 @@ def check_against_root(
             )
         named = [roi for roi in rois if roi not in files]
         conditions = list(dict.fromkeys(config.condition for config in mine))
+        if not conditions:
+            yield SOURCE_SAME.skipped(subject, "the folder has no trials of this subject")
+            continue
         try:
             found = find_pieces(home, manifest.recipe, [subject], conditions, named)
         except (NSDImageryError, OSError) as error:

@@ -61,19 +61,17 @@ def percent_betas(folder: Path, manifest: Manifest, subject: str, piece: str) ->
     """The rows of a session in all conditions of NSD-Imagery, and their betas as percent signal change.
 
     Raises:
-        DataError: -stats has no group of a row.
+        DataError: -stats has no group of a row, or nothing of the session.
     """
     configs, zscore = manifest.configs, manifest.recipe.zscore
-    tables = [
-        _table(folder, configs[f"{subject}-{name}"], piece)
-        for name in NSDIMAGERY_CONDITIONS
-        if f"{subject}-{name}" in configs
-    ]
+    names = [config_name(subject, condition, DEFAULT_ROI) for condition in NSDIMAGERY_CONDITIONS]
+    trials = [configs[name] for name in names if name in configs]
+    tables = [_table(folder, config, piece) for config in trials if any(piece == s.piece for s in config.shards)]
     rows = pa.concat_tables([table.drop_columns(["betas"]) for table in tables])
     betas = np.concatenate([matrix(table["betas"]).astype(np.float32) for table in tables])
     if zscore == "none":
         return rows, betas
-    stats = _table(folder, configs[f"{subject}-stats"], piece)
+    stats = _table(folder, configs[config_name(subject, "stats", DEFAULT_ROI)], piece)
     of_row = positions_among(groups_of_stats(stats), rows, zscore)
     if (of_row < 0).any():
         msg = f"{folder}: -stats has no group of {int((of_row < 0).sum())} rows of {piece}; build again"
@@ -87,4 +85,7 @@ def percent_betas(folder: Path, manifest: Manifest, subject: str, piece: str) ->
 def _table(folder: Path, config: Config, piece: str | None = None) -> pa.Table:
     """The shards of a config, or those of one piece."""
     shards = [shard for shard in config.shards if piece in (None, shard.piece)]
+    if not shards:
+        msg = f"{folder}: -{config.kind} has no shard of {piece}; build again"
+        raise DataError(msg)
     return pa.concat_tables([open_shard(folder / shard.file).replace_schema_metadata() for shard in shards])

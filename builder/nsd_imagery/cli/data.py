@@ -157,10 +157,11 @@ def build(out: Path, workers: int, scheduler: str | None, dry_run: bool, **optio
 
         folder = with_executor(workers, scheduler, work)
     from nsd_imagery.dataset.info import info as info_of
+    from nsd_imagery.dataset.names import ConfigName
 
     facts = info_of(folder)
     show_configs(facts)
-    trials = next(name for name in facts["configs"] if "-" in name and name.split("-")[1] in CONDITIONS)
+    trials = next(name for name in facts["configs"] if ConfigName.parse(name).kind in CONDITIONS)
     where = out if out.is_absolute() else f"./{out.as_posix()}"
     click.echo(f'{folder}: built.  Next, in Python: load_dataset("{where}", "{trials}")')
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nsd_imagery.dataset.names import roi_suffix
+from nsd_imagery.dataset.names import config_name, is_config, roi_suffix
 from nsd_imagery.dataset.pieces import Piece, split_rows
 from nsd_imagery.dataset.recipe import Recipe
 from nsd_imagery.errors import MissingDataError, UsageError, shown
@@ -78,10 +78,10 @@ def _refuse_missing(
 
 
 def _refuse_unsound_names(subject_rois: dict[str, tuple[Roi, ...]]) -> None:
-    for rois in subject_rois.values():
+    for subject, rois in subject_rois.items():
         by_suffix: dict[str, str] = {}
         for roi in rois:
-            if not roi.plain_name.isprintable():
+            if not (roi.plain_name.isprintable() and is_config(config_name(subject, "perception", roi.name))):
                 msg = f"{shown(roi.name)}: a dataset cannot name this ROI; rename the mask file"
                 raise UsageError(msg)
             if by_suffix.setdefault(roi_suffix(roi.name), roi.name) != roi.name:

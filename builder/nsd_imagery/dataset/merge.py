@@ -60,6 +60,7 @@ def merge(manifest: Manifest, old: Manifest | None, built: Configs, staying: Map
     """
     before = old.configs if old else {}
     kept = {name: config for name, config in before.items() if name not in built}
+    _refuse_other_masks(kept, before, built)
     _refuse_other_sources(kept, built)
     with_stats = {name: _add_stats(built[name], before[name], shards) for name, shards in staying.items()}
     return replace(manifest, configs=dict(sorted({**kept, **built, **with_stats}.items(), key=_order)))
@@ -150,6 +151,20 @@ def _config(piece: Piece, roi: Roi, name: str) -> Config:
     subject, condition = piece.session.subject, "" if is_stats else kind
     return Config("stats" if is_stats else "trials", subject, condition, roi.plain_name, n_voxels,
                   features_yaml(schema), {})  # fmt: skip
+
+
+def _refuse_other_masks(kept: Configs, before: Configs, built: Configs) -> None:
+    """Columns of what stays are the voxels of the old -voxels, which the new one replaces."""
+    for name, voxels in built.items():
+        old = before.get(name)
+        if voxels.kind != "voxels" or old is None or set(old.sources.values()) == set(voxels.sources.values()):
+            continue
+        if stays := [other for other, config in kept.items() if config.ground == voxels.ground]:
+            msg = (
+                f"{stays[0]} was built with other voxels of {voxels.roi} than its masks have now: build it again too "
+                "(--conditions), or use another --out"
+            )
+            raise FolderError(msg)
 
 
 def _refuse_other_sources(kept: Configs, built: Configs) -> None:

@@ -6,6 +6,7 @@ What is given is of the form that a build writes, or all of it is refused in one
 import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -33,9 +34,9 @@ _LARGEST = 1 << 26
 
 _REMEDY = "build into another --out"
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
-"""What moves the cursor of a terminal, or turns the direction of a text."""
-_PIECE = re.compile(rf"({'|'.join(SUBJECTS)})/({'|'.join(EXPERIMENTS)})/\d\d")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff]")
+"""What moves the cursor of a terminal, turns the direction of a text, or is half a character."""
+_PIECE = re.compile(rf"({'|'.join(SUBJECTS)})/({'|'.join(EXPERIMENTS)})/[0-9][0-9]")
 
 
 class _FaultError(ValueError):
@@ -47,7 +48,12 @@ def read(path: Path, where: Path | str, remedy: str = _REMEDY) -> Manifest | Non
     if path.stat().st_size > _LARGEST:
         msg = f"{where}: is too large for a manifest of nsd-imagery; {remedy}"
         raise DataError(msg)
-    return parse(path.read_bytes().decode(errors="replace"), where, remedy)
+    try:
+        text = path.read_bytes().decode()
+    except UnicodeDecodeError as error:
+        msg = f"{where}: is not a manifest of nsd-imagery (it is no UTF-8 at byte {error.start}); {remedy}"
+        raise DataError(msg) from error
+    return parse(text, where, remedy)
 
 
 def parse(text: str, where: Path | str, remedy: str = _REMEDY) -> Manifest | None:
@@ -61,13 +67,16 @@ def parse(text: str, where: Path | str, remedy: str = _REMEDY) -> Manifest | Non
     Raises:
         DataError: It is not what a build writes, or a later version of this package wrote it.
     """
+    faults: list[str] = []  # of the form, which a newer format may have changed
     try:
-        said = json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant)
+        said = json.loads(text, object_pairs_hook=partial(_object, faults), parse_constant=partial(_constant, faults))
         if not isinstance(said, dict) or "format" not in said:
             _wrong("it does not say its format")
         if said["format"] != FORMAT:
             return None
         if not _is_newer(said.get("format_version")):
+            for fault in faults:
+                _wrong(fault)
             return _manifest(said)
     except (ValueError, RecursionError) as error:
         msg = f"{where}: is not a manifest of nsd-imagery ({reason(error)}); {remedy}"
@@ -97,6 +106,7 @@ def _manifest(said: Mapping[str, Any]) -> Manifest:
         except _FaultError as error:
             msg = f"{shown(name)}: {error}"
             raise _FaultError(msg) from error
+    _check_widths(parsed)
     return Manifest(_typed(said, "synthetic", bool), recipe, parsed, version)
 
 
@@ -121,11 +131,25 @@ def _config(name: str, said: Any) -> Config:
     known = SPLITS if condition == "perception" else ("test",) if is_trials else ("train",)
     if not splits or not set(splits) <= set(known):
         _wrong(f"has splits {shown(list(splits))}")
-    config = Config(kind, subject, condition, roi, n_voxels, _features(said), splits, sources,
+    config = Config(kind, subject, condition, roi, n_voxels, _features(said, n_voxels), splits, sources,
                     tuple(_clean(note) for note in _typed(said, "notes", list)))  # fmt: skip
     for shard in config.shards:
         _check_piece(shard, config)
+    for split, shards in splits.items():
+        if len({shard.piece for shard in shards}) < len(shards):
+            _wrong(f"split {split} has two shards of one session, or of none")
+    if kind == "voxels" and sum(shard.rows for shard in config.shards) != n_voxels:
+        _wrong(f"has {n_voxels} voxels, and not as many rows")
     return config
+
+
+def _check_widths(configs: Mapping[str, Config]) -> None:
+    """Rows of a subject and ROI have a column for each row of its `-voxels`."""
+    first: dict[tuple[str, str], str] = {}
+    for name, config in configs.items():
+        other = first.setdefault(config.ground, name)
+        if config.n_voxels != configs[other].n_voxels:
+            _wrong(f"{shown(name)} has {config.n_voxels} voxels, and {shown(other)} {configs[other].n_voxels}")
 
 
 def _shards(config: str, split: str, said: Any) -> tuple[Shard, ...]:
@@ -174,28 +198,30 @@ def _recipe(said: Mapping[str, Any]) -> Recipe:
         raise _FaultError(msg) from error
 
 
-def _features(said: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _features(said: Mapping[str, Any], n_voxels: int) -> list[dict[str, Any]]:
+    """Each a name and a type; a vector has a number a voxel."""
     features = _typed(said, "features", list)
     for feature in features:
-        if not isinstance(feature, dict) or "name" not in feature:
-            _wrong("has features without names")
-        for key, value in feature.items():
-            if type(value) is not int:
-                _clean(value)
-            _clean(key)
+        is_scalar = isinstance(feature, dict) and "dtype" in feature
+        _only(feature, ("name", "dtype") if is_scalar else ("name", "list"), () if is_scalar else ("length",))
+        _text(feature, "name")
+        _text(feature, "dtype" if is_scalar else "list")
+        if "length" in feature and (type(feature["length"]) is not int or feature["length"] != n_voxels):
+            _wrong(f"has {n_voxels} voxels, and vectors of {shown(feature['length'])}")
+    if len({feature["name"] for feature in features}) < len(features):
+        _wrong("has two features of one name")
     return features
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _object(faults: list[str], pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     said = dict(pairs)
     if len(said) < len(pairs):
-        raise ValueError("a key comes twice in one object")
+        faults.append("a key comes twice in one object")
     return said
 
 
-def _no_constant(name: str) -> NoReturn:
-    msg = f"it holds {name}, which is no number of JSON"
-    raise ValueError(msg)
+def _constant(faults: list[str], name: str) -> None:
+    faults.append(f"it holds {name}, which is no number of JSON")
 
 
 def _only(said: Any, keys: Sequence[str], optional: Sequence[str] = ()) -> None:
