@@ -7,7 +7,7 @@ The folder is safe at every moment: what a build writes is not part of the datas
 import importlib
 from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from nsd_imagery.dataset import journal
@@ -52,8 +52,8 @@ class Plan:
     root: Path
     folder: Path
     recipe: Recipe
-    pieces: tuple[Piece, ...]
-    maps: dict[str, Maps]
+    pieces: tuple[Piece, ...] = field(repr=False)
+    maps: dict[str, Maps] = field(repr=False)
     synthetic: bool
 
     def preview(self) -> Preview:

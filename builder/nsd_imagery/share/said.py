@@ -16,7 +16,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from nsd_imagery.errors import AccessError, HubError, MissingDataError, NSDImageryError
+from nsd_imagery.errors import AccessError, HubError, MissingDataError, NSDImageryError, printable
 
 LOGIN = "hf auth login"
 AGAIN = "nothing is broken, run the same command again"
@@ -55,7 +55,7 @@ def redacted(text: str) -> str:
 def line(text: object) -> str:
     """The first line that says something, redacted, printable, and cut short where it is long."""
     first = next((part.strip() for part in str(text).splitlines() if part.strip()), "")
-    plain = "".join(sign if sign.isprintable() else "?" for sign in redacted(first))
+    plain = printable(redacted(first))
     return plain if len(plain) <= _MOST else f"{plain[: _MOST - 3]}..."
 
 
