@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 import nsd_imagery
 from hub import Hub
@@ -303,19 +304,19 @@ def test_a_mask_that_no_dataset_can_name_is_refused_before_a_beta_is_read(
 
 def test_configs_of_other_voxels_never_lie_side_by_side(tmp_path: Path) -> None:
     """The betas are of one file, and so of one source id, whatever the mask is."""
-    mask = tmp_path / "area.nii.gz"
-    root = nsd_imagery.synth(tmp_path / "release", format="nii.gz")
-    space = root / "nsddata/ppdata/subj01/func1pt8mm/roi"
-    image = nib.load(space / "nsdgeneral.nii.gz")
-    inside = np.asarray(image.dataobj) == 1
-    flat = np.flatnonzero(inside)
-    for chosen in (flat[::2], flat[1::2]):
-        values = np.zeros(inside.size, np.int16)
-        values[chosen] = 1
-        nib.save(nib.Nifti1Image(values.reshape(inside.shape), image.affine), mask)
-        if chosen[0] == flat[0]:
-            folder = nsd_imagery.build(root, tmp_path / "d", conditions=["imagery"], roi=str(mask))
-            before = {path: path.read_bytes() for path in folder.glob("*.[jm]*")}
+    mask, root = tmp_path / "area.nii.gz", nsd_imagery.synth(tmp_path / "release", format="nii.gz")
+    image: Any = nib.load(root / "nsddata/ppdata/subj01/func1pt8mm/roi/nsdgeneral.nii.gz")
+    flat = np.flatnonzero(np.asarray(image.dataobj) == 1)
+
+    def write_mask(chosen: NDArray[np.int64]) -> None:
+        values = np.zeros(image.shape, np.int16)
+        values.reshape(-1)[chosen] = 1
+        nib.save(nib.Nifti1Image(values, image.affine), mask)
+
+    write_mask(flat[::2])
+    folder = nsd_imagery.build(root, tmp_path / "d", conditions=["imagery"], roi=str(mask))
+    before = {path: path.read_bytes() for path in folder.glob("*.[jm]*")}
+    write_mask(flat[1::2])
     with pytest.raises(FolderError, match=r"subj01-imagery-area was built with other voxels of area.nii.gz"):
         nsd_imagery.build(root, folder, conditions=["vision"], roi=str(mask))
     assert {path: path.read_bytes() for path in folder.glob("*.[jm]*")} == before
