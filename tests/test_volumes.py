@@ -2,6 +2,7 @@
 
 import gzip
 import math
+import tracemalloc
 import warnings
 from collections.abc import Callable
 from fractions import Fraction
@@ -149,6 +150,73 @@ def test_a_gzip_of_several_members_is_read_whole(tmp_path: Path) -> None:
     raw = gzip.decompress(save_nifti(tmp_path / "a.nii.gz").read_bytes())
     (tmp_path / "b.nii.gz").write_bytes(b"".join(gzip.compress(raw[at : at + 999]) for at in range(0, len(raw), 999)))
     np.testing.assert_array_equal(read(tmp_path / "b.nii.gz"), DATA[MASK].T / 300)
+
+
+EXTRA, NAME, COMMENT = 4, 8, 16
+
+
+def member(contents: bytes, *fields: tuple[int, bytes]) -> bytes:
+    """A gzip member whose header holds some fields, in the order of RFC 1952."""
+    flags = sum(flag for flag, _ in fields)
+    header = b"\x1f\x8b\x08" + bytes([flags, 0, 0, 0, 0, 0, 255]) + b"".join(field for _, field in fields)
+    return header + gzip.compress(contents)[10:]
+
+
+LONG = 3 << 20
+LONG_FIELDS = [
+    [(NAME, b"n" * LONG + b"\0")],
+    [(COMMENT, b"c" * LONG + b"\0")],
+    [(EXTRA, b"\xff\xff" + b"x" * 65535), (NAME, b"n" * LONG + b"\0"), (COMMENT, b"c" * LONG + b"\0")],
+]
+
+
+@pytest.mark.usefixtures("reader")
+@pytest.mark.parametrize("fields", LONG_FIELDS)
+@pytest.mark.parametrize("at", [0, 999, 9999])
+def test_a_gzip_header_of_any_length_is_read_in_bounded_memory(
+    tmp_path: Path, fields: list[tuple[int, bytes]], at: int
+) -> None:
+    """In the first member, and in one in whose place some of the betas have been given already."""
+    raw = gzip.decompress(save_nifti(tmp_path / "a.nii.gz").read_bytes())
+    path = tmp_path / "b.nii.gz"
+    path.write_bytes((member(raw[:at]) if at else b"") + member(raw[at:], *fields) + b"\0" * 9 + member(b"") + b"\0")
+    tracemalloc.start()
+    try:
+        betas = read_betas(path, GRID, VOXELS, None)
+        assert tracemalloc.get_traced_memory()[1] < LONG
+    finally:
+        tracemalloc.stop()
+    np.testing.assert_array_equal(betas.stored, DATA[MASK].T)
+    assert betas.file_digest == nifti.file_digest(path)
+
+
+@pytest.mark.usefixtures("reader")
+@pytest.mark.parametrize("flag", [NAME, COMMENT])
+def test_a_gzip_header_that_never_ends_is_one_line_in_bounded_memory(tmp_path: Path, flag: int) -> None:
+    whole = save_nifti(tmp_path / "b.nii.gz").read_bytes()
+    for start in (b"", whole):
+        (tmp_path / "b.nii.gz").write_bytes(start + member(b"", (flag, b"n" * LONG))[: 10 + LONG])
+        tracemalloc.start()
+        try:
+            with pytest.raises(DataError, match="the gzip data is damaged or cut short") as error:
+                read(tmp_path / "b.nii.gz")
+            assert tracemalloc.get_traced_memory()[1] < LONG
+        finally:
+            tracemalloc.stop()
+        assert "\n" not in str(error.value)
+
+
+@pytest.mark.usefixtures("reader")
+def test_damage_behind_a_long_gzip_header_is_found(tmp_path: Path) -> None:
+    raw = gzip.decompress(save_nifti(tmp_path / "b.nii.gz").read_bytes())
+    sound = member(raw, *LONG_FIELDS[0])
+    for damaged in (sound[:-6] + b"\xff" + sound[-5:], sound[:-1], sound + b"more", sound + sound[:20]):
+        (tmp_path / "b.nii.gz").write_bytes(damaged)
+        with pytest.raises(DataError, match="the gzip data is damaged or cut short"):
+            read(tmp_path / "b.nii.gz")
+    (tmp_path / "b.nii.gz").write_bytes(sound + member(b"more"))
+    with pytest.raises(DataError, match="goes on after"):
+        read(tmp_path / "b.nii.gz")
 
 
 def test_floats_are_percent_signal_change_and_nan_is_no_data(tmp_path: Path) -> None:

@@ -22,8 +22,8 @@ def hostile(target: str) -> list[Case]:
     cases: dict[str, list[Case]] = {
         "nifti": [(name, "volume.nii", make) for name, make in _NIFTIS.items()],
         "nifti-betas": [(name, "betas.nii", make) for name, make in _NIFTIS.items()],
-        "nifti-gz": [(name, "volume.nii.gz", partial(_packed, make)) for name, make in _NIFTIS.items()],
-        "nifti-gz-betas": [(name, "betas.nii.gz", partial(_packed, make)) for name, make in _NIFTIS.items()],
+        "nifti-gz": [(name, "volume.nii.gz", make) for name, make in _GZIPS.items()],
+        "nifti-gz-betas": [(name, "betas.nii.gz", make) for name, make in _GZIPS.items()],
         "design": [(name, "designmatrixGLMsingle.mat", partial(make, b"stimulus")) for name, make in _MATLABS.items()],
         "pair-list": [(name, "A_pair_list.mat", partial(make, b"pair_list")) for name, make in _MATLABS.items()],
         "dataset": [(name, "manifest.json", make) for name, make in _JSONS.items()],
@@ -77,6 +77,19 @@ _NIFTIS: dict[str, Callable[[], bytes]] = {
     "NIfTI-2 of 2^62 volumes": partial(_nifti2, 5, 4, 3, 1 << 62),
     "NIfTI-2 of -1 volumes": partial(_nifti2, 5, 4, 3, -1),
     "NIfTI-2 whose voxels overflow 64 bits": partial(_nifti2, 1 << 62, 1 << 62, 16),
+}
+
+
+def _long_header(flag: int, end: bytes) -> bytes:
+    """A gzip file whose name (flag 8) or comment (16) is of 64 MB, and ends or does not."""
+    start = b"\x1f\x8b\x08" + bytes([flag, 0, 0, 0, 0, 0, 255])
+    return start + b"n" * (1 << 26) + end + _packed(partial(_nifti, (5, 4, 3, 6), np.int16, 720))[10:]
+
+
+_GZIPS: dict[str, Callable[[], bytes]] = {name: partial(_packed, make) for name, make in _NIFTIS.items()} | {
+    "gzip of a name of 64 MB": partial(_long_header, 8, b"\0"),
+    "gzip of a comment of 64 MB": partial(_long_header, 16, b"\0"),
+    "gzip of a name that hardly ends": partial(_long_header, 8, b""),
 }
 
 

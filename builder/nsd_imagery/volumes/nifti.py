@@ -30,6 +30,8 @@ _UNPACKED_BLOCK = 112 << 10
 """Of isal's public reader: from 128 KiB on, malloc may take what it makes from the system and give it back each time,
 as Dask sets it for its workers: a quarter longer."""
 
+_ZLIB_BLOCK = 1 << 18
+
 _FURTHEST_MM = 1e6
 """Far outside any scanner."""
 
@@ -61,6 +63,72 @@ class _Source(io.RawIOBase):
         count = self._file.readinto(buffer)  # type: ignore[attr-defined]
         self.digest.update(memoryview(buffer)[:count])
         return count
+
+    def restart(self) -> None:
+        """Go back to the first byte, and digest from there."""
+        self._file.seek(0)
+        self.digest.reset()
+
+
+class _Unpacked(io.RawIOBase):
+    """The bytes that are packed in a source.
+
+    isal is fastest, but takes no member whose gzip header is beyond its buffer; zlib takes a header of any length
+    (RFC 1952 has no limit on a name or a comment), a piece at a time.
+    """
+
+    def __init__(self, source: _Source) -> None:
+        self._source = source
+        self._reader, self._step = _isal_reader(source)
+        self._given = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer)[: self._step]
+        try:
+            count = self._reader.readinto(view)
+        except OverflowError:
+            self._source.restart()
+            self._reader = io.BufferedReader(_Inflated(self._source))
+            _skip(self._reader, self._given)
+            count = self._reader.readinto(view)
+        self._given += count
+        return count
+
+
+class _Inflated(io.RawIOBase):
+    """The bytes that are packed in a source, by zlib: in a few blocks of memory whatever the members' headers hold."""
+
+    def __init__(self, source: _Source) -> None:
+        self._source = source
+        self._packed = b""
+        self._member = _gzip_member()
+        self._is_between = False
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer)
+        while self._packed or (packed := self._source.read(_ZLIB_BLOCK)):
+            self._packed = self._packed or packed
+            if self._is_between:
+                self._packed = self._packed.lstrip(b"\0")  # padding, as the gzip readers take it
+                self._is_between = not self._packed
+                continue
+            made = self._member.decompress(self._packed, len(view))
+            self._packed = self._member.unconsumed_tail
+            if self._member.eof:
+                self._packed, self._member, self._is_between = self._member.unused_data, _gzip_member(), True
+            if made:
+                view[: len(made)] = made
+                return len(made)
+        if not self._is_between:
+            msg = "Compressed file ended before the end-of-stream marker was reached"
+            raise EOFError(msg)
+        return 0
 
 
 def is_nifti(path: Path) -> bool:
@@ -128,23 +196,31 @@ def _open(path: Path) -> Iterator[tuple[io.BufferedIOBase, _Source]]:
     try:
         with path.open("rb", buffering=0) as file:
             source = _Source(file)
-            with _unpacked(source) if path.suffix == ".gz" else io.BufferedReader(source) as stream:
+            with io.BufferedReader(_Unpacked(source) if path.suffix == ".gz" else source) as stream:
                 yield stream, source
     except _BROKEN as error:
         msg = f"{path}: the gzip data is damaged or cut short ({error}): copy the file again"
         raise DataError(msg) from error
 
 
-def _unpacked(source: _Source) -> io.BufferedIOBase:
-    """The bytes that are packed in a source.
+def _isal_reader(source: _Source) -> tuple[Any, int | None]:
+    """What unpacks a source, and how much of it at a time is best.
 
-    isal's public reader makes them as bytes first, and copies them: 5 % longer for a session of betas.
+    isal's public reader makes bytes first, and copies them: 5 % longer for a session of betas.
     """
     try:
-        reader = isal_zlib._GzipReader(cast(BinaryIO, source), igzip.READ_BUFFER_SIZE)  # noqa: SLF001
+        return isal_zlib._GzipReader(cast(BinaryIO, source), igzip.READ_BUFFER_SIZE), None  # noqa: SLF001
     except (AttributeError, TypeError):  # another version of isal
-        return igzip.IGzipFile(fileobj=source, mode="rb")
-    return io.BufferedReader(reader)  # type: ignore[arg-type]
+        return igzip.IGzipFile(fileobj=source, mode="rb"), _UNPACKED_BLOCK
+
+
+def _gzip_member() -> Any:
+    return zlib.decompressobj(16 + zlib.MAX_WBITS)
+
+
+def _skip(stream: io.BufferedIOBase, count: int) -> None:
+    while count and (skipped := len(stream.read(min(count, _ZLIB_BLOCK)))):
+        count -= skipped
 
 
 def _read_header(stream: io.BufferedIOBase, path: Path) -> _Header:
@@ -199,10 +275,9 @@ def _volumes(stream: io.BufferedIOBase, header: _Header, path: Path) -> Iterator
 
 
 def _fill(stream: io.BufferedIOBase, buffer: memoryview) -> bool:
-    step = _UNPACKED_BLOCK if isinstance(stream, gzip.GzipFile) else len(buffer)
     done = 0
     while done < len(buffer):
-        count = stream.readinto(buffer[done : done + step])
+        count = stream.readinto(buffer[done:])
         if not count:
             return False
         done += count
