@@ -1,17 +1,21 @@
 """Reading betas against independent readers (nibabel, nilearn, h5py whole), and the ways a file can be broken."""
 
+import ctypes
 import gzip
 import math
 import tracemalloc
 import warnings
+import zlib
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import h5py
 import nibabel as nib
 import numpy as np
 import pytest
+from h5py import h5z
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -89,6 +93,171 @@ def test_hdf5_axes_are_those_of_the_nifti_reversed(tmp_path: Path) -> None:
 def test_hdf5_of_any_layout_gives_the_same_numbers(tmp_path: Path, options: dict) -> None:
     expected = read(save_hdf5(tmp_path / "plain.hdf5"))
     np.testing.assert_array_equal(read(save_hdf5(tmp_path / "other.hdf5", **options)), expected)
+
+
+PACKINGS = [
+    {"compression": "gzip"},
+    {"compression": "gzip", "shuffle": True, "fletcher32": True},
+    {"compression": "lzf"},
+    {"compression": "lzf", "shuffle": True, "fletcher32": True},
+    *([{"compression": "szip"}] if h5z.filter_avail(h5z.FILTER_SZIP) else []),
+    {"fletcher32": True},
+    {"shuffle": True},
+    {"scaleoffset": 0},
+    {"scaleoffset": 0, "shuffle": True},
+]
+CHUNK_SHAPES = [(1, 1, 1, 1), (9, 1, 1, 1), (4, 1, 1, 1), (1, 7, 6, 5), (9, 7, 6, 5), (4, 2, 4, 2)]
+SZIP_LEAST = 8
+"""Numbers of a chunk that szip takes, as h5py sets it."""
+
+NOISY, PLAIN = DATA, DATA // 9000 * (np.arange(DATA.size).reshape(DATA.shape) < DATA.size // 2)
+
+
+@pytest.mark.parametrize(
+    ("packing", "chunks"),
+    [
+        (packing, chunks)
+        for packing in PACKINGS
+        for chunks in CHUNK_SHAPES
+        if packing.get("compression") != "szip" or math.prod(chunks) >= SZIP_LEAST
+    ],
+)
+@pytest.mark.parametrize("dtype", [np.dtype("<i2"), np.dtype(">f4"), np.dtype(np.int8)])
+def test_hdf5_of_any_packing_gives_the_same_numbers(
+    tmp_path: Path, packing: dict[str, Any], chunks: tuple[int, ...], dtype: np.dtype
+) -> None:
+    """Chunks that packing does not shrink are stored as they are, and marked; and all may lie at the edge."""
+    if "scaleoffset" in packing and dtype.kind == "f":
+        packing = packing | {"scaleoffset": 3}
+    masks = set()
+    for data in (NOISY, PLAIN):
+        path = save_hdf5(tmp_path / "b.hdf5", data.astype(dtype), chunks=chunks, **packing)
+        with h5py.File(path) as file:
+            expected = file["betas"][:].T[MASK].T
+            file["betas"].id.chunk_iter(lambda chunk: masks.add(chunk.filter_mask))
+        np.testing.assert_array_equal(read_betas(path, GRID, VOXELS, None).stored, expected)
+    if packing.get("compression") == "lzf" and dtype.itemsize < 4:
+        assert max(masks) > 0, "no chunk was left unpacked"
+
+
+@pytest.mark.parametrize("packing", PACKINGS)
+@pytest.mark.parametrize("chunks", [(9, 1, 1, 1), (4, 2, 4, 2)])
+def test_packed_chunks_that_were_never_written_are_the_fill_value(
+    tmp_path: Path, packing: dict[str, Any], chunks: tuple[int, ...]
+) -> None:
+    with h5py.File(tmp_path / "b.hdf5", "w") as file:
+        dataset = file.create_dataset("betas", DATA.T.shape, "<i2", chunks=chunks, fillvalue=-7, **packing)
+        dataset[:, 2:4, 1:3, 0:2] = DATA.T[:, 2:4, 1:3, 0:2]
+        expected = dataset[:].T[MASK].T
+    assert (expected == -7).any()
+    np.testing.assert_array_equal(read_betas(tmp_path / "b.hdf5", GRID, VOXELS, None).stored, expected)
+
+
+@pytest.mark.parametrize("filters", [("shuffle",), ("deflate",), ("fletcher32",), ("shuffle", "deflate", "fletcher32")])
+def test_chunks_at_the_edge_may_be_left_unpacked(tmp_path: Path, filters: tuple[str, ...]) -> None:
+    plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    plist.set_chunk((4, 2, 4, 2))
+    for name in filters:
+        getattr(plist, f"set_{name}")(*((4,) if name == "deflate" else ()))
+    set_options = ctypes.CDLL(h5py.h5p.__file__).H5Pset_chunk_opts  # which h5py has no name for
+    set_options.argtypes = ctypes.c_int64, ctypes.c_uint
+    assert set_options(plist.id, 2) == 0
+    with h5py.File(tmp_path / "b.hdf5", "w", libver="latest") as file:
+        space = h5py.h5s.create_simple(DATA.T.shape)
+        made = h5py.h5d.create(file.id, b"betas", h5py.h5t.STD_I16LE, space, plist)
+        h5py.Dataset(made)[...] = PLAIN.T
+    np.testing.assert_array_equal(read_betas(tmp_path / "b.hdf5", GRID, VOXELS, None).stored, PLAIN[MASK].T)
+
+
+def test_integers_of_fewer_bits_than_bytes_are_extended_by_their_sign(tmp_path: Path) -> None:
+    kind = h5py.h5t.STD_I16LE.copy()
+    kind.set_precision(12)
+    for chunks in ((9, 1, 1, 1), (4, 2, 4, 2)):
+        plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        plist.set_chunk(chunks)
+        with h5py.File(tmp_path / "b.hdf5", "w") as file:
+            made = h5py.h5d.create(file.id, b"betas", kind, h5py.h5s.create_simple(DATA.T.shape), plist)
+            h5py.Dataset(made)[...] = DATA.T // 16
+        np.testing.assert_array_equal(read_betas(tmp_path / "b.hdf5", GRID, VOXELS, None).stored, DATA[MASK].T // 16)
+
+
+CHUNK = 9 * 2 * 4 * 2 * 2
+"""Bytes of a chunk of the next test."""
+
+DAMAGED_CHUNKS: list[tuple[dict[str, Any], bytes, int]] = [
+    ({"compression": "gzip"}, zlib.compress(bytes(CHUNK - 1)), 0),
+    ({"compression": "gzip"}, zlib.compress(bytes(CHUNK + 1)), 0),
+    ({"compression": "gzip"}, zlib.compress(bytes(1 << 24)), 0),
+    ({"compression": "gzip"}, zlib.compress(RNG.bytes(CHUNK))[:-1], 0),
+    ({"compression": "gzip"}, bytes(CHUNK), 0),
+    ({"compression": "gzip"}, bytes(CHUNK - 1), 1),
+    ({"compression": "gzip", "shuffle": True}, zlib.compress(bytes(9)), 0),
+    ({"shuffle": True}, bytes(CHUNK - 1), 0),
+    ({"fletcher32": True}, bytes(3), 0),
+    ({"fletcher32": True}, bytes(CHUNK) + b"\1\0\0\0", 0),
+    ({"fletcher32": True}, bytes(CHUNK - 2) + bytes(4), 0),
+    ({"fletcher32": True}, bytes(CHUNK - 2), 1),
+    ({"fletcher32": True, "compression": "lzf"}, bytes(3), 0),
+    ({"compression": "lzf"}, bytes(CHUNK - 1), 1),
+    ({"compression": "lzf"}, b"\xff" * 20, 0),
+    ({"scaleoffset": 0}, bytes(CHUNK - 1), 1),
+    ({"scaleoffset": 0}, bytes(3), 0),
+]
+
+
+@pytest.mark.parametrize(("packing", "stored", "mask"), DAMAGED_CHUNKS)
+@pytest.mark.parametrize("chunks", [(9, 2, 4, 2), (9 * 16, 1, 1, 1)])
+def test_a_chunk_that_is_not_of_its_size_is_one_line(
+    tmp_path: Path, packing: dict[str, Any], stored: bytes, mask: int, chunks: tuple[int, ...]
+) -> None:
+    """HDF5 gives numbers that lay behind it in memory, or crashes."""
+    volumes, grid = chunks[0], Grid((4, 4, 4), None)
+    with h5py.File(tmp_path / "b.hdf5", "w") as file:
+        dataset = file.create_dataset("betas", (volumes, 4, 4, 4), "<i2", chunks=chunks, **packing)
+        dataset[:] = 1
+        dataset.id.write_direct_chunk((0, 2, 0, 0), stored, mask)
+    with pytest.raises(DataError, match=r"b\.hdf5: .*copy the file again") as error:
+        read(tmp_path / "b.hdf5", grid, np.arange(64))
+    assert "\n" not in str(error.value)
+
+
+def read_from_disk() -> int:
+    (line,) = (line for line in Path("/proc/self/io").read_text().splitlines() if line.startswith("rchar"))
+    return int(line.split()[1])
+
+
+@pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="counts what is read as Linux does")
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"chunks": None},
+        {"chunks": (1, 40, 40, 60)},
+        {"chunks": (1, 40, 40, 60), "compression": "gzip", "compression_opts": 1},
+        {"chunks": (1, 40, 40, 60), "compression": "lzf"},
+        {"chunks": (100, 10, 40, 60)},
+        {"chunks": (100, 10, 40, 60), "fletcher32": True},
+    ],
+)
+def test_each_chunk_is_read_once_in_memory_of_the_result_and_a_few_chunks(
+    tmp_path: Path, options: dict[str, Any]
+) -> None:
+    """Also where rows without data are looked for in the whole volume."""
+    data = RNG.integers(-3000, 3000, (60, 40, 40, 100), dtype=np.int16)
+    grid, voxels = Grid(data.shape[:3], None), np.arange(7, data[..., 0].size, 1000)
+    data[np.unravel_index(voxels, grid.shape)] = 0
+    path = save_hdf5(tmp_path / "b.hdf5", data, **options)
+    before = read_from_disk()
+    tracemalloc.start()
+    try:
+        betas = read_betas(path, grid, voxels, None)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert not betas.stored.any()
+    assert betas.is_valid.all()
+    packed = 2 if "chunks" in options and options.get("compression") == "lzf" else 1  # looked at, then by HDF5
+    assert read_from_disk() - before < (2 * packed + 0.2) * path.stat().st_size
+    assert peak < 4 * math.prod(options["chunks"] or (11, 40, 40, 60)) * 2 + (8 << 20)
 
 
 def test_a_chunk_that_was_never_written_is_the_fill_value(tmp_path: Path) -> None:

@@ -107,6 +107,8 @@ def _write_hdf5(folder: Path) -> None:
         "chunks": {"chunks": (N_VOLUMES, 1, 1, 1)},
         "whole": {},
         "packed": {"chunks": (N_VOLUMES, 3, 2, 5), "compression": "gzip", "shuffle": True, "fletcher32": True},
+        "lzf": {"chunks": (1, 3, 4, 5), "compression": "lzf", "fletcher32": True},
+        "scaled": {"chunks": (4, 2, 4, 2), "scaleoffset": 0},
     }
     for name, options in kinds.items():
         for version in ("earliest", "latest"):

@@ -163,7 +163,9 @@ TARGETS = {
         Target(
             "hdf5",
             "small",
-            tuple(f"{k}-{v}.hdf5" for k in ("chunks", "whole", "packed") for v in ("earliest", "latest")),
+            tuple(
+                f"{k}-{v}.hdf5" for k in ("chunks", "whole", "packed", "lzf", "scaled") for v in ("earliest", "latest")
+            ),
             _hdf5,
         ),
         Target("roi", "small", ("labels.nii", "volume.nii", "prf-visualrois.mgz.ctab"), _roi),
