@@ -3,6 +3,7 @@
 import ctypes
 import gzip
 import math
+import re
 import tracemalloc
 import warnings
 import zlib
@@ -21,14 +22,17 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from nilearn.masking import apply_mask
 
+import nsd_imagery
 from nsd_imagery.errors import DataError, MissingDataError, SpaceError
+from nsd_imagery.rows.choose import Choice, choose_rows
 from nsd_imagery.sources.pictures import open_pictures, read_picture
 from nsd_imagery.volumes import nifti
 from nsd_imagery.volumes.betas import LARGEST, Scaling, refuse_unlikely
 from nsd_imagery.volumes.grid import Grid
 from nsd_imagery.volumes.hdf5 import open_dataset
 from nsd_imagery.volumes.normalize import moments, zscore
-from nsd_imagery.volumes.read import read_betas, read_header, rows_with_data
+from nsd_imagery.volumes.read import brain_voxels, check_in_brain, read_betas, read_header, rows_with_data
+from nsd_imagery.volumes.roi import Roi
 
 SHAPE = (5, 6, 7)
 AFFINE = np.array([[-1.8, 0, 0, 3], [0, 1.8, 0, -4], [0, 0, 1.8, 5], [0, 0, 0, 1.0]])
@@ -754,3 +758,76 @@ def test_a_nifti_of_complex_numbers_is_refused(tmp_path: Path) -> None:
     nib.save(nib.Nifti1Image(DATA.astype(np.complex64), AFFINE), tmp_path / "b.nii.gz")
     with pytest.raises(DataError, match=r"holds complex64 .* betas and masks are real numbers"):
         read(tmp_path / "b.nii.gz")
+
+
+def save_mask(path: Path, mask: np.ndarray, affine: np.ndarray = AFFINE) -> Path:
+    nib.save(nib.Nifti1Image(mask.astype(np.int16), affine), path)
+    return path
+
+
+@pytest.mark.parametrize("nothing", [0, -1])
+def test_an_empty_brain_mask_is_an_error_that_names_it(tmp_path: Path, nothing: int) -> None:
+    brain = save_mask(tmp_path / "brainmask.nii.gz", np.full(SHAPE, nothing))
+    betas = save_hdf5(tmp_path / "b.hdf5")
+    roi = Roi("nsdgeneral", GRID, VOXELS, (tmp_path / "nsdgeneral.nii.gz",))
+    for use in (
+        lambda: brain_voxels(brain),
+        lambda: rows_with_data(betas, brain),
+        lambda: check_in_brain([roi], brain),
+    ):
+        with pytest.raises(DataError, match=r"brainmask\.nii\.gz: the brain mask has no voxel above 0"):
+            use()
+
+
+@pytest.mark.parametrize(("outside", "fits"), [(0, True), (1, True), (6, True), (7, False), (12, False)])
+def test_a_roi_of_which_most_lies_outside_the_brain_is_refused(tmp_path: Path, outside: int, fits: bool) -> None:
+    """ROIs are made from surfaces: the voxels of an edge may lie outside."""
+    mask = np.zeros(SHAPE)
+    mask.reshape(-1)[[*VOXELS[outside:12], *np.flatnonzero(~MASK)]] = 1
+    brain = save_mask(tmp_path / "brainmask.nii.gz", mask)
+    rois = [Roi(name, GRID, VOXELS[:12], (tmp_path / f"{name}.nii.gz",)) for name in ("nsdgeneral", "V1")]
+    if fits:
+        check_in_brain(rois, brain)
+        return
+    said = rf"brainmask\.nii\.gz: {outside} of the 12 voxels of ROI nsdgeneral \(.*nsdgeneral\.nii\.gz\) lie outside"
+    with pytest.raises(DataError, match=said):
+        check_in_brain(rois, brain)
+
+
+def test_a_brain_mask_of_another_grid_than_the_roi_is_an_error_that_names_both(tmp_path: Path) -> None:
+    roi = Roi("nsdgeneral", GRID, VOXELS, (tmp_path / "nsdgeneral.nii.gz",))
+    elsewhere = AFFINE.copy()
+    elsewhere[2, 3] += 9
+    for mask, affine in ((np.ones((5, 6, 8)), AFFINE), (np.ones(SHAPE), elsewhere)):
+        brain = save_mask(tmp_path / "brainmask.nii.gz", mask, affine)
+        with pytest.raises(DataError, match=r"brainmask\.nii\.gz: (grid|affine) is .*nsdgeneral\.nii\.gz"):
+            check_in_brain([roi], brain)
+    check_in_brain([roi], None)
+
+
+def turned(brain: np.ndarray) -> np.ndarray:
+    """What is no brain taken for it."""
+    return brain <= 0
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"), [(turned, "voxels of ROI nsdgeneral .* lie outside"), (np.zeros_like, "no voxel above 0")]
+)
+def test_build_index_and_verify_name_a_brain_mask_that_cannot_be_the_subjects(
+    own_release: Path, tmp_path: Path, spoil: Callable[[np.ndarray], np.ndarray], said: str
+) -> None:
+    index = nsd_imagery.index(own_release, subjects=["subj01"], out=tmp_path / "indices")
+    brain = own_release / "nsddata/ppdata/subj01/func1pt8mm/brainmask.nii.gz"
+    image = nib.load(brain)
+    spoilt = spoil(np.asarray(image.dataobj))
+    brain.unlink()  # it is a link
+    save_mask(brain, spoilt, image.affine)
+    said = rf"brainmask\.nii\.gz: .*{said}"
+    for fwhm in (None, 3.0):
+        with pytest.raises(DataError, match=said):
+            nsd_imagery.build(own_release, tmp_path / "built", subjects=["subj01"], smoothing_fwhm=fwhm)
+    (file,) = index.rglob("subj01.parquet")
+    with pytest.raises(DataError, match=said):
+        choose_rows(file, own_release, Choice())
+    found = {finding.id: finding for finding in nsd_imagery.verify(own_release, subjects=["subj01"]).findings}
+    assert re.search(said, str(found["files.one-grid"]))

@@ -24,8 +24,8 @@ from nsd_imagery.volumes.betas import BetaHeader
 from nsd_imagery.volumes.grid import Grid
 from nsd_imagery.volumes.hdf5 import open_dataset
 from nsd_imagery.volumes.nifti import read_volume
-from nsd_imagery.volumes.read import read_header
-from nsd_imagery.volumes.roi import DEFAULT_ROI
+from nsd_imagery.volumes.read import check_in_brain, read_header
+from nsd_imagery.volumes.roi import DEFAULT_ROI, resolve
 
 
 def check_presence(root: Path, subject: str, listed: Listed) -> list[Finding]:
@@ -103,6 +103,11 @@ def _check_grid(sessions: Sequence[Session], anatomy: Anatomy, look: _Look) -> F
     for path in dict.fromkeys(maps):
         try:
             look(path)[0].check_same(grid, str(path), str(first))
+        except (NSDImageryError, OSError) as error:
+            faults.append(error)
+    if not faults:
+        try:
+            check_in_brain([resolve(DEFAULT_ROI, anatomy)], anatomy.brain)
         except (NSDImageryError, OSError) as error:
             faults.append(error)
     for session in sessions:

@@ -13,6 +13,7 @@ from nsd_imagery.sources.root import Root
 from nsd_imagery.sources.session import Session
 from nsd_imagery.suggest import one_of
 from nsd_imagery.volumes.maps import Maps
+from nsd_imagery.volumes.read import check_in_brain
 from nsd_imagery.volumes.roi import Roi, resolve
 
 
@@ -45,6 +46,8 @@ def find_pieces(
     _refuse_missing(root.path, names if subjects else None, conditions, sessions)
     maps = {name: Maps(root.anatomy(name)) for name in dict.fromkeys(session.subject for session in sessions)}
     subject_rois = {name: tuple(resolve(roi, own) for roi in rois) for name, own in maps.items()}
+    for name, own in maps.items():
+        check_in_brain(subject_rois[name], own.anatomy.brain)
     _refuse_unsound_names(subject_rois)
     pieces = []
     for session in sessions:

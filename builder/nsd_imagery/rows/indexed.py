@@ -17,7 +17,7 @@ from nsd_imagery.sources.root import Root
 from nsd_imagery.sources.session import Session
 from nsd_imagery.trials import disagreements, read_index
 from nsd_imagery.volumes.maps import Maps
-from nsd_imagery.volumes.read import read_header
+from nsd_imagery.volumes.read import check_in_brain, read_header
 from nsd_imagery.volumes.roi import resolve
 
 _WRITE_AGAIN = "write it with: nsd-imagery index ROOT"
@@ -71,6 +71,7 @@ def pieces_of_index(path: Path, rows: pa.Table, root: Root, roi: str, recipe: Re
     _refuse_other_labels(path, rows, own, root.path)
     anatomy = root.anatomy(subject)
     rois, brain = (resolve(roi, Maps(anatomy)),), anatomy.brain
+    check_in_brain(rois, brain)
     pieces = []
     for session in sessions:
         conditions = tuple(name for name in CONDITIONS if split_rows(session.rows, name))

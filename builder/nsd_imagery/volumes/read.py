@@ -1,5 +1,6 @@
 """One pass over a beta file, whatever its format."""
 
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
@@ -11,12 +12,17 @@ from nsd_imagery.identity import identity
 from nsd_imagery.volumes import hdf5, nifti
 from nsd_imagery.volumes.betas import BetaHeader, Betas
 from nsd_imagery.volumes.grid import FlatIndex, Grid
+from nsd_imagery.volumes.roi import Roi
 
 _MASKS = 4
 """Masks that stay in memory, some 2 MB each: the brain of a subject or two, and where their sessions have data."""
 
 _SAMPLE_STEP = 1000
 """One voxel in so many shows that a row holds data; only rows where none of them does need the whole brain."""
+
+
+_MOST_OUTSIDE = 0.5
+"""Share of a ROI that may lie outside the brain."""
 
 
 def read_header(path: Path) -> BetaHeader:
@@ -47,9 +53,9 @@ def brain_voxels(mask: Path | None) -> FlatIndex | None:
     """C-order flat indices of a brain mask; None where there is none, and the whole volume counts.
 
     Raises:
-        DataError: The mask is damaged.
+        DataError: The mask is damaged, or empty.
     """
-    return None if mask is None else inside_voxels(mask)[0]
+    return None if mask is None else _brain(mask)[0]
 
 
 def inside_voxels(mask: Path) -> tuple[FlatIndex, Grid]:
@@ -61,6 +67,42 @@ def inside_voxels(mask: Path) -> tuple[FlatIndex, Grid]:
     return _inside(mask, *identity(mask))
 
 
+def check_in_brain(rois: Iterable[Roi], mask: Path | None) -> None:
+    """Refuse ROIs of which most lies outside the brain: masks of another subject, or turned, and not an edge's voxels.
+
+    NSD does not say that its ROIs lie wholly inside its brain masks, and they are made from surfaces: a few voxels may
+    lie outside. There the betas are 0, and so are the columns.
+
+    Args:
+        rois: Of one subject.
+        mask: The subject's brain mask; None where there is none, and nothing is refused.
+
+    Raises:
+        DataError: More than half of a ROI lies outside, or the mask is damaged, empty or of another grid.
+    """
+    if mask is None:
+        return
+    brain, grid = _brain(mask)
+    for roi in rois:
+        files = " and ".join(map(str, roi.files))
+        grid.check_same(roi.grid, str(mask), files)
+        outside = roi.flat.size - np.isin(roi.flat, brain).sum()
+        if outside > roi.flat.size * _MOST_OUTSIDE:
+            msg = (
+                f"{mask}: {outside} of the {roi.flat.size} voxels of ROI {roi.plain_name} ({files}) lie outside this "
+                "brain mask: one of the files is of another subject, or turned: copy them again"
+            )
+            raise DataError(msg)
+
+
+def _brain(mask: Path) -> tuple[FlatIndex, Grid]:
+    inside, grid = inside_voxels(mask)
+    if not inside.size:
+        msg = f"{mask}: the brain mask has no voxel above 0: copy the file again"
+        raise DataError(msg)
+    return inside, grid
+
+
 def rows_with_data(path: Path, brain: Path | None) -> NDArray[np.bool_]:
     """(n_volumes,) False where every voxel of the brain is 0 or NaN.
 
@@ -69,12 +111,12 @@ def rows_with_data(path: Path, brain: Path | None) -> NDArray[np.bool_]:
         brain: The brain mask; None for the whole volume.
 
     Raises:
-        DataError: A file is damaged, or the two are of different grids.
+        DataError: A file is damaged, the brain mask is empty, or the two are of different grids.
     """
     if brain is None:
         grid, inside = read_header(path).grid, None
     else:
-        inside, grid = inside_voxels(brain)
+        inside, grid = _brain(brain)
     sample = (np.arange(grid.n_voxels) if inside is None else inside)[::_SAMPLE_STEP]
     return read_betas(path, grid, sample, inside).is_valid
 
