@@ -2,6 +2,7 @@
 
 import ctypes
 import gzip
+import itertools
 import math
 import re
 import tracemalloc
@@ -176,13 +177,29 @@ def test_chunks_at_the_edge_may_be_left_unpacked(tmp_path: Path, filters: tuple[
 def test_integers_of_fewer_bits_than_bytes_are_extended_by_their_sign(tmp_path: Path) -> None:
     kind = h5py.h5t.STD_I16LE.copy()
     kind.set_precision(12)
-    for chunks in ((9, 1, 1, 1), (4, 2, 4, 2)):
+    for chunks, is_packed in itertools.product(((9, 1, 1, 1), (4, 2, 4, 2)), (False, True)):
         plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         plist.set_chunk(chunks)
+        if is_packed:  # by bits
+            plist.set_filter(h5z.FILTER_NBIT, h5z.FLAG_OPTIONAL)
         with h5py.File(tmp_path / "b.hdf5", "w") as file:
             made = h5py.h5d.create(file.id, b"betas", kind, h5py.h5s.create_simple(DATA.T.shape), plist)
             h5py.Dataset(made)[...] = DATA.T // 16
         np.testing.assert_array_equal(read_betas(tmp_path / "b.hdf5", GRID, VOXELS, None).stored, DATA[MASK].T // 16)
+
+
+def test_checksums_with_swapped_bytes_are_taken_as_hdf5_takes_them(tmp_path: Path) -> None:
+    """HDF5 before 1.6.3 wrote them so."""
+    path = save_hdf5(tmp_path / "b.hdf5", fletcher32=True)
+    with h5py.File(path, "r+") as file:
+        dataset = file["betas"]
+        for at in itertools.product([0], *map(range, DATA.shape[2::-1])):
+            _, stored = dataset.id.read_direct_chunk(at)
+            first, second, third, fourth = stored[-4:]
+            dataset.id.write_direct_chunk(at, stored[:-4] + bytes([second, first, fourth, third]))
+    with h5py.File(path) as file:
+        np.testing.assert_array_equal(file["betas"][:], DATA.T)
+    np.testing.assert_array_equal(read(path), DATA[MASK].T / 300)
 
 
 CHUNK = 9 * 2 * 4 * 2 * 2

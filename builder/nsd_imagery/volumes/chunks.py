@@ -12,12 +12,13 @@ from typing import Any
 
 import h5py
 import numpy as np
-from h5py import h5t, h5z
+from h5py import h5t, h5z  # type: ignore[attr-defined]
 from isal import isal_zlib
 from numpy.typing import NDArray
 
 from nsd_imagery.errors import DataError, reason
 
+_BROKEN: tuple[type[Exception], ...] = (ValueError, isal_zlib.error)  # type: ignore[assignment]
 _CHECKSUM_BYTES = 4
 _CHECKSUM_WORDS = 1 << 16
 """Summed at a time: float64 holds the sums of so many exactly."""
@@ -101,7 +102,7 @@ class Chunks:
                 return None
             try:
                 data = _UNDO[code](data, values, self._bytes)
-            except (ValueError, isal_zlib.error) as error:
+            except _BROKEN as error:
                 if may_be_bare and (data is packed or code == h5z.FILTER_DEFLATE):  # HDF5 refuses it, too, or takes it
                     return None
                 raise self._damaged(at, reason(error)) from error

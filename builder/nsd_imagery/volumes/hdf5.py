@@ -206,8 +206,8 @@ def _boxes(dataset: h5py.Dataset, chunks: Chunks, zyx: NDArray[np.int64]) -> Ite
 
     def read(at: tuple[int, ...], zyx: NDArray[np.int64], flat: NDArray[np.int64]) -> NDArray[Any]:
         box = chunks.read(at)[: dataset.shape[0] - at[0]]
-        flat = flat if box.shape[1:] == tuple(size) else np.ravel_multi_index(zyx.T, box.shape[1:])
-        return box.reshape(len(box), -1).take(flat, axis=1, mode="clip")
+        here = flat if box.shape[1:] == tuple(size) else np.ravel_multi_index(zyx.T, box.shape[1:])
+        return box.reshape(len(box), -1).take(here, axis=1, mode="clip")
 
     bounds = [0, *(np.flatnonzero((starts[1:] != starts[:-1]).any(axis=1)) + 1).tolist(), len(zyx)]
     for first, end in pairwise(bounds):
@@ -220,7 +220,7 @@ def _boxes(dataset: h5py.Dataset, chunks: Chunks, zyx: NDArray[np.int64]) -> Ite
 def _lines(dataset: h5py.Dataset, chunks: Chunks, zyx: NDArray[np.int64]) -> Iterator[_Part]:
     """Chunks of one voxel, some at a time."""
     n_volumes, n_rows = dataset.shape[0], chunks.shape[0]
-    block = np.empty((_VOXELS_AT_A_TIME, min(n_rows, n_volumes)), dataset.dtype)
+    block = np.empty((min(_VOXELS_AT_A_TIME, len(zyx)), min(n_rows, n_volumes)), dataset.dtype)
 
     def read(start: int, voxels: list[list[int]]) -> NDArray[Any]:
         count = min(n_rows, n_volumes - start)

@@ -112,8 +112,7 @@ class _Inflated(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         view = memoryview(buffer)
-        while self._packed or (packed := self._source.read(_ZLIB_BLOCK)):
-            self._packed = self._packed or packed
+        while self._has_packed():
             if self._is_between:
                 self._packed = self._packed.lstrip(b"\0")  # padding, as the gzip readers take it
                 self._is_between = not self._packed
@@ -129,6 +128,10 @@ class _Inflated(io.RawIOBase):
             msg = "Compressed file ended before the end-of-stream marker was reached"
             raise EOFError(msg)
         return 0
+
+    def _has_packed(self) -> bool:
+        self._packed = self._packed or self._source.read(_ZLIB_BLOCK) or b""
+        return bool(self._packed)
 
 
 def is_nifti(path: Path) -> bool:
