@@ -140,9 +140,10 @@ def _read_voxels(dataset: h5py.Dataset, path: Path, grid: Grid, voxels: FlatInde
     stored = np.empty((dataset.shape[0], voxels.size), dataset.dtype.newbyteorder("="))
     for part in _parts(dataset, path, grid.ijk(voxels[order])[:, ::-1]):
         stored[part.rows, part.columns] = part.read()
-    to_asked = np.argsort(order)
-    for row in stored:
-        row[:] = row[to_asked]
+    if not (order[1:] > order[:-1]).all():
+        to_asked = np.argsort(order)
+        for row in stored:
+            row[:] = row[to_asked]
     return stored
 
 
@@ -161,9 +162,14 @@ def _find_in_brain(
 
 
 def _order(dataset: h5py.Dataset, grid: Grid, voxels: FlatIndex) -> NDArray[np.int64]:
-    """What sorts voxels so that those of a chunk are together, and else as they are in the file."""
+    """What sorts voxels so that those of a chunk are together, and else as they are in the file.
+
+    Where volumes are read whole, they stay as they are.
+    """
+    if dataset.chunks is None or np.greater_equal(dataset.chunks, dataset.shape)[1:].all():
+        return np.arange(voxels.size)
     in_file = grid.file_order(voxels)
-    if dataset.chunks is None or dataset.chunks[1:] == (1, 1, 1):
+    if dataset.chunks[1:] == (1, 1, 1):
         return np.argsort(in_file)
     z, y, x = grid.ijk(voxels)[:, ::-1].T // np.array(dataset.chunks[1:])[:, None]
     return np.lexsort((in_file, x, y, z))
@@ -185,7 +191,7 @@ def _parts(dataset: h5py.Dataset, path: Path, zyx: NDArray[np.int64]) -> Iterato
 
 def _slabs(dataset: h5py.Dataset, zyx: NDArray[np.int64]) -> Iterator[_Part]:
     """Some volumes at a time, from the first z that has a voxel to the last."""
-    first, end = int(zyx[0, 0]), int(zyx[-1, 0]) + 1
+    first, end = int(zyx[:, 0].min()), int(zyx[:, 0].max()) + 1
     shape = end - first, *dataset.shape[2:]
     inside = np.ravel_multi_index((zyx - (first, 0, 0)).T, shape)
     step = max(1, _BLOCK // (math.prod(shape) * dataset.dtype.itemsize))
