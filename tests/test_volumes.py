@@ -559,7 +559,7 @@ def damage(path: Path, name: str) -> None:
 def test_betas_or_a_picture_that_cannot_be_unpacked_are_the_fault_of_their_file(tmp_path: Path) -> None:
     betas, pictures = save_hdf5(tmp_path / "b.hdf5", fletcher32=True), tmp_path / "nsd_stimuli.hdf5"
     damage(betas, "betas")
-    with pytest.raises(DataError, match=r"b.hdf5: is not a sound HDF5 file .*: copy the file again"):
+    with pytest.raises(DataError, match=r"b.hdf5: the chunk .* is damaged .*: copy the file again"):
         read(betas, voxels=np.array([0]))
     with h5py.File(pictures, "w") as file:
         shape, chunk = (73_000, 425, 425, 3), (1, 425, 425, 3)

@@ -23,6 +23,7 @@ from nsd_imagery.volumes.anatomy import Anatomy, read_label_table
 from nsd_imagery.volumes.betas import BetaHeader
 from nsd_imagery.volumes.grid import Grid
 from nsd_imagery.volumes.hdf5 import open_dataset
+from nsd_imagery.volumes.maps import Maps
 from nsd_imagery.volumes.nifti import read_volume
 from nsd_imagery.volumes.read import check_in_brain, read_header
 from nsd_imagery.volumes.roi import DEFAULT_ROI, resolve
@@ -74,8 +75,9 @@ def _layout_faults(path: Path, dataset: h5py.Dataset) -> Iterator[str]:
 _Look = Callable[[Path], tuple[Grid, set[float]]]
 
 
-def check_maps(sessions: Sequence[Session], anatomy: Anatomy) -> Iterator[Finding]:
-    """All volumes of a subject against one grid, and labels against their tables; each volume is read once."""
+def check_maps(sessions: Sequence[Session], maps: Maps) -> Iterator[Finding]:
+    """All volumes of a subject against one grid, and labels against their tables."""
+    anatomy = maps.anatomy
     with_table = {path for name, path in anatomy.atlases.items() if name in anatomy.label_tables}
 
     @cache
@@ -83,15 +85,16 @@ def check_maps(sessions: Sequence[Session], anatomy: Anatomy) -> Iterator[Findin
         values, grid = read_volume(path)
         return grid, set(np.unique(values).tolist()) if path in with_table else set()
 
-    yield _check_grid(sessions, anatomy, look)
+    yield _check_grid(sessions, maps, look)
     yield _check_label_tables(anatomy, look)
 
 
-def _check_grid(sessions: Sequence[Session], anatomy: Anatomy, look: _Look) -> Finding:
+def _check_grid(sessions: Sequence[Session], maps: Maps, look: _Look) -> Finding:
     """Against nsdgeneral's grid and affine; an HDF5 file says only the shape."""
+    anatomy = maps.anatomy
     paths = [*anatomy.atlases.values(), *anatomy.left.values(), *anatomy.right.values(), anatomy.brain,
              anatomy.valid_nsdimagery, *anatomy.valid_nsd.values(), anatomy.ncsnr_nsd]  # fmt: skip
-    maps = [path for path in paths if path is not None]
+    volumes = [path for path in paths if path is not None]
     if DEFAULT_ROI not in anatomy.atlases:
         return FILES_ONE_GRID.skipped(anatomy.subject, f"there is no {DEFAULT_ROI} mask")
     first = anatomy.atlases[DEFAULT_ROI]
@@ -100,14 +103,14 @@ def _check_grid(sessions: Sequence[Session], anatomy: Anatomy, look: _Look) -> F
         grid = look(first)[0]
     except (NSDImageryError, OSError) as error:
         return FILES_ONE_GRID.judged(anatomy.subject, [error], "")
-    for path in dict.fromkeys(maps):
+    for path in dict.fromkeys(volumes):
         try:
             look(path)[0].check_same(grid, str(path), str(first))
         except (NSDImageryError, OSError) as error:
             faults.append(error)
     if not faults:
         try:
-            check_in_brain([resolve(DEFAULT_ROI, anatomy)], anatomy.brain)
+            check_in_brain([resolve(DEFAULT_ROI, maps)], anatomy.brain)
         except (NSDImageryError, OSError) as error:
             faults.append(error)
     for session in sessions:
@@ -115,7 +118,7 @@ def _check_grid(sessions: Sequence[Session], anatomy: Anatomy, look: _Look) -> F
             read_header(session.beta_path).grid.check_same(grid, str(session.beta_path), str(first))
         except (NSDImageryError, OSError) as error:
             faults.append(error)
-    return FILES_ONE_GRID.judged(anatomy.subject, faults, f"{len(maps)} maps and {len(sessions)} beta files")
+    return FILES_ONE_GRID.judged(anatomy.subject, faults, f"{len(volumes)} maps and {len(sessions)} beta files")
 
 
 def _check_label_tables(anatomy: Anatomy, look: _Look) -> Finding:

@@ -76,8 +76,8 @@ def _check_subject(tree: Tree, subject: str, judgements: list[Judgement]) -> Ite
         return
     n_rows = sum(session.rows.num_rows for session in sessions)
     yield LABELS_PROVEN.judged(subject, [], f"{n_rows:,} rows of {len(sessions)} sessions")
-    yield from check_maps(sessions, anatomy)
     maps = Maps(anatomy)
+    yield from check_maps(sessions, maps)
     for session in sessions:
         scope = f"{subject} {'NSD core ' if session.experiment == 'nsd' else ''}session {session.session}"
         yield check_betas_form(session, scope, is_release=listed is not None or session.experiment == "nsd")
