@@ -23,6 +23,7 @@ from nsd_imagery.volumes.anatomy import Anatomy, read_label_table
 from nsd_imagery.volumes.betas import BetaHeader
 from nsd_imagery.volumes.grid import Grid
 from nsd_imagery.volumes.hdf5 import open_dataset
+from nsd_imagery.volumes.labels import read_labels
 from nsd_imagery.volumes.maps import Maps
 from nsd_imagery.volumes.nifti import read_volume
 from nsd_imagery.volumes.read import check_in_brain, read_header
@@ -72,7 +73,7 @@ def _layout_faults(path: Path, dataset: h5py.Dataset) -> Iterator[str]:
         yield f"{path}: is big-endian; the release is little-endian"
 
 
-_Look = Callable[[Path], tuple[Grid, set[float]]]
+_Look = Callable[[Path], tuple[Grid, set[int]]]
 
 
 def check_maps(sessions: Sequence[Session], maps: Maps) -> Iterator[Finding]:
@@ -81,9 +82,11 @@ def check_maps(sessions: Sequence[Session], maps: Maps) -> Iterator[Finding]:
     with_table = {path for name, path in anatomy.atlases.items() if name in anatomy.label_tables}
 
     @cache
-    def look(path: Path) -> tuple[Grid, set[float]]:
-        values, grid = read_volume(path)
-        return grid, set(np.unique(values).tolist()) if path in with_table else set()
+    def look(path: Path) -> tuple[Grid, set[int]]:
+        if path == anatomy.ncsnr_nsd:
+            return read_volume(path)[1], set()
+        labels, grid = read_labels(path)
+        return grid, set(np.unique(labels).tolist()) if path in with_table else set()
 
     yield _check_grid(sessions, maps, look)
     yield _check_label_tables(anatomy, look)
@@ -92,9 +95,6 @@ def check_maps(sessions: Sequence[Session], maps: Maps) -> Iterator[Finding]:
 def _check_grid(sessions: Sequence[Session], maps: Maps, look: _Look) -> Finding:
     """Against nsdgeneral's grid and affine; an HDF5 file says only the shape."""
     anatomy = maps.anatomy
-    paths = [*anatomy.atlases.values(), *anatomy.left.values(), *anatomy.right.values(), anatomy.brain,
-             anatomy.valid_nsdimagery, *anatomy.valid_nsd.values(), anatomy.ncsnr_nsd]  # fmt: skip
-    volumes = [path for path in paths if path is not None]
     if DEFAULT_ROI not in anatomy.atlases:
         return FILES_ONE_GRID.skipped(anatomy.subject, f"there is no {DEFAULT_ROI} mask")
     first = anatomy.atlases[DEFAULT_ROI]
@@ -103,7 +103,7 @@ def _check_grid(sessions: Sequence[Session], maps: Maps, look: _Look) -> Finding
         grid = look(first)[0]
     except (NSDImageryError, OSError) as error:
         return FILES_ONE_GRID.judged(anatomy.subject, [error], "")
-    for path in dict.fromkeys(volumes):
+    for path in anatomy.volumes:
         try:
             look(path)[0].check_same(grid, str(path), str(first))
         except (NSDImageryError, OSError) as error:
@@ -118,7 +118,7 @@ def _check_grid(sessions: Sequence[Session], maps: Maps, look: _Look) -> Finding
             read_header(session.beta_path).grid.check_same(grid, str(session.beta_path), str(first))
         except (NSDImageryError, OSError) as error:
             faults.append(error)
-    return FILES_ONE_GRID.judged(anatomy.subject, faults, f"{len(volumes)} maps and {len(sessions)} beta files")
+    return FILES_ONE_GRID.judged(anatomy.subject, faults, f"{len(anatomy.volumes)} maps and {len(sessions)} beta files")
 
 
 def _check_label_tables(anatomy: Anatomy, look: _Look) -> Finding:

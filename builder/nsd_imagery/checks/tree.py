@@ -139,7 +139,7 @@ def _check_agreement(session: Session, maps: Maps, roi: Roi, betas: Betas, scope
 
 def _valid(maps: Maps, roi: Roi) -> NDArray[np.bool_] | None:
     path = maps.anatomy.valid_nsdimagery
-    return None if path is None else maps.at(path, roi.flat) > 0
+    return None if path is None else maps.labels_at(path, roi.flat) > 0
 
 
 def _check_formats(session: Session, roi: Roi, betas: Betas, scope: str) -> Finding:

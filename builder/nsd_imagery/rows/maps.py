@@ -6,13 +6,11 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-from nibabel.affines import apply_affine
 from numpy.typing import ArrayLike, NDArray
 
 from nsd_imagery.errors import DataError
-from nsd_imagery.volumes.nifti import read_volume
-
-_TOLERANCE_MM = 0.01
+from nsd_imagery.volumes.grid import SAME_PLACE_MM
+from nsd_imagery.volumes.nifti import read_header
 
 
 def to_nifti(vector: ArrayLike, voxels: Any, like: Path | str, fill: float = 0) -> nib.Nifti1Image:
@@ -35,9 +33,8 @@ def to_nifti(vector: ArrayLike, voxels: Any, like: Path | str, fill: float = 0) 
     if values.shape != (len(ijk),):
         msg = f"vector has shape {values.shape}, but -voxels has {len(ijk)} rows: give one value a voxel"
         raise DataError(msg)
-    _, grid = read_volume(Path(like))
-    expected = apply_affine(grid.affine, ijk)
-    if (ijk >= grid.shape).any() or not np.allclose(expected, xyz, atol=_TOLERANCE_MM):
+    grid = read_header(Path(like)).grid
+    if (ijk >= grid.shape).any() or not np.allclose(grid.xyz(ijk), xyz, rtol=0, atol=SAME_PLACE_MM):
         msg = f"{like}: the voxels do not lie on this grid; give a volume of the same subject and space"
         raise DataError(msg)
     volume = np.full(grid.shape, fill, values.dtype)

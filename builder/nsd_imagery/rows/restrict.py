@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from nsd_imagery.errors import DataError, UsageError
 from nsd_imagery.sources.root import find_roi
+from nsd_imagery.volumes.grid import SAME_PLACE_MM
 from nsd_imagery.volumes.roi import Roi
 
 logger = logging.getLogger(__name__)
@@ -47,7 +48,8 @@ def restrict(dataset: Dataset, voxels: Dataset, roi: Roi | Dataset | str, root: 
         The rows, their voxels, and how many voxels of the ROI were not there.
 
     Raises:
-        DataError: The rows and `voxels` are of different ROIs, or nothing of the ROI is there.
+        DataError: The rows and `voxels` are of different ROIs, nothing of the ROI is there, or the ROI is of another
+            grid.
         UsageError: No such ROI name, or a name for no rows, which do not say whose ROI it is.
         MissingDataError: A mask file is not there.
     """
@@ -60,23 +62,47 @@ def restrict(dataset: Dataset, voxels: Dataset, roi: Roi | Dataset | str, root: 
             msg = f"there is no row that says whose {roi!r} is meant: give the ROI as find_roi(root, subject, {roi!r})"
             raise UsageError(msg)
         roi = find_roi(root, dataset.with_format(None)[0]["subject"], roi)
-    wanted = {tuple(ijk) for ijk in (roi.grid.ijk(roi.flat) if isinstance(roi, Roi) else _ijk(roi)).tolist()}
-    keep = np.array([tuple(ijk) in wanted for ijk in _ijk(voxels).tolist()], np.bool_)
-    if not keep.any():
-        msg = f"none of the {len(wanted)} voxels of the ROI is among the {n_voxels} columns of betas"
-        raise DataError(msg)
-    n_missing = len(wanted) - int(keep.sum())
+    columns, n_wanted = _columns_in(roi, voxels)
+    n_missing = n_wanted - len(columns)
     if n_missing:
-        logger.warning("%d of the %d voxels of the ROI are not in the dataset", n_missing, len(wanted))
-    columns = np.flatnonzero(keep)
+        logger.warning("%d of the %d voxels of the ROI are not in the dataset", n_missing, n_wanted)
     kept = voxels.with_format(None).select(columns)
     numbered = kept.remove_columns("column").add_column("column", np.arange(len(columns), dtype=np.int32))
     return Restricted(_pick(dataset, columns), numbered.select_columns(voxels.column_names), n_missing)
 
 
-def _ijk(voxels: Dataset) -> NDArray[np.int64]:
+def _columns_in(roi: Roi | Dataset, voxels: Dataset) -> tuple[NDArray[np.int64], int]:
+    """The positions in `voxels` that lie in a ROI, and how many voxels the ROI has.
+
+    Raises:
+        DataError: There is none, or the ROI's voxels of the same i, j, k lie elsewhere.
+    """
+    ijk, xyz = _places(voxels)
+    roi_ijk, roi_xyz = _places(roi)
+    at = {voxel: row for row, voxel in enumerate(map(tuple, roi_ijk.tolist()))}
+    rows = np.array([at.get(voxel, -1) for voxel in map(tuple, ijk.tolist())])
+    columns = np.flatnonzero(rows >= 0)
+    if not len(columns):
+        msg = f"none of the {len(at)} voxels of the ROI is among the {len(rows)} columns of betas"
+        raise DataError(msg)
+    apart = np.abs(xyz[columns] - roi_xyz[rows[columns]]).max()
+    if not apart <= SAME_PLACE_MM:
+        msg = (
+            f"the ROI's voxels lie up to {apart:.1f} mm from those of the same i, j, k in the rows: it is of another "
+            "subject, space or orientation"
+        )
+        raise DataError(msg)
+    return columns, len(at)
+
+
+def _places(voxels: Roi | Dataset) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """(n, 3) indices i, j, k and places x, y, z in mm."""
+    if isinstance(voxels, Roi):
+        ijk = voxels.grid.ijk(voxels.flat)
+        return ijk, voxels.grid.xyz(ijk)
     plain = voxels.with_format("numpy")
-    return np.stack([np.asarray(plain[axis][:], np.int64) for axis in "ijk"], axis=1)
+    ijk, xyz = (np.stack([np.asarray(plain[axis][:]) for axis in axes], axis=1) for axes in ("ijk", "xyz"))
+    return ijk.astype(np.int64), xyz.astype(np.float64)
 
 
 def _pick(dataset: Dataset, columns: NDArray[np.int64]) -> Dataset:

@@ -36,6 +36,13 @@ class Anatomy:
     valid_nsd: Mapping[int, Path] = field(default_factory=dict)
     ncsnr_nsd: Path | None = None
 
+    @property
+    def volumes(self) -> list[Path]:
+        """All masks and maps, each once; the first is what says on which grid the subject's voxels are."""
+        found = [self.brain, self.atlases.get("nsdgeneral"), self.valid_nsdimagery, *self.atlases.values(),
+                 *self.left.values(), *self.right.values(), *self.valid_nsd.values(), self.ncsnr_nsd]  # fmt: skip
+        return list(dict.fromkeys(path for path in found if path is not None))
+
     def atlas(self, name: str) -> Path:
         """The label volume of an atlas.
 

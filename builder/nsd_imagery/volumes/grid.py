@@ -12,6 +12,9 @@ FlatIndex = NDArray[np.int64]
 _SAME_PLACE = 0.1
 """Two grids are the same if no corner is further apart than this many voxels."""
 
+SAME_PLACE_MM = 0.1
+"""The same for voxels whose size is not at hand: well below any voxel, well above what float32 rounds off."""
+
 
 @dataclass(frozen=True, eq=False)
 class Grid:
@@ -33,6 +36,11 @@ class Grid:
     def ijk(self, flat: FlatIndex) -> NDArray[np.int64]:
         """(n, 3) voxel indices of C-order flat indices."""
         return np.stack(np.unravel_index(flat, self.shape), axis=1)
+
+    def xyz(self, ijk: NDArray[np.int64]) -> NDArray[np.float64]:
+        """(n, 3) places in mm of voxel indices; the grid must have an affine."""
+        assert self.affine is not None
+        return ijk @ self.affine[:3, :3].T + self.affine[:3, 3]
 
     def file_order(self, flat: FlatIndex) -> FlatIndex:
         """C-order flat indices as positions in a NIfTI volume or an HDF5 (Z, Y, X) volume, where x is fastest."""

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from nsd_imagery.volumes.anatomy import Anatomy, read_label_table
 from nsd_imagery.volumes.grid import FlatIndex, Grid
-from nsd_imagery.volumes.nifti import read_volume
+from nsd_imagery.volumes.labels import read_labels
+from nsd_imagery.volumes.nifti import read_header, read_volume
 
 
 class Maps:
@@ -31,27 +32,42 @@ class Maps:
 
     @property
     def grid(self) -> Grid:
-        """That of all volumes, as the first one says that was read."""
+        """That of the volumes read so far: the subject's own."""
         assert self._first is not None
         return self._first[0]
 
-    def whole(self, path: Path) -> NDArray[Any]:
-        """The values of a volume, which stay here.
+    def labels(self, path: Path) -> NDArray[Any]:
+        """(x, y, z) whole numbers of a volume, which stay here.
 
         Raises:
-            DataError: It is damaged, or of another grid than the others.
+            DataError: It is damaged, of no labels, or of another grid than the others.
         """
         if path not in self._whole:
-            self._whole[path] = _compact(self._read(path))
+            values, grid = read_labels(path)
+            self._check(path, grid)
+            self._whole[path] = values
         return self._whole[path]
 
-    def at(self, path: Path, voxels: FlatIndex) -> NDArray[Any]:
-        """(n_voxels,) values of a volume at C-order flat indices, which do not stay here.
+    def labels_at(self, path: Path, voxels: FlatIndex) -> NDArray[Any]:
+        """(n_voxels,) whole numbers of a volume at C-order flat indices, which do not stay here.
+
+        Raises:
+            DataError: It is damaged, of no labels, or of another grid than the others.
+        """
+        if path in self._whole:
+            return self._whole[path].reshape(-1)[voxels]
+        values, grid = read_labels(path)
+        self._check(path, grid)
+        return values[np.unravel_index(voxels, values.shape)]
+
+    def numbers_at(self, path: Path, voxels: FlatIndex) -> NDArray[Any]:
+        """(n_voxels,) numbers of a volume, as its file has them; see `labels_at`.
 
         Raises:
             DataError: It is damaged, or of another grid than the others.
         """
-        values = self._whole[path] if path in self._whole else self._read(path)
+        values, grid = read_volume(path)
+        self._check(path, grid)
         return values[np.unravel_index(voxels, values.shape)]
 
     def label_names(self, atlas: str) -> Mapping[int, str]:
@@ -63,15 +79,10 @@ class Maps:
         table = self.anatomy.label_tables.get(atlas)
         return self._label_table(table) if table else {}
 
-    def _read(self, path: Path) -> NDArray[Any]:
-        values, grid = read_volume(path)
-        first, first_path = self._first = self._first or (grid, path)
+    def _check(self, path: Path, grid: Grid) -> None:
+        """A user's own mask does not say where the subject's voxels are, even if it is read first."""
+        if self._first is None:
+            own = next(iter(self.anatomy.volumes), path)
+            self._first = (grid if own == path else read_header(own).grid), own
+        first, first_path = self._first
         grid.check_same(first, str(path), str(first_path))
-        return values
-
-
-def _compact(values: NDArray[Any]) -> NDArray[Any]:
-    """The same numbers in two bytes each where they are small whole ones, as labels are, whatever their file holds."""
-    with np.errstate(invalid="ignore"):
-        small = values.astype(np.int16)
-    return small if np.array_equal(small, values) else values

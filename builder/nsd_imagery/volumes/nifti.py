@@ -242,6 +242,8 @@ def _read_header(stream: io.BufferedIOBase, path: Path) -> _Header:
     except (HeaderDataError, ValueError, KeyError) as error:
         msg = f"{path}: the NIfTI header is damaged ({reason(error)})"
         raise DataError(msg) from error
+    while len(shape) > 4 and shape[-1] == 1:  # some tools end a shape with axes of one
+        shape = shape[:-1]
     slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
     offset = float(header["vox_offset"])
     if header["magic"].item()[:2] != b"n+" or not len(start) <= offset <= _MAX_HEADER_BYTES:

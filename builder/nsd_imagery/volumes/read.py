@@ -12,6 +12,7 @@ from nsd_imagery.identity import identity
 from nsd_imagery.volumes import hdf5, nifti
 from nsd_imagery.volumes.betas import BetaHeader, Betas
 from nsd_imagery.volumes.grid import FlatIndex, Grid
+from nsd_imagery.volumes.labels import read_labels
 from nsd_imagery.volumes.roi import Roi
 
 _MASKS = 4
@@ -123,8 +124,8 @@ def rows_with_data(path: Path, brain: Path | None) -> NDArray[np.bool_]:
 
 @lru_cache(_MASKS)
 def _inside(mask: Path, *_identity: int) -> tuple[FlatIndex, Grid]:
-    values, grid = nifti.read_volume(mask)
-    flat = np.flatnonzero(values > 0)
+    labels, grid = read_labels(mask)
+    flat = np.flatnonzero(labels > 0)
     flat.flags.writeable = False
     return flat, grid
 

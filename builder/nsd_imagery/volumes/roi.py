@@ -95,7 +95,7 @@ class _Masks:
         self._maps = maps
 
     def volume(self, path: Path) -> NDArray[Any]:
-        values = self._maps.whole(path)
+        values = self._maps.labels(path)
         self.files[path] = None
         return values
 

@@ -1,6 +1,6 @@
 """The `-voxels` table: where each column of `betas` lies in the volume, and what the atlases call it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,36 +38,33 @@ def _numbered(table: pa.Table) -> pa.Table:
 
 def _table(voxels: FlatIndex, grid: Grid, maps: Maps) -> pa.Table:
     anatomy, ijk = maps.anatomy, grid.ijk(voxels)
-    assert grid.affine is not None
-    xyz = ijk @ grid.affine[:3, :3].T + grid.affine[:3, 3]
     columns: dict[str, pa.Array | NDArray[Any]] = {
         "column": np.arange(voxels.size),
         **dict(zip("ijk", ijk.T, strict=True)),
-        **dict(zip("xyz", xyz.T, strict=True)),
+        **dict(zip("xyz", grid.xyz(ijk).T, strict=True)),
         "hemisphere": _hemispheres(maps, voxels),
-        "valid_nsdimagery": _optional(maps, anatomy.valid_nsdimagery, voxels, lambda values: values > 0),
+        "valid_nsdimagery": _valid(maps, anatomy.valid_nsdimagery, voxels),
         "valid_nsd": _fraction(maps, list(anatomy.valid_nsd.values()), voxels),
-        "ncsnr_nsd": _optional(maps, anatomy.ncsnr_nsd, voxels),
+        "ncsnr_nsd": _numbers(maps, anatomy.ncsnr_nsd, voxels),
     }
     for atlas in sorted(anatomy.atlases):
-        columns[atlas] = _labels(maps.at(anatomy.atlases[atlas], voxels), maps.label_names(atlas))
+        columns[atlas] = _labels(maps.labels_at(anatomy.atlases[atlas], voxels), maps.label_names(atlas))
     schema = voxels_schema(sorted(anatomy.atlases))
     return pa.table([pa.array(columns[field.name]).cast(field.type) for field in schema], schema=schema)
 
 
-def _optional(
-    maps: Maps,
-    path: Path | None,
-    voxels: FlatIndex,
-    of: Callable[[NDArray[Any]], NDArray[Any]] = lambda values: values,
-) -> pa.Array | NDArray[Any]:
-    return pa.nulls(voxels.size) if path is None else of(maps.at(path, voxels))
+def _valid(maps: Maps, path: Path | None, voxels: FlatIndex) -> pa.Array | NDArray[np.bool_]:
+    return pa.nulls(voxels.size) if path is None else maps.labels_at(path, voxels) > 0
+
+
+def _numbers(maps: Maps, path: Path | None, voxels: FlatIndex) -> pa.Array | NDArray[Any]:
+    return pa.nulls(voxels.size) if path is None else maps.numbers_at(path, voxels)
 
 
 def _fraction(maps: Maps, paths: Sequence[Path], voxels: FlatIndex) -> pa.Array | NDArray[Any]:
     if not paths:
         return pa.nulls(voxels.size)
-    return sum((maps.at(path, voxels) > 0).astype(np.float64) for path in paths) / len(paths)
+    return sum((maps.labels_at(path, voxels) > 0).astype(np.float64) for path in paths) / len(paths)
 
 
 def _hemispheres(maps: Maps, voxels: FlatIndex) -> pa.Array:
@@ -75,7 +72,7 @@ def _hemispheres(maps: Maps, voxels: FlatIndex) -> pa.Array:
     anatomy = maps.anatomy
     sides = [
         np.logical_or.reduce(
-            [maps.at(path, voxels) > 0 for path in _first(files, anatomy)] or [np.zeros(voxels.size, bool)]
+            [maps.labels_at(path, voxels) > 0 for path in _first(files, anatomy)] or [np.zeros(voxels.size, bool)]
         )
         for files in (anatomy.left, anatomy.right)
     ]
@@ -90,5 +87,5 @@ def _first(files: Mapping[str, Path], anatomy: Anatomy) -> list[Path]:
 def _labels(values: NDArray[Any], names: Mapping[int, str]) -> pa.Array:
     """The name of each voxel's label; its number where no table names it; empty where it has none (0, -1)."""
     numbers, inverse = np.unique(values, return_inverse=True)
-    words = [names.get(int(n), f"{n:g}") if n > 0 else "" for n in numbers.tolist()]
+    words = [names.get(n, str(n)) if n > 0 else "" for n in numbers.tolist()]
     return pa.array(words, pa.string()).take(pa.array(inverse))
