@@ -18,7 +18,8 @@ import pytest
 
 import nsd_imagery
 from nsd_imagery.cli.pools import with_executor
-from nsd_imagery.dataset.make import FAILURES, BuildState
+from nsd_imagery.dataset.make import FAILURES
+from nsd_imagery.dataset.state import BuildState
 from nsd_imagery.errors import DataError, FolderError, NSDImageryError, SpaceError, UsageError
 from nsd_imagery.sources.release_files import expected_betas, expected_nsd_betas
 
@@ -54,6 +55,8 @@ def test_a_preview_says_what_is_to_do_and_writes_nothing(core_release: Path, tmp
     assert [piece.key for piece in found.pieces] == ["subj01/nsdimagery/01", *(f"subj01/nsd/0{n}" for n in (1, 2, 3))]
     sizes = [(core_release / f"{BETAS}.hdf5").stat().st_size, (core_release / f"{CORE}01.hdf5").stat().st_size]
     assert [piece.bytes_in for piece in found.pieces[:2]] == sizes
+    n_voxels = nsd_imagery.find_roi(core_release, "subj01", "nsdgeneral").flat.size
+    assert [piece.bytes_unpacked for piece in found.pieces[:2]] == [720 * n_voxels * 2, 750 * n_voxels * 2]
     assert not out.parent.exists()
     folder = nsd_imagery.build(core_release, out)
     written = sum(path.stat().st_size for path in folder.rglob("*.arrow") if "voxels" not in str(path))
@@ -145,6 +148,17 @@ def test_progress_counts_pieces_and_bytes(core_release: Path, tmp_path: Path) ->
         assert [(step.n_done, step.n_pieces) for step in again] == [(4, 4)]
         if executor:
             executor.shutdown()
+
+
+def test_a_long_reading_says_how_far_it_is(core_release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nsd_imagery.dataset.state._PULSE", 0)  # any reading is a long one
+    said: list[BuildState] = []
+    nsd_imagery.build(core_release, tmp_path / "d", progress=said.append)
+    first = [step for step in said if step.n_done == 0]
+    assert len(first) > 2
+    assert all(0 < step.bytes_done <= step.n_bytes and step.name for step in first[1:])
+    assert [step.bytes_done for step in said] == sorted(step.bytes_done for step in said)
+    assert (said[-1].n_done, said[-1].bytes_done) == (4, said[-1].n_bytes)
 
 
 @pytest.mark.parametrize("spread", [False, True])

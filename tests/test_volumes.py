@@ -32,7 +32,14 @@ from nsd_imagery.volumes.betas import LARGEST, Scaling, refuse_unlikely
 from nsd_imagery.volumes.grid import Grid
 from nsd_imagery.volumes.hdf5 import open_dataset
 from nsd_imagery.volumes.normalize import moments, zscore
-from nsd_imagery.volumes.read import brain_voxels, check_in_brain, read_betas, read_header, rows_with_data
+from nsd_imagery.volumes.read import (
+    brain_voxels,
+    bytes_to_unpack,
+    check_in_brain,
+    read_betas,
+    read_header,
+    rows_with_data,
+)
 from nsd_imagery.volumes.roi import Roi
 
 SHAPE = (5, 6, 7)
@@ -780,6 +787,42 @@ def test_a_nifti_of_complex_numbers_is_refused(tmp_path: Path) -> None:
 def save_mask(path: Path, mask: np.ndarray, affine: np.ndarray = AFFINE) -> Path:
     nib.save(nib.Nifti1Image(mask.astype(np.int16), affine), path)
     return path
+
+
+LAYOUTS = [(9, 1, 1, 1), (4, 1, 1, 1), (1, 7, 6, 5), (4, 2, 4, 2), None]
+
+
+@pytest.mark.parametrize("chunks", [*LAYOUTS, "nii.gz"])
+def test_a_reading_says_how_far_it_is_from_its_first_part_to_the_whole(tmp_path: Path, chunks: Any) -> None:
+    nifti_file = chunks == "nii.gz"
+    path = save_nifti(tmp_path / "b.nii.gz") if nifti_file else save_hdf5(tmp_path / "b.hdf5", chunks=chunks)
+    said: list[float] = []
+    read_betas(path, GRID, VOXELS, VOXELS, said.append)
+    assert said == sorted(said)
+    assert said[-1] == 1
+    assert len(said) >= (9 if nifti_file or chunks == (1, 7, 6, 5) else 1)
+
+
+@pytest.mark.parametrize("voxels", [VOXELS, VOXELS[:1], VOXELS[[3, 70]]])
+@pytest.mark.parametrize("chunks", LAYOUTS)
+def test_what_a_reading_unpacks_is_known_before_it(
+    tmp_path: Path, chunks: tuple[int, ...] | None, voxels: np.ndarray
+) -> None:
+    """Counted by numpy: chunks, or whole slabs of z, that hold a voxel."""
+    path = save_hdf5(tmp_path / "b.hdf5", chunks=chunks)
+    inside = np.zeros(SHAPE, bool)
+    inside.reshape(-1)[voxels] = True
+    zyx = inside.T
+    if chunks is None:
+        z = np.flatnonzero(zyx.any(axis=(1, 2)))
+        expected = 9 * (z[-1] - z[0] + 1) * zyx[0].size
+    else:
+        steps = [range(0, size, step) for size, step in zip(zyx.shape, chunks[1:], strict=True)]
+        boxes = [tuple(slice(at, at + n) for at, n in zip(corner, chunks[1:], strict=True))
+                 for corner in itertools.product(*steps)]  # fmt: skip
+        expected = sum(zyx[box].any() for box in boxes) * -(-9 // chunks[0]) * math.prod(chunks)
+    assert bytes_to_unpack(path, GRID, voxels) == 2 * expected
+    assert bytes_to_unpack(save_nifti(tmp_path / "b.nii.gz"), GRID, voxels) == DATA.nbytes
 
 
 @pytest.mark.parametrize("nothing", [0, -1])

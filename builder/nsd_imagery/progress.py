@@ -1,4 +1,4 @@
-"""What a caller may pass as `progress`, to be told how far a long call is; for builds see `dataset.make.BuildState`."""
+"""What a caller may pass as `progress`, to be told how far a long call is; of builds see `dataset.state.BuildState`."""
 
 from collections.abc import Callable
 
@@ -7,3 +7,10 @@ StepProgress = Callable[[str], None]
 
 CountProgress = Callable[[int, int, str], None]
 """Called with how many are done, how many there are, and what is begun now."""
+
+ShareProgress = Callable[[float], None]
+"""Called often, with the share that is done, 0 to 1."""
+
+
+def unwatched(_share: float) -> None:
+    """For a caller that asks for no progress."""

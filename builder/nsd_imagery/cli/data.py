@@ -168,11 +168,13 @@ def build(out: Path, workers: int, scheduler: str | None, dry_run: bool, **optio
 
 def _show_preview(found: Any, out: Path) -> None:
     for piece in found.pieces:
-        state = f"read {piece.bytes_in / 1e6:,.0f} MB for {', '.join(piece.todo)}" if piece.todo else "kept"
+        unpacked = f"{piece.bytes_unpacked / 1e6:,.0f} MB of betas from a file of {piece.bytes_in / 1e6:,.0f} MB"
+        state = f"read {unpacked} for {', '.join(piece.todo)}" if piece.todo else "kept"
         click.echo(f"  {piece.key:<24} {state}  ({piece.beta_path})")
     todo = sum(bool(piece.todo) for piece in found.pieces)
     click.echo(
-        f"{out}: {todo} of {len(found.pieces)} pieces to do: {found.bytes_in / 1e9:.2f} GB to read, about "
+        f"{out}: {todo} of {len(found.pieces)} pieces to do: {found.bytes_unpacked / 1e9:.2f} GB of betas to read "
+        f"from files of {found.bytes_in / 1e9:.2f} GB, about "
         f"{found.bytes_out / 1e9:.2f} GB to write, {found.bytes_free / 1e9:.1f} GB free"
     )
 

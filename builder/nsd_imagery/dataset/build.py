@@ -38,7 +38,8 @@ def build(
         root: Folder with the release tree or the Guide's cache tree; default $NSD_CACHE_ROOT, else ./cache.
         out: The dataset folder.
         executor: Runs the pieces: a process pool, or that of a Dask client; default: here.
-        progress: Called with a `make.BuildState` at the start and after each piece.
+        progress: Called with a `state.BuildState` at the start, after each piece, and each second of a long
+            reading here.
         **options: Of `plan`: subjects, conditions, roi, zscore, dtype, betas, captions, source, smoothing_fwhm.
 
     Returns:

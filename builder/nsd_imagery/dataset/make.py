@@ -6,7 +6,7 @@ what it needs to read, mask and write; nothing of sources, cards or the command.
 
 import logging
 import traceback
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
     BrokenExecutor,
@@ -16,7 +16,8 @@ from concurrent.futures import (
     ThreadPoolExecutor,
     wait,
 )
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 
 from nsd_imagery.dataset import journal
 from nsd_imagery.dataset.jobs import Job
@@ -24,7 +25,9 @@ from nsd_imagery.dataset.journal import Made
 from nsd_imagery.dataset.pieces import Part, parts
 from nsd_imagery.dataset.reading import Reading, read_bytes, read_piece
 from nsd_imagery.dataset.shards import BUILD, Shard, write_shard
+from nsd_imagery.dataset.state import BuildProgress, Watch
 from nsd_imagery.errors import NSDImageryError
+from nsd_imagery.progress import ShareProgress
 
 logger = logging.getLogger(__name__)
 
@@ -43,28 +46,6 @@ _GIVEN_UP = (
 
 _FAULTS = (NSDImageryError, OSError)
 """Of a piece; anything else is a bug of ours and ends the build."""
-
-
-@dataclass(frozen=True)
-class BuildState:
-    """How far a build is.
-
-    Attributes:
-        n_done: Pieces that are made or kept.
-        n_pieces: Pieces in all.
-        bytes_done: Size of the beta files of the pieces that are done.
-        n_bytes: Of all pieces.
-        name: The piece that was finished last, or is begun next where one is made after the other.
-    """
-
-    n_done: int
-    n_pieces: int
-    bytes_done: int
-    n_bytes: int
-    name: str
-
-
-BuildProgress = Callable[[BuildState], None]
 
 
 def make(job: Job) -> list[Made]:
@@ -123,7 +104,7 @@ def make_all(
         jobs: The jobs.
         finished: Of each, what `journal.finished` gave.
         executor: Runs them; None to make them here.
-        progress: Called with a `BuildState` at the start and after each piece.
+        progress: Called with a `BuildState` at the start, after each piece, and each second of a long reading here.
 
     Raises:
         BrokenExecutor: A worker died, or a cluster's scheduler; its owner may call again with a new executor, and what
@@ -135,18 +116,16 @@ def make_all(
         for job, made in zip(jobs, finished, strict=True)
     ]
     todo = {at: left for at, job in enumerate(jobs) if (left := _left(job, kept[at])) is not None}
-    sizes = [job.piece.session.beta_path.stat().st_size for job in jobs]
-    done = [at for at in range(len(jobs)) if at not in todo]
+    watch = Watch(jobs, set(range(len(jobs))) - set(todo), progress)
     fresh: dict[int, list[Made]] = {}
     failures: dict[int, BaseException] = {}
-    _say(progress, jobs, sizes, done, jobs[min(todo)].piece.key if todo else "")
-    for at, outcome in _here(todo) if executor is None else _spread(todo, executor):
+    watch.begin()
+    for at, outcome in _here(todo, watch) if executor is None else _spread(todo, executor):
         if isinstance(outcome, BaseException):
             failures[at] = outcome
             continue
         fresh[at] = outcome
-        done.append(at)
-        _say(progress, jobs, sizes, done, jobs[at].piece.key)
+        watch.done(at)
     if failures:
         raise _failed(jobs, failures)
     by_roi = [{**kept[at], **{made.roi: made for made in fresh.get(at, ())}} for at in range(len(jobs))]
@@ -163,12 +142,12 @@ def _left(job: Job, kept: Mapping[str, Made]) -> Job | None:
 _Result = tuple[int, list[Made] | BaseException]
 
 
-def _here(todo: dict[int, Job]) -> Iterator[_Result]:
+def _here(todo: dict[int, Job], watch: Watch) -> Iterator[_Result]:
     """The writing is what has the thread, so that Ctrl-C stops a long read at once and waits for a short write."""
     with ThreadPoolExecutor(1) as writer:
         written: tuple[int, Job, Future[list[Made]]] | None = None
         for at, job in todo.items():
-            begun = _begin(job, writer)
+            begun = _begin(job, writer, partial(watch.read, at))
             if written:
                 yield _end(*written)
             written = at, job, begun
@@ -176,13 +155,13 @@ def _here(todo: dict[int, Job]) -> Iterator[_Result]:
             yield _end(*written)
 
 
-def _begin(job: Job, writer: Executor) -> Future[list[Made]]:
+def _begin(job: Job, writer: Executor, said: ShareProgress) -> Future[list[Made]]:
     """Read a piece, and have it written."""
     begun: Future[list[Made]] = Future()
     try:
         kept = _of_same_file(job)
         if not kept:
-            return writer.submit(_write, job, read_piece(job.piece))
+            return writer.submit(_write, job, read_piece(job.piece, said))
         begun.set_result(kept)
     except _FAULTS as error:
         begun.set_exception(error)
@@ -272,10 +251,3 @@ def _failed(jobs: Sequence[Job], failures: dict[int, BaseException]) -> BaseExce
         kept = "the other one is" if n_others == 1 else f"the {n_others} others are"
         error.add_note(f"{jobs[first].piece.key} failed; {kept} kept; see {path}")
     return error
-
-
-def _say(
-    progress: BuildProgress | None, jobs: Sequence[Job], sizes: Sequence[int], done: Sequence[int], name: str
-) -> None:
-    if progress is not None:
-        progress(BuildState(len(done), len(jobs), sum(sizes[at] for at in done), sum(sizes), name))

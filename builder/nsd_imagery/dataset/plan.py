@@ -14,12 +14,13 @@ from nsd_imagery.dataset import journal
 from nsd_imagery.dataset.find import find_pieces
 from nsd_imagery.dataset.folder import locked, read_manifest, refuse_foreign, seal
 from nsd_imagery.dataset.jobs import jobs_of, shard_positions, staying_stats
-from nsd_imagery.dataset.make import BuildProgress, make_all
+from nsd_imagery.dataset.make import make_all
 from nsd_imagery.dataset.manifest import Config, Manifest
 from nsd_imagery.dataset.merge import describe, merge, start
 from nsd_imagery.dataset.pieces import Piece
-from nsd_imagery.dataset.preview import Preview, preview_jobs, refuse_full_disk
+from nsd_imagery.dataset.preview import Preview, bytes_to_write, preview_jobs, refuse_full_disk
 from nsd_imagery.dataset.recipe import Recipe, RecipeOptions
+from nsd_imagery.dataset.state import BuildProgress
 from nsd_imagery.experiment import BETA_VERSIONS, SYNTHETIC_MARKER
 from nsd_imagery.sources.root import find_root
 from nsd_imagery.volumes.maps import Maps
@@ -60,7 +61,7 @@ class Plan:
         """What `build` would read, keep and write; nothing is written.
 
         Raises:
-            DataError: The manifest of the folder is damaged.
+            DataError: The manifest of the folder is damaged, or a beta file that would be read.
             FolderError: The folder would mix data of two recipes.
         """
         old = read_manifest(self.folder)
@@ -75,7 +76,8 @@ class Plan:
         Args:
             executor: Runs the pieces: a process pool, or that of a Dask client; default: here, each read while the one
                 before is written.
-            progress: Called with a `make.BuildState` at the start and after each piece.
+            progress: Called with a `state.BuildState` at the start, after each piece, and each second of a long
+                reading here.
 
         Returns:
             The dataset folder.
@@ -95,7 +97,7 @@ class Plan:
             journal.refuse_unsound(self.folder, staying)
             jobs = jobs_of(self.pieces, self.folder, positions)
             finished = [journal.finished(job) for job in jobs]
-            n_bytes = preview_jobs(jobs, finished, self.folder).bytes_out
+            n_bytes = bytes_to_write(jobs, finished)
             refuse_full_disk(self.folder, n_bytes, "the build", "build fewer subjects, conditions or ROIs")
             with ThreadPoolExecutor(1) as aside:
                 sidecars = aside.submit(_sidecars, self, old)

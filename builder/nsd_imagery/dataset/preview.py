@@ -11,8 +11,10 @@ from nsd_imagery.dataset.groups import groups_of
 from nsd_imagery.dataset.jobs import Job
 from nsd_imagery.dataset.journal import Made
 from nsd_imagery.dataset.pieces import Piece, split_rows
+from nsd_imagery.dataset.reading import smoothing_mask
 from nsd_imagery.errors import SpaceError
-from nsd_imagery.volumes.roi import Roi
+from nsd_imagery.volumes.read import bytes_to_unpack
+from nsd_imagery.volumes.roi import Roi, union
 
 _ROW_BYTES = 400
 """Of the label columns of a row, about."""
@@ -28,6 +30,8 @@ class PieceState:
         todo: ROIs that are still to do; none if the piece is kept whole.
         bytes_in: Size of the beta file if it has to be read, else 0.
         bytes_out: What it will write, about.
+        bytes_unpacked: Betas that the reading goes through: all of a NIfTI file, and of HDF5 the chunks in which a
+            ROI's voxels lie; about, where the recipe smooths.
     """
 
     key: str
@@ -35,6 +39,7 @@ class PieceState:
     todo: tuple[str, ...]
     bytes_in: int
     bytes_out: int
+    bytes_unpacked: int
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,11 @@ class Preview:
         """What is to be written, about."""
         return sum(piece.bytes_out for piece in self.pieces)
 
+    @property
+    def bytes_unpacked(self) -> int:
+        """Betas that the reading goes through, about."""
+        return sum(piece.bytes_unpacked for piece in self.pieces)
+
 
 def preview_jobs(jobs: Sequence[Job], finished: Sequence[Mapping[str, Made]], folder: Path) -> Preview:
     """Say what is left of the jobs of a build, without writing anything.
@@ -67,9 +77,18 @@ def preview_jobs(jobs: Sequence[Job], finished: Sequence[Mapping[str, Made]], fo
         jobs: The jobs.
         finished: Of each, what `journal.finished` gave.
         folder: The dataset folder.
+
+    Raises:
+        DataError: A beta file that is to be read is damaged, or of another grid than the masks.
     """
     states = (_state(job, made) for job, made in zip(jobs, finished, strict=True))
     return Preview(tuple(states), _bytes_free(folder))
+
+
+def bytes_to_write(jobs: Sequence[Job], finished: Sequence[Mapping[str, Made]]) -> int:
+    """What is left to write of the jobs of a build, about."""
+    left = zip(jobs, finished, strict=True)
+    return sum(_bytes(job.piece, roi) for job, made in left for roi in _todo(job.piece, made))
 
 
 def refuse_full_disk(folder: Path, n_bytes: int, what: str, instead: str) -> None:
@@ -100,10 +119,19 @@ def _bytes_free(folder: Path) -> int:
 
 def _state(job: Job, finished: Mapping[str, Made]) -> PieceState:
     piece = job.piece
-    todo = tuple(roi for roi in piece.rois if roi.name not in finished)
-    size = piece.session.beta_path.stat().st_size if todo else 0
+    path, todo = piece.session.beta_path, _todo(piece, finished)
+    size, unpacked = (path.stat().st_size, _bytes_unpacked(piece, todo)) if todo else (0, 0)
     written = sum(_bytes(piece, roi) for roi in todo)
-    return PieceState(piece.key, str(piece.session.beta_path), tuple(roi.name for roi in todo), size, written)
+    return PieceState(piece.key, str(path), tuple(roi.name for roi in todo), size, written, unpacked)
+
+
+def _todo(piece: Piece, finished: Mapping[str, Made]) -> list[Roi]:
+    return [roi for roi in piece.rois if roi.name not in finished]
+
+
+def _bytes_unpacked(piece: Piece, rois: Sequence[Roi]) -> int:
+    voxels = union(rois) if piece.recipe.smoothing_fwhm is None else smoothing_mask(piece)
+    return bytes_to_unpack(piece.session.beta_path, rois[0].grid, voxels)
 
 
 def _bytes(piece: Piece, roi: Roi) -> int:

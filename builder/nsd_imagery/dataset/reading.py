@@ -16,6 +16,7 @@ from nsd_imagery.dataset.recipe import FORMAT_VERSION
 from nsd_imagery.dataset.shards import LogicalHash
 from nsd_imagery.errors import DataError, MissingDataError
 from nsd_imagery.identity import Identity, identity, read_unchanged
+from nsd_imagery.progress import ShareProgress, unwatched
 from nsd_imagery.volumes.betas import Betas
 from nsd_imagery.volumes.grid import FlatIndex
 from nsd_imagery.volumes.nifti import file_digest, is_nifti
@@ -71,14 +72,14 @@ class Reading:
         return (f"{piece.key}: {_empty(n_empty, piece, roi)}",) if n_empty else ()
 
 
-def read_piece(piece: Piece) -> Reading:
+def read_piece(piece: Piece, progress: ShareProgress = unwatched) -> Reading:
     """Read the betas of a piece; again if a file is replaced meanwhile.
 
     Raises:
         MissingDataError: A file is not there; or the recipe smooths and nothing says where the brain is.
         DataError: A file is damaged, of another grid, or was never written whole.
     """
-    (found, *_), (betas, is_empty, said) = read_unchanged(piece.files, lambda: (*_read(piece), _said(piece)))
+    (found, *_), (betas, is_empty, said) = read_unchanged(piece.files, lambda: (*_read(piece, progress), _said(piece)))
     reading = Reading(betas, found, said.within, is_empty, said.fingerprints)
     for roi in piece.rois:
         n_empty = int(is_empty[columns_of(piece, roi)].sum())
@@ -171,17 +172,17 @@ def _said(piece: Piece) -> _Said:
     return _Said(within, {roi.name: fingerprint(piece, roi) for roi in piece.rois})
 
 
-def _read(piece: Piece) -> tuple[Betas, NDArray[np.bool_]]:
+def _read(piece: Piece, progress: ShareProgress) -> tuple[Betas, NDArray[np.bool_]]:
     session, grid, voxels = piece.session, piece.rois[0].grid, union(piece.rois)
     brain = brain_voxels(piece.brain)
     if piece.recipe.smoothing_fwhm is None:
-        betas = read_betas(session.beta_path, grid, voxels, brain)
+        betas = read_betas(session.beta_path, grid, voxels, brain, progress)
         return betas.over(session.beta_scale), _is_empty(piece, voxels, betas, voxels)
     # Here, because scipy.ndimage takes longer to import than a session to smooth.
     from nsd_imagery.volumes.smooth import smooth, smoother
 
     by = smoother(grid, voxels, smoothing_mask(piece), piece.recipe.smoothing_fwhm)
-    betas = read_betas(session.beta_path, grid, by.needs, brain)
+    betas = read_betas(session.beta_path, grid, by.needs, brain, progress)
     return smooth(betas.over(session.beta_scale), by), _is_empty(piece, voxels, betas, by.needs)
 
 

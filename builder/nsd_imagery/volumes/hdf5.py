@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nsd_imagery.errors import DataError, reason, shown
+from nsd_imagery.progress import ShareProgress, unwatched
 from nsd_imagery.volumes.betas import BetaHeader, Betas, Scaling, holds_data, refuse_unlikely, without_nan
 from nsd_imagery.volumes.chunks import Chunks
 from nsd_imagery.volumes.grid import FlatIndex, Grid
@@ -34,7 +35,9 @@ def read_header(path: Path) -> BetaHeader:
         return _header(dataset)
 
 
-def read_betas(path: Path, grid: Grid, voxels: FlatIndex, brain: FlatIndex | None) -> Betas:
+def read_betas(
+    path: Path, grid: Grid, voxels: FlatIndex, brain: FlatIndex | None, progress: ShareProgress = unwatched
+) -> Betas:
     """Read the chunks of some voxels; see `read.read_betas`.
 
     Raises:
@@ -43,10 +46,23 @@ def read_betas(path: Path, grid: Grid, voxels: FlatIndex, brain: FlatIndex | Non
     with _open(path) as dataset:
         header = _header(dataset)
         header.grid.check_same(grid, str(path), "the mask")
-        stored = without_nan(_read_voxels(dataset, path, grid, voxels), path)
+        stored = without_nan(_read_voxels(dataset, path, grid, voxels, progress), path)
         is_valid = holds_data(stored)
         _find_in_brain(is_valid, dataset, path, grid, np.arange(grid.n_voxels) if brain is None else brain)
         return Betas(header, stored, is_valid, None)
+
+
+def bytes_to_unpack(path: Path, grid: Grid, voxels: FlatIndex) -> int:
+    """Of the chunks that some voxels lie in; see `read.bytes_to_unpack`."""
+    with _open(path) as dataset:
+        _header(dataset).grid.check_same(grid, str(path), "the mask")
+        n_volumes, *zyx = dataset.shape
+        if dataset.chunks is None:
+            z = voxels % grid.shape[2]
+            return (int(z.max()) - int(z.min()) + 1) * math.prod((n_volumes, *zyx[1:])) * dataset.dtype.itemsize
+        n_rows, *size = dataset.chunks
+        n_boxes = len(np.unique(grid.ijk(voxels)[:, ::-1] // size, axis=0))
+        return n_boxes * -(-n_volumes // n_rows) * math.prod(dataset.chunks) * dataset.dtype.itemsize
 
 
 def _header(dataset: h5py.Dataset) -> BetaHeader:
@@ -134,12 +150,18 @@ class _Part:
     read: Callable[[], NDArray[Any]]
 
 
-def _read_voxels(dataset: h5py.Dataset, path: Path, grid: Grid, voxels: FlatIndex) -> NDArray[Any]:
+def _read_voxels(
+    dataset: h5py.Dataset, path: Path, grid: Grid, voxels: FlatIndex, progress: ShareProgress
+) -> NDArray[Any]:
     """(n_volumes, n_voxels), read in the order of the file and given in the order of `voxels`."""
     order = _order(dataset, grid, voxels)
     stored = np.empty((dataset.shape[0], voxels.size), dataset.dtype.newbyteorder("="))
+    n_read = 0
     for part in _parts(dataset, path, grid.ijk(voxels[order])[:, ::-1]):
-        stored[part.rows, part.columns] = part.read()
+        numbers = part.read()
+        stored[part.rows, part.columns] = numbers
+        n_read += numbers.size
+        progress(n_read / stored.size)
     if not (order[1:] > order[:-1]).all():
         to_asked = np.argsort(order)
         for row in stored:

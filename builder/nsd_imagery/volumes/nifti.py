@@ -18,6 +18,7 @@ from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from nsd_imagery.errors import DataError, reason
+from nsd_imagery.progress import ShareProgress, unwatched
 from nsd_imagery.volumes.betas import LARGEST, BetaHeader, Betas, Scaling, holds_data, refuse_unlikely, without_nan
 from nsd_imagery.volumes.grid import FlatIndex, Grid
 
@@ -154,7 +155,9 @@ def read_header(path: Path) -> BetaHeader:
         return _beta_header(_read_header(stream, path))
 
 
-def read_betas(path: Path, grid: Grid, voxels: FlatIndex, brain: FlatIndex | None) -> Betas:
+def read_betas(
+    path: Path, grid: Grid, voxels: FlatIndex, brain: FlatIndex | None, progress: ShareProgress = unwatched
+) -> Betas:
     """Stream the volumes of a NIfTI file past a mask; see `read.read_betas`."""
     with _open(path) as (stream, source):
         header = _read_header(stream, path)
@@ -168,7 +171,15 @@ def read_betas(path: Path, grid: Grid, voxels: FlatIndex, brain: FlatIndex | Non
                 # Indices are known to be inside; "clip" spares numpy a checked, buffered copy.
                 stored[row] = volume.take(positions, mode="clip")
                 is_valid[row] = holds_data(stored[row]) or holds_data(volume[brain_positions])
+                progress((row + 1) / header.n_volumes)
             return Betas(_beta_header(header), without_nan(stored, path), is_valid, source.digest.hexdigest())
+
+
+def bytes_to_unpack(path: Path, grid: Grid, voxels: FlatIndex) -> int:
+    """Of all volumes, which lie one behind the other; see `read.bytes_to_unpack`."""
+    header = read_header(path)
+    header.grid.check_same(grid, str(path), "the mask")
+    return header.n_volumes * header.grid.n_voxels * header.dtype.itemsize
 
 
 def read_volume(path: Path) -> tuple[NDArray[Any], Grid]:

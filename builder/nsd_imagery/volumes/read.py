@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from nsd_imagery.errors import DataError
 from nsd_imagery.identity import identity
+from nsd_imagery.progress import ShareProgress, unwatched
 from nsd_imagery.volumes import hdf5, nifti
 from nsd_imagery.volumes.betas import BetaHeader, Betas
 from nsd_imagery.volumes.grid import FlatIndex, Grid
@@ -35,7 +36,9 @@ def read_header(path: Path) -> BetaHeader:
     return _format(path).read_header(path)
 
 
-def read_betas(path: Path, grid: Grid, voxels: FlatIndex, brain: FlatIndex | None) -> Betas:
+def read_betas(
+    path: Path, grid: Grid, voxels: FlatIndex, brain: FlatIndex | None, progress: ShareProgress = unwatched
+) -> Betas:
     """Read some voxels of all volumes, in memory of the result plus one volume.
 
     Args:
@@ -43,11 +46,26 @@ def read_betas(path: Path, grid: Grid, voxels: FlatIndex, brain: FlatIndex | Non
         grid: The masks' grid, which the file must share.
         voxels: (n_voxels,) C-order flat indices.
         brain: C-order flat indices by which a row is told to hold data; None for the whole volume.
+        progress: Called as the file is read.
 
     Raises:
         DataError: The file is damaged, or of another grid.
     """
-    return _format(path).read_betas(path, grid, voxels, brain)
+    return _format(path).read_betas(path, grid, voxels, brain, progress)
+
+
+def bytes_to_unpack(path: Path, grid: Grid, voxels: FlatIndex) -> int:
+    """Bytes of betas that reading some voxels goes through: by the layout of the file, all of them or few more.
+
+    Args:
+        path: A .hdf5, .nii or .nii.gz beta file.
+        grid: The masks' grid, which the file must share.
+        voxels: (n_voxels,) C-order flat indices.
+
+    Raises:
+        DataError: The file is damaged, or of another grid.
+    """
+    return _format(path).bytes_to_unpack(path, grid, voxels)
 
 
 def brain_voxels(mask: Path | None) -> FlatIndex | None:
