@@ -173,7 +173,7 @@ class TestBehaviour:
         names = {cue: name.removesuffix(".png") for _, name, cue in pairs(root, run[3])}
         for line in behaviour(root, run):
             assert line["FRAMEFILE"] == f"{names[line['CONDITION']]}_cue{line['CUE']}.png"
-            assert line["IMAGEFILE"] == f"{names[line['CONDITION']]}.png"
+            assert line["IMAGEFILE"] == ""
 
     def test_the_concepts_are_seen_in_48_different_shared_photographs(self, root: Path, table: Lines) -> None:
         shared = [int(row["nsdId"]) for row in table if row["shared1000"] == "True"]

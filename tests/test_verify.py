@@ -327,6 +327,8 @@ RELEASE_FAULTS = [
     (lambda root: edit_runs(root, "visB", another("CONDITION", "WKBCDT")), "labels.seen-picture", "FRAMEFILE shows"),
     (lambda root: edit_runs(root, "visC", lambda f, n: {**f, "GROUNDTRUTH": str(1 - float(f["GROUNDTRUTH"]))}),
      "labels.ground-truth", "GROUNDTRUTH is"),
+    (lambda root: edit_runs(root, "attC", lambda f, n: {**f, "IMAGEFILE": "x.png"}),
+     "labels.target-present", "GROUNDTRUTH is 0"),
     (lambda root: edit_runs(root, "imgA_1", in_trial("CONDITION", "Q")), "labels.letters", "CONDITION is 'Q'"),
     (lambda root: edit_runs(root, "imgB_2", in_trial("BUTTON", "3.0")), "labels.buttons", "BUTTON is 3"),
     (lambda root: edit_runs(root, "imgC_1", in_trial("TRIALONSET", "1.0")), "labels.chronological", "began at"),

@@ -66,6 +66,7 @@ _PROOF_REMEDIES: Final = {
     "never the letter that was shown",
     "photographs": f"{_COPY_RUN}: lines of visC were copied or edited",
     "ground-truth": f"{_COPY_RUN}: CONDITION, CUE or GROUNDTRUTH was edited",
+    "target-present": f"{_COPY_RUN}: GROUNDTRUTH or IMAGEFILE was changed",
     "imagery-cue": f"{_COPY_RUN}: CONDITION or CUE was edited, or the file is not of an imagery run",
     "balance": f"{_COPY_RUN}: CONDITION was edited, or lines are of another run",
     "run-order": f"{_COPY_RUN_OR_DESIGN}: the order of runs is that of RUN (in a set vision, attention, imagery)",

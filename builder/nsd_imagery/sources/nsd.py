@@ -10,6 +10,7 @@ from nsd_imagery.errors import DataError, MissingDataError
 from nsd_imagery.experiment import CORE_SESSIONS, CORE_TRIALS_PER_SESSION
 from nsd_imagery.schema import trial_id, trial_table
 from nsd_imagery.sources import release_files
+from nsd_imagery.sources.core_proof import prove_order, prove_pictures
 from nsd_imagery.sources.design import stimulus_key
 from nsd_imagery.sources.nsdimagery import imagined_pictures
 from nsd_imagery.sources.release_tables import ReleaseTables
@@ -31,7 +32,7 @@ def read_sessions(tables: ReleaseTables, subject: str, beta_version: str) -> lis
     """The NSD core sessions of a subject whose betas are in the root, in rising order.
 
     Repeats are counted over all of responses.tsv, whichever sessions are in the root. Each 73KID is proven by
-    nsd_stim_info_merged.csv, which says by trial what was shown.
+    nsd_stim_info_merged.csv, which says by trial what was shown, and by nsd_expdesign.mat where that is there.
 
     Raises:
         MissingDataError: responses.tsv or nsd_stim_info_merged.csv, which has the split, is not there.
@@ -47,7 +48,9 @@ def read_sessions(tables: ReleaseTables, subject: str, beta_version: str) -> lis
         path = release_files.stim_info_file(root)
         msg = f"{path}: no such file; copy it from the release: it says which pictures are shared"
         raise MissingDataError(msg)
-    _prove(responses, info, subject)
+    prove_pictures(responses, info, subject)
+    if tables.core_design is not None:
+        prove_order(responses, tables.core_design, subject)
     has_targets = release_files.pair_list_file(root, "B").is_file()
     imagined = imagined_pictures(tables.targets("B")) if has_targets else set()
     notes = () if imagined else (_NO_PAIR_LIST,)
@@ -62,22 +65,6 @@ def read_sessions(tables: ReleaseTables, subject: str, beta_version: str) -> lis
         )
         for number, path in files.items()
     ]
-
-
-def _prove(responses: Responses, info: StimInfo, subject: str) -> None:
-    """Check each picture against the table of pictures, whose trials are counted from 1 over all sessions."""
-    trial = np.arange(1, len(responses.nsd_id) + 1)
-    planned = info.trials[subject]
-    wrong = ~(planned[responses.nsd_id] == trial[:, None]).any(axis=1)
-    if wrong.any():
-        at = int(np.flatnonzero(wrong)[0])
-        shown = np.flatnonzero((planned == trial[at]).any(axis=1))
-        what = f"shows nsdId {shown[0]} (73KID {shown[0] + 1})" if shown.size else "shows no picture"
-        msg = (
-            f"{responses.path}, line {responses.line[at]}: 73KID is {responses.nsd_id[at] + 1}, but {info.path} {what} "
-            f"to {subject} in trial {trial[at]}"
-        )
-        raise DataError(msg)
 
 
 def _rows(root: Path, subject: str, number: int, path: Path, beta_version: str, responses: Responses, info: StimInfo,

@@ -85,6 +85,11 @@ def stim_info_file(root: Path) -> Path:
     return root / "nsddata" / "experiments" / "nsd" / "nsd_stim_info_merged.csv"
 
 
+def core_design_file(root: Path) -> Path:
+    """The design of NSD core: the order of its pictures."""
+    return root / "nsddata" / "experiments" / "nsd" / "nsd_expdesign.mat"
+
+
 def required(path: Path) -> Path:
     """The path, if it is a file.
 

@@ -56,15 +56,15 @@ def picture_name(seed: int, schedule: RunSchedule, trial: int) -> str:
 def _shown(seed: int, schedule: RunSchedule, trial: int) -> dict[str, float | str]:
     target = schedule.targets[schedule.conditions[trial]]
     cue = schedule.targets[schedule.cues[trial]].cue
-    image = target.listed_name
+    image = ""
     frame = _BLANK_FRAME
     truth: float | str = ""
     if schedule.run.condition == "vision":
         frame = picture_name(seed, schedule, trial)
-        image = f"{frame}.png"
         truth = float(target.cue == cue)
     elif schedule.run.condition == "attention":
         truth = float(schedule.present[trial])
+        image = target.listed_name if truth else ""
     return {
         "CONDITION": target.cue,
         "CUE": cue,
