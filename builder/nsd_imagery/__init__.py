@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from nsd_imagery.share.receive import pull as pull
     from nsd_imagery.share.send import push as push
     from nsd_imagery.sources.root import find_roi as find_roi
+    from nsd_imagery.sources.root import rois as rois
     from nsd_imagery.synthetic import synth as synth
     from nsd_imagery.trials import index as index
     from nsd_imagery.trials import read_index as read_index
@@ -58,6 +59,7 @@ _HOMES = {
     "push": "nsd_imagery.share.send",
     "read_index": "nsd_imagery.trials",
     "restrict": "nsd_imagery.rows.restrict",
+    "rois": "nsd_imagery.sources.root",
     "synth": "nsd_imagery.synthetic",
     "terms_accepted": "nsd_imagery.consent",
     "to_nifti": "nsd_imagery.rows.maps",

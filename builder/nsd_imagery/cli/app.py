@@ -8,6 +8,7 @@ import sys
 import click
 
 from nsd_imagery.cli import data, interrupts, learn, memory, share
+from nsd_imagery.cli.rois import rois
 from nsd_imagery.errors import NSDImageryError, UsageError, printable
 
 
@@ -30,6 +31,7 @@ def cli(context: click.Context) -> None:
 for verb in (
     data.synth,
     data.index,
+    rois,
     data.build,
     data.verify,
     data.info,

@@ -45,7 +45,7 @@ def find_pieces(
     sessions = root.sessions(names, _experiments(conditions), captions)
     _refuse_missing(root.path, names if subjects else None, conditions, sessions)
     maps = {name: Maps(root.anatomy(name)) for name in dict.fromkeys(session.subject for session in sessions)}
-    subject_rois = {name: tuple(resolve(roi, own) for roi in rois) for name, own in maps.items()}
+    subject_rois = {name: _resolved(rois, own) for name, own in maps.items()}
     for name, own in maps.items():
         check_in_brain(subject_rois[name], own.anatomy.brain)
     _refuse_unsound_names(subject_rois)
@@ -56,6 +56,12 @@ def find_pieces(
         valid = anatomy.valid(session.experiment, session.session)
         pieces.append(Piece(session, here, subject_rois[session.subject], anatomy.brain, recipe, valid))
     return Found(tuple(pieces), maps)
+
+
+def _resolved(names: Sequence[str], maps: Maps) -> tuple[Roi, ...]:
+    """Each ROI once, however often and in whatever letters it is named."""
+    rois = [resolve(name, maps) for name in names]
+    return tuple({roi.name: roi for roi in rois}.values())
 
 
 def _experiments(conditions: Sequence[str] | None) -> tuple[Experiment, ...] | None:

@@ -17,6 +17,7 @@ from nsd_imagery.suggest import one_of
 from nsd_imagery.volumes.anatomy import Anatomy
 from nsd_imagery.volumes.maps import Maps
 from nsd_imagery.volumes.roi import Roi, resolve
+from nsd_imagery.volumes.roi_listing import RoiListing, list_rois
 
 ROOT_VARIABLE = "NSD_CACHE_ROOT"
 
@@ -205,6 +206,34 @@ def find_roi(root: Path | str | None, subject: str, name: str, source: str | Non
     """
     one_of("subject", subject, SUBJECTS)
     return resolve(name, Maps(find_root(root, source=source).anatomy(subject)))
+
+
+def rois(
+    root: Path | str | None = None, subjects: Sequence[str] | None = None, source: str | None = None
+) -> list[RoiListing]:
+    """What can be named as a ROI, by subject, with sizes, and what is missing for the rest; see `volumes.roi`.
+
+    Args:
+        root: Folder with the release tree or the Guide's cache tree; default $NSD_CACHE_ROOT, else ./cache.
+        subjects: Default: all whose betas are there.
+        source: "release" or "cache", for a root that holds a subject in both.
+
+    Raises:
+        UsageError: No such subject or source.
+        MissingDataError: There is no such folder, nobody's data in it, or no mask of a subject.
+        DataError: nsdgeneral is damaged.
+    """
+    here = find_root(root, source=source)
+    named = [subjects] if isinstance(subjects, str) else subjects
+    for subject in named or ():
+        one_of("subject", subject, SUBJECTS)
+    listed = [list_rois(Maps(here.anatomy(subject))) for subject in named or here.choose(None)]
+    for listing in listed:
+        if not listing.rois:
+            why = "; ".join(listing.missing[:1]) or "the release has them in nsddata/ppdata/subjAA/func1pt8mm/roi"
+            msg = f"{here.path}: no mask of {listing.subject} can be read: {why}"
+            raise MissingDataError(msg)
+    return listed
 
 
 def validate(session: Session) -> None:

@@ -43,18 +43,23 @@ class Anatomy:
                  *self.left.values(), *self.right.values(), *self.valid_nsd.values(), self.ncsnr_nsd]  # fmt: skip
         return list(dict.fromkeys(path for path in found if path is not None))
 
-    def atlas(self, name: str) -> Path:
-        """The label volume of an atlas.
+    def atlas(self, name: str, side: str = "") -> Path:
+        """The label volume of an atlas: of both hemispheres, or of one ("lh", "rh").
 
         Raises:
             MissingDataError: The root has none of that name.
         """
-        try:
-            return self.atlases[name]
-        except KeyError:
-            here = ", ".join(sorted(self.atlases)) or "none"
-            msg = f"{self.subject}: no mask {name}.nii.gz (there are: {here}); copy it from the release's roi folder"
-            raise MissingDataError(msg) from None
+        volumes = {"": self.atlases, "lh": self.left, "rh": self.right}[side]
+        if name not in volumes:
+            file, here = f"{side}.{name}".lstrip("."), ", ".join(sorted(volumes)) or "none"
+            msg = f"{self.subject}: no mask {file}.nii.gz (there are: {here}); copy it from the release's roi folder"
+            raise MissingDataError(msg)
+        return volumes[name]
+
+    def no_label_table(self, atlas: str) -> str:
+        """The sentence for an atlas whose labels have no names."""
+        where = f"nsddata/freesurfer/{self.subject}/label"
+        return f"{self.subject}: no label table {atlas}.mgz.ctab; copy it from {where}"
 
     def valid(self, experiment: Experiment, session: int) -> Path | None:
         """Where a voxel has data in a session; None where no file says so."""
