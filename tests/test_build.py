@@ -467,7 +467,7 @@ def test_a_second_build_of_a_folder_is_refused_and_names_the_first(release: Path
         ({"roi": "v11"}, "no ROI 'v11' .did you mean"),
         ({"roi": "stream:early"}, "did you mean 'streams'"),
         ({"roi": "streams:erly"}, "no label 'erly' .did you mean 'early'"),
-        ({"roi": "streams"}, "name one of its labels"),
+        ({"roi": "lh.strems"}, "did you mean .streams"),
         ({"zscore": "runs"}, "did you mean 'run'"),
         ({"dtype": "float64"}, "no dtype"),
         ({"betas": "b3"}, "no betas 'b3'"),
