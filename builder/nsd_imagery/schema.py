@@ -5,7 +5,7 @@ column into floats and breaks the default collate of a DataLoader.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -26,6 +26,8 @@ _ARROW_TYPES: Final[dict[str, pa.DataType]] = {
     "List(string)": pa.list_(pa.string()),
     "Image": pa.struct({"bytes": pa.binary(), "path": pa.string()}),
 }
+_RECIPE: Final = "nsd_imagery.recipe"
+
 _TYPE_NAMES: Final = {arrow_type: name for name, arrow_type in _ARROW_TYPES.items()}
 
 
@@ -251,7 +253,22 @@ def features_yaml(schema: pa.Schema) -> list[dict[str, Any]]:
 def with_features(schema: pa.Schema) -> pa.Schema:
     """`schema` with the metadata by which the datasets library knows the features of an Arrow file."""
     features = {field.name: _feature_json(field.type) for field in schema}
-    return schema.with_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+    return _with_metadata(schema, "huggingface", {"info": {"features": features}})
+
+
+def with_recipe(schema: pa.Schema, recipe: Mapping[str, Any] | None) -> pa.Schema:
+    """`schema` with the metadata that says by which recipe its rows were made, where there is one."""
+    return schema if recipe is None else _with_metadata(schema, _RECIPE, recipe)
+
+
+def recipe_of(schema: pa.Schema) -> dict[str, Any] | None:
+    """What `with_recipe` put there; None where there is none."""
+    said = (schema.metadata or {}).get(_RECIPE.encode())
+    return None if said is None else json.loads(said)
+
+
+def _with_metadata(schema: pa.Schema, key: str, value: Mapping[str, Any]) -> pa.Schema:
+    return schema.with_metadata({**(schema.metadata or {}), key: json.dumps(value)})
 
 
 def _flat_schema(columns: Iterable[Column]) -> pa.Schema:

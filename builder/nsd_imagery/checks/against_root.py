@@ -1,6 +1,7 @@
 """A built folder or an index against its source: the same rows, derived once more from the root."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -65,10 +66,11 @@ def check_against_root(
 
 
 def _differences(folder: Path, manifest: Manifest, piece: Piece) -> Iterator[str]:
+    recipe = replace(piece.recipe, zscore=manifest.zscore_of(piece.session.experiment))
     try:
         betas = read_piece(piece).betas
         for roi in piece.rois:
-            for part in parts(piece, betas, roi):
+            for part in parts(replace(piece, recipe=recipe), betas, roi):
                 shard = _shard(manifest, part.config, part.split, piece.key)
                 if shard is None:
                     continue

@@ -108,7 +108,8 @@ def index(root: Path | None, **options: Any) -> None:
     type=str,
     default="auto",
     show_default=True,
-    help="Trials that a voxel is z-scored over: auto (run; session in perception), run, session, or none (percent).",
+    help="Trials that a voxel is z-scored over: auto (run, in attention run and epoch; session in perception), run "
+    "(both epochs of attention together, as published code does), session, or none (percent).",
 )
 @click.option("--dtype", type=str, default="float32", show_default=True, help="float32 or float16.")
 @click.option(
@@ -171,6 +172,8 @@ def _show_preview(found: Any, out: Path) -> None:
         unpacked = f"{piece.bytes_unpacked / 1e6:,.0f} MB of betas from a file of {piece.bytes_in / 1e6:,.0f} MB"
         state = f"read {unpacked} for {', '.join(piece.todo)}" if piece.todo else "kept"
         click.echo(f"  {piece.key:<24} {state}  ({piece.beta_path})")
+    for sentence in found.notes:
+        click.echo(f"  note: {sentence}")
     todo = sum(bool(piece.todo) for piece in found.pieces)
     click.echo(
         f"{out}: {todo} of {len(found.pieces)} pieces to do: {found.bytes_unpacked / 1e9:.2f} GB of betas to read "

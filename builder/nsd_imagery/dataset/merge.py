@@ -8,7 +8,7 @@ from nsd_imagery.dataset.journal import Made
 from nsd_imagery.dataset.manifest import Config, Manifest
 from nsd_imagery.dataset.names import SIDECARS, STIMULI, ConfigName
 from nsd_imagery.dataset.pieces import Piece, config_splits
-from nsd_imagery.dataset.recipe import Recipe
+from nsd_imagery.dataset.recipe import FORMAT_VERSION, Recipe
 from nsd_imagery.dataset.shards import Shard
 from nsd_imagery.errors import FolderError, printable
 from nsd_imagery.experiment import CONDITIONS
@@ -35,6 +35,13 @@ def start(pieces: Sequence[Piece], recipe: Recipe, old: Manifest | None, *, synt
     kept = sorted(name for name in (old or new).configs if _is_kept(name, built))
     _refuse_other_recipe(new, old, kept)
     return new
+
+
+def renewal(old: Manifest | None) -> tuple[str, ...]:
+    """The sentence for a folder that an earlier version wrote, of which a build keeps nothing."""
+    if old is None or old.format_version == FORMAT_VERSION:
+        return ()
+    return (f"the folder is of format {old.format_version}, and {FORMAT_VERSION} is written now: all is made anew",)
 
 
 def describe(pieces: Sequence[Piece], made: Sequence[Made]) -> dict[str, Config]:

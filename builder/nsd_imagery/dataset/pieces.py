@@ -16,7 +16,7 @@ from nsd_imagery.dataset.groups import Group, groups_of
 from nsd_imagery.dataset.names import config_name
 from nsd_imagery.dataset.recipe import Recipe
 from nsd_imagery.dataset.shards import ROWS_PER_BATCH
-from nsd_imagery.schema import dataset_rows, stats_schema, trial_schema
+from nsd_imagery.schema import dataset_rows, stats_schema, trial_schema, with_recipe
 from nsd_imagery.sources.session import Session
 from nsd_imagery.volumes.betas import Betas
 from nsd_imagery.volumes.normalize import Moments, moments
@@ -83,7 +83,7 @@ def parts(piece: Piece, betas: Betas, roi: Roi) -> Iterator[Part]:
     numbers = _Numbers.of(piece, betas, roi)
     is_valid = pa.array(numbers.is_valid)
     columns = dataset_rows(rows.set_column(rows.schema.get_field_index("is_valid"), "is_valid", is_valid))
-    schema = trial_schema(roi.flat.size, piece.recipe.dtype)
+    schema = with_recipe(trial_schema(roi.flat.size, piece.recipe.dtype), piece.recipe.options)
     for condition in piece.conditions:
         config = config_name(piece.session.subject, condition, roi.name)
         for split, chosen in split_rows(rows, condition).items():

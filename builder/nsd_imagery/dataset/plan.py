@@ -5,6 +5,7 @@ The folder is safe at every moment: what a build writes is not part of the datas
 """
 
 import importlib
+import logging
 from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from nsd_imagery.dataset.folder import locked, read_manifest, refuse_foreign, se
 from nsd_imagery.dataset.jobs import jobs_of, shard_positions, staying_stats
 from nsd_imagery.dataset.make import make_all
 from nsd_imagery.dataset.manifest import Config, Manifest
-from nsd_imagery.dataset.merge import describe, merge, start
+from nsd_imagery.dataset.merge import describe, merge, renewal, start
 from nsd_imagery.dataset.pieces import Piece
 from nsd_imagery.dataset.preview import Preview, bytes_to_write, preview_jobs, refuse_full_disk
 from nsd_imagery.dataset.recipe import Recipe, RecipeOptions
@@ -25,6 +26,8 @@ from nsd_imagery.experiment import BETA_VERSIONS, SYNTHETIC_MARKER
 from nsd_imagery.sources.root import find_root
 from nsd_imagery.volumes.maps import Maps
 from nsd_imagery.volumes.roi import DEFAULT_ROI
+
+logger = logging.getLogger(__name__)
 
 
 class Options(RecipeOptions, total=False):
@@ -68,7 +71,7 @@ class Plan:
         start(self.pieces, self.recipe, old, synthetic=self.synthetic)
         positions = shard_positions(self.pieces, staying_stats(old, self.pieces))
         jobs = jobs_of(self.pieces, self.folder, positions)
-        return preview_jobs(jobs, [journal.finished(job) for job in jobs], self.folder)
+        return preview_jobs(jobs, [journal.finished(job) for job in jobs], self.folder, renewal(old))
 
     def build(self, executor: Executor | None = None, progress: BuildProgress | None = None) -> Path:
         """Build the dataset folder, or bring it up to date; configs that are not planned stay as they are.
@@ -92,6 +95,8 @@ class Plan:
         with locked(self.folder):
             old = read_manifest(self.folder)
             manifest = start(self.pieces, self.recipe, old, synthetic=self.synthetic)
+            for sentence in renewal(old):
+                logger.warning("%s: %s", self.folder, sentence)
             staying = staying_stats(old, self.pieces)
             positions = shard_positions(self.pieces, staying)
             journal.refuse_unsound(self.folder, staying)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from nsd_imagery.atomic import naming_later
 from nsd_imagery.dataset.names import shard_name
 from nsd_imagery.errors import DataError
-from nsd_imagery.schema import features_yaml, with_features
+from nsd_imagery.schema import features_yaml, recipe_of, with_features
 
 BUILD = ".build"
 """Folder in a dataset folder for what is not part of the dataset: unfinished files, journals, the lock."""
@@ -38,7 +38,7 @@ class Shard:
         rows: Number of rows.
         bytes: Size of the file.
         sha256: Of the file.
-        hash: xxh3_128 of the logical rows (schema and values), whatever the file format and batches.
+        hash: xxh3_128 of the logical rows (schema, recipe and values), whatever the file format and batches.
         piece: The session that its rows are of, of trials and `-stats` in a manifest: "subj01/nsdimagery/01".
     """
 
@@ -159,7 +159,8 @@ class LogicalHash:
     """A hash of rows that does not depend on batches, file format or padding."""
 
     def __init__(self, schema: pa.Schema) -> None:
-        self._schema = json.dumps(features_yaml(schema), sort_keys=True)
+        features, recipe = features_yaml(schema), recipe_of(schema)
+        self._schema = json.dumps(features if recipe is None else [features, recipe], sort_keys=True)
         self._columns = [_ColumnHash() for _ in schema]
 
     def update(self, batch: pa.RecordBatch) -> None:

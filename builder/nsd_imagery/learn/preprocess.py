@@ -29,10 +29,10 @@ class NSDPreprocessor:
         smoothing_fwhm: mm. Betas that are masked can no longer be smoothed, so `NSDImageryDataset` has them smoothed
             while it reads the volumes of a root or an index, and refuses a folder that was not built with the same
             --smoothing-fwhm. None takes betas as they come. `fit` and `transform` never smooth.
-        zscore: "run", "session", or "auto" (by run in nsdimagery, by session in NSD core): each voxel over the rows of
-            the group, which is that of a build, among those that `fit` and `adapt` are given. A build z-scores over all
-            trials of a run, also those of a test split; so this is for betas in percent signal change, which
-            `NSDImageryDataset` then asks for. None takes betas as they come.
+        zscore: "run", "session", or "auto" (by run and epoch in nsdimagery, by session in NSD core): each voxel over
+            the rows of the group, which is that of a build, among those that `fit` and `adapt` are given. A build
+            z-scores over all trials of a run, also those of a test split; so this is for betas in percent signal
+            change, which `NSDImageryDataset` then asks for. None takes betas as they come.
         selection: Which voxels are kept: "reliability" (correlation of odd and even presentations) or "ncsnr" (noise
             ceiling signal-to-noise ratio) of the rows that it is fitted on, or "ncsnr_release": the release's map,
             which was made from all of NSD core, test pictures among them. None keeps all.

@@ -52,7 +52,12 @@ class Roi:
     @property
     def plain_name(self) -> str:
         """The name; of a mask file without its folders, because no path goes into a dataset."""
-        return Path(self.name).name if "/" in self.name else self.name
+        return plain_name(self.name)
+
+
+def plain_name(name: str) -> str:
+    """See `Roi.plain_name`."""
+    return Path(name).name if "/" in name else name
 
 
 def resolve(name: str, maps: Maps) -> Roi:
