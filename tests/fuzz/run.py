@@ -3,9 +3,9 @@
     python tests/fuzz/run.py --seconds 60 [--target NAME] [--seed N] [--save]
 
 An input is right if the parser gives a result or an error of nsd_imagery.errors of one short line; anything else is a
-finding: another exception, a warning, a crash, more CPU time than the target has, or more memory than MEMORY. Inputs are
-drawn from (seed, target, number) alone. Each target's inputs are read in a forked process, so that a crash costs one
-input and not the run. Exit status 1 if there are findings; they are printed with a recipe, and --save keeps the
+finding: another exception, a warning, a crash, more CPU time than the target has, or more memory than MEMORY. Inputs
+are drawn from (seed, target, number) alone. Each target's inputs are read in a forked process, so that a crash costs
+one input and not the run. Exit status 1 if there are findings; they are printed with a recipe, and --save keeps the
 recipes in corpus/.
 """
 
