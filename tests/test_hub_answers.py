@@ -430,3 +430,28 @@ def test_a_password_in_the_address_of_the_hub_is_not_shown(hub: Hub, monkeypatch
 
     monkeypatch.setattr(constants, "ENDPOINT", "http://me:hush@127.0.0.1:9")
     assert remote.url_of(REPO) == f"http://127.0.0.1:9/datasets/{REPO}"
+
+
+# What is around a call.
+
+
+def test_what_is_being_handled_meanwhile_is_not_taken_for_the_hubs_error(
+    folder: Path, hub: Hub, impatient: None
+) -> None:
+    """As in a program that pushes in an `except`: Python chains what it was handling to what comes next."""
+    hub.faults.append(Fault("info", 0))
+    try:
+        raise MissingDataError("something else is gone")
+    except MissingDataError:
+        error = said(lambda: nsd_imagery.push(folder, REPO))
+    assert type(error) is HubError
+    assert "something else" not in str(error)
+
+
+@pytest.mark.parametrize("path", ["../x", "a/../../x", "/etc/x", "a//x", "a\\..\\x", "a\nb", ""])
+def test_no_file_is_brought_to_a_path_that_leads_out_of_the_folder(hub: Hub, tmp_path: Path, path: str) -> None:
+    hub.put(REPO, {"x": b"1"})
+    revision = hub.repos[REPO].head
+    with pytest.raises(HubError, match="which is no path in a repo"), remote.hub(REPO) as link:
+        remote.download(link, path, revision, tmp_path / "folder")
+    assert not hub.actions("resolve")
