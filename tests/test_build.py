@@ -418,6 +418,31 @@ def test_one_folder_never_mixes_recipes(release: Path, tmp_path: Path) -> None:
     assert {name: data for name, data in files(folder).items() if name in before} == before
 
 
+@pytest.mark.parametrize(
+    "options", [{"zscore": "none"}, {"betas": "fithrf"}, {"dtype": "float16"}, {"smoothing_fwhm": 3.0}]
+)
+def test_another_recipe_takes_the_place_of_what_is_there_only_if_that_is_said(
+    release: Path, tmp_path: Path, options: dict
+) -> None:
+    folder = nsd_imagery.build(release, tmp_path / "d", subjects=["subj01"], conditions=["imagery"])
+    before = files(folder)
+    what = {"betas": "beta_version"}.get(*options, *options)
+    for verb in (nsd_imagery.preview, nsd_imagery.build):
+        with pytest.raises(
+            FolderError, match=rf"subj01-imagery: built by another recipe \({what} was .*--replace"
+        ) as no:
+            verb(release, folder, subjects=["subj01"], conditions=["imagery"], **options)
+        assert "\n" not in str(no.value)
+    assert {name: held for name, held in files(folder).items() if ".build" not in name} == {
+        name: held for name, held in before.items() if ".build" not in name
+    }
+    nsd_imagery.build(release, folder, subjects=["subj01"], conditions=["imagery"], replace=True, **options)
+    fresh = nsd_imagery.build(release, tmp_path / "e", subjects=["subj01"], conditions=["imagery"], **options)
+    sealed = ({name: held for name, held in files(one).items() if ".build" not in name} for one in (folder, fresh))
+    assert next(sealed) == next(sealed)
+    nsd_imagery.build(release, folder, subjects=["subj01"], conditions=["imagery"], **options)  # the same recipe again
+
+
 def test_a_condition_from_other_betas_than_its_neighbours_is_refused(
     release: Path, own_release: Path, tmp_path: Path
 ) -> None:

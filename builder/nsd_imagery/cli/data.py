@@ -125,6 +125,7 @@ def index(root: Path | None, **options: Any) -> None:
 @click.option("--source", type=str, help="release or cache, where ROOT holds a subject in both trees.")
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
 @click.option("--scheduler", help="Address of a Dask scheduler (or its scheduler.json), instead of processes.")
+@click.option("--replace", is_flag=True, help="Let this recipe take the place of another one that is there.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be read, kept and written.")
 def build(out: Path, workers: int, scheduler: str | None, dry_run: bool, **options: Any) -> None:
     """Build the dataset folder from ROOT, or bring it up to date.

@@ -18,7 +18,9 @@ from nsd_imagery.volumes.roi import DEFAULT_ROI, Roi
 Configs = Mapping[str, Config]
 
 
-def start(pieces: Sequence[Piece], recipe: Recipe, old: Manifest | None, *, synthetic: bool) -> Manifest:
+def start(
+    pieces: Sequence[Piece], recipe: Recipe, old: Manifest | None, *, synthetic: bool, replacing: bool
+) -> Manifest:
     """The manifest of a build without any config.
 
     Args:
@@ -26,14 +28,18 @@ def start(pieces: Sequence[Piece], recipe: Recipe, old: Manifest | None, *, synt
         recipe: The options.
         old: The manifest of the folder, if it has one.
         synthetic: Whether `synth` wrote the data.
+        replacing: Whether configs may take the place of those of another recipe.
 
     Raises:
-        FolderError: Configs that stay in the folder were built by another recipe.
+        FolderError: Configs that stay in the folder were built by another recipe; or those that are built again were,
+            and nothing was said of replacing them.
     """
     new = Manifest(synthetic, recipe, {})
     built = {config for piece in pieces for roi in piece.rois for config, _ in config_splits(piece, roi)}
     kept = sorted(name for name in (old or new).configs if _is_kept(name, built))
     _refuse_other_recipe(new, old, kept)
+    if old is not None and not replacing:
+        _refuse_to_replace(old, recipe, [name for name in old.trials if name in built])
     return new
 
 
@@ -111,6 +117,20 @@ def _refuse_other_recipe(new: Manifest, old: Manifest | None, kept: Sequence[str
                 "one; use another --out, or build those again too"
             )
             raise FolderError(msg)
+
+
+def _refuse_to_replace(old: Manifest, recipe: Recipe, configs: Sequence[str]) -> None:
+    """What was built by another recipe is somebody's dataset: its numbers would be others under the same names."""
+    was, now = old.recipe.options, recipe.options
+    changed = [what for what in {**was, **now} if was.get(what) != now.get(what)]
+    if configs and changed:
+        said = ", ".join(f"{what} was {was.get(what)}, and now is {now.get(what)}" for what in changed)
+        more = f" and {len(configs) - 3} more" if len(configs) > 3 else ""
+        msg = (
+            f"{', '.join(configs[:3])}{more}: built by another recipe ({said}); use another --out, or let this one "
+            "take its place: --replace (in Python, replace=True)"
+        )
+        raise FolderError(msg)
 
 
 def _is_kept(name: str, built: Collection[str]) -> bool:

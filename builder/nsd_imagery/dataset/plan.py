@@ -38,6 +38,7 @@ class Options(RecipeOptions, total=False):
     roi: str | Sequence[str]
     captions: Path | str | None
     source: str | None
+    replace: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +52,7 @@ class Plan:
         pieces: In order, each with all its ROIs.
         maps: By subject.
         synthetic: Whether `synth` wrote the root.
+        replacing: Whether configs may take the place of those of another recipe.
     """
 
     root: Path
@@ -59,16 +61,17 @@ class Plan:
     pieces: tuple[Piece, ...] = field(repr=False)
     maps: dict[str, Maps] = field(repr=False)
     synthetic: bool
+    replacing: bool = False
 
     def preview(self) -> Preview:
         """What `build` would read, keep and write; nothing is written.
 
         Raises:
             DataError: The manifest of the folder is damaged, or a beta file that would be read.
-            FolderError: The folder would mix data of two recipes.
+            FolderError: The folder would mix data of two recipes, or holds the same configs by another one.
         """
         old = read_manifest(self.folder)
-        start(self.pieces, self.recipe, old, synthetic=self.synthetic)
+        self._start(old)
         positions = shard_positions(self.pieces, staying_stats(old, self.pieces))
         jobs = jobs_of(self.pieces, self.folder, positions)
         return preview_jobs(jobs, [journal.finished(job) for job in jobs], self.folder, renewal(old))
@@ -87,14 +90,15 @@ class Plan:
 
         Raises:
             MissingDataError, DataError: A file is gone or damaged.
-            FolderError: The folder holds something else, or would mix data of two recipes.
+            FolderError: The folder holds something else, would mix data of two recipes, or holds the same configs by
+                another one.
             BusyError: Another build is writing there.
             SpaceError: The disk has too little room for it.
             BrokenExecutor: A worker of `executor` died; call again with a new one, and what is finished is kept.
         """
         with locked(self.folder):
             old = read_manifest(self.folder)
-            manifest = start(self.pieces, self.recipe, old, synthetic=self.synthetic)
+            manifest = self._start(old)
             for sentence in renewal(old):
                 logger.warning("%s: %s", self.folder, sentence)
             staying = staying_stats(old, self.pieces)
@@ -111,6 +115,9 @@ class Plan:
             seal(self.folder, manifest)
         return self.folder
 
+    def _start(self, old: Manifest | None) -> Manifest:
+        return start(self.pieces, self.recipe, old, synthetic=self.synthetic, replacing=self.replacing)
+
 
 def plan(
     root: Path | str | None = None,
@@ -125,6 +132,7 @@ def plan(
     captions: Path | str | None = None,
     source: str | None = None,
     smoothing_fwhm: float | None = None,
+    replace: bool = False,
 ) -> Plan:
     """Find out what to build, without reading a beta or writing a file.
 
@@ -141,6 +149,8 @@ def plan(
         source: "release" or "cache", for a root that holds a subject in both.
         smoothing_fwhm: Smooth each volume, before z-scoring, within the voxels of the brain that have data, with a
             Gaussian of this full width at half maximum, mm. Default: betas as they are.
+        replace: Let configs that `out` has by another recipe (betas, z-scores, smoothing, dtype) be replaced; else that
+            is refused.
 
     Returns:
         The plan; `preview()` says what it would do, and `build()` does it.
@@ -159,7 +169,7 @@ def plan(
     source_root = find_root(root, betas, source)
     found = find_pieces(source_root, recipe, subjects, conditions, rois, captions)
     synthetic = (source_root.path / SYNTHETIC_MARKER).is_file()
-    return Plan(source_root.path, folder, recipe, found.pieces, found.maps, synthetic)
+    return Plan(source_root.path, folder, recipe, found.pieces, found.maps, synthetic, replace)
 
 
 def _sidecars(todo: Plan, old: Manifest | None) -> dict[str, Config]:
