@@ -19,6 +19,7 @@ from nsd_imagery.dataset.manifest import Config, Manifest
 from nsd_imagery.dataset.merge import describe, merge, start
 from nsd_imagery.dataset.pieces import Piece
 from nsd_imagery.dataset.preview import Preview, preview_jobs, refuse_full_disk
+from nsd_imagery.dataset.reading import refuse_other_units
 from nsd_imagery.dataset.recipe import Recipe, RecipeOptions
 from nsd_imagery.experiment import BETA_VERSIONS, SYNTHETIC_MARKER
 from nsd_imagery.sources.root import find_root
@@ -57,17 +58,21 @@ class Plan:
     synthetic: bool
 
     def preview(self) -> Preview:
-        """What `build` would read, keep and write; nothing is written.
+        """What `build` would read, keep and write, after a look at a few betas of each file; nothing is written.
 
         Raises:
-            DataError: The manifest of the folder is damaged.
+            DataError: The manifest of the folder is damaged, or a beta file is, or is not percent signal change.
             FolderError: The folder would mix data of two recipes.
         """
         old = read_manifest(self.folder)
         start(self.pieces, self.recipe, old, synthetic=self.synthetic)
         positions = shard_positions(self.pieces, staying_stats(old, self.pieces))
         jobs = jobs_of(self.pieces, self.folder, positions)
-        return preview_jobs(jobs, [journal.finished(job) for job in jobs], self.folder)
+        found = preview_jobs(jobs, [journal.finished(job) for job in jobs], self.folder)
+        for piece, state in zip(self.pieces, found.pieces, strict=True):
+            if state.todo:
+                refuse_other_units(piece)
+        return found
 
     def build(self, executor: Executor | None = None, progress: BuildProgress | None = None) -> Path:
         """Build the dataset folder, or bring it up to date; configs that are not planned stay as they are.

@@ -14,6 +14,7 @@ from nsd_imagery.schema import trial_id, trial_table
 from nsd_imagery.sources import cache_files
 from nsd_imagery.sources.cache_tables import CacheTables
 from nsd_imagery.sources.design import nsd_id_of_name, stimulus_key
+from nsd_imagery.sources.json_files import stated_beta_scale
 from nsd_imagery.sources.manifest_proof import prove
 from nsd_imagery.sources.session import Session, repeat_indices
 from nsd_imagery.sources.stim_info import StimInfo, picture_columns
@@ -154,7 +155,8 @@ def _session(root: Path, subject: str, beta_version: str, key: tuple[Experiment,
         )
         notes = (*notes, f"{subject} session {number}: {lacking}")
     rows = _rows(subject, beta_version, key, entries, beta_path.relative_to(root).as_posix(), info, imagined)
-    return Session(subject, experiment, number, beta_path, rows, notes, scales.pop())
+    scale = scales.pop() or stated_beta_scale(beta_path)
+    return Session(subject, experiment, number, beta_path, rows, notes, scale)
 
 
 def _beta_path(root: Path, subject: str, number: int, entries: Sequence[Entry]) -> Path:

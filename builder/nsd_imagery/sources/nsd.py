@@ -11,6 +11,7 @@ from nsd_imagery.experiment import CORE_SESSIONS, CORE_TRIALS_PER_SESSION
 from nsd_imagery.schema import trial_id, trial_table
 from nsd_imagery.sources import release_files
 from nsd_imagery.sources.design import stimulus_key
+from nsd_imagery.sources.json_files import stated_beta_scale
 from nsd_imagery.sources.nsdimagery import imagined_pictures
 from nsd_imagery.sources.release_tables import ReleaseTables
 from nsd_imagery.sources.responses import Responses, read_responses
@@ -59,6 +60,7 @@ def read_sessions(tables: ReleaseTables, subject: str, beta_version: str) -> lis
             path,
             _rows(root, subject, number, path, beta_version, responses, info, imagined),
             notes,
+            stated_beta_scale(path),
         )
         for number, path in files.items()
     ]

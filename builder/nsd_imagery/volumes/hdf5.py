@@ -19,6 +19,9 @@ from nsd_imagery.volumes.grid import FlatIndex, Grid
 _VOXELS_AT_A_TIME = 256
 """Chunks that are gathered before they are turned into columns: small enough to stay in the processor's cache."""
 
+_SAMPLED = 16
+"""Voxels of a sample, each of one chunk."""
+
 _CHECKSUM_BYTES = 4
 
 
@@ -43,6 +46,18 @@ def read_betas(path: Path, grid: Grid, voxels: FlatIndex, brain: FlatIndex | Non
         if not is_valid.all():
             is_valid[~is_valid] = _any_in_brain(dataset, grid, brain)[~is_valid]
         return Betas(header, stored, is_valid, None)
+
+
+def read_sample(path: Path, grid: Grid, voxels: FlatIndex) -> tuple[BetaHeader, NDArray[Any]]:
+    """A chunk of volumes at a few voxels; see `read.read_sample`."""
+    with _open(path) as dataset:
+        header = _header(dataset)
+        header.grid.check_same(grid, str(path), "the mask")
+        _check_chunks(dataset, path)
+        n_volumes = dataset.chunks[0] if dataset.chunks else dataset.shape[0]
+        some = voxels[:: max(1, voxels.size // _SAMPLED)][:_SAMPLED]
+        columns = [dataset[:n_volumes, z, y, x] for z, y, x in grid.ijk(some)[:, ::-1].tolist()]
+        return header, np.stack(columns, axis=1).astype(header.dtype, copy=False)
 
 
 def _header(dataset: h5py.Dataset) -> BetaHeader:

@@ -100,6 +100,16 @@ def read_betas(path: Path, grid: Grid, voxels: FlatIndex, brain: FlatIndex | Non
             return Betas(_beta_header(header), without_nan(stored, path), is_valid, source.digest.hexdigest())
 
 
+def read_sample(path: Path, grid: Grid, voxels: FlatIndex) -> tuple[BetaHeader, NDArray[Any]]:
+    """The first volume past a mask; see `read.read_sample`."""
+    with _open(path) as (stream, _):
+        header = _read_header(stream, path)
+        header.grid.check_same(grid, str(path), "the mask")
+        first = next(_volumes(stream, header, path))
+        stored = first.take(grid.file_order(voxels), mode="clip").astype(header.dtype.newbyteorder("="))
+        return _beta_header(header), stored[np.newaxis]
+
+
 def read_volume(path: Path) -> tuple[NDArray[Any], Grid]:
     """A whole 3-D volume, scaled by its header where it has a scaling, as an (x, y, z) array.
 
