@@ -383,7 +383,7 @@ def test_ids_that_count_from_1_are_named_as_such(own_tree: Path) -> None:
     ):
         rows_of(own_tree)
     replace_file(own_tree / PRESENTED, "28751 x")
-    with pytest.raises(DataError, match="has 'x', but must have one 0-based nsd_id a line"):
+    with pytest.raises(DataError, match="line 1: nsd_id is 'x', not a number"):
         rows_of(own_tree)
     replace_file(own_tree / PRESENTED, "\n".join(presented))
     rewrite(

@@ -22,6 +22,14 @@ def read_json(path: Path) -> Any:
         raise DataError(msg) from error
 
 
+def whole_number(value: Any) -> int | None:
+    """A whole number of a JSON file, also where it stands as 2.0; None for whatever is none."""
+    is_whole = not isinstance(value, bool) and (
+        isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+    )
+    return int(value) if is_whole else None
+
+
 def stated_beta_scale(beta_path: Path) -> float | None:
     """What a JSON file beside a beta file gives as `beta_scale`; None where there is no such file, or it does not say.
 
