@@ -14,6 +14,7 @@ from nsd_imagery.dataset import journal
 from nsd_imagery.dataset.find import find_pieces
 from nsd_imagery.dataset.folder import locked, read_manifest, refuse_foreign, seal
 from nsd_imagery.dataset.jobs import jobs_of, shard_positions, staying_stats
+from nsd_imagery.dataset.main_guard import refuse_unguarded_main
 from nsd_imagery.dataset.make import BuildProgress, make_all
 from nsd_imagery.dataset.manifest import Config, Manifest
 from nsd_imagery.dataset.merge import describe, merge, start
@@ -86,12 +87,14 @@ class Plan:
             The dataset folder.
 
         Raises:
-            MissingDataError, DataError: A file is gone or damaged.
+            UsageError: `executor` starts processes that would run the calling program again.
+            MissingDataError, DataError: A file is gone or damaged, or a worker sees another one.
             FolderError: The folder holds something else, or would mix data of two recipes.
             BusyError: Another build is writing there.
             SpaceError: The disk has too little room for it.
             BrokenExecutor: A worker of `executor` died; call again with a new one, and what is finished is kept.
         """
+        refuse_unguarded_main(executor)
         with locked(self.folder):
             old = read_manifest(self.folder)
             manifest = start(self.pieces, self.recipe, old, synthetic=self.synthetic)
