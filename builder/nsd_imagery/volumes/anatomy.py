@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nsd_imagery.errors import DataError, MissingDataError
 from nsd_imagery.experiment import Experiment
+from nsd_imagery.volumes.formats import refuse_other_format
 
 _LONGEST_NAME = 100
 
@@ -28,6 +29,7 @@ class Anatomy:
         valid_nsdimagery: 1 where a voxel has data in the NSD-Imagery session.
         valid_nsd: The same for each NSD core session at hand, by its number.
         ncsnr_nsd: Noise ceiling signal-to-noise ratio of NSD core.
+        unread: Files of atlases by the same names, in formats that are not read.
     """
 
     subject: str
@@ -39,19 +41,27 @@ class Anatomy:
     valid_nsdimagery: Path | None = None
     valid_nsd: Mapping[int, Path] = field(default_factory=dict)
     ncsnr_nsd: Path | None = None
+    unread: Mapping[str, Path] = field(default_factory=dict)
 
     def atlas(self, name: str) -> Path:
         """The label volume of an atlas.
 
         Raises:
             MissingDataError: The root has none of that name.
+            DataError: It has one in a format that is not read.
         """
         try:
             return self.atlases[name]
         except KeyError:
+            self.refuse_unread(name)
             here = ", ".join(sorted(self.atlases)) or "none"
             msg = f"{self.subject}: no mask {name}.nii.gz (there are: {here}); copy it from the release's roi folder"
             raise MissingDataError(msg) from None
+
+    def refuse_unread(self, name: str) -> None:
+        """Raise DataError for an atlas that is there in no other format than one that is not read."""
+        if name in self.unread and name not in self.atlases:
+            refuse_other_format(self.unread[name])
 
     def valid(self, experiment: Experiment, session: int) -> Path | None:
         """Where a voxel has data in a session; None where no file says so."""

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from nsd_imagery.errors import DataError, reason
 from nsd_imagery.volumes.betas import LARGEST, BetaHeader, Betas, Scaling, holds_data, refuse_unlikely, without_nan
+from nsd_imagery.volumes.formats import READ_ENDINGS, refuse_other_format
 from nsd_imagery.volumes.grid import FlatIndex, Grid
 
 _BROKEN: tuple[type[Exception], ...] = (gzip.BadGzipFile, zlib.error, isal_zlib.error, EOFError)  # type: ignore[assignment]
@@ -65,7 +66,7 @@ class _Source(io.RawIOBase):
 
 def is_nifti(path: Path) -> bool:
     """Whether a file's name says that it is NIfTI, packed or not."""
-    return path.name.endswith((".nii", ".nii.gz"))
+    return path.name.endswith(READ_ENDINGS)
 
 
 def file_digest(path: Path) -> str:
@@ -116,6 +117,7 @@ def read_volume(path: Path) -> tuple[NDArray[Any], Grid]:
     Raises:
         DataError: Not a 3-D NIfTI file, or damaged.
     """
+    refuse_other_format(path)
     with _open(path) as (stream, _):
         header = _read_header(stream, path)
         if header.n_volumes != 1:

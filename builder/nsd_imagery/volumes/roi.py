@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from nsd_imagery.errors import DataError, MissingDataError, UsageError
 from nsd_imagery.suggest import did_you_mean, one_of
+from nsd_imagery.volumes.formats import is_volume_name
 from nsd_imagery.volumes.grid import FlatIndex, Grid
 from nsd_imagery.volumes.maps import Maps
 
@@ -131,6 +132,7 @@ def _mask(name: str, masks: _Masks) -> Mask:
         return masks.label(VISUAL_ATLAS, _VISUAL_AREAS[name])
     atlas, colon, label = name.partition(":")
     if colon:
+        masks.anatomy.refuse_unread(atlas)
         one_of("atlas", atlas, sorted(masks.anatomy.atlases))
         return masks.label(atlas, [label])
     return masks.label(_atlas_of(name, masks), [name])
@@ -175,4 +177,4 @@ _NAMED: dict[str, Callable[[_Masks], Mask]] = {DEFAULT_ROI: _nsdgeneral, "early"
 
 def is_path(name: str) -> bool:
     """Whether a ROI name is the path of a mask file."""
-    return "/" in name or name.endswith((".nii", ".nii.gz"))
+    return "/" in name or is_volume_name(name)
