@@ -251,8 +251,8 @@ def test_nsd_imagery_comes_before_nsd_core_whatever_the_order_of_lines(own_tree:
     [
         (np.int16, None, None, 1 / 300),
         (np.int16, None, 100, 1 / 100),
-        (np.int16, 0.5, None, 0.5),
-        (np.int16, 0.5, 10, 0.05),
+        (np.int16, 0.002, None, 0.002),
+        (np.int16, 0.02, 10, 0.002),
         (np.float32, None, None, 1.0),
         (np.float32, None, 300, 1 / 300),
     ],
@@ -261,7 +261,7 @@ def test_stored_numbers_become_percent_by_type_and_scaling_or_by_beta_scale(
     own_tree: Path, tmp_path: Path, hf_cache: str, dtype: type, slope: float | None, scale: float | None, percent: float
 ) -> None:
     image = nib.load(own_tree / BETA_FILE)
-    stored = np.asarray(image.dataobj)
+    stored = np.asarray(image.dataobj) / (300 if percent == 1 else 1)
     (own_tree / BETA_FILE).unlink()
     changed = nib.Nifti1Image(stored.astype(dtype), image.affine)
     changed.header.set_slope_inter(slope, 0 if slope else None)
@@ -383,7 +383,7 @@ def test_ids_that_count_from_1_are_named_as_such(own_tree: Path) -> None:
     ):
         rows_of(own_tree)
     replace_file(own_tree / PRESENTED, "28751 x")
-    with pytest.raises(DataError, match="has 'x', but must have one 0-based nsd_id a line"):
+    with pytest.raises(DataError, match="line 1: nsd_id is 'x', not a number"):
         rows_of(own_tree)
     replace_file(own_tree / PRESENTED, "\n".join(presented))
     rewrite(

@@ -318,18 +318,18 @@ def twice(text: str) -> str:
     [
         (edit("73KID", "0"), "line 1002: 73KID is 0, but subj01 has 1 to 73000"),
         (edit("73KID", "73001"), "line 1002: 73KID is 73001, but subj01 has 1 to 73000"),
-        (edit("73KID", "4.5"), "line 1002: 73KID is 4.5, but not a whole number"),
+        (edit("73KID", "4.5"), "line 1002: 73KID is '4.5', not a whole number"),
         (edit("73KID", "7"), r"line 1002: 73KID is 7, but .*nsd_stim_info_merged.csv shows nsdId \d+"),
         (edit("SESSION", "41"), "line 1002: SESSION is 41, but subj01 has 1 to 40"),
         (edit("RUN", "13"), "line 1002: RUN is 13, but subj01 has 1 to 12"),
         (edit("SUBJECT", "2"), "line 1002: SUBJECT is 2, but subj01 has 1"),
-        (edit("TRIAL", ""), "line 1002: TRIAL is nan, but not a whole number"),
-        (edit("TRIAL", "x"), "Row #1002: CSV conversion error to double: invalid value 'x'"),
+        (edit("TRIAL", ""), "line 1002: TRIAL is '', but must have a value"),
+        (edit("TRIAL", "x"), "line 1002: TRIAL is 'x', not a number"),
         (twice, r"line 30002: TRIAL is \d+, but SESSION 2, RUN 5 has that trial in line 1002 already"),
         (drop(1000), r"SESSION 2, RUN 5: has 62 trials, and no TRIAL \d+"),
         (drop(*range(750, 1500)), "SESSION 2, RUN 1: has 0 trials, and no TRIAL 1"),
         (lambda text: text.replace("73KID", "KID", 1), "73KID"),
-        (lambda _: "<html>Access denied</html>", "is not NSD's responses.tsv"),
+        (lambda _: "<html>Access denied</html>", "has not the columns of NSD's responses.tsv"),
     ],
 )
 def test_a_fault_in_responses_tsv_names_line_column_and_value(

@@ -37,9 +37,9 @@ FILES_LABEL_TABLES = Check(
 )
 FILES_BETAS_SOUND = Check(
     "files.betas-sound",
-    "The beta file has the form of the release: number of volumes, type, scaling, layout",
+    "The beta file can be read: volumes, type and scaling as it says itself",
     "Copy betas_nsdimagery.hdf5 (or betas_sessionNN.hdf5, or the .nii.gz) again from the release: this one was "
-    "converted, cut or concatenated",
+    "cut, or is another format than its name says",
 )
 FILES_PICTURES = Check(
     "files.pictures",
@@ -191,8 +191,8 @@ DATA_FORMATS = Check(
 DATA_SCALE = Check(
     "data.scale",
     "Betas have the scale of percent signal change, and rows and voxels hold data",
-    "Copy the beta file and valid_nsdimagery.nii.gz of the subject again; betas that were converted keep the release's "
-    "int16 x 300 and axes, or trial_manifest_subjAA.csv gives their beta_scale",
+    "Copy the beta file and valid_nsdimagery.nii.gz of the subject again; betas that were converted keep their axes, "
+    "and are int16 x 300 or percent as floats, or beta_scale says what (trial_manifest_subjAA.csv; NAME.json beside)",
 )
 DATA_QUESTIONS: Final = (
     Check(

@@ -1,6 +1,7 @@
 """Checks of the numbers: are they there, of a sound scale, and do they agree with the labels?"""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -14,21 +15,21 @@ from nsd_imagery.checks.report import Finding, Outcome
 from nsd_imagery.checks.rows import Row
 from nsd_imagery.volumes.betas import Betas
 from nsd_imagery.volumes.roi import Roi
+from nsd_imagery.volumes.scale import scale_fault
 
 AREAS: Final = ("early", "higher", "V1", "V2", "V3")
 """ROIs that the questions need beside nsdgeneral."""
 
-_PLAUSIBLE = (0.05, 30.0)
-"""Mean |beta| of nsdgeneral, percent signal change; subj01 has 1 to 1.7 (NSD Data Manual), x 300 would be hundreds."""
 _SATURATED = 0.001
 _FEW = 5
 """Rows without data that the evidence names; it counts them all."""
 
 
-def check_values(betas: Betas, valid: NDArray[np.bool_] | None, scope: str) -> Finding:
+def check_values(path: Path, betas: Betas, valid: NDArray[np.bool_] | None, scope: str) -> Finding:
     """Scale, rows without data, voxels without variance, saturated values.
 
     Args:
+        path: The beta file.
         betas: Of nsdgeneral.
         valid: (n_voxels,) valid_nsdimagery at the same voxels, where there is one.
         scope: Of whom.
@@ -38,9 +39,8 @@ def check_values(betas: Betas, valid: NDArray[np.bool_] | None, scope: str) -> F
         return DATA_SCALE.judged(scope, ["every row is 0 or NaN in the whole brain"], "")
     size = float(np.abs(betas.header.scaling.percent(stored)).mean())
     flat = (stored == stored[0]).all(axis=0)
-    faults = []
-    if not _PLAUSIBLE[0] <= size <= _PLAUSIBLE[1]:
-        faults.append(f"mean |beta| is {size:.3g} percent signal change: the scaling is wrong (beta_scale?)")
+    fault = scale_fault(path, stored, betas.header)
+    faults = [] if fault is None else [f"{path}: {fault}"]
     if stored.dtype.kind == "i" and stored.dtype.itemsize == 2:
         share = float((np.abs(stored.astype(np.int32)) >= np.iinfo(np.int16).max).mean())
         if share > _SATURATED:

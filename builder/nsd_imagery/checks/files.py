@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from nsd_imagery.checks.catalogue import (
@@ -16,13 +15,10 @@ from nsd_imagery.checks.catalogue import (
 )
 from nsd_imagery.checks.report import Finding
 from nsd_imagery.errors import NSDImageryError
-from nsd_imagery.experiment import CORE_TRIALS_PER_SESSION, N_BETAS
 from nsd_imagery.sources.session import Session
 from nsd_imagery.sources.source import Listed
 from nsd_imagery.volumes.anatomy import Anatomy, read_label_table
-from nsd_imagery.volumes.betas import BetaHeader
 from nsd_imagery.volumes.grid import Grid
-from nsd_imagery.volumes.hdf5 import open_dataset
 from nsd_imagery.volumes.labels import read_labels
 from nsd_imagery.volumes.maps import Maps
 from nsd_imagery.volumes.nifti import read_volume
@@ -41,36 +37,16 @@ def check_presence(root: Path, subject: str, listed: Listed) -> list[Finding]:
     return findings
 
 
-def check_betas_form(session: Session, scope: str, *, is_release: bool) -> Finding:
-    """The header and the layout of a beta file."""
+def check_betas_form(session: Session, scope: str) -> Finding:
+    """What a beta file says of itself. Its type and layout may be any; the numbers are judged by `data`."""
     path = session.beta_path
     try:
-        header = read_header(path)
-        faults = list(_faults(session, header)) if is_release else []
+        header = read_header(path).over(session.beta_scale)
     except (NSDImageryError, OSError) as error:
         return FILES_BETAS_SOUND.judged(scope, [error], "")
     form = f"{path.name}: {header.n_volumes} volumes of {'x'.join(map(str, header.grid.shape))} {header.dtype.name}"
     evidence = f"{form}, percent signal change x {header.scaling.divisor / header.scaling.slope:g}"
-    return FILES_BETAS_SOUND.judged(scope, faults, evidence)
-
-
-def _faults(session: Session, header: BetaHeader) -> Iterator[str]:
-    path = session.beta_path
-    expected = N_BETAS if session.experiment == "nsdimagery" else CORE_TRIALS_PER_SESSION
-    if header.n_volumes != expected:
-        yield f"{path}: has {header.n_volumes} volumes, not {expected}"
-    if header.dtype != np.int16 or header.scaling.divisor != 300:
-        yield f"{path}: holds {header.dtype.name} scaled by {header.scaling}, not int16 x 300 without a scaling"
-    if path.suffix == ".hdf5":
-        with open_dataset(path, "betas") as dataset:
-            yield from _layout_faults(path, dataset)
-
-
-def _layout_faults(path: Path, dataset: h5py.Dataset) -> Iterator[str]:
-    if dataset.chunks != (dataset.shape[0], 1, 1, 1):
-        yield f"{path}: chunks are {dataset.chunks}; the release has one a voxel, ({dataset.shape[0]}, 1, 1, 1)"
-    if dataset.dtype.byteorder == ">":
-        yield f"{path}: is big-endian; the release is little-endian"
+    return FILES_BETAS_SOUND.judged(scope, [], evidence)
 
 
 _Look = Callable[[Path], tuple[Grid, set[int]]]

@@ -123,7 +123,7 @@ def index(root: Path | None, **options: Any) -> None:
 )
 @click.option("--captions", type=click.Path(path_type=Path), help="Folder of COCO's captions_{train,val}2017.json.")
 @click.option("--source", type=str, help="release or cache, where ROOT holds a subject in both trees.")
-@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes; at most one a file.")
 @click.option("--scheduler", help="Address of a Dask scheduler (or its scheduler.json), instead of processes.")
 @click.option("--replace", is_flag=True, help="Let this recipe take the place of another one that is there.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be read, kept and written.")

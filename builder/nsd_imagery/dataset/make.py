@@ -5,6 +5,7 @@ what it needs to read, mask and write; nothing of sources, cards or the command.
 """
 
 import logging
+import socket
 import traceback
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import (
@@ -13,13 +14,16 @@ from concurrent.futures import (
     CancelledError,
     Executor,
     Future,
+    ProcessPoolExecutor,
     ThreadPoolExecutor,
     wait,
 )
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from nsd_imagery.dataset import journal
+from nsd_imagery.dataset.elsewhere import Seen, mark, refuse_other_files, seen
 from nsd_imagery.dataset.jobs import Job
 from nsd_imagery.dataset.journal import Made
 from nsd_imagery.dataset.pieces import Part, parts
@@ -181,10 +185,22 @@ def _end(at: int, job: Job, written: Future[list[Made]]) -> _Result:
         return at, error
 
 
+def make_elsewhere(job: Job, expected: Seen, host: str) -> list[Made]:
+    """As `make`, by a worker that may see other files at the places of the job's.
+
+    Raises:
+        DataError: It does.
+    """
+    refuse_other_files(expected, host)
+    return make(job)
+
+
 def _spread(todo: dict[int, Job], executor: Executor) -> Iterator[_Result]:
     running: dict[Future[list[Made]], tuple[int, int]] = {}
+    is_here = not todo or isinstance(executor, ProcessPoolExecutor | ThreadPoolExecutor)
+    marked = None if is_here else mark(next(iter(todo.values())).folder)
     for at, job in todo.items():
-        running[_submit(job, executor)] = (at, 1)
+        running[_submit(job, executor, marked)] = (at, 1)
     while running:
         for future in _finished(running, executor):
             at, attempt = running.pop(future)
@@ -193,15 +209,18 @@ def _spread(todo: dict[int, Job], executor: Executor) -> Iterator[_Result]:
                 yield at, future.result()
             elif attempt < _TRIES:
                 _log(todo[at], error, attempt)
-                running[_submit(todo[at], executor)] = (at, attempt + 1)
+                running[_submit(todo[at], executor, marked)] = (at, attempt + 1)
             else:
                 yield at, error
 
 
-def _submit(job: Job, executor: Executor) -> Future[list[Made]]:
+def _submit(job: Job, executor: Executor, marked: Path | None) -> Future[list[Made]]:
+    """Have a piece made, by a worker of another machine if the folder is marked for those."""
     if _is_cut_off(executor):
         raise BrokenExecutor(_GIVEN_UP)
-    return executor.submit(make, job)
+    if marked is None:
+        return executor.submit(make, job)
+    return executor.submit(make_elsewhere, job, seen(job, marked), socket.gethostname())
 
 
 def _finished(running: Collection[Future[list[Made]]], executor: Executor) -> set[Future[list[Made]]]:

@@ -15,11 +15,13 @@ from nsd_imagery.dataset import journal
 from nsd_imagery.dataset.find import find_pieces
 from nsd_imagery.dataset.folder import locked, read_manifest, refuse_foreign, seal
 from nsd_imagery.dataset.jobs import jobs_of, shard_positions, staying_stats
+from nsd_imagery.dataset.main_guard import refuse_unguarded_main
 from nsd_imagery.dataset.make import make_all
 from nsd_imagery.dataset.manifest import Config, Manifest
 from nsd_imagery.dataset.merge import describe, merge, renewal, start
 from nsd_imagery.dataset.pieces import Piece
 from nsd_imagery.dataset.preview import Preview, bytes_to_write, preview_jobs, refuse_full_disk
+from nsd_imagery.dataset.reading import refuse_other_units
 from nsd_imagery.dataset.recipe import Recipe, RecipeOptions
 from nsd_imagery.dataset.state import BuildProgress
 from nsd_imagery.experiment import BETA_VERSIONS, SYNTHETIC_MARKER
@@ -64,17 +66,21 @@ class Plan:
     replacing: bool = False
 
     def preview(self) -> Preview:
-        """What `build` would read, keep and write; nothing is written.
+        """What `build` would read, keep and write, after a look at a few betas of each file; nothing is written.
 
         Raises:
-            DataError: The manifest of the folder is damaged, or a beta file that would be read.
+            DataError: The manifest of the folder is damaged, or a beta file is, or is not percent signal change.
             FolderError: The folder would mix data of two recipes, or holds the same configs by another one.
         """
         old = read_manifest(self.folder)
         self._start(old)
         positions = shard_positions(self.pieces, staying_stats(old, self.pieces))
         jobs = jobs_of(self.pieces, self.folder, positions)
-        return preview_jobs(jobs, [journal.finished(job) for job in jobs], self.folder, renewal(old))
+        found = preview_jobs(jobs, [journal.finished(job) for job in jobs], self.folder, renewal(old))
+        for piece, state in zip(self.pieces, found.pieces, strict=True):
+            if state.todo:
+                refuse_other_units(piece)
+        return found
 
     def build(self, executor: Executor | None = None, progress: BuildProgress | None = None) -> Path:
         """Build the dataset folder, or bring it up to date; configs that are not planned stay as they are.
@@ -89,13 +95,15 @@ class Plan:
             The dataset folder.
 
         Raises:
-            MissingDataError, DataError: A file is gone or damaged.
+            UsageError: `executor` starts processes that would run the calling program again.
+            MissingDataError, DataError: A file is gone or damaged, or a worker sees another one.
             FolderError: The folder holds something else, would mix data of two recipes, or holds the same configs by
                 another one.
             BusyError: Another build is writing there.
             SpaceError: The disk has too little room for it.
             BrokenExecutor: A worker of `executor` died; call again with a new one, and what is finished is kept.
         """
+        refuse_unguarded_main(executor)
         with locked(self.folder):
             old = read_manifest(self.folder)
             manifest = self._start(old)

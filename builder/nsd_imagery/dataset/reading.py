@@ -17,11 +17,13 @@ from nsd_imagery.dataset.shards import LogicalHash
 from nsd_imagery.errors import DataError, MissingDataError
 from nsd_imagery.identity import Identity, identity, read_unchanged
 from nsd_imagery.progress import ShareProgress, unwatched
+from nsd_imagery.sources.session import Session
 from nsd_imagery.volumes.betas import Betas
 from nsd_imagery.volumes.grid import FlatIndex
 from nsd_imagery.volumes.nifti import file_digest, is_nifti
-from nsd_imagery.volumes.read import brain_voxels, inside_voxels, read_betas
+from nsd_imagery.volumes.read import brain_voxels, inside_voxels, read_betas, read_sample
 from nsd_imagery.volumes.roi import Roi, union
+from nsd_imagery.volumes.scale import refuse_unlikely_scale
 
 _FEW = 8
 _MOST = 0.01
@@ -90,6 +92,17 @@ def read_piece(piece: Piece, progress: ShareProgress = unwatched) -> Reading:
             )
             raise DataError(msg)
     return reading
+
+
+def refuse_other_units(piece: Piece) -> None:
+    """Look at a few of a piece's betas, whether they can be percent signal change.
+
+    Raises:
+        DataError: They cannot be, or the file is damaged or of another grid.
+    """
+    session = piece.session
+    header, stored = read_sample(session.beta_path, piece.rois[0].grid, union(piece.rois))
+    refuse_unlikely_scale(session.beta_path, stored, header.over(session.beta_scale), sampled=True)
 
 
 @dataclass(frozen=True)
@@ -176,14 +189,21 @@ def _read(piece: Piece, progress: ShareProgress) -> tuple[Betas, NDArray[np.bool
     session, grid, voxels = piece.session, piece.rois[0].grid, union(piece.rois)
     brain = brain_voxels(piece.brain)
     if piece.recipe.smoothing_fwhm is None:
-        betas = read_betas(session.beta_path, grid, voxels, brain, progress)
-        return betas.over(session.beta_scale), _is_empty(piece, voxels, betas, voxels)
+        betas = _plausible(session, read_betas(session.beta_path, grid, voxels, brain, progress))
+        return betas, _is_empty(piece, voxels, betas, voxels)
     # Here, because scipy.ndimage takes longer to import than a session to smooth.
     from nsd_imagery.volumes.smooth import smooth, smoother
 
     by = smoother(grid, voxels, smoothing_mask(piece), piece.recipe.smoothing_fwhm)
-    betas = read_betas(session.beta_path, grid, by.needs, brain, progress)
-    return smooth(betas.over(session.beta_scale), by), _is_empty(piece, voxels, betas, by.needs)
+    betas = _plausible(session, read_betas(session.beta_path, grid, by.needs, brain, progress))
+    return smooth(betas, by), _is_empty(piece, voxels, betas, by.needs)
+
+
+def _plausible(session: Session, betas: Betas) -> Betas:
+    """The betas with the scaling of their session, by which they can be percent signal change."""
+    scaled = betas.over(session.beta_scale)
+    refuse_unlikely_scale(session.beta_path, scaled.stored[betas.is_valid], scaled.header)
+    return scaled
 
 
 def _id_of_file(size: int, digest: str, within: str) -> str:

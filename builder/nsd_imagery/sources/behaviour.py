@@ -71,7 +71,7 @@ def read_behaviour(path: Path, subject: str, name: str) -> RunBehaviour:
     Raises:
         DataError: A column or a trial is missing or twice, or a value cannot be.
     """
-    lines = read_lines(path, "\t", COLUMNS, "NSD-Imagery's behaviour", quoted=False)
+    lines = read_lines(path, "\t", COLUMNS, "NSD-Imagery's behaviour")
     numbers = {line.required("RUN") for line in lines}
     subjects = {_subject(line) for line in lines}
     sessions = {line.required("SESSION") for line in lines}

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from nsd_imagery.sources import release_files
 from nsd_imagery.sources.session import BETA_FORMATS
+from nsd_imagery.sources.volume_files import other_files, volume_files
 from nsd_imagery.volumes.anatomy import Anatomy
 
 IMAGERY = "nsd_imagery/"
@@ -63,7 +64,7 @@ def stim_info_file(root: Path) -> Path | None:
 
 
 def anatomy(root: Path, subject: str, mask: Path | None = None) -> Anatomy:
-    """The masks and maps of a subject: `metadata/subjAA/*.nii.gz`, else those of a release tree in the same root.
+    """The masks and maps of a subject: those in `metadata/subjAA/`, else those of a release tree in the same root.
 
     Args:
         root: The root.
@@ -71,7 +72,7 @@ def anatomy(root: Path, subject: str, mask: Path | None = None) -> Anatomy:
         mask: What the trial manifest names as roi_mask_path; stands for nsdgeneral.
     """
     folder = root / _METADATA / subject
-    volumes = {path.name.removesuffix(".nii.gz"): path for path in sorted(folder.glob("*.nii.gz"))}
+    volumes = volume_files(folder)
     shared = release_files.anatomy(root, subject)
     maps = ("brainmask", "valid_nsdimagery")
     atlases = {name: path for name, path in volumes.items() if not name.startswith(("lh.", "rh.")) and name not in maps}
@@ -88,4 +89,5 @@ def anatomy(root: Path, subject: str, mask: Path | None = None) -> Anatomy:
         valid_nsdimagery=volumes.get("valid_nsdimagery", shared.valid_nsdimagery),
         valid_nsd=shared.valid_nsd,
         ncsnr_nsd=shared.ncsnr_nsd,
+        unread={**shared.unread, **other_files(folder)},
     )

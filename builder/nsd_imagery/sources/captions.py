@@ -11,6 +11,7 @@ from typing import Any, TextIO
 import pyarrow as pa
 
 from nsd_imagery.errors import DataError, MissingDataError, shown
+from nsd_imagery.sources.json_files import whole_number
 from nsd_imagery.sources.session import Captions, Session
 
 COCO_SPLITS = ("train2017", "val2017")
@@ -54,8 +55,9 @@ def read_captions(path: Path, coco_ids: Collection[int]) -> Captions:
     wanted = set(coco_ids)
     found: dict[int, list[str]] = defaultdict(list)
     for annotation in _annotations(path):
-        coco_id, caption = (annotation.get(key) if isinstance(annotation, dict) else None for key in _KEYS)
-        if not isinstance(coco_id, int) or not isinstance(caption, str):
+        said, caption = (annotation.get(key) if isinstance(annotation, dict) else None for key in _KEYS)
+        coco_id = whole_number(said)
+        if coco_id is None or not isinstance(caption, str):
             msg = f"{path}: an annotation has no number image_id or no text caption: {shown(annotation)}"
             raise DataError(msg)
         if coco_id in wanted:

@@ -12,6 +12,7 @@ from nsd_imagery.schema import trial_id, trial_table
 from nsd_imagery.sources import release_files
 from nsd_imagery.sources.core_proof import prove_order, prove_pictures
 from nsd_imagery.sources.design import stimulus_key
+from nsd_imagery.sources.json_files import stated_beta_scale
 from nsd_imagery.sources.nsdimagery import imagined_pictures
 from nsd_imagery.sources.release_tables import ReleaseTables
 from nsd_imagery.sources.responses import Responses, read_responses
@@ -62,6 +63,7 @@ def read_sessions(tables: ReleaseTables, subject: str, beta_version: str) -> lis
             path,
             _rows(root, subject, number, path, beta_version, responses, info, imagined),
             notes,
+            stated_beta_scale(path),
         )
         for number, path in files.items()
     ]

@@ -17,6 +17,7 @@ from nsd_imagery.sources.design import (
     shared_number_of_name,
     stimulus_key,
 )
+from nsd_imagery.sources.json_files import stated_beta_scale
 from nsd_imagery.sources.proof import Contradiction, SessionFiles, prove_session
 from nsd_imagery.sources.release_tables import ReleaseTables
 from nsd_imagery.sources.session import Session, repeat_indices
@@ -46,7 +47,7 @@ def read_session(tables: ReleaseTables, subject: str, beta_version: str) -> Sess
     _prove_photographs(files, info)
     rows = _rows(root, subject, beta_path, files, beta_version, info)
     notes = () if info is not None else (NO_STIM_INFO,)
-    return Session(subject, "nsdimagery", 1, beta_path, rows, notes)
+    return Session(subject, "nsdimagery", 1, beta_path, rows, notes, stated_beta_scale(beta_path))
 
 
 def _prove_photographs(files: SessionFiles, info: StimInfo | None) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from nsd_imagery.errors import MissingDataError
 from nsd_imagery.experiment import SUBJECTS
 from nsd_imagery.sources.session import BETA_FORMATS
+from nsd_imagery.sources.volume_files import other_files, volume_file, volume_files
 from nsd_imagery.volumes.anatomy import Anatomy
 
 
@@ -104,20 +105,19 @@ def required(path: Path) -> Path:
 
 def mask_file(root: Path, subject: str, name: str) -> Path:
     """A mask or atlas of a subject."""
-    return _space(root, subject) / "roi" / f"{name}.nii.gz"
+    return volume_file(_space(root, subject) / "roi", name)
 
 
 def brain_file(root: Path, subject: str) -> Path:
     """The brain mask of a subject."""
-    return _space(root, subject) / "brainmask.nii.gz"
+    return volume_file(_space(root, subject), "brainmask")
 
 
 def anatomy(root: Path, subject: str) -> Anatomy:
     """The masks and maps of a subject that are in the root."""
     space = _space(root, subject)
-    masks = sorted(mask_file(root, subject, "any").parent.glob("*.nii.gz"))
-    volumes = {path.name.removesuffix(".nii.gz"): path for path in masks}
-    valid_nsd = sorted(space.glob("valid_session[0-9][0-9].nii.gz"))
+    volumes = volume_files(space / "roi")
+    valid_nsd = volume_files(space, "valid_session[0-9][0-9]")
     tables = sorted((root / "nsddata" / "freesurfer" / subject / "label").glob("*.mgz.ctab"))
     return Anatomy(
         subject,
@@ -126,11 +126,10 @@ def anatomy(root: Path, subject: str) -> Anatomy:
         left={name[3:]: path for name, path in volumes.items() if name.startswith("lh.")},
         right={name[3:]: path for name, path in volumes.items() if name.startswith("rh.")},
         brain=_if_file(brain_file(root, subject)),
-        valid_nsdimagery=_if_file(space / "valid_nsdimagery.nii.gz"),
-        valid_nsd={int(path.name[len("valid_session") :][:2]): path for path in valid_nsd},
-        ncsnr_nsd=_if_file(
-            root / "nsddata_betas" / "ppdata" / subject / "func1pt8mm" / "betas_fithrf_GLMdenoise_RR" / "ncsnr.nii.gz"
-        ),
+        valid_nsdimagery=_if_file(volume_file(space, "valid_nsdimagery")),
+        valid_nsd={int(name[-2:]): path for name, path in valid_nsd.items()},
+        ncsnr_nsd=_if_file(volume_file((root / expected_nsd_betas("fithrf_GLMdenoise_RR", subject)).parent, "ncsnr")),
+        unread=other_files(space / "roi"),
     )
 
 

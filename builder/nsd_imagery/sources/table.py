@@ -2,15 +2,39 @@
 
 import csv
 import math
+import re
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TextIO
 
 from nsd_imagery.errors import DataError, MissingDataError, shown
 
+ABSENT = frozenset(
+    (
+        "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA",
+        "NULL", "NaN", "None", "n/a", "nan", "null",
+    )
+)  # fmt: skip
+"""How tables spell that a value is absent: what pandas reads as such unless it is told otherwise."""
+
 _MOST = 2**31 - 1
 """Columns of whole numbers are int32."""
+
+_WHOLE = re.compile(r"[+-]?[0-9]+(\.0*)?")
+"""A whole number, also as a float column has it; 7.3e4 has lost digits, or is of another column."""
+
+_DELIMITERS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
+
+
+def _is_utf8(text: str) -> bool:
+    """Whether no byte of a text had to be escaped when it was read."""
+    return text.isascii() or not any("\udc80" <= letter <= "\udcff" for letter in text)
+
+
+_INDEX = re.compile(r"(Unnamed: \d+)?")
 
 
 @dataclass(frozen=True)
@@ -32,11 +56,14 @@ class Line:
         return DataError(f"{self.path}, line {self.number}: {column} is {shown(self.fields.get(column, ''))}, {why}")
 
     def text(self, column: str) -> str | None:
-        """The field without blanks around it; None where it is blank or the table has no such column."""
-        return self.fields.get(column, "").strip() or None
+        """The field without blanks around it; None where it is absent (`ABSENT`) or the table has no such column."""
+        text = self.fields.get(column, "").strip()
+        if not _is_utf8(text):
+            raise self.error(column, "which is not UTF-8: save the table again as UTF-8")
+        return None if text in ABSENT else text
 
     def decimal(self, column: str) -> float | None:
-        """A number; None where it is blank or NaN."""
+        """A number; None where it is absent."""
         text = self.text(column)
         if text is None:
             return None
@@ -50,11 +77,13 @@ class Line:
         return None if math.isnan(value) else value
 
     def whole(self, column: str) -> int | None:
-        """A whole number, also where it is written as 3.0; None where it is blank or NaN."""
+        """A whole number, also where it is written as 3.0, but not as 3e0; None where it is absent."""
         value = self.decimal(column)
-        if value is not None and (value != int(value) or abs(value) > _MOST):
+        if value is None:
+            return None
+        if not _WHOLE.fullmatch(self.text(column) or "") or abs(value) > _MOST:
             raise self.error(column, "not a whole number")
-        return None if value is None else int(value)
+        return int(value)
 
     def required(self, column: str) -> int:
         """A whole number that must be there."""
@@ -64,7 +93,7 @@ class Line:
         return value
 
     def flag(self, column: str) -> bool | None:
-        """True or False, also as 1 and 0; None where it is blank."""
+        """True or False, also as 1 and 0; None where it is absent."""
         text = self.text(column)
         if text is None:
             return None
@@ -83,39 +112,82 @@ class Line:
 _FLAGS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
 
 
-def read_lines(path: Path, delimiter: str, required: Sequence[str], what: str, *, quoted: bool = True) -> list[Line]:
+def read_lines(path: Path, delimiter: str, required: Sequence[str], what: str) -> list[Line]:
+    """The lines of a table; see `iter_lines`."""
+    return list(iter_lines(path, delimiter, required, what))
+
+
+def iter_lines(path: Path, delimiter: str, required: Sequence[str], what: str) -> Iterator[Line]:
     """The lines of a table whose first line names the columns; blank lines are passed over.
+
+    Fields may stand in double quotes. An index that was saved along is left out: columns without a name, pandas'
+    `Unnamed: 0`, and the row names of R's write.table, for which the first line has no field.
 
     Args:
         path: A UTF-8 text file.
         delimiter: Between the fields.
         required: Columns that must be there.
         what: What the file should be, for messages.
-        quoted: Whether fields may stand in double quotes.
 
     Raises:
         DataError: Not such a table: a column is missing or twice, a line is too short or too long.
     """
-    quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
+    with _opened(path, what) as file:
+        reader = csv.reader(file, delimiter=delimiter, strict=True)
+        header = _named(path, next(reader, []), delimiter, required, what)
+        rows = (row for row in reader if any(field.strip() for field in row))
+        has_row_names = False
+        for number, row in enumerate(rows, start=1):
+            if number == 1:
+                has_row_names = len(row) == len(header) + 1 and row[0] == "1"
+            fields = row[1:] if has_row_names and row[0] == str(number) else row
+            if len(fields) != len(header):
+                msg = f"{path}, line {reader.line_num}: has {len(fields)} fields, line 1 has {len(header)}"
+                raise DataError(msg)
+            named = zip(header, fields, strict=True)
+            yield Line(path, reader.line_num, {name: field for name, field in named if not is_index(name)})
+
+
+def read_header(path: Path, delimiter: str, required: Sequence[str], what: str) -> list[str]:
+    """The names of the columns, without blanks around them; see `iter_lines`."""
+    with _opened(path, what) as file:
+        return _named(path, next(csv.reader(file, delimiter=delimiter, strict=True), []), delimiter, required, what)
+
+
+def is_index(name: str) -> bool:
+    """Whether a column's name says that it is an index, which nobody wanted to save."""
+    return _INDEX.fullmatch(name) is not None
+
+
+@contextmanager
+def _opened(path: Path, what: str) -> Iterator[TextIO]:
+    # In a column that nobody reads, any bytes may stand; see `Line.text`.
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, delimiter=delimiter, quoting=quoting, strict=True)
-            header = [name.strip() for name in next(reader, [])]
-            rows = [(reader.line_num, row) for row in reader if any(field.strip() for field in row)]
-    except (UnicodeDecodeError, csv.Error) as error:
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            yield file
+    except csv.Error as error:
         msg = f"{path}: is not a text table of {what} ({error})"
         raise DataError(msg) from error
-    missing = [column for column in required if column not in header]
-    if missing or len(set(header)) != len(header):
-        twice = sorted({name for name in header if header.count(name) > 1})
-        fault = f"missing: {', '.join(missing)}" if missing else f"twice: {shown(twice[0])}"
-        msg = f"{path}: has not the columns of {what} ({fault}; line 1: {delimiter.join(header)[:60]!r})"
+
+
+def _named(path: Path, first: list[str], delimiter: str, required: Sequence[str], what: str) -> list[str]:
+    if not all(map(_is_utf8, first)):
+        msg = f"{path}, line 1: is not UTF-8, but must name the columns of {what}; save it again as UTF-8"
         raise DataError(msg)
-    for number, row in rows:
-        if len(row) != len(header):
-            msg = f"{path}, line {number}: has {len(row)} fields, line 1 has {len(header)}"
-            raise DataError(msg)
-    return [Line(path, number, dict(zip(header, row, strict=True))) for number, row in rows]
+    header = [name.strip() for name in first]
+    missing = [column for column in required if column not in header]
+    text = delimiter.join(header)
+    if missing or len(header) == 1:
+        for other, name in _DELIMITERS.items():
+            if text.count(other) > text.count(delimiter):
+                msg = f"{path}: has {name} between its fields, not {_DELIMITERS[delimiter]}; save it again with these"
+                raise DataError(msg)
+    twice = sorted({name for name in header if header.count(name) > 1 and not is_index(name)})
+    if missing or twice:
+        fault = f"missing: {', '.join(missing)}" if missing else f"twice: {shown(twice[0])}"
+        msg = f"{path}: has not the columns of {what} ({fault}; line 1: {text[:60]!r})"
+        raise DataError(msg)
+    return header
 
 
 def named_file(root: Path, line: Line, column: str, text: str) -> Path:

@@ -28,6 +28,9 @@ _VOXELS_AT_A_TIME = 256
 _BLOCK = 1 << 22
 """Bytes of volumes that are read at once where there are no chunks."""
 
+_SAMPLED = 16
+"""Voxels of a sample, each of one chunk."""
+
 
 def read_header(path: Path) -> BetaHeader:
     """The shape and type of the dataset `betas`; see `read.read_header`."""
@@ -63,6 +66,17 @@ def bytes_to_unpack(path: Path, grid: Grid, voxels: FlatIndex) -> int:
         n_rows, *size = dataset.chunks
         n_boxes = len(np.unique(grid.ijk(voxels)[:, ::-1] // size, axis=0))
         return n_boxes * -(-n_volumes // n_rows) * math.prod(dataset.chunks) * dataset.dtype.itemsize
+
+
+def read_sample(path: Path, grid: Grid, voxels: FlatIndex) -> tuple[BetaHeader, NDArray[Any]]:
+    """The first chunk of volumes at a few voxels; see `read.read_sample`."""
+    with _open(path) as dataset:
+        header = _header(dataset)
+        header.grid.check_same(grid, str(path), "the mask")
+        some = voxels[:: max(1, voxels.size // _SAMPLED)][:_SAMPLED]
+        zyx = grid.ijk(some[_order(dataset, grid, some)])[:, ::-1]
+        first = [part.read().copy() for part in _parts(dataset, path, zyx) if not part.rows.start]
+        return header, np.concatenate(first, axis=1).astype(header.dtype, copy=False)
 
 
 def _header(dataset: h5py.Dataset) -> BetaHeader:

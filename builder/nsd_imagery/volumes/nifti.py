@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from nsd_imagery.errors import DataError, reason
 from nsd_imagery.progress import ShareProgress, unwatched
 from nsd_imagery.volumes.betas import LARGEST, BetaHeader, Betas, Scaling, holds_data, refuse_unlikely, without_nan
+from nsd_imagery.volumes.formats import READ_ENDINGS, refuse_other_format
 from nsd_imagery.volumes.grid import FlatIndex, Grid
 
 _BROKEN: tuple[type[Exception], ...] = (gzip.BadGzipFile, zlib.error, isal_zlib.error, EOFError)  # type: ignore[assignment]
@@ -137,7 +138,7 @@ class _Inflated(io.RawIOBase):
 
 def is_nifti(path: Path) -> bool:
     """Whether a file's name says that it is NIfTI, packed or not."""
-    return path.name.endswith((".nii", ".nii.gz"))
+    return path.name.endswith(READ_ENDINGS)
 
 
 def file_digest(path: Path) -> str:
@@ -182,12 +183,23 @@ def bytes_to_unpack(path: Path, grid: Grid, voxels: FlatIndex) -> int:
     return header.n_volumes * header.grid.n_voxels * header.dtype.itemsize
 
 
+def read_sample(path: Path, grid: Grid, voxels: FlatIndex) -> tuple[BetaHeader, NDArray[Any]]:
+    """The first volume past a mask; see `read.read_sample`."""
+    with _open(path) as (stream, _):
+        header = _read_header(stream, path)
+        header.grid.check_same(grid, str(path), "the mask")
+        first = next(_volumes(stream, header, path))
+        stored = first.take(grid.file_order(voxels), mode="clip").astype(header.dtype.newbyteorder("="))
+        return _beta_header(header), stored[np.newaxis]
+
+
 def read_volume(path: Path) -> tuple[NDArray[Any], Grid]:
     """A whole 3-D volume, scaled by its header where it has a scaling, as an (x, y, z) array.
 
     Raises:
         DataError: Not a 3-D NIfTI file, or damaged.
     """
+    refuse_other_format(path)
     with _open(path) as (stream, _):
         header = _read_header(stream, path)
         if header.n_volumes != 1:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from nsd_imagery.errors import DataError, MissingDataError, UsageError
 from nsd_imagery.suggest import did_you_mean, one_of
+from nsd_imagery.volumes.formats import is_volume_name
 from nsd_imagery.volumes.grid import FlatIndex, Grid
 from nsd_imagery.volumes.maps import Maps
 
@@ -169,6 +170,7 @@ def _mask(name: str, masks: _Masks) -> Mask:
         return masks.atlas(name) > 0
     atlas, colon, label = name.partition(":")
     if colon:
+        masks.anatomy.refuse_unread(atlas)
         one_of("atlas", atlas, sorted(masks.anatomy.atlases))
         return masks.label(atlas, _members(label, atlas, masks) or [label])
     atlas = _atlas_of(name, masks)
@@ -258,7 +260,7 @@ def atlas_of(name: str, maps: Maps) -> str | None:
 
 def is_path(name: str) -> bool:
     """Whether a ROI name is the path of a mask file."""
-    return "/" in name or name.endswith((".nii", ".nii.gz"))
+    return "/" in name or is_volume_name(name)
 
 
 def split_side(name: str) -> tuple[str, str]:
