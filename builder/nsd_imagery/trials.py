@@ -29,6 +29,7 @@ from nsd_imagery.volumes.read import rows_with_data
 logger = logging.getLogger(__name__)
 
 INDICES = "indices"
+FULL_INDEX = "full_index.parquet"
 INDEX_FOLDERS: dict[Experiment, str] = {"nsdimagery": "imagery", "nsd": "perception"}
 
 _NOT_OF_LABELS = ("is_valid", "caption")
@@ -38,6 +39,12 @@ def root_of_index(path: Path) -> Path | None:
     """The root that an index is of: the folder that `indices/`, which it lies in or is, lies in; None if in none."""
     folders = (folder for place in (path.absolute(), path.resolve()) for folder in (place, *place.parents))
     return next((folder.parent for folder in folders if folder.name == INDICES), None)
+
+
+def full_indices(folder: Path) -> list[Path]:
+    """The files of all subjects that the folder of an index holds, NSD-Imagery's first."""
+    files = [folder / name / FULL_INDEX for name in INDEX_FOLDERS.values()]
+    return [path for path in files if path.is_file()]
 
 
 def index(
@@ -205,7 +212,7 @@ def _join(folder: Path, written: Set[Path], subjects: Sequence[str]) -> list[Pat
             files = {subject: folder / name / f"{subject}.parquet" for subject in SUBJECTS}
             gone = [files[subject] for subject in subjects if files[subject] not in written]
             parts = [read_index(path) for path in files.values() if path not in gone and path.is_file()]
-            full = folder / name / "full_index.parquet"
+            full = folder / name / FULL_INDEX
             if parts:
                 _write(pa.concat_tables(parts), full)
             for path in gone if parts else [full, *gone]:

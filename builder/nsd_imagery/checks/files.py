@@ -19,7 +19,7 @@ from nsd_imagery.errors import NSDImageryError
 from nsd_imagery.experiment import CORE_TRIALS_PER_SESSION, N_BETAS
 from nsd_imagery.sources.session import Session
 from nsd_imagery.sources.source import Listed
-from nsd_imagery.volumes.anatomy import Anatomy, read_label_table
+from nsd_imagery.volumes.anatomy import RELEASE_ATLASES, Anatomy, read_label_table
 from nsd_imagery.volumes.betas import BetaHeader
 from nsd_imagery.volumes.grid import Grid
 from nsd_imagery.volumes.hdf5 import open_dataset
@@ -88,10 +88,16 @@ def check_maps(sessions: Sequence[Session], anatomy: Anatomy) -> Iterator[Findin
 
 
 def _check_grid(sessions: Sequence[Session], anatomy: Anatomy, look: _Look) -> Finding:
-    """Against nsdgeneral's grid and affine; an HDF5 file says only the shape."""
-    paths = [*anatomy.atlases.values(), *anatomy.left.values(), *anatomy.right.values(), anatomy.brain,
-             anatomy.valid_nsdimagery, *anatomy.valid_nsd.values(), anatomy.ncsnr_nsd]  # fmt: skip
+    """Against nsdgeneral's grid and affine; an HDF5 file says only the shape.
+
+    A map that its user keeps among the release's is no fault where it does not fit: a build leaves it out.
+    """
+    volumes = [item for files in (anatomy.atlases, anatomy.left, anatomy.right) for item in files.items()]
+    own = {path for name, path in volumes if name not in RELEASE_ATLASES}
+    paths = [*(path for _, path in volumes), anatomy.brain, anatomy.valid_nsdimagery, *anatomy.valid_nsd.values(),
+             anatomy.ncsnr_nsd]  # fmt: skip
     maps = [path for path in paths if path is not None]
+    left_out: list[str] = []
     if DEFAULT_ROI not in anatomy.atlases:
         return FILES_ONE_GRID.skipped(anatomy.subject, f"there is no {DEFAULT_ROI} mask")
     first = anatomy.atlases[DEFAULT_ROI]
@@ -104,13 +110,18 @@ def _check_grid(sessions: Sequence[Session], anatomy: Anatomy, look: _Look) -> F
         try:
             look(path)[0].check_same(grid, str(path), str(first))
         except (NSDImageryError, OSError) as error:
-            faults.append(error)
+            if path in own:
+                left_out.append(path.name)
+            else:
+                faults.append(error)
     for session in sessions:
         try:
             read_header(session.beta_path).grid.check_same(grid, str(session.beta_path), str(first))
         except (NSDImageryError, OSError) as error:
             faults.append(error)
-    return FILES_ONE_GRID.judged(anatomy.subject, faults, f"{len(maps)} maps and {len(sessions)} beta files")
+    others = f"; left out, as they do not fit: {', '.join(left_out)}" if left_out else ""
+    n_maps = len(maps) - len(left_out)
+    return FILES_ONE_GRID.judged(anatomy.subject, faults, f"{n_maps} maps and {len(sessions)} beta files{others}")
 
 
 def _check_label_tables(anatomy: Anatomy, look: _Look) -> Finding:
@@ -122,7 +133,8 @@ def _check_label_tables(anatomy: Anatomy, look: _Look) -> Finding:
             labels = look(anatomy.atlases[name])[1] - {-1, 0}
             nameless = sorted(labels - set(read_label_table(table)))
         except (NSDImageryError, OSError) as error:
-            faults.append(error)
+            if name in RELEASE_ATLASES:
+                faults.append(error)
             continue
         if nameless:
             faults.append(f"{table}: has no name for {', '.join(f'{label:g}' for label in nameless[:6])}")

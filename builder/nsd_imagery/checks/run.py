@@ -17,6 +17,7 @@ from nsd_imagery.dataset.folder import read_manifest
 from nsd_imagery.dataset.manifest import Manifest
 from nsd_imagery.errors import MissingDataError, NSDImageryError
 from nsd_imagery.experiment import BETA_VERSIONS, SUBJECTS, SYNTHETIC_MARKER
+from nsd_imagery.listing import visible
 from nsd_imagery.progress import StepProgress
 from nsd_imagery.schema import index_schema
 from nsd_imagery.sources.root import ROOT_VARIABLE, find_root, usual_folder
@@ -172,7 +173,7 @@ def _index_files(path: Path, subjects: Sequence[str] | None) -> list[Path]:
     if path.suffix == ".parquet":
         return [path]
     folders = [path, *(path / name for name in INDEX_FOLDERS.values())]
-    files = [file for folder in folders for file in sorted(folder.glob("subj[0-9][0-9].parquet"))]
+    files = [file for folder in folders for file in visible(folder, "subj[0-9][0-9].parquet")]
     return [file for file in files if not subjects or file.stem in subjects]
 
 

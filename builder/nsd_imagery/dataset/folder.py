@@ -11,6 +11,7 @@ from nsd_imagery.dataset.names import SHARD_FILE, is_config
 from nsd_imagery.dataset.parsing import parse, read
 from nsd_imagery.dataset.shards import BUILD
 from nsd_imagery.errors import FolderError, MissingDataError
+from nsd_imagery.listing import visible
 from nsd_imagery.locks import holding
 
 MANIFEST = "manifest.json"
@@ -43,7 +44,7 @@ def refuse_foreign(folder: Path) -> None:
         raise FolderError(msg)
     if not folder.is_dir() or (folder / BUILD / "lock").is_file():
         return
-    others = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    others = [path.name for path in visible(folder)]
     if others and read_manifest(folder) is None:
         msg = f"{folder}: holds files that are no dataset of nsd-imagery ({', '.join(others[:3])}); use another --out"
         raise FolderError(msg)
@@ -111,7 +112,7 @@ def _remove_leftovers(folder: Path, named: Collection[str], configs: Iterable[st
         place = folder / config
         if not is_config(config) or place.is_symlink() or not place.is_dir():
             continue
-        for path in place.iterdir():
+        for path in visible(place):
             is_shard = SHARD_FILE.fullmatch(path.name) and path.is_file() and not path.is_symlink()
             if is_shard and f"{config}/{path.name}" not in named:
                 path.unlink()

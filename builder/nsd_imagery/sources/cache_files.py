@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from nsd_imagery.listing import visible
 from nsd_imagery.sources import release_files
 from nsd_imagery.sources.session import BETA_FORMATS
 from nsd_imagery.volumes.anatomy import Anatomy
@@ -71,13 +72,13 @@ def anatomy(root: Path, subject: str, mask: Path | None = None) -> Anatomy:
         mask: What the trial manifest names as roi_mask_path; stands for nsdgeneral.
     """
     folder = root / _METADATA / subject
-    volumes = {path.name.removesuffix(".nii.gz"): path for path in sorted(folder.glob("*.nii.gz"))}
+    volumes = {path.name.removesuffix(".nii.gz"): path for path in visible(folder, "*.nii.gz")}
     shared = release_files.anatomy(root, subject)
     maps = ("brainmask", "valid_nsdimagery")
     atlases = {name: path for name, path in volumes.items() if not name.startswith(("lh.", "rh.")) and name not in maps}
     if mask is not None:
         atlases["nsdgeneral"] = mask
-    tables = {path.name.removesuffix(".mgz.ctab"): path for path in sorted(folder.glob("*.mgz.ctab"))}
+    tables = {path.name.removesuffix(".mgz.ctab"): path for path in visible(folder, "*.mgz.ctab")}
     return Anatomy(
         subject,
         atlases={**shared.atlases, **atlases},

@@ -14,6 +14,7 @@ from PIL.PngImagePlugin import PngImageFile
 
 from nsd_imagery.errors import DataError, reason, shown
 from nsd_imagery.experiment import N_NSD_PICTURES
+from nsd_imagery.listing import visible
 from nsd_imagery.sources import cache_files, release_files
 from nsd_imagery.sources.design import nsd_id_of_name, stimulus_key
 from nsd_imagery.volumes.hdf5 import open_dataset, reading
@@ -69,7 +70,7 @@ def pictures_file(root: Path) -> Path | None:
 
 def target_files(root: Path) -> dict[str, Path]:
     """The pictures of the targets of sets A and B by `stimulus`."""
-    files = [path for name in "AB" for path in sorted(release_files.target_images_folder(root, name).glob("*.png"))]
+    files = [path for name in "AB" for path in visible(release_files.target_images_folder(root, name), "*.png")]
     return {stimulus_key(nsd_id_of_name(path.stem), path.stem): path for path in files}
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from nsd_imagery.errors import MissingDataError
 from nsd_imagery.experiment import SUBJECTS
+from nsd_imagery.listing import visible
 from nsd_imagery.sources.session import BETA_FORMATS
 from nsd_imagery.volumes.anatomy import Anatomy
 
@@ -43,7 +44,7 @@ def nsd_betas(root: Path, subject: str, beta_version: str) -> dict[int, Path]:
     stem = root / expected_nsd_betas(beta_version, subject)
     found: dict[int, Path] = {}
     for ending in BETA_FORMATS:
-        for path in stem.parent.glob(f"{stem.name}*{ending}"):
+        for path in visible(stem.parent, f"{stem.name}*{ending}"):
             number = re.fullmatch(r"(\d\d)", path.name.removeprefix(stem.name).removesuffix(ending))
             if number and path.is_file():
                 found.setdefault(int(number[1]), path)
@@ -110,10 +111,10 @@ def brain_file(root: Path, subject: str) -> Path:
 def anatomy(root: Path, subject: str) -> Anatomy:
     """The masks and maps of a subject that are in the root."""
     space = _space(root, subject)
-    masks = sorted(mask_file(root, subject, "any").parent.glob("*.nii.gz"))
+    masks = visible(mask_file(root, subject, "any").parent, "*.nii.gz")
     volumes = {path.name.removesuffix(".nii.gz"): path for path in masks}
-    valid_nsd = sorted(space.glob("valid_session[0-9][0-9].nii.gz"))
-    tables = sorted((root / "nsddata" / "freesurfer" / subject / "label").glob("*.mgz.ctab"))
+    valid_nsd = visible(space, "valid_session[0-9][0-9].nii.gz")
+    tables = visible(root / "nsddata" / "freesurfer" / subject / "label", "*.mgz.ctab")
     return Anatomy(
         subject,
         atlases={name: path for name, path in volumes.items() if not name.startswith(("lh.", "rh."))},

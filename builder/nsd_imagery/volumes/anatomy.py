@@ -7,6 +7,14 @@ from pathlib import Path
 from nsd_imagery.errors import DataError, MissingDataError
 from nsd_imagery.experiment import Experiment
 
+RELEASE_ATLASES = frozenset(
+    (
+        "nsdgeneral prf-visualrois prf-eccrois streams floc-bodies floc-faces floc-places floc-words Kastner2015 "
+        "HCP_MMP1 corticalsulc MTL thalamus"
+    ).split()
+)
+"""The label volumes that the release itself has; every other one in a folder of ROIs is its user's own."""
+
 _LONGEST_NUMBER, _LONGEST_NAME = 9, 100
 """Letters of a label's number and name."""
 

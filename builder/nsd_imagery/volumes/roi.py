@@ -103,9 +103,11 @@ class _Masks:
         return self.volume(self.anatomy.atlas(name))
 
     def labels(self, atlas: str) -> dict[str, int]:
-        return {name: number for number, name in self._maps.label_names(atlas).items()}
+        """None of a damaged table of the user's own: all tables are looked through for one label."""
+        return {name: number for number, name in self._maps.sound_label_names(atlas).items()}
 
     def label(self, atlas: str, names: Iterable[str]) -> Mask:
+        self._maps.label_names(atlas)  # raises, because here it is asked for
         labels = self.labels(atlas)
         if not labels:
             subject = self.anatomy.subject
