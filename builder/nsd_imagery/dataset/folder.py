@@ -32,8 +32,8 @@ def locked(folder: Path) -> Iterator[None]:
         return f"{folder}: another build is writing here ({holder}); wait for it, or use another --out"
 
     with holding(folder / BUILD / "lock", busy):
-        remove_partial(folder / BUILD)
-        remove_partial(folder)
+        remove_partial(folder / BUILD, unknown=True)
+        remove_partial(folder, unknown=True)
         yield
 
 

@@ -89,9 +89,9 @@ def open_stimuli(root: Path) -> Iterator[Callable[[str], NDArray[np.uint8] | Non
             if stimulus in targets:
                 return _pixels(read_png(targets[stimulus]))
             number = _NSD_STIMULUS.fullmatch(stimulus)
-            if number is None or pictures is None or int(number[1]) >= N_NSD_PICTURES:
+            if number is None or pictures is None or path is None or int(number[1]) >= N_NSD_PICTURES:
                 return None
-            return read_picture(pictures, int(number[1]))
+            return read_picture(pictures, int(number[1]), path)
 
         yield picture
 
@@ -115,13 +115,13 @@ def open_pictures(path: Path) -> Iterator[h5py.Dataset]:
         yield pictures
 
 
-def read_picture(pictures: h5py.Dataset, nsd_id: int) -> NDArray[np.uint8]:
-    """The picture of a 0-based NSD id, (425, 425, 3), of the dataset that `open_pictures` gives.
+def read_picture(pictures: h5py.Dataset, nsd_id: int, path: Path) -> NDArray[np.uint8]:
+    """The picture of a 0-based NSD id, (425, 425, 3), of the dataset that `open_pictures` gives of a file.
 
     Raises:
         DataError: The file is damaged.
     """
-    with reading(Path(pictures.file.filename)):
+    with reading(path):
         return np.asarray(pictures[nsd_id])
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from nsd_imagery.errors import DataError, reason, shown
 from nsd_imagery.volumes.betas import BetaHeader, Betas, Scaling, holds_data, refuse_unlikely, without_nan
 from nsd_imagery.volumes.grid import FlatIndex, Grid
+from nsd_imagery.volumes.hdf5_file import unlocked
 
 _VOXELS_AT_A_TIME = 256
 """Chunks that are gathered before they are turned into columns: small enough to stay in the processor's cache."""
@@ -64,7 +65,7 @@ def open_dataset(path: Path, name: str) -> Iterator[h5py.Dataset]:
         pass
     with ExitStack() as stack:
         with reading(path):
-            file = stack.enter_context(h5py.File(path, "r"))
+            file = stack.enter_context(unlocked(path))
             dataset = _own_dataset(file, path, name)
         yield dataset
 
