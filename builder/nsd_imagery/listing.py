@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from nsd_imagery.links import refuse_without_content
+
 _LEFT_BY_SYSTEMS = frozenset({"Thumbs.db", "desktop.ini", "Icon\r", "@eaDir", "$RECYCLE.BIN", "lost+found"})
 
 
@@ -14,5 +16,9 @@ def visible(folder: Path, pattern: str = "*") -> list[Path]:
     """What lies directly in a folder by names of a pattern, sorted; nothing where there is no such folder.
 
     Folders are not told from files, nor links by what they lead to.
+
+    Raises:
+        MissingDataError: The folder is a link without content, or leads through one.
     """
+    refuse_without_content(folder)
     return sorted(path for path in folder.glob(pattern) if not is_hidden(path.name))

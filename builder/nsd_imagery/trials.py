@@ -19,6 +19,7 @@ from nsd_imagery.atomic import remove_partial, replacing
 from nsd_imagery.errors import DataError, MissingDataError, reason
 from nsd_imagery.experiment import BETA_VERSIONS, SUBJECTS, Experiment
 from nsd_imagery.identity import read_unchanged
+from nsd_imagery.links import is_there
 from nsd_imagery.locks import waiting
 from nsd_imagery.progress import StepProgress
 from nsd_imagery.schema import index_schema
@@ -44,7 +45,7 @@ def root_of_index(path: Path) -> Path | None:
 def full_indices(folder: Path) -> list[Path]:
     """The files of all subjects that the folder of an index holds, NSD-Imagery's first."""
     files = [folder / name / FULL_INDEX for name in INDEX_FOLDERS.values()]
-    return [path for path in files if path.is_file()]
+    return [path for path in files if is_there(path)]
 
 
 def index(
@@ -110,7 +111,7 @@ def read_index(path: Path | str) -> pa.Table:
         MissingDataError: No such file.
         DataError: Not a Parquet file.
     """
-    if not Path(path).is_file():
+    if not is_there(Path(path)):
         msg = f"{path}: no such index; write it with: nsd-imagery index ROOT"
         raise MissingDataError(msg)
     with Path(path).open("rb") as file:
@@ -211,7 +212,7 @@ def _join(folder: Path, written: Set[Path], subjects: Sequence[str]) -> list[Pat
         for name in INDEX_FOLDERS.values():
             files = {subject: folder / name / f"{subject}.parquet" for subject in SUBJECTS}
             gone = [files[subject] for subject in subjects if files[subject] not in written]
-            parts = [read_index(path) for path in files.values() if path not in gone and path.is_file()]
+            parts = [read_index(path) for path in files.values() if path not in gone and is_there(path)]
             full = folder / name / FULL_INDEX
             if parts:
                 _write(pa.concat_tables(parts), full)

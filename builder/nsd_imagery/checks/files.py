@@ -17,6 +17,7 @@ from nsd_imagery.checks.catalogue import (
 from nsd_imagery.checks.report import Finding
 from nsd_imagery.errors import NSDImageryError
 from nsd_imagery.experiment import CORE_TRIALS_PER_SESSION, N_BETAS
+from nsd_imagery.links import without_content
 from nsd_imagery.sources.session import Session
 from nsd_imagery.sources.source import Listed
 from nsd_imagery.volumes.anatomy import RELEASE_ATLASES, Anatomy, read_label_table
@@ -30,13 +31,17 @@ from nsd_imagery.volumes.roi import DEFAULT_ROI
 
 def check_presence(root: Path, subject: str, listed: Listed) -> list[Finding]:
     """Whether the files of a subject are there; those that only add something are reported as skipped."""
-    gone = [f"{path}: is not there" for path in listed.needed if not path.is_file()]
+    gone = [said for path in listed.needed if (said := _gone(path))]
     findings = [FILES_PRESENT.judged(subject, gone, f"{len(listed.needed)} files")]
     for path, use in listed.optional.items():
-        if not path.exists():
-            reason = f"{path.relative_to(root).as_posix()} is not in the root: {use}"
-            findings.append(FILES_OPTIONAL.skipped(subject, reason))
+        if _gone(path):
+            reason = without_content(path) or f"{path.relative_to(root).as_posix()} is not in the root"
+            findings.append(FILES_OPTIONAL.skipped(subject, f"{reason}: {use}"))
     return findings
+
+
+def _gone(path: Path) -> str | None:
+    return without_content(path) or (None if path.is_file() else f"{path}: is not there")
 
 
 def check_betas_form(session: Session, scope: str, *, is_release: bool) -> Finding:

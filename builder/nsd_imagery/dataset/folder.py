@@ -11,6 +11,7 @@ from nsd_imagery.dataset.names import SHARD_FILE, is_config
 from nsd_imagery.dataset.parsing import parse, read
 from nsd_imagery.dataset.shards import BUILD
 from nsd_imagery.errors import FolderError, MissingDataError
+from nsd_imagery.links import is_there, refuse_without_content
 from nsd_imagery.listing import visible
 from nsd_imagery.locks import holding
 
@@ -39,6 +40,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 def refuse_foreign(folder: Path) -> None:
     """Raise FolderError if the folder holds files and nothing that this package wrote."""
+    refuse_without_content(folder)
     if folder.exists() and not folder.is_dir():
         msg = f"{folder}: is a file, not a folder for a dataset; use another --out"
         raise FolderError(msg)
@@ -54,12 +56,11 @@ def read_manifest(folder: Path) -> Manifest | None:
     """The manifest of a sealed folder, None where there is none.
 
     Raises:
+        MissingDataError: It is a link without content.
         DataError: There is one that cannot be read, or that a later version of this package wrote.
     """
     path = folder / MANIFEST
-    if not path.is_file():
-        return None
-    return read(path, path)
+    return read(path, path) if is_there(path) else None
 
 
 def open_manifest(folder: Path) -> Manifest:

@@ -25,6 +25,7 @@ from nsd_imagery.learn.clip_file import (
     read_maker,
 )
 from nsd_imagery.learn.clip_folder import folder_name
+from nsd_imagery.links import is_there
 from nsd_imagery.listing import visible
 from nsd_imagery.sources.cache_files import embeddings_folder
 from nsd_imagery.sources.pictures import open_stimuli, pictures_file, target_files
@@ -185,7 +186,7 @@ def _maker(path: Path) -> Maker | None:
     Raises:
         DataError: The file has a name that `embed` gives, and is damaged.
     """
-    if not path.is_file():
+    if not is_there(path):
         return None
     try:
         return read_maker(path)

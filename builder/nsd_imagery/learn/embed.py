@@ -26,6 +26,7 @@ from nsd_imagery.learn.clip_file import (
     write_embeddings,
 )
 from nsd_imagery.learn.clip_model import Clip, open_clip
+from nsd_imagery.links import is_there
 from nsd_imagery.listing import visible
 from nsd_imagery.locks import holding
 from nsd_imagery.progress import CountProgress
@@ -203,7 +204,7 @@ def _short(clip: Clip) -> str:
 
 def _there(path: Path, clip: Clip) -> tuple[Identity, dict[Key, Embedding]]:
     """What the file holds already, and which file it was read from."""
-    if not path.is_file():
+    if not is_there(path):
         return [], {}
     (known,), rows = read_unchanged([path], lambda: _read(path, clip))
     return known, rows

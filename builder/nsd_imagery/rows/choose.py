@@ -19,6 +19,7 @@ from nsd_imagery.dataset.reading import read_piece
 from nsd_imagery.dataset.recipe import ZSCORES, Recipe
 from nsd_imagery.errors import MissingDataError, UsageError
 from nsd_imagery.experiment import BETA_VERSIONS, CONDITIONS
+from nsd_imagery.links import refuse_without_content
 from nsd_imagery.listing import visible
 from nsd_imagery.rows.indexed import index_rows, pieces_of_index
 from nsd_imagery.rows.load import load
@@ -97,6 +98,7 @@ def choose_rows(path: Path | str | None, root: Path | str | None, choice: Choice
     elif place.is_file():
         trials = _of_index(place, root, choice)
     else:
+        refuse_without_content(place)
         msg = f"{place}: no such index, root or built folder; write an index with: nsd-imagery index ROOT"
         raise MissingDataError(msg)
     if not trials.num_rows:

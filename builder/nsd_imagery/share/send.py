@@ -16,6 +16,7 @@ from nsd_imagery.consent import require_terms
 from nsd_imagery.dataset.folder import MANIFEST, README, locked, open_manifest, shard_files
 from nsd_imagery.dataset.manifest import Manifest
 from nsd_imagery.errors import DataError, FolderError, HubError, MissingDataError, shown
+from nsd_imagery.links import is_there
 from nsd_imagery.listing import is_hidden
 from nsd_imagery.progress import CountProgress
 from nsd_imagery.share.remote import Link, Remote, check_name, create, exists, hub, look, refuse_public, url_of
@@ -126,7 +127,7 @@ def push(
 def _verified(folder: Path, manifest: Manifest, root: Path | str | None, progress: CountProgress | None) -> Report:
     """The report on a folder that passes."""
     files = list(shard_files(manifest))
-    if gone := [file for file in files if not (folder / file).is_file()]:
+    if gone := [file for file in files if not is_there(folder / file)]:
         msg = f"{folder / gone[0]}: this shard is gone; build again"
         raise MissingDataError(msg)
     say = progress and (lambda what: progress(0, len(files), f"verify: {what}"))

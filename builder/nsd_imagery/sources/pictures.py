@@ -14,6 +14,7 @@ from PIL.PngImagePlugin import PngImageFile
 
 from nsd_imagery.errors import DataError, reason, shown
 from nsd_imagery.experiment import N_NSD_PICTURES
+from nsd_imagery.links import find, is_there
 from nsd_imagery.listing import visible
 from nsd_imagery.sources import cache_files, release_files
 from nsd_imagery.sources.design import nsd_id_of_name, stimulus_key
@@ -31,13 +32,14 @@ def target_file(root: Path, stimulus_set: str, target: str) -> Path | None:
 
     Raises:
         DataError: The name of the target is no name of a file.
+        MissingDataError: The picture is a link without content.
     """
     name = PurePosixPath(f"{target}.png")
     if len(name.parts) != 1 or "\0" in target:
         msg = f"{root}: target {shown(target)} is no name of a file"
         raise DataError(msg)
     path = release_files.target_images_folder(root, stimulus_set) / name
-    return path if path.is_file() else None
+    return path if is_there(path) else None
 
 
 def read_png(path: Path) -> bytes:
@@ -63,15 +65,22 @@ def read_png(path: Path) -> bytes:
 
 
 def pictures_file(root: Path) -> Path | None:
-    """NSD's picture file, in the release's place or the Guide's; None where the root has none."""
-    places = (release_files.pictures_file(root), cache_files.pictures_file(root))
-    return next((path for path in places if path.is_file()), None)
+    """NSD's picture file, in the release's place or the Guide's; None where the root has none.
+
+    Raises:
+        MissingDataError: It is a link without content.
+    """
+    return find((release_files.pictures_file(root), cache_files.pictures_file(root)))
 
 
 def target_files(root: Path) -> dict[str, Path]:
-    """The pictures of the targets of sets A and B by `stimulus`."""
+    """The pictures of the targets of sets A and B by `stimulus`.
+
+    Raises:
+        MissingDataError: One is a link without content.
+    """
     files = [path for name in "AB" for path in visible(release_files.target_images_folder(root, name), "*.png")]
-    return {stimulus_key(nsd_id_of_name(path.stem), path.stem): path for path in files}
+    return {stimulus_key(nsd_id_of_name(path.stem), path.stem): path for path in files if is_there(path)}
 
 
 @contextmanager

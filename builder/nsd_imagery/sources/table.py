@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from nsd_imagery.errors import DataError, MissingDataError, shown
+from nsd_imagery.links import refuse_without_content, without_content
 
 _MOST = 2**31 - 1
 """Columns of whole numbers are int32."""
@@ -94,8 +95,10 @@ def read_lines(path: Path, delimiter: str, required: Sequence[str], what: str, *
         quoted: Whether fields may stand in double quotes.
 
     Raises:
+        MissingDataError: It is a link without content.
         DataError: Not such a table: a column is missing or twice, a line is too short or too long.
     """
+    refuse_without_content(path)
     quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -121,21 +124,23 @@ def read_lines(path: Path, delimiter: str, required: Sequence[str], what: str, *
 def named_file(root: Path, line: Line, column: str, text: str) -> Path:
     """The file in the root that a field of a table names, relative to the root and with /.
 
+    What the table says may not lead out of the root; links there are the user's own, and lead where they lead.
+
     Raises:
-        DataError: The path is absolute, has "..", is or leads through a link out of the root, or is no regular file.
-        MissingDataError: There is no such file.
+        DataError: The path is absolute, has "..", or is no regular file.
+        MissingDataError: There is no such file, or only a link without content.
     """
     relative = PurePosixPath(text)
     if relative.is_absolute() or ".." in relative.parts or not relative.parts or "\0" in text:
         raise line.error(column, "but must be a path inside the root, relative to it")
-    path = root / relative
+    path, where = root / relative, f"{line.path}, line {line.number}: {column} is {shown(text)}"
+    if said := without_content(path):
+        raise MissingDataError(f"{where}; {said}")
     try:
-        resolved = path.resolve(strict=True)
-    except (OSError, RuntimeError):  # RuntimeError: links in a circle
-        msg = f"{line.path}, line {line.number}: {column} is {shown(text)}, but {root} has no such file: copy it there"
+        mode = path.stat().st_mode
+    except OSError:
+        msg = f"{where}, but {root} has no such file: copy it there"
         raise MissingDataError(msg) from None
-    if not resolved.is_relative_to(root.resolve()):
-        raise line.error(column, "which is a link out of the root")
-    if not stat.S_ISREG(resolved.stat().st_mode):
+    if not stat.S_ISREG(mode):
         raise line.error(column, "which is no regular file")
     return path

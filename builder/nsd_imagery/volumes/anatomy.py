@@ -6,6 +6,7 @@ from pathlib import Path
 
 from nsd_imagery.errors import DataError, MissingDataError
 from nsd_imagery.experiment import Experiment
+from nsd_imagery.links import refuse_without_content
 
 RELEASE_ATLASES = frozenset(
     (
@@ -68,6 +69,7 @@ def read_label_table(path: Path) -> dict[int, str]:
     Raises:
         DataError: A line is not of that form, or a number or a name comes twice.
     """
+    refuse_without_content(path)
     labels: dict[int, str] = {}
     names: set[str] = set()
     for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nsd_imagery.errors import DataError, reason, shown
+from nsd_imagery.links import refuse_without_content
 from nsd_imagery.volumes.betas import BetaHeader, Betas, Scaling, holds_data, refuse_unlikely, without_nan
 from nsd_imagery.volumes.grid import FlatIndex, Grid
 from nsd_imagery.volumes.hdf5_file import unlocked
@@ -61,6 +62,7 @@ def open_dataset(path: Path, name: str) -> Iterator[h5py.Dataset]:
     Raises:
         DataError: The file is damaged, or has no such dataset of its own.
     """
+    refuse_without_content(path)
     with path.open("rb"):  # says which file may not be read, as h5py's own error does not
         pass
     with ExitStack() as stack:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nsd_imagery.errors import DataError, MissingDataError, UsageError
+from nsd_imagery.links import is_there
 from nsd_imagery.suggest import did_you_mean, one_of
 from nsd_imagery.volumes.grid import FlatIndex, Grid
 from nsd_imagery.volumes.maps import Maps
@@ -123,7 +124,7 @@ class _Masks:
 def _mask(name: str, masks: _Masks) -> Mask:
     if is_path(name):
         path = Path(name)
-        if not path.is_file():
+        if not is_there(path):
             msg = f"{name}: no such mask file"
             raise MissingDataError(msg)
         return inside(masks.volume(path), path)
