@@ -401,7 +401,7 @@ def test_ids_that_count_from_1_are_named_as_such(own_tree: Path) -> None:
         ("/etc/passwd", "must be a path inside the root"),
         ("../outside.nii.gz", "must be a path inside the root"),
         ("nsd_imagery/../../outside.nii.gz", "must be a path inside the root"),
-        ("nsd_imagery/link.nii.gz", "a link out of the root"),
+        ("nsd_imagery/empty.nii.gz", "a link without content: get it first"),
         ("nsd_imagery/loop.nii.gz", "has no such file"),
         ("nsd_imagery/gone.nii.gz", "has no such file"),
         ("nsd_imagery/folder.nii.gz", "no regular file"),
@@ -410,7 +410,7 @@ def test_ids_that_count_from_1_are_named_as_such(own_tree: Path) -> None:
 )
 def test_a_path_in_a_table_stays_inside_the_root(own_tree: Path, column: str, path: str, words: str) -> None:
     shutil.copy(own_tree / BETA_FILE, own_tree.parent / "outside.nii.gz")
-    (own_tree / "nsd_imagery/link.nii.gz").symlink_to(own_tree.parent / "outside.nii.gz")
+    (own_tree / "nsd_imagery/empty.nii.gz").symlink_to(own_tree.parent / "gone.nii.gz")
     (own_tree / "nsd_imagery/loop.nii.gz").symlink_to(own_tree / "nsd_imagery/loop.nii.gz")
     (own_tree / "nsd_imagery/folder.nii.gz").mkdir()
     os.mkfifo(own_tree / "nsd_imagery/pipe.nii.gz")

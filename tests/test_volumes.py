@@ -573,9 +573,9 @@ def test_betas_or_a_picture_that_cannot_be_unpacked_are_the_fault_of_their_file(
         file.create_dataset("imgBrick", shape, np.uint8, chunks=chunk, fletcher32=True)[3] = 1
     damage(pictures, "imgBrick")
     with open_pictures(pictures) as brick:
-        assert not read_picture(brick, 4).any()
+        assert not read_picture(brick, 4, pictures).any()
         with pytest.raises(DataError, match=r"nsd_stimuli.hdf5: is not a sound HDF5 file .*: copy the file again"):
-            read_picture(brick, 3)
+            read_picture(brick, 3, pictures)
 
 
 def test_another_grid_or_place_than_the_masks_is_an_error(tmp_path: Path) -> None:

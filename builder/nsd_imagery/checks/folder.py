@@ -16,6 +16,7 @@ from nsd_imagery.dataset.folder import README
 from nsd_imagery.dataset.manifest import Config, Manifest
 from nsd_imagery.dataset.shards import LogicalHash, Shard, open_shard, read_batches, shard_fault
 from nsd_imagery.errors import DataError, reason
+from nsd_imagery.links import without_content
 from nsd_imagery.schema import (
     features_yaml,
     recipe_of,
@@ -62,7 +63,7 @@ def check_card(folder: Path, manifest: Manifest) -> Finding:
     """The card is made of the manifest alone, so both must be of one build."""
     path = folder / README
     if not path.is_file():
-        return FOLDER_CARD.judged(folder.name, [f"{path}: is not there; build again"], "")
+        return FOLDER_CARD.judged(folder.name, [without_content(path) or f"{path}: is not there; build again"], "")
     text = path.read_text(encoding="utf-8", errors="replace")
     if text == card(manifest):
         return FOLDER_CARD.judged(folder.name, [], f"{len(manifest.configs)} configs")

@@ -24,6 +24,7 @@ from nsd_imagery.checks.report import Finding
 from nsd_imagery.checks.rows import check_rows, plain_rows
 from nsd_imagery.errors import NSDImageryError
 from nsd_imagery.experiment import N_NSD_PICTURES
+from nsd_imagery.links import without_content
 from nsd_imagery.progress import StepProgress
 from nsd_imagery.sources.pictures import open_pictures, pictures_file
 from nsd_imagery.sources.root import Root
@@ -147,9 +148,10 @@ def _valid(maps: Maps, roi: Roi) -> NDArray[np.bool_] | None:
 
 def _check_formats(session: Session, roi: Roi, betas: Betas, scope: str) -> Finding:
     """Neither format proves the other's numbers by itself: the release's HDF5 has no checksum."""
-    others = [path for path in other_formats(session.beta_path) if path.is_file()]
+    lacking = [said for path in other_formats(session.beta_path) if (said := without_content(path))]
+    others = [path for path in other_formats(session.beta_path) if path.is_file() and not without_content(path)]
     if not others:
-        return DATA_FORMATS.skipped(scope, f"there is only {session.beta_path.name}")
+        return DATA_FORMATS.skipped(scope, "; ".join(lacking) or f"there is only {session.beta_path.name}")
     faults: list[object] = []
     for path in others:
         try:
@@ -175,10 +177,10 @@ def _differ(one: Betas, other: Betas) -> NDArray[np.bool_]:
 
 
 def _check_pictures(root: Path) -> Finding:
-    path = pictures_file(root)
-    if path is None:
-        return FILES_PICTURES.skipped("", "nsd_stimuli.hdf5 is not in the root")
     try:
+        path = pictures_file(root)
+        if path is None:
+            return FILES_PICTURES.skipped("", "nsd_stimuli.hdf5 is not in the root")
         with open_pictures(path) as pictures:
             shape = pictures.shape
     except (NSDImageryError, OSError) as error:

@@ -3,13 +3,16 @@
 import errno
 import gc
 import importlib
+import os
 import sys
+from pathlib import Path
 
 import click
 
 from nsd_imagery.cli import data, interrupts, learn, memory, share
 from nsd_imagery.cli.rois import rois
 from nsd_imagery.errors import NSDImageryError, UsageError, printable
+from nsd_imagery.links import without_content
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -54,6 +57,9 @@ def _line(error: BaseException) -> str:
     if memory.is_short(error):
         return memory.line(error)
     if isinstance(error, OSError) and not isinstance(error, NSDImageryError):
+        said = without_content(Path(os.fsdecode(error.filename))) if isinstance(error.filename, str | bytes) else None
+        if error.errno == errno.ENOENT and said:
+            return said
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror or error}{_HINTS.get(error.errno or 0, '')}"
     return str(error)

@@ -77,13 +77,13 @@ def index(root: Path | None, **options: Any) -> None:
       nsd-imagery index release
       nsd-imagery index /data/nsd --subjects subj01,subj05 --out my_indices
     """
+    from nsd_imagery.trials import full_indices, read_index
     from nsd_imagery.trials import index as run
-    from nsd_imagery.trials import read_index
 
     without_pandas()
     with progress_line("index") as progress:
         folder = run(root, progress=progress, **options)
-    for path in sorted(folder.glob("*/full_index.parquet")):
+    for path in full_indices(folder):
         rows = read_index(path)
         valid = sum(rows["is_valid"].to_pylist())
         names = ", ".join(rows["subject"].unique().to_pylist())

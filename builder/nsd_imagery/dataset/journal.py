@@ -13,6 +13,7 @@ from nsd_imagery.dataset.reading import fingerprint
 from nsd_imagery.dataset.shards import BUILD, Shard, shard_fault
 from nsd_imagery.errors import DataError
 from nsd_imagery.identity import Identity, identity
+from nsd_imagery.listing import visible
 from nsd_imagery.volumes.roi import Roi
 
 
@@ -201,7 +202,7 @@ def _renamed(job: Job, shard: Shard) -> Shard:
 
 def entries(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     """The entries of a folder that can be read."""
-    for path in sorted((folder / BUILD).glob("*.json")):
+    for path in visible(folder / BUILD, "*.json"):
         try:
             entry = json.loads(path.read_text(encoding="utf-8"))
         except ValueError:

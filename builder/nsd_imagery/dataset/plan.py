@@ -25,6 +25,7 @@ from nsd_imagery.dataset.reading import refuse_other_units
 from nsd_imagery.dataset.recipe import Recipe, RecipeOptions
 from nsd_imagery.dataset.state import BuildProgress
 from nsd_imagery.experiment import BETA_VERSIONS, SYNTHETIC_MARKER
+from nsd_imagery.links import is_there
 from nsd_imagery.sources.root import find_root
 from nsd_imagery.volumes.maps import Maps
 from nsd_imagery.volumes.roi import DEFAULT_ROI
@@ -176,7 +177,7 @@ def plan(
     refuse_foreign(folder)
     source_root = find_root(root, betas, source)
     found = find_pieces(source_root, recipe, subjects, conditions, rois, captions)
-    synthetic = (source_root.path / SYNTHETIC_MARKER).is_file()
+    synthetic = is_there(source_root.path / SYNTHETIC_MARKER)
     return Plan(source_root.path, folder, recipe, found.pieces, found.maps, synthetic, replace)
 
 

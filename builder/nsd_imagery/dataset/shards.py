@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from nsd_imagery.atomic import naming_later
 from nsd_imagery.dataset.names import shard_name
 from nsd_imagery.errors import DataError
+from nsd_imagery.links import without_content
 from nsd_imagery.schema import features_yaml, recipe_of, with_features
 
 BUILD = ".build"
@@ -107,6 +108,8 @@ def shard_fault(folder: Path, shard: Shard) -> str | None:
         shard: The shard, as a manifest or a journal has it.
     """
     path = folder / shard.file
+    if said := without_content(path):
+        return said
     if not path.is_file():
         return f"{path}: is not there; build again"
     if (size := path.stat().st_size) != shard.bytes:

@@ -15,6 +15,7 @@ from nsd_imagery.atomic import replace_text, replacing
 from nsd_imagery.errors import DataError, MissingDataError, shown
 from nsd_imagery.learn.fitting import Fitted, Options
 from nsd_imagery.learn.labels import Origin
+from nsd_imagery.links import without_content
 from nsd_imagery.volumes.betas import Scaling
 from nsd_imagery.volumes.normalize import Moments
 
@@ -72,7 +73,7 @@ def _faults_named(folder: Path) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         msg = f"{error.filename}: no such file; write it with NSDPreprocessor.save"
-        raise MissingDataError(msg) from error
+        raise MissingDataError(without_content(Path(error.filename)) or msg) from error
     except (ValueError, KeyError, TypeError) as error:
         msg = f"{folder}: is no preprocessor as NSDPreprocessor.save writes it ({error}): save it again"
         raise DataError(msg) from error

@@ -1,5 +1,6 @@
 """Rows by subject, condition, session and split, from whatever there is: a built folder, an index file, or a root."""
 
+import logging
 import uuid
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -18,15 +19,19 @@ from nsd_imagery.dataset.reading import read_piece
 from nsd_imagery.dataset.recipe import ZSCORES, Recipe
 from nsd_imagery.errors import MissingDataError, UsageError
 from nsd_imagery.experiment import BETA_VERSIONS, CONDITIONS
+from nsd_imagery.links import refuse_without_content
+from nsd_imagery.listing import visible
 from nsd_imagery.rows.indexed import index_rows, pieces_of_index
 from nsd_imagery.rows.load import load
 from nsd_imagery.schema import BETAS, trial_schema
 from nsd_imagery.sources.root import SOURCES, Root, find_root
 from nsd_imagery.suggest import one_of
-from nsd_imagery.trials import root_of_index
+from nsd_imagery.trials import FULL_INDEX, root_of_index
 from nsd_imagery.volumes.maps import Maps
 from nsd_imagery.volumes.roi import DEFAULT_ROI, resolve
 from nsd_imagery.volumes.voxels import voxel_tables
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,7 @@ def choose_rows(path: Path | str | None, root: Path | str | None, choice: Choice
     elif place.is_file():
         trials = _of_index(place, root, choice)
     else:
+        refuse_without_content(place)
         msg = f"{place}: no such index, root or built folder; write an index with: nsd-imagery index ROOT"
         raise MissingDataError(msg)
     if not trials.num_rows:
@@ -114,6 +120,8 @@ def choose_voxels(path: Path | str | None, root: Path | str | None, choice: Choi
         subject = _subject_of_root(home, choice)
     maps = Maps(home.anatomy(subject))
     (table,) = voxel_tables([resolve(choice.roi, maps)], maps)
+    for note in maps.notes:
+        logger.warning("%s", note)
     return Dataset(table, fingerprint=uuid.uuid4().hex)
 
 
@@ -135,7 +143,9 @@ def _refuse_unknown(choice: Choice) -> None:
 
 
 def _root(place: Path | None, root: Path | str | None, choice: Choice) -> Root:
-    indices = sorted(place.glob("*.parquet")) if place else []
+    indices = (
+        [path for name in ("subj[0-9][0-9].parquet", FULL_INDEX) for path in visible(place, name)] if place else []
+    )
     if indices:
         msg = f"{place}: is a folder of indices; name one of its files: {', '.join(path.name for path in indices)}"
         raise UsageError(msg)

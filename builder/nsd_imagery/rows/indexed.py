@@ -12,6 +12,7 @@ from nsd_imagery.dataset.pieces import Piece, split_rows
 from nsd_imagery.dataset.recipe import Recipe
 from nsd_imagery.errors import DataError, MissingDataError
 from nsd_imagery.experiment import CONDITIONS
+from nsd_imagery.links import is_there
 from nsd_imagery.schema import index_schema
 from nsd_imagery.sources.root import Root
 from nsd_imagery.sources.session import Session
@@ -81,7 +82,7 @@ def pieces_of_index(path: Path, rows: pa.Table, root: Root, roi: str, recipe: Re
 
 
 def _refuse_missing_file(path: Path, beta_path: Path) -> None:
-    if not beta_path.is_file():
+    if not is_there(beta_path):
         msg = f"{beta_path}: no such file, but {path} names it: pass root= of the data that this index is of"
         raise MissingDataError(msg)
 

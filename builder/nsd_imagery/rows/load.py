@@ -17,6 +17,7 @@ from nsd_imagery.dataset.folder import open_manifest
 from nsd_imagery.dataset.manifest import Config
 from nsd_imagery.dataset.shards import Shard
 from nsd_imagery.errors import DataError, MissingDataError
+from nsd_imagery.links import is_there
 from nsd_imagery.schema import features_yaml
 from nsd_imagery.suggest import one_of
 from nsd_imagery.temporary import own_folder
@@ -78,7 +79,7 @@ def _open(folder: Path, config: Config, split: str, info: DatasetInfo, cache_roo
 def _table(folder: Path, shard: Shard, features: Sequence[Mapping[str, Any]], place: Path) -> Table:
     path = folder / shard.file
     again = f"build again: nsd-imagery build ROOT --out {folder}"
-    if not path.is_file():
+    if not is_there(path):
         msg = f"{path}: this shard is gone; {again}"
         raise MissingDataError(msg)
     if (size := path.stat().st_size) != shard.bytes:

@@ -6,6 +6,7 @@ from typing import Any
 
 from nsd_imagery.errors import DataError, shown
 from nsd_imagery.experiment import SUBJECTS
+from nsd_imagery.links import first, is_there
 from nsd_imagery.sources import cache_files
 from nsd_imagery.sources.json_files import read_json
 from nsd_imagery.sources.release_files import required
@@ -32,14 +33,14 @@ class CacheTables:
         return tuple(
             subject
             for subject in SUBJECTS
-            if cache_files.trial_manifest_file(self.root, subject).is_file() or subject in in_info
+            if first([cache_files.trial_manifest_file(self.root, subject)]) or subject in in_info
         )
 
     @property
     def info(self) -> list[Entry]:
         """The lines of imagery_stimuli_info.csv; none where there is no such file."""
         path = cache_files.stimuli_info_file(self.root)
-        return self._table(path).entries if path.is_file() else []
+        return self._table(path).entries if is_there(path) else []
 
     def trials(self, subject: str) -> TrialTable:
         """The subject's own manifest, else the table of all subjects.
@@ -48,7 +49,7 @@ class CacheTables:
             MissingDataError: There is neither.
         """
         own = cache_files.trial_manifest_file(self.root, subject)
-        return self._table(own if own.is_file() else required(cache_files.stimuli_info_file(self.root)))
+        return self._table(own if is_there(own) else required(cache_files.stimuli_info_file(self.root)))
 
     @cached_property
     def stim_info(self) -> StimInfo | None:
@@ -60,7 +61,7 @@ class CacheTables:
     def presented(self) -> set[int] | None:
         """The 0-based ids in presented_image_ids.txt; None where there is no such file."""
         path = cache_files.presented_ids_file(self.root)
-        if not path.is_file():
+        if not is_there(path):
             return None
         text = path.read_text(encoding="utf-8-sig", errors="replace")
         ids: set[int] = set()
@@ -81,7 +82,7 @@ class CacheTables:
             DataError: It is not JSON, or no object of subjects.
         """
         path = cache_files.subject_sessions_file(self.root)
-        said = read_json(path) if path.is_file() else None
+        said = read_json(path) if is_there(path) else None
         if said is not None and not isinstance(said, dict):
             msg = f'{path}: must be like {{"subj01": {{"sessions": 2}}}}, but is {shown(said)}'
             raise DataError(msg)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from nsd_imagery.errors import DataError, MissingDataError
 from nsd_imagery.experiment import CORE_SESSIONS, CORE_TRIALS_PER_SESSION
+from nsd_imagery.links import is_there, without_content
 from nsd_imagery.schema import trial_id, trial_table
 from nsd_imagery.sources import release_files
 from nsd_imagery.sources.core_proof import prove_order, prove_pictures
@@ -26,7 +27,7 @@ _NO_PAIR_LIST = "B_pair_list.mat is not in the root: is_shared is false in perce
 def unlabelled(root: Path, subject: str) -> Path | None:
     """The first file that is not in the root and that rows of NSD core cannot be made without."""
     needed = (release_files.responses_file(root, subject), release_files.stim_info_file(root))
-    return next((path for path in needed if not path.is_file()), None)
+    return next((path for path in needed if not is_there(path)), None)
 
 
 def read_sessions(tables: ReleaseTables, subject: str, beta_version: str) -> list[Session]:
@@ -36,11 +37,16 @@ def read_sessions(tables: ReleaseTables, subject: str, beta_version: str) -> lis
     nsd_stim_info_merged.csv, which says by trial what was shown, and by nsd_expdesign.mat where that is there.
 
     Raises:
-        MissingDataError: responses.tsv or nsd_stim_info_merged.csv, which has the split, is not there.
+        MissingDataError: responses.tsv or nsd_stim_info_merged.csv, which has the split, is not there, or a beta file
+            is a link without content.
         DataError: Two files contradict each other, or one is damaged.
     """
     root = tables.root
     files = release_files.nsd_betas(root, subject, beta_version)
+    for path in (release_files.nsd_betas_folder(root, subject, beta_version), *files.values()):
+        if said := without_content(path):
+            msg = f"{said}; or leave NSD core out (--conditions)"
+            raise MissingDataError(msg)
     if not files:
         return []
     responses = read_responses(release_files.required(release_files.responses_file(root, subject)), subject)
@@ -52,7 +58,7 @@ def read_sessions(tables: ReleaseTables, subject: str, beta_version: str) -> lis
     prove_pictures(responses, info, subject)
     if tables.core_design is not None:
         prove_order(responses, tables.core_design, subject)
-    has_targets = release_files.pair_list_file(root, "B").is_file()
+    has_targets = is_there(release_files.pair_list_file(root, "B"))
     imagined = imagined_pictures(tables.targets("B")) if has_targets else set()
     notes = () if imagined else (_NO_PAIR_LIST,)
     return [

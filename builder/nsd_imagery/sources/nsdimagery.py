@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from nsd_imagery.errors import DataError, MissingDataError
 from nsd_imagery.experiment import N_BETAS, TRIALS_PER_RUN
+from nsd_imagery.links import without_content
 from nsd_imagery.schema import trial_id, trial_table
 from nsd_imagery.sources import release_files
 from nsd_imagery.sources.behaviour import RunBehaviour, Trial
@@ -37,6 +38,9 @@ def read_session(tables: ReleaseTables, subject: str, beta_version: str) -> Sess
     if beta_path is None:
         expected = release_files.expected_betas(beta_version, subject)
         msg = f"{root}: no {expected}.hdf5 or .nii.gz; copy it from the release"
+        raise MissingDataError(msg)
+    if said := without_content(beta_path):
+        msg = f"{said}; or leave {subject} out (--subjects)"
         raise MissingDataError(msg)
     n_volumes = read_header(beta_path).n_volumes
     if n_volumes != N_BETAS:

@@ -4,6 +4,7 @@ from functools import cache, cached_property
 from pathlib import Path
 
 from nsd_imagery.experiment import RUNS, STIMULUS_SETS
+from nsd_imagery.links import is_there
 from nsd_imagery.sources import release_files
 from nsd_imagery.sources.behaviour import RunBehaviour, read_behaviour
 from nsd_imagery.sources.core_design import CoreDesign, read_core_design
@@ -43,7 +44,7 @@ class ReleaseTables:
     def stim_info(self) -> StimInfo | None:
         """NSD's table of pictures; None where the root has none."""
         path = release_files.stim_info_file(self.root)
-        return read_stim_info_once(path) if path.is_file() else None
+        return read_stim_info_once(path) if is_there(path) else None
 
     @cached_property
     def core_design(self) -> CoreDesign | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from nsd_imagery.errors import DataError, MissingDataError, UsageError
 from nsd_imagery.experiment import BETA_VERSIONS, EXPERIMENTS, SUBJECTS, Experiment
+from nsd_imagery.links import refuse_without_content
 from nsd_imagery.sources.cache import Cache
 from nsd_imagery.sources.captions import with_captions
 from nsd_imagery.sources.release import Release
@@ -174,6 +175,7 @@ def find_root(root: Path | str | None = None, beta_version: str = BETA_VERSIONS[
         UsageError: No such beta version or source.
     """
     path = Path(root).expanduser() if root else _usual_place()
+    refuse_without_content(path)
     if path.is_file():
         msg = f"{path}: is a file; name the folder that holds nsddata/ and nsddata_betas/, or the Guide's nsd_imagery/"
         raise MissingDataError(msg)
@@ -191,8 +193,13 @@ def find_root(root: Path | str | None = None, beta_version: str = BETA_VERSIONS[
 
 
 def usual_folder() -> Path | None:
-    """The folder that a root lies in that nobody named; None if there is none."""
+    """The folder that a root lies in that nobody named; None if there is none.
+
+    Raises:
+        MissingDataError: It is a link that leads to nothing.
+    """
     place = _usual_place()
+    refuse_without_content(place)
     return place if place.is_dir() else None
 
 

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import TextIO
 
 from nsd_imagery.errors import DataError, MissingDataError, shown
+from nsd_imagery.links import refuse_without_content, without_content
 
 ABSENT = frozenset(
     (
@@ -130,6 +131,7 @@ def iter_lines(path: Path, delimiter: str, required: Sequence[str], what: str) -
         what: What the file should be, for messages.
 
     Raises:
+        MissingDataError: It is a link without content.
         DataError: Not such a table: a column is missing or twice, a line is too short or too long.
     """
     with _opened(path, what) as file:
@@ -161,6 +163,7 @@ def is_index(name: str) -> bool:
 
 @contextmanager
 def _opened(path: Path, what: str) -> Iterator[TextIO]:
+    refuse_without_content(path)
     # In a column that nobody reads, any bytes may stand; see `Line.text`.
     try:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
@@ -193,21 +196,23 @@ def _named(path: Path, first: list[str], delimiter: str, required: Sequence[str]
 def named_file(root: Path, line: Line, column: str, text: str) -> Path:
     """The file in the root that a field of a table names, relative to the root and with /.
 
+    What the table says may not lead out of the root; links there are the user's own, and lead where they lead.
+
     Raises:
-        DataError: The path is absolute, has "..", is or leads through a link out of the root, or is no regular file.
-        MissingDataError: There is no such file.
+        DataError: The path is absolute, has "..", or is no regular file.
+        MissingDataError: There is no such file, or only a link without content.
     """
     relative = PurePosixPath(text)
     if relative.is_absolute() or ".." in relative.parts or not relative.parts or "\0" in text:
         raise line.error(column, "but must be a path inside the root, relative to it")
-    path = root / relative
+    path, where = root / relative, f"{line.path}, line {line.number}: {column} is {shown(text)}"
+    if said := without_content(path):
+        raise MissingDataError(f"{where}; {said}")
     try:
-        resolved = path.resolve(strict=True)
-    except (OSError, RuntimeError):  # RuntimeError: links in a circle
-        msg = f"{line.path}, line {line.number}: {column} is {shown(text)}, but {root} has no such file: copy it there"
+        mode = path.stat().st_mode
+    except OSError:
+        msg = f"{where}, but {root} has no such file: copy it there"
         raise MissingDataError(msg) from None
-    if not resolved.is_relative_to(root.resolve()):
-        raise line.error(column, "which is a link out of the root")
-    if not stat.S_ISREG(resolved.stat().st_mode):
+    if not stat.S_ISREG(mode):
         raise line.error(column, "which is no regular file")
     return path

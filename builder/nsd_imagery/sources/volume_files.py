@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
+from nsd_imagery.links import without_content
+from nsd_imagery.listing import visible
 from nsd_imagery.volumes.formats import OTHER_ENDINGS, READ_ENDINGS
 
 
 def volume_file(folder: Path, name: str) -> Path:
     """Where the volume of a name is: name.nii.gz, or name.nii if only that is there."""
     packed, *others = (folder / f"{name}{ending}" for ending in READ_ENDINGS)
-    return next((path for path in (packed, *others) if path.is_file()), packed)
+    return next((path for path in (packed, *others) if path.is_file() or without_content(path)), packed)
 
 
 def volume_files(folder: Path, pattern: str = "*") -> dict[str, Path]:
@@ -24,6 +26,6 @@ def other_files(folder: Path) -> dict[str, Path]:
 def _by_name(folder: Path, pattern: str, endings: tuple[str, ...]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for ending in endings:
-        for path in folder.glob(f"{pattern}{ending}"):
+        for path in visible(folder, f"{pattern}{ending}"):
             found.setdefault(path.name.removesuffix(ending), path)
     return dict(sorted(found.items()))

@@ -7,7 +7,16 @@ from pathlib import Path
 
 from nsd_imagery.errors import DataError, MissingDataError
 from nsd_imagery.experiment import Experiment
+from nsd_imagery.links import refuse_without_content
 from nsd_imagery.volumes.formats import refuse_other_format
+
+RELEASE_ATLASES = frozenset(
+    (
+        "nsdgeneral prf-visualrois prf-eccrois streams floc-bodies floc-faces floc-places floc-words Kastner2015 "
+        "HCP_MMP1 corticalsulc MTL thalamus"
+    ).split()
+)
+"""The label volumes that the release itself has; every other one in a folder of ROIs is its user's own."""
 
 _LONGEST_NAME = 100
 
@@ -89,6 +98,7 @@ def read_label_table(path: Path) -> dict[int, str]:
     Raises:
         DataError: A line is not of that form, or a number or a name comes twice.
     """
+    refuse_without_content(path)
     labels: dict[int, str] = {}
     names: set[str] = set()
     for number, line in enumerate(path.read_text(encoding="utf-8-sig", errors="replace").splitlines(), start=1):

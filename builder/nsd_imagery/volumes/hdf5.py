@@ -17,10 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nsd_imagery.errors import DataError, reason, shown
+from nsd_imagery.links import refuse_without_content
 from nsd_imagery.progress import ShareProgress, unwatched
 from nsd_imagery.volumes.betas import BetaHeader, Betas, Scaling, holds_data, refuse_unlikely, without_nan
 from nsd_imagery.volumes.chunks import Chunks
 from nsd_imagery.volumes.grid import FlatIndex, Grid
+from nsd_imagery.volumes.hdf5_file import unlocked
 
 _VOXELS_AT_A_TIME = 256
 """Chunks that are gathered before they are turned into columns: small enough to stay in the processor's cache."""
@@ -94,11 +96,12 @@ def open_dataset(path: Path, name: str) -> Iterator[h5py.Dataset]:
     Raises:
         DataError: The file is damaged, or has no such dataset of its own.
     """
+    refuse_without_content(path)
     with path.open("rb"):  # says which file may not be read, as h5py's own error does not
         pass
     with ExitStack() as stack:
         with reading(path):
-            file = stack.enter_context(h5py.File(path, "r"))
+            file = stack.enter_context(unlocked(path))
             dataset = _own_dataset(file, path, name)
         yield dataset
 

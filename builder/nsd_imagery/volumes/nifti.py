@@ -18,6 +18,7 @@ from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from nsd_imagery.errors import DataError, reason
+from nsd_imagery.links import refuse_without_content
 from nsd_imagery.progress import ShareProgress, unwatched
 from nsd_imagery.volumes.betas import LARGEST, BetaHeader, Betas, Scaling, holds_data, refuse_unlikely, without_nan
 from nsd_imagery.volumes.formats import READ_ENDINGS, refuse_other_format
@@ -219,6 +220,7 @@ def _beta_header(header: _Header) -> BetaHeader:
 @contextmanager
 def _open(path: Path) -> Iterator[tuple[io.BufferedIOBase, _Source]]:
     """The decompressed stream and the digested source; every way in which a file can be broken becomes a DataError."""
+    refuse_without_content(path)
     try:
         with path.open("rb", buffering=0) as file:
             source = _Source(file)

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nsd_imagery.errors import DataError, MissingDataError, UsageError
+from nsd_imagery.links import is_there
 from nsd_imagery.suggest import did_you_mean, one_of
 from nsd_imagery.volumes.formats import is_volume_name
 from nsd_imagery.volumes.grid import FlatIndex, Grid
@@ -139,9 +140,11 @@ class _Masks:
         return self.volume(self.anatomy.atlas(name, self._side))
 
     def labels(self, atlas: str) -> dict[str, int]:
-        return {name: number for number, name in self._maps.label_names(atlas).items()}
+        """None of a damaged table of the user's own: all tables are looked through for one label."""
+        return {name: number for number, name in self._maps.sound_label_names(atlas).items()}
 
     def label(self, atlas: str, names: Iterable[str]) -> Mask:
+        self._maps.label_names(atlas)  # raises, because here it is asked for
         labels = self.labels(atlas)
         if not labels:
             raise MissingDataError(self.anatomy.no_label_table(atlas))
@@ -158,7 +161,7 @@ def _mask(name: str, masks: _Masks) -> Mask:
         return _mask(rest, masks.hemisphere(side))
     if is_path(name):
         path = Path(name).expanduser()
-        if not path.is_file():
+        if not is_there(path):
             msg = f"{name}: no such mask file"
             raise MissingDataError(msg)
         return inside(masks.volume(path), path)
