@@ -186,11 +186,7 @@ def _end(at: int, job: Job, written: Future[list[Made]]) -> _Result:
 
 
 def make_elsewhere(job: Job, expected: Seen, host: str) -> list[Made]:
-    """As `make`, by a worker that may see other files at the places of the job's.
-
-    Raises:
-        DataError: It does.
-    """
+    """As `make`, by a worker that may see other files at the places of the job's; DataError where it does."""
     refuse_other_files(expected, host)
     return make(job)
 

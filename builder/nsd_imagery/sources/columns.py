@@ -1,7 +1,9 @@
 """Columns of NSD's two large tables as arrays: by Arrow where a table is as the release has it, else line by line."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,7 +12,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import csv
 
-from nsd_imagery.sources.table import ABSENT, Line, iter_lines, read_header
+from nsd_imagery.errors import DataError
+from nsd_imagery.sources.table import ABSENT, Line, Row, read_rows
 
 _BLOCK = 1 << 20
 """Blocks of a whole file at once, one a thread, would be the peak of a small build's memory."""
@@ -59,7 +62,7 @@ Columns = dict[str, NDArray[Any]]
 
 
 def read_columns(path: Path, delimiter: str, kinds: Mapping[str, Kind], what: str) -> tuple[Columns, NDArray[np.int64]]:
-    """Some columns of a table; see `table.iter_lines`.
+    """Some columns of a table; see `table.read_lines`.
 
     Args:
         path: A UTF-8 text file.
@@ -73,22 +76,45 @@ def read_columns(path: Path, delimiter: str, kinds: Mapping[str, Kind], what: st
     Raises:
         DataError: Not such a table, or a value cannot be; names line, column and value.
     """
-    header = read_header(path, delimiter, list(kinds), what)
+    rows = read_rows(path, delimiter, list(kinds), what)
+    header = next(rows).fields
     table = _as_released(path, delimiter, header, kinds)
     if table is not None:
         columns = {name: table[name].to_numpy().astype(kind.numpy, copy=False) for name, kind in kinds.items()}
         return columns, np.arange(len(table)) + 2
-    lines, values = [], {name: [] for name in kinds}
-    for line in iter_lines(path, delimiter, list(kinds), what):
-        lines.append(line.number)
-        for name, kind in kinds.items():
-            values[name].append(kind.of_line(line, name))
-    columns = {name: np.array(values[name], kind.numpy) for name, kind in kinds.items()}
-    return columns, np.array(lines, np.int64)
+    return _by_line(path, header, rows, kinds)
+
+
+def _by_line(
+    path: Path, header: list[str], rows: Iterator[Row], kinds: Mapping[str, Kind]
+) -> tuple[Columns, NDArray[np.int64]]:
+    needed = itemgetter(*(header.index(name) for name in kinds))
+    numbers, fields = [], []
+    for row in rows:
+        numbers.append(row.number)
+        fields.append(needed(row.fields))
+    texts = dict(zip(kinds, zip(*fields, strict=True), strict=True)) if fields else dict.fromkeys(kinds, ())
+    columns = {name: _column(path, name, kind, texts[name], numbers) for name, kind in kinds.items()}
+    return columns, np.array(numbers, np.int64)
+
+
+def _column(path: Path, name: str, kind: Kind, texts: tuple[str, ...], numbers: list[int]) -> NDArray[Any]:
+    """A column by Arrow where nothing in it is unusual; else each text by the reader of fields, once."""
+    with suppress(pa.ArrowInvalid, UnicodeEncodeError):
+        values = pa.chunked_array([pa.array(texts, pa.string())]).cast(kind.arrow)
+        if kind.is_as_released(values):
+            return values.to_numpy().astype(kind.numpy, copy=False)
+    known: dict[str, Any] = {}
+    for text in dict.fromkeys(texts):
+        try:
+            known[text] = kind.of_line(Line(path, 0, {name: text}), name)
+        except DataError:  # again, with the number of the line, which takes a while to find
+            known[text] = kind.of_line(Line(path, numbers[texts.index(text)], {name: text}), name)
+    return np.array([known[text] for text in texts], kind.numpy)
 
 
 def _as_released(path: Path, delimiter: str, header: list[str], kinds: Mapping[str, Kind]) -> pa.Table | None:
-    """The table by Arrow, a hundred times faster than line by line; None where it is not as Arrow's types have it."""
+    """The table by Arrow, ten times faster than line by line; None where it is not as Arrow's types have it."""
     try:
         table = csv.read_csv(
             path,

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 from nsd_imagery.errors import DataError, MissingDataError, shown
 from nsd_imagery.links import refuse_without_content, without_content
@@ -24,7 +24,7 @@ ABSENT = frozenset(
 _MOST = 2**31 - 1
 """Columns of whole numbers are int32."""
 
-_WHOLE = re.compile(r"[+-]?[0-9]+(\.0*)?")
+_WHOLE = re.compile(r"[+-]?[0-9]{1,12}(\.0*)?")
 """A whole number, also as a float column has it; 7.3e4 has lost digits, or is of another column."""
 
 _DELIMITERS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
@@ -79,12 +79,14 @@ class Line:
 
     def whole(self, column: str) -> int | None:
         """A whole number, also where it is written as 3.0, but not as 3e0; None where it is absent."""
-        value = self.decimal(column)
-        if value is None:
+        text = self.text(column)
+        if text is not None and _WHOLE.fullmatch(text):
+            value = int(text.partition(".")[0])
+            if abs(value) <= _MOST:
+                return value
+        elif text is None or self.decimal(column) is None:
             return None
-        if not _WHOLE.fullmatch(self.text(column) or "") or abs(value) > _MOST:
-            raise self.error(column, "not a whole number")
-        return int(value)
+        raise self.error(column, "not a whole number")
 
     def required(self, column: str) -> int:
         """A whole number that must be there."""
@@ -114,11 +116,6 @@ _FLAGS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0
 
 
 def read_lines(path: Path, delimiter: str, required: Sequence[str], what: str) -> list[Line]:
-    """The lines of a table; see `iter_lines`."""
-    return list(iter_lines(path, delimiter, required, what))
-
-
-def iter_lines(path: Path, delimiter: str, required: Sequence[str], what: str) -> Iterator[Line]:
     """The lines of a table whose first line names the columns; blank lines are passed over.
 
     Fields may stand in double quotes. An index that was saved along is left out: columns without a name, pandas'
@@ -134,9 +131,24 @@ def iter_lines(path: Path, delimiter: str, required: Sequence[str], what: str) -
         MissingDataError: It is a link without content.
         DataError: Not such a table: a column is missing or twice, a line is too short or too long.
     """
+    header, *rows = read_rows(path, delimiter, required, what)
+    named = [at for at, name in enumerate(header.fields) if not _INDEX.fullmatch(name)]
+    return [Line(path, row.number, {header.fields[at]: row.fields[at] for at in named}) for row in rows]
+
+
+class Row(NamedTuple):
+    """The number of a line, 1-based, and its fields."""
+
+    number: int
+    fields: list[str]
+
+
+def read_rows(path: Path, delimiter: str, required: Sequence[str], what: str) -> Iterator[Row]:
+    """The names of the columns, then the other lines, each with as many fields; see `read_lines`."""
     with _opened(path, what) as file:
         reader = csv.reader(file, delimiter=delimiter, strict=True)
         header = _named(path, next(reader, []), delimiter, required, what)
+        yield Row(1, header)
         rows = (row for row in reader if any(field.strip() for field in row))
         has_row_names = False
         for number, row in enumerate(rows, start=1):
@@ -146,19 +158,7 @@ def iter_lines(path: Path, delimiter: str, required: Sequence[str], what: str) -
             if len(fields) != len(header):
                 msg = f"{path}, line {reader.line_num}: has {len(fields)} fields, line 1 has {len(header)}"
                 raise DataError(msg)
-            named = zip(header, fields, strict=True)
-            yield Line(path, reader.line_num, {name: field for name, field in named if not is_index(name)})
-
-
-def read_header(path: Path, delimiter: str, required: Sequence[str], what: str) -> list[str]:
-    """The names of the columns, without blanks around them; see `iter_lines`."""
-    with _opened(path, what) as file:
-        return _named(path, next(csv.reader(file, delimiter=delimiter, strict=True), []), delimiter, required, what)
-
-
-def is_index(name: str) -> bool:
-    """Whether a column's name says that it is an index, which nobody wanted to save."""
-    return _INDEX.fullmatch(name) is not None
+            yield Row(reader.line_num, fields)
 
 
 @contextmanager
@@ -185,7 +185,7 @@ def _named(path: Path, first: list[str], delimiter: str, required: Sequence[str]
             if text.count(other) > text.count(delimiter):
                 msg = f"{path}: has {name} between its fields, not {_DELIMITERS[delimiter]}; save it again with these"
                 raise DataError(msg)
-    twice = sorted({name for name in header if header.count(name) > 1 and not is_index(name)})
+    twice = sorted({name for name in header if header.count(name) > 1 and not _INDEX.fullmatch(name)})
     if missing or twice:
         fault = f"missing: {', '.join(missing)}" if missing else f"twice: {shown(twice[0])}"
         msg = f"{path}: has not the columns of {what} ({fault}; line 1: {text[:60]!r})"
