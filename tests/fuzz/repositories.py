@@ -33,7 +33,8 @@ _PORT, _COMMIT = b":00000/", b"c" * 40
 """In the place of a port and of a commit, which are others each time."""
 
 _LISTENER = socket.create_server(("127.0.0.1", 0))
-"""Of the process that forks, since `huggingface_hub` reads where its hub is when it is imported."""
+"""Of the process that forks, since `huggingface_hub` reads where its hub is, and how, when it is imported."""
+os.environ["HF_HUB_DISABLE_XET"] = "1"
 os.environ["HF_ENDPOINT"] = f"http://127.0.0.1:{_LISTENER.getsockname()[1]}"
 
 _HUBS: dict[int, loopback.Hub] = {}
