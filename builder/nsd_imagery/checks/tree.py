@@ -14,6 +14,7 @@ from nsd_imagery.checks.data import (
     AREAS,
     areas_of,
     check_agreement,
+    check_mean_map,
     check_pooled,
     check_values,
     labelled_betas,
@@ -31,6 +32,7 @@ from nsd_imagery.sources.session import Session, other_formats
 from nsd_imagery.sources.source import Listed
 from nsd_imagery.volumes.betas import Betas
 from nsd_imagery.volumes.maps import Maps
+from nsd_imagery.volumes.meanbeta import hold_against_means
 from nsd_imagery.volumes.read import read_betas
 from nsd_imagery.volumes.roi import DEFAULT_ROI, Roi, resolve
 
@@ -115,10 +117,12 @@ def _check_numbers(
     yield DATA_READABLE.judged(scope, [], session.beta_path.name)
     if tree.deep:
         yield _check_formats(session, roi, betas, scope)
+    proof = _check_means(session, roi, betas, scope)
     betas = betas.over(session.beta_scale)
     yield check_values(betas, valid, scope)
     if not core:
         yield from _check_agreement(session, maps, roi, betas, scope, judgements)
+    yield proof
 
 
 def _check_agreement(session: Session, maps: Maps, roi: Roi, betas: Betas, scope: str,
@@ -135,6 +139,12 @@ def _check_agreement(session: Session, maps: Maps, roi: Roi, betas: Betas, scope
     found, judgement = check_agreement(labelled_betas(rows, percent, is_valid, areas), scope)
     judgements.append(judgement)
     yield from found
+
+
+def _check_means(session: Session, roi: Roi, betas: Betas, scope: str) -> Finding:
+    path = session.mean_path
+    found = None if path is None else hold_against_means(path, session.beta_path, betas, roi.grid, roi.flat)
+    return check_mean_map(found, scope)
 
 
 def _valid(maps: Maps, roi: Roi) -> NDArray[np.bool_] | None:

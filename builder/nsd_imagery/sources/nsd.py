@@ -59,6 +59,7 @@ def read_sessions(tables: ReleaseTables, subject: str, beta_version: str) -> lis
             path,
             _rows(root, subject, number, path, beta_version, responses, info, imagined),
             notes,
+            mean_path=release_files.mean_map(path),
         )
         for number, path in files.items()
     ]

@@ -46,7 +46,8 @@ def read_session(tables: ReleaseTables, subject: str, beta_version: str) -> Sess
     _prove_photographs(files, info)
     rows = _rows(root, subject, beta_path, files, beta_version, info)
     notes = () if info is not None else (NO_STIM_INFO,)
-    return Session(subject, "nsdimagery", 1, beta_path, rows, notes)
+    mean_path = release_files.mean_map(beta_path)
+    return Session(subject, "nsdimagery", 1, beta_path, rows, notes, mean_path=mean_path)
 
 
 def _prove_photographs(files: SessionFiles, info: StimInfo | None) -> None:
