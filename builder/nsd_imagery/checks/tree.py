@@ -23,6 +23,7 @@ from nsd_imagery.checks.data import (
 from nsd_imagery.checks.files import check_betas_form, check_maps, check_presence
 from nsd_imagery.checks.report import Finding
 from nsd_imagery.checks.rows import check_rows, plain_rows
+from nsd_imagery.dataset.reading import mean_map_of
 from nsd_imagery.errors import NSDImageryError
 from nsd_imagery.experiment import N_NSD_PICTURES
 from nsd_imagery.progress import StepProgress
@@ -32,7 +33,6 @@ from nsd_imagery.sources.session import Session, other_formats
 from nsd_imagery.sources.source import Listed
 from nsd_imagery.volumes.betas import Betas
 from nsd_imagery.volumes.maps import Maps
-from nsd_imagery.volumes.meanbeta import hold_against_means
 from nsd_imagery.volumes.read import read_betas
 from nsd_imagery.volumes.roi import DEFAULT_ROI, Roi, resolve
 
@@ -117,7 +117,7 @@ def _check_numbers(
     yield DATA_READABLE.judged(scope, [], session.beta_path.name)
     if tree.deep:
         yield _check_formats(session, roi, betas, scope)
-    proof = _check_means(session, roi, betas, scope)
+    proof = check_mean_map(mean_map_of(session, betas, roi.grid, roi.flat), scope)
     betas = betas.over(session.beta_scale)
     yield check_values(betas, valid, scope)
     if not core:
@@ -139,12 +139,6 @@ def _check_agreement(session: Session, maps: Maps, roi: Roi, betas: Betas, scope
     found, judgement = check_agreement(labelled_betas(rows, percent, is_valid, areas), scope)
     judgements.append(judgement)
     yield from found
-
-
-def _check_means(session: Session, roi: Roi, betas: Betas, scope: str) -> Finding:
-    path = session.mean_path
-    found = None if path is None else hold_against_means(path, session.beta_path, betas, roi.grid, roi.flat)
-    return check_mean_map(found, scope)
 
 
 def _valid(maps: Maps, roi: Roi) -> NDArray[np.bool_] | None:

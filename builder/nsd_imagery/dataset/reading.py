@@ -17,8 +17,9 @@ from nsd_imagery.dataset.shards import LogicalHash
 from nsd_imagery.errors import DataError, MissingDataError
 from nsd_imagery.identity import Identity, identity, read_unchanged
 from nsd_imagery.progress import ShareProgress, unwatched
+from nsd_imagery.sources.session import Session
 from nsd_imagery.volumes.betas import Betas
-from nsd_imagery.volumes.grid import FlatIndex
+from nsd_imagery.volumes.grid import FlatIndex, Grid
 from nsd_imagery.volumes.meanbeta import MeanMap, hold_against_means
 from nsd_imagery.volumes.nifti import file_digest, is_nifti
 from nsd_imagery.volumes.read import brain_voxels, inside_voxels, read_betas
@@ -111,6 +112,17 @@ def read_unproven(piece: Piece, progress: ShareProgress = unwatched) -> Reading:
     return Reading(betas, found, said.within, is_empty, said.fingerprints, mean_map, noted)
 
 
+def mean_map_of(session: Session, betas: Betas, grid: Grid, voxels: FlatIndex) -> MeanMap | None:
+    """What the map of means of a session says of betas as they were read; None where there is none.
+
+    What NSD core's maps are of is not documented, only likely.
+    """
+    if session.mean_path is None:
+        return None
+    certain = session.experiment == "nsdimagery"
+    return hold_against_means(session.mean_path, session.beta_path, betas, grid, voxels, certain=certain)
+
+
 @dataclass(frozen=True)
 class File:
     """The beta file of a piece that was not inflated.
@@ -196,22 +208,15 @@ def _read(piece: Piece, progress: ShareProgress) -> tuple[Betas, NDArray[np.bool
     brain = brain_voxels(piece.brain)
     if piece.recipe.smoothing_fwhm is None:
         betas = read_betas(session.beta_path, grid, voxels, brain, progress)
-        mean_map = _mean_map(piece, betas, voxels)
+        mean_map = mean_map_of(session, betas, grid, voxels)
         return betas.over(session.beta_scale), _is_empty(piece, voxels, betas, voxels), mean_map
     # Here, because scipy.ndimage takes longer to import than a session to smooth.
     from nsd_imagery.volumes.smooth import smooth, smoother
 
     by = smoother(grid, voxels, smoothing_mask(piece), piece.recipe.smoothing_fwhm)
     betas = read_betas(session.beta_path, grid, by.needs, brain, progress)
-    is_empty, mean_map = _is_empty(piece, voxels, betas, by.needs), _mean_map(piece, betas, by.needs)
+    is_empty, mean_map = _is_empty(piece, voxels, betas, by.needs), mean_map_of(session, betas, grid, by.needs)
     return smooth(betas.over(session.beta_scale), by), is_empty, mean_map
-
-
-def _mean_map(piece: Piece, betas: Betas, read: FlatIndex) -> MeanMap | None:
-    session = piece.session
-    if session.mean_path is None:
-        return None
-    return hold_against_means(session.mean_path, session.beta_path, betas, piece.rois[0].grid, read)
 
 
 def _id_of_file(size: int, digest: str, within: str) -> str:

@@ -55,8 +55,8 @@ class MeanMap:
 
     Attributes:
         verdict: "fits"; "wrong": these are not the betas that the map was made of; "undecided": the map is of another
-            export; "unusable": it is damaged, or of another grid; "not asked": the betas are not stored as the release
-            stores them, or hold nothing.
+            export, or one cannot tell; "unusable": it is damaged, or of another grid; "not asked": the betas are not
+            stored as the release stores them, or hold nothing.
         said: Why, in a sentence with the places of the files.
         note: Of betas that were not held against a map that is there: the same without places, for a dataset; else "".
     """
@@ -66,7 +66,9 @@ class MeanMap:
     note: str = ""
 
 
-def hold_against_means(path: Path, beta_path: Path, betas: Betas, grid: Grid, voxels: FlatIndex) -> MeanMap:
+def hold_against_means(
+    path: Path, beta_path: Path, betas: Betas, grid: Grid, voxels: FlatIndex, *, certain: bool = True
+) -> MeanMap:
     """Hold the mean of each voxel over all volumes against the map of means.
 
     A voxel fits within 0.01 + 1e-5 |mean|, in stored units. Where most of them are exact, to the last digits of
@@ -79,6 +81,8 @@ def hold_against_means(path: Path, beta_path: Path, betas: Betas, grid: Grid, vo
         betas: Read from it, before anything is done to them.
         grid: The masks' grid.
         voxels: (n_voxels,) C-order flat indices of the columns of `betas`.
+        certain: Whether the map is known to be of the stored numbers; one of which that is only likely, and that fits
+            nowhere, proves nothing.
     """
     dtype, scaling = betas.header.dtype, betas.header.scaling
     if dtype != np.int16 or scaling != Scaling.of(dtype):
@@ -93,7 +97,11 @@ def hold_against_means(path: Path, beta_path: Path, betas: Betas, grid: Grid, vo
     pair = _Pair.of(volume, betas, voxels)
     if not pair.voxels.size:
         return MeanMap("not asked", f"{beta_path}: no voxel holds data")
-    return _judged(pair, path, beta_path)
+    found = _judged(pair, path, beta_path)
+    if found is None and not certain:
+        what = "is not of these betas as they are stored"
+        return MeanMap("undecided", f"{path}: {what}", f"{path.name} {what}, which were not held against it")
+    return found or _of_others(pair, path, beta_path)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +109,7 @@ class _Pair:
     """A map and a beta file, at the voxels in which one of them holds data.
 
     Attributes:
-        volume: (x, y, z) the map, 0 where a voxel has no data.
+        volume: (x, y, z) the map.
         voxels: (n_voxels,) C-order flat indices.
         totals: (n_voxels,) sums over all volumes of the beta file.
         n_volumes: How many.
@@ -114,8 +122,6 @@ class _Pair:
 
     @classmethod
     def of(cls, volume: NDArray[Any], betas: Betas, voxels: FlatIndex) -> "_Pair":
-        with np.errstate(invalid="ignore"):  # a NaN that says so when it is looked at is a NaN
-            volume = np.where(np.abs(volume) <= LARGEST, volume, 0)
         totals = betas.stored.sum(axis=0, dtype=np.int64)
         has_data = (totals != 0) | (_at(volume, voxels) != 0)
         return cls(volume, voxels[has_data], totals[has_data], len(betas.stored))
@@ -141,7 +147,8 @@ class _Pair:
         return int(exact[held].sum()) >= _MOST * int(held.sum()) > 0
 
 
-def _judged(pair: _Pair, path: Path, beta_path: Path) -> MeanMap:
+def _judged(pair: _Pair, path: Path, beta_path: Path) -> MeanMap | None:
+    """The verdict; None if the map is not of these numbers, in whatever form or order."""
     means, mapped, n_voxels = pair.means, pair.mapped, pair.voxels.size
     exact = pair.exact(mapped)
     is_exact = pair.is_exact(exact)
@@ -155,11 +162,11 @@ def _judged(pair: _Pair, path: Path, beta_path: Path) -> MeanMap:
         what = f"the mean is another than {path.name} says in {int(off.sum()):,} of {n_voxels:,} voxels"
         where = f"the first is {ijk}, {means[first]:.4f} and not {mapped[first]:.4f}"
         return MeanMap("wrong", f"{beta_path}: {what}; {where}: copy the file again")
-    return _of_another(pair, path, beta_path)
+    return _misfit(pair, path, beta_path)
 
 
-def _of_another(pair: _Pair, path: Path, beta_path: Path) -> MeanMap:
-    """Why most voxels do not fit."""
+def _misfit(pair: _Pair, path: Path, beta_path: Path) -> MeanMap | None:
+    """Why most voxels do not fit a map that is of these numbers, or may be; else None."""
     if pair.voxels.size < _FEWEST:
         what = f"does not fit, and {pair.voxels.size} voxels with data are too few to tell why"
         return MeanMap("undecided", f"{path}: {what}", f"{path.name} {what}")
@@ -172,7 +179,11 @@ def _of_another(pair: _Pair, path: Path, beta_path: Path) -> MeanMap:
         what = "is of another export of these betas"
         how = f"its numbers x {slope:.6g} differ from the means by {rest:.2g} (root mean square)"
         return MeanMap("undecided", f"{path}: {what}: {how}", f"{path.name} {what}, which were not held against it")
-    return MeanMap("wrong", f"{beta_path}: the means of its voxels are not those of {path.name}: {_what_else(pair)}")
+    everywhere = _at(pair.volume, np.arange(pair.volume.size))
+    if np.isin(pair.totals, np.rint(everywhere * pair.n_volumes)).mean() >= _ELSEWHERE:
+        what = f"the means of {path.name} are there, but at other voxels: the voxels are in another order"
+        return MeanMap("wrong", f"{beta_path}: {what}; copy the file again")
+    return None
 
 
 def _other_axes(pair: _Pair) -> tuple[str, ...]:
@@ -198,19 +209,21 @@ def _line(pair: _Pair) -> tuple[float, float]:
     return slope, float(np.sqrt(np.square(means - slope * mapped).mean()))
 
 
-def _what_else(pair: _Pair) -> str:
-    """What may be the case where a map is not of these numbers, and what to do."""
-    if np.isin(pair.totals, np.rint(pair.volume.astype(np.float64) * pair.n_volumes)).mean() >= _ELSEWHERE:
-        return "they are there, but of other voxels: the voxels are in another order; copy the file again"
+def _of_others(pair: _Pair, path: Path, beta_path: Path) -> MeanMap:
+    """The verdict on numbers that are not those of the map."""
     varies = pair.means.std() > 0 and pair.mapped.std() > 0
     alike = float(np.corrcoef(pair.means, pair.mapped)[0, 1]) if varies else 0.0
     who = "another beta version, or of another session" if alike >= _ALIKE else "another subject, or damaged all over"
-    return (
-        f"one of the two is of {who} (correlation {alike:.2g} in {pair.voxels.size:,} voxels); copy both again from "
-        "one folder, or take the map away to go on without it"
+    return MeanMap(
+        "wrong",
+        f"{beta_path}: the means of its voxels are not those of {path.name}: one of the two is of {who} (correlation "
+        f"{alike:.2g} in {pair.voxels.size:,} voxels); copy both again from one folder, or take the map away to go on "
+        "without it",
     )
 
 
 def _at(volume: NDArray[Any], voxels: FlatIndex) -> NDArray[np.float64]:
-    """(n_voxels,) values of a volume at C-order flat indices."""
-    return volume[np.unravel_index(voxels, volume.shape)].astype(np.float64)
+    """(n_voxels,) values of a map at C-order flat indices; 0 where they are no numbers: a voxel without data."""
+    values = volume[np.unravel_index(voxels, volume.shape)]
+    with np.errstate(invalid="ignore"):  # a NaN that says so when it is looked at is a NaN
+        return np.where(np.abs(values) <= LARGEST, values, 0).astype(np.float64)
