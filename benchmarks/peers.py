@@ -10,6 +10,7 @@ from pathlib import Path
 CORE_SESSION = "nsddata_betas/ppdata/subj01/func1pt8mm/betas_fithrf_GLMdenoise_RR/betas_session01.nii.gz"
 NSDGENERAL = "nsddata/ppdata/subj01/func1pt8mm/roi/nsdgeneral.nii.gz"
 BETAS = "nsddata_betas/ppdata/subj01/func1pt8mm/nsdimagerybetas_fithrf_GLMdenoise_RR/betas_nsdimagery"
+MEAN_MAP = BETAS.replace("betas_nsdimagery", "meanbeta_nsdimagery") + ".nii.gz"
 
 
 def startup(_root: Path, _out: Path) -> None:
@@ -23,6 +24,11 @@ def startup(_root: Path, _out: Path) -> None:
 def build(root: Path, out: Path) -> None:
     """This package's command: sealed shards of all three conditions."""
     _command("build", str(root), "--out", str(out))
+
+
+def build_three(root: Path, out: Path) -> None:
+    """The same, of three ROIs."""
+    _command("build", str(root), "--out", str(out), "--roi", "nsdgeneral,V1,early")
 
 
 def build_3mm(root: Path, out: Path) -> None:
@@ -129,6 +135,7 @@ PEERS: dict[str, Callable[[Path, Path], None]] = {
     for peer in (
         startup,
         build,
+        build_three,
         build_3mm,
         build_5mm,
         inflate,

@@ -329,6 +329,7 @@ def test_changed_betas_are_read_again_though_their_rows_are_the_same(
     folder = nsd_imagery.build(own_release, tmp_path / "nsd_imagery", subjects=["subj01"], zscore="none")
     first = numbers(load(folder, "subj01-vision", hf_cache))
     path = own_release / f"{expected_betas(BETAS, 'subj01')}.hdf5"
+    path.with_name("meanbeta_nsdimagery.nii.gz").unlink()
     raw = path.read_bytes()
     path.unlink()
     path.write_bytes(raw)

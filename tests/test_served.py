@@ -39,6 +39,14 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def own_release(own_release: Path) -> Path:
+    """Without the maps of means, by which other betas in the place of these are refused."""
+    for path in own_release.rglob("meanbeta_*"):
+        path.unlink()
+    return own_release
+
+
+@pytest.fixture
 def hdf5(own_release: Path) -> Path:
     """The one beta file of a root of subj01, which a test may replace."""
     (own_release / f"{BETAS}.nii.gz").unlink()

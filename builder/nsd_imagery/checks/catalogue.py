@@ -231,7 +231,14 @@ DATA_QUESTIONS: Final = (
         "Nothing has to be done: to see it in the other beta version, run nsd-imagery verify ROOT --betas fithrf",
     ),
 )
-DATA: Final = (DATA_READABLE, DATA_FORMATS, DATA_SCALE, *DATA_QUESTIONS)
+DATA_MEAN_MAP = Check(
+    "data.mean-map",
+    "Each voxel's mean over all trials is that of the release's map: no voxel is damaged, in another place or of other "
+    "betas (it cannot see the order of trials)",
+    "Copy the beta file that is named and the map beside it (meanbeta_nsdimagery.nii.gz, or meanbeta_sessionNN.nii.gz) "
+    "again from one folder of the release: one is damaged, or of another subject, beta version or session",
+)
+DATA: Final = (DATA_READABLE, DATA_FORMATS, DATA_SCALE, *DATA_QUESTIONS, DATA_MEAN_MAP)
 
 # ---- index, folder, source ----------------------------------------------------------------------------------------
 
@@ -289,10 +296,3 @@ SOURCE_SAME = Check(
 SOURCE: Final = (SOURCE_LABELS, SOURCE_SAME)
 
 CHECKS: Final = (*FILES, *LABELS, *ROWS, *DATA, *INDEX, *FOLDER, *SOURCE)
-
-
-def to_markdown() -> str:
-    """`CHECKS` as a table for people."""
-    lines = ["| check | what it proves | what to do when it fails |", "|---|---|---|"]
-    lines += [f"| `{check.id}` | {check.proves} | {check.remedy.replace('<', '&lt;')} |" for check in CHECKS]
-    return "\n".join(lines)

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from nsd_imagery.checks.agreement.measure import check_session
 from nsd_imagery.checks.agreement.session import SessionBetas
 from nsd_imagery.checks.agreement.verdicts import Answer, Judgement, pool
-from nsd_imagery.checks.catalogue import DATA_QUESTIONS, DATA_SCALE
+from nsd_imagery.checks.catalogue import DATA_MEAN_MAP, DATA_QUESTIONS, DATA_SCALE
 from nsd_imagery.checks.report import Finding, Outcome
 from nsd_imagery.checks.rows import Row
 from nsd_imagery.volumes.betas import Betas
+from nsd_imagery.volumes.meanbeta import MeanMap, Verdict
 from nsd_imagery.volumes.roi import Roi
 from nsd_imagery.volumes.scale import scale_fault
 
@@ -55,6 +56,25 @@ def check_values(path: Path, betas: Betas, valid: NDArray[np.bool_] | None, scop
         f"{int(flat.sum())} of {flat.size:,} voxels without variance"
     )
     return DATA_SCALE.judged(scope, faults, evidence)
+
+
+_OUTCOMES: Final[dict[Verdict, Outcome]] = {
+    "fits": "pass",
+    "wrong": "fail",
+    "undecided": "not decidable",
+    "unusable": "fail",
+    "not asked": "skipped",
+}
+
+
+def check_mean_map(mean_map: MeanMap | None, scope: str) -> Finding:
+    """What the map of means says of the voxels that were read; None where there is no map."""
+    if mean_map is None:
+        return DATA_MEAN_MAP.skipped(scope, "there is no map of means beside the betas")
+    outcome = _OUTCOMES[mean_map.verdict]
+    if outcome == "fail":
+        return DATA_MEAN_MAP.judged(scope, [mean_map.said], "")
+    return DATA_MEAN_MAP.found(scope, outcome, mean_map.said)
 
 
 def _without_data(is_valid: NDArray[np.bool_]) -> str:

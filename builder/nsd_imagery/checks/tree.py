@@ -14,6 +14,7 @@ from nsd_imagery.checks.data import (
     AREAS,
     areas_of,
     check_agreement,
+    check_mean_map,
     check_pooled,
     check_values,
     labelled_betas,
@@ -22,6 +23,7 @@ from nsd_imagery.checks.data import (
 from nsd_imagery.checks.files import check_betas_form, check_maps, check_presence
 from nsd_imagery.checks.report import Finding
 from nsd_imagery.checks.rows import check_rows, plain_rows
+from nsd_imagery.dataset.reading import mean_map_of
 from nsd_imagery.errors import NSDImageryError
 from nsd_imagery.experiment import N_NSD_PICTURES
 from nsd_imagery.links import without_content
@@ -117,12 +119,14 @@ def _check_numbers(
         yield from () if core else no_agreement(scope, "the betas cannot be read")
         return
     yield DATA_READABLE.judged(scope, [], session.beta_path.name)
+    proof = check_mean_map(mean_map_of(session, betas, roi.grid, roi.flat), scope)
     betas = betas.over(session.beta_scale)
     if tree.deep:
         yield _check_formats(session, roi, betas, scope)
     yield check_values(session.beta_path, betas, valid, scope)
     if not core:
         yield from _check_agreement(session, maps, roi, betas, scope, judgements)
+    yield proof
 
 
 def _check_agreement(session: Session, maps: Maps, roi: Roi, betas: Betas, scope: str,

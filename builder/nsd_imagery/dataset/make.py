@@ -80,11 +80,10 @@ def _write(job: Job, reading: Reading) -> list[Made]:
     made = []
     for roi in piece.rois:
         entry, source_id = reading.fingerprints[roi.name], reading.source_id(piece, roi)
-        one = journal.of_other_file(job, roi, entry, reading.identity, source_id, reading.validity)
-        if one is None:
-            shards = tuple(_shard(job, part) for part in parts(piece, reading.betas, roi))
-            one = Made(piece.key, roi.name, entry, source_id, shards, reading.notes(piece, roi))
-            journal.write(job, one, reading.identity, reading.validity)
+        known = journal.of_other_file(job, roi, entry, reading.identity, source_id, reading.validity)
+        shards = known.shards if known else tuple(_shard(job, part) for part in parts(piece, reading.betas, roi))
+        one = Made(piece.key, roi.name, entry, source_id, shards, reading.notes(piece, roi))
+        journal.write(job, one, reading.identity, reading.validity, reading.noted_map)
         made.append(one)
     return made
 

@@ -75,7 +75,7 @@ def merge(manifest: Manifest, old: Manifest | None, built: Configs, staying: Map
     kept = {name: config for name, config in before.items() if name not in built}
     _refuse_other_masks(kept, before, built)
     _refuse_other_sources(kept, built)
-    with_stats = {name: _add_stats(built[name], before[name], shards) for name, shards in staying.items()}
+    with_stats = {name: _add_stats(built[name], before[name], shards) for name, shards in staying.items() if shards}
     return replace(manifest, configs=dict(sorted({**kept, **built, **with_stats}.items(), key=_order)))
 
 
@@ -152,13 +152,15 @@ def _with(config: Config, shard: Shard, source_id: str, notes: Sequence[str]) ->
 
 
 def _add_stats(config: Config, old: Config, shards: Sequence[Shard]) -> Config:
+    """A `-stats` config with shards that stay of the old one, and with its notes but those on what is built now."""
+    notes = [note for note in old.notes if not note.startswith(tuple(f"{key}: " for key in config.sources))]
     return replace(
         config,
         splits={
             "train": tuple(sorted([*config.splits["train"], *shards], key=lambda shard: in_order(str(shard.piece))))
         },
         sources={**config.sources, **{str(shard.piece): old.sources[str(shard.piece)] for shard in shards}},
-        notes=tuple(dict.fromkeys([*config.notes, *old.notes])),
+        notes=tuple(dict.fromkeys([*config.notes, *notes])),
     )
 
 

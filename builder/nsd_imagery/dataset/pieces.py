@@ -49,9 +49,15 @@ class Piece:
         return self.session.key
 
     @property
+    def maps(self) -> list[Path]:
+        """The maps that have a say in what its betas become."""
+        return [path for path in (self.brain, self.valid) if path is not None]
+
+    @property
     def files(self) -> list[Path]:
-        """The files that its betas are read from: the beta file, then maps."""
-        return [self.session.beta_path, *(path for path in (self.brain, self.valid) if path is not None)]
+        """The files that its betas are read from: the beta file, then maps; the map of means only proves them."""
+        mean_path = self.session.mean_path
+        return [self.session.beta_path, *self.maps, *([] if mean_path is None else [mean_path])]
 
 
 @dataclass(frozen=True, eq=False)

@@ -70,6 +70,7 @@ def read_sessions(tables: ReleaseTables, subject: str, beta_version: str) -> lis
             _rows(root, subject, number, path, beta_version, responses, info, imagined),
             notes,
             stated_beta_scale(path),
+            release_files.mean_map(path),
         )
         for number, path in files.items()
     ]

@@ -51,7 +51,8 @@ def read_session(tables: ReleaseTables, subject: str, beta_version: str) -> Sess
     _prove_photographs(files, info)
     rows = _rows(root, subject, beta_path, files, beta_version, info)
     notes = () if info is not None else (NO_STIM_INFO,)
-    return Session(subject, "nsdimagery", 1, beta_path, rows, notes, stated_beta_scale(beta_path))
+    scale, mean_path = stated_beta_scale(beta_path), release_files.mean_map(beta_path)
+    return Session(subject, "nsdimagery", 1, beta_path, rows, notes, scale, mean_path)
 
 
 def _prove_photographs(files: SessionFiles, info: StimInfo | None) -> None:

@@ -65,6 +65,12 @@ def nsd_betas(root: Path, subject: str, beta_version: str) -> dict[int, Path]:
     return {number: path for number, path in best.items() if path is not None}
 
 
+def mean_map(beta_path: Path) -> Path | None:
+    """The map of the means of a beta file's voxels over all trials, which lies beside it; None if it does not."""
+    session = beta_path.name.removeprefix("betas").partition(".")[0]
+    return _if_file(beta_path.with_name(f"meanbeta{session}.nii.gz"))
+
+
 def behaviour_file(root: Path, subject: str, run_name: str) -> Path:
     """The behaviour of one run of NSD-Imagery."""
     return root / "nsddata" / "bdata" / "nsdimagery" / f"nsdimagery_{subject}_{run_name}.tsv"

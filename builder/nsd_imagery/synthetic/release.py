@@ -13,6 +13,7 @@ from nsd_imagery.synthetic import behaviour, core, core_behaviour, design, files
 from nsd_imagery.synthetic.brain import Brain, make_brain
 from nsd_imagery.synthetic.captions import write_captions
 from nsd_imagery.synthetic.events import RunEvents, imagery_runs, perception_event
+from nsd_imagery.synthetic.meanbeta import write_meanbeta
 from nsd_imagery.synthetic.request import FORMATS, Request
 from nsd_imagery.synthetic.schedule import RunSchedule, draw_schedule, nsd_ids_of
 from nsd_imagery.synthetic.signal import Voxels, session_betas
@@ -122,6 +123,8 @@ def _write_betas(root: Path, brain: Brain, scan: _Scan, voxels: Voxels, endings:
     betas = session_betas(voxels, scan.runs, brain.inside(scan.valid))
     for ending in endings:
         files.write_betas(folder / f"{scan.name}.{ending}", betas, brain)
+    if scan.name == "betas_nsdimagery":
+        write_meanbeta(folder / "meanbeta_nsdimagery.nii.gz", betas, brain)
 
 
 def _write_ncsnr(root: Path, brain: Brain, voxels: Voxels) -> None:
