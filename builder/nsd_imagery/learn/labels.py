@@ -1,6 +1,6 @@
 """What a preprocessor must know of rows besides their betas: where they come from, and which are z-scored together."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,17 +36,24 @@ class Labels:
 
     Attributes:
         origin: Of all of them.
-        group: (n_rows,) the name of the group that each is z-scored in, "" where all are one.
+        groups: Names of the groups that they are z-scored in; "" where all are one.
+        of_row: (n_rows,) the position of each row's group.
         is_valid: (n_rows,) whether it holds data.
     """
 
     origin: Origin
-    group: NDArray[np.str_]
+    groups: tuple[str, ...]
+    of_row: NDArray[np.int64]
     is_valid: NDArray[np.bool_]
 
     def of(self, rows: Rows) -> "Labels":
         """Those of some of the rows."""
-        return Labels(self.origin, self.group[rows], self.is_valid[rows])
+        return Labels(self.origin, self.groups, self.of_row[rows], self.is_valid[rows])
+
+    def positions(self, among: Sequence[str]) -> NDArray[np.int64]:
+        """(n_rows,) the position of each row's group among some; -1 where it is none of them."""
+        position = {group: number for number, group in enumerate(among)}
+        return np.array([position.get(group, -1) for group in self.groups], np.int64)[self.of_row]
 
 
 def labels_of(trials: Dataset, voxels: Dataset, zscore: str | None) -> Labels:
@@ -68,7 +75,8 @@ def labels_of(trials: Dataset, voxels: Dataset, zscore: str | None) -> Labels:
         msg = f"betas have {n_columns} columns, but -voxels {voxels.num_rows} rows: take the -voxels of the same config"
         raise DataError(msg)
     one = {name: _the_one(column(trials, name), name) for name in ("subject", "beta_version")}
-    return Labels(Origin(**one, voxels=_digest(voxels)), _groups(trials, zscore), column(trials, "is_valid"))
+    groups, of_row = _groups(trials, zscore)
+    return Labels(Origin(**one, voxels=_digest(voxels)), groups, of_row, column(trials, "is_valid"))
 
 
 def valid_rows(trials: Dataset) -> Dataset:
@@ -98,11 +106,11 @@ def refuse_other_origin(fitted: Origin, given: Origin) -> None:
             raise DataError(msg)
 
 
-def _groups(trials: Dataset, zscore: str | None) -> NDArray[np.str_]:
+def _groups(trials: Dataset, zscore: str | None) -> tuple[tuple[str, ...], NDArray[np.int64]]:
     if zscore is None:
-        return np.full(trials.num_rows, "")
+        return ("",), np.zeros(trials.num_rows, np.int64)
     groups, of_row = groups_of(table_of(trials, Group._fields), zscore)
-    return np.array([group.name for group in groups])[of_row]
+    return tuple(group.name for group in groups), of_row
 
 
 def _the_one(values: NDArray[Any], name: str) -> str:

@@ -9,6 +9,7 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from nsd_imagery.errors import MissingExtraError, UsageError
+from nsd_imagery.rows.mapped import carried
 from nsd_imagery.rows.vectors import Rows
 from nsd_imagery.schema import BETAS
 from nsd_imagery.suggest import one_of
@@ -85,8 +86,9 @@ class TorchView(BatchDataset):
         return {name: values[position] for name, position in self._position.items()}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # A dataset pickles as the paths of its files, so a spawned worker maps them anew.
-        return TorchView, self._arguments
+        # Rows in files pickle as the paths of these, so a spawned worker maps them anew.
+        dataset, columns, dtype = self._arguments
+        return TorchView, (carried(dataset, columns or dataset.column_names[:1]), columns, dtype)
 
 
 def torch_view(dataset: Dataset, columns: Sequence[str] | None = None, dtype: torch.dtype | None = None) -> TorchView:
@@ -98,7 +100,7 @@ def torch_view(dataset: Dataset, columns: Sequence[str] | None = None, dtype: to
         DataLoader(view, batch_size=None, sampler=BatchSampler(RandomSampler(view), 32, drop_last=False))
 
     `DataLoader(view, batch_size=32, shuffle=True)` gives the same batches and copies betas once more. Workers map the
-    same files; nothing is sent to them.
+    same files; nothing is sent to them but which rows they are. Rows in memory are sent, and none but these.
 
     Args:
         dataset: What `load` or `load_dataset` gave, filtered, shuffled or not. Its format is ignored.
