@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from nsd_imagery.errors import DataError, UsageError
 from nsd_imagery.learn.contract import Preprocessor, RowPreprocessor, bind, row_options
-from nsd_imagery.learn.view import Batch, BatchDataset, torch, torch_view
+from nsd_imagery.learn.view import Batch, BatchDataset, positions, torch, torch_view
 from nsd_imagery.rows.choose import Choice, choose_rows, choose_voxels
 from nsd_imagery.rows.mapped import carried
 from nsd_imagery.rows.vectors import Rows, table_of
@@ -109,11 +109,12 @@ class NSDImageryDataset(BatchDataset):
         return choose_voxels(path, root, choice)
 
     def read(self, rows: Rows) -> Batch:
-        """The batch of some rows, each from 0 to `len(self) - 1`."""
+        """See `BatchDataset.read`."""
+        rows = positions(rows, len(self))
         batch = self._view.read(rows)
         if self._transform is not None:
             betas: Any = batch[BETAS.name]
-            batch[BETAS.name] = torch.from_numpy(self._transform(betas.numpy(), rows % len(self)))
+            batch[BETAS.name] = torch.from_numpy(self._transform(betas.numpy(), rows))
         if self._embeddings is not None:
             vectors, stimulus = self._embeddings
             batch[EMBEDDING] = vectors[stimulus[rows]]

@@ -13,7 +13,7 @@ from nsd_imagery.dataset.recipe import refuse_unsound_fwhm
 from nsd_imagery.errors import DataError, MissingDataError, UsageError
 from nsd_imagery.learn.labels import Labels, Origin, column
 from nsd_imagery.learn.voxel_scores import Matrix, ncsnr, principal_components, reliability
-from nsd_imagery.rows.vectors import row_vectors
+from nsd_imagery.rows.vectors import row_vectors, vector_length
 from nsd_imagery.schema import BETAS
 from nsd_imagery.suggest import one_of
 from nsd_imagery.volumes.betas import Scaling
@@ -147,8 +147,7 @@ def zscored(betas: Matrix, labels: Labels, groups: Sequence[str], by: Moments) -
 
 
 def _blocks(trials: Dataset) -> Iterator[tuple[slice, Matrix]]:
-    n_voxels = trials.data.schema.field(BETAS.name).type.list_size
-    for start in range(0, n_voxels, _VOXELS_AT_A_TIME):
+    for start in range(0, vector_length(trials, BETAS.name), _VOXELS_AT_A_TIME):
         part = slice(start, start + _VOXELS_AT_A_TIME)
         yield part, betas_of(trials, part)
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nsd_imagery.dataset.groups import Group, groups_of
 from nsd_imagery.errors import DataError, UsageError
-from nsd_imagery.rows.vectors import Rows, table_of
+from nsd_imagery.rows.vectors import Rows, label_table, vector_length
 from nsd_imagery.schema import BETAS
 
 
@@ -70,7 +70,7 @@ def labels_of(trials: Dataset, voxels: Dataset, zscore: str | None) -> Labels:
     """
     if not trials.num_rows:
         raise UsageError("there are no rows to preprocess")
-    n_columns = trials.data.schema.field(BETAS.name).type.list_size
+    n_columns = vector_length(trials, BETAS.name)
     if n_columns != voxels.num_rows:
         msg = f"betas have {n_columns} columns, but -voxels {voxels.num_rows} rows: take the -voxels of the same config"
         raise DataError(msg)
@@ -92,8 +92,8 @@ def valid_rows(trials: Dataset) -> Dataset:
 
 
 def column(trials: Dataset, name: str) -> NDArray[Any]:
-    """(n_rows,) a column of numbers or words."""
-    return table_of(trials, [name]).column(name).to_numpy()
+    """(n_rows,) a label column."""
+    return label_table(trials, [name]).column(name).to_numpy()
 
 
 def refuse_other_origin(fitted: Origin, given: Origin) -> None:
@@ -109,7 +109,7 @@ def refuse_other_origin(fitted: Origin, given: Origin) -> None:
 def _groups(trials: Dataset, zscore: str | None) -> tuple[tuple[str, ...], NDArray[np.int64]]:
     if zscore is None:
         return ("",), np.zeros(trials.num_rows, np.int64)
-    groups, of_row = groups_of(table_of(trials, Group._fields), zscore)
+    groups, of_row = groups_of(label_table(trials, Group._fields), zscore)
     return tuple(group.name for group in groups), of_row
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from nibabel.affines import apply_affine
 from numpy.typing import ArrayLike, NDArray
 
-from nsd_imagery.errors import DataError
+from nsd_imagery.errors import DataError, reason
 from nsd_imagery.volumes.nifti import read_volume
 
 _TOLERANCE_MM = 0.01
@@ -46,4 +46,8 @@ def to_nifti(vector: ArrayLike, voxels: Any, like: Path | str, fill: float = 0) 
 
 
 def _columns(voxels: Mapping[str, Any], names: str) -> NDArray[Any]:
-    return np.stack([np.asarray(voxels[name][:]) for name in names], axis=1)
+    try:
+        return np.stack([np.asarray(voxels[name][:]) for name in names], axis=1)
+    except (KeyError, ValueError) as error:  # of a mapping; of a Dataset
+        msg = f"voxels lack a column ({reason(error)}): give the rows of -voxels, with i, j, k, x, y and z"
+        raise DataError(msg) from error
