@@ -4,7 +4,7 @@ Rows that were in other hands (pandas, polars, `class_encode_column`, `from_dict
 words as large strings, views or classes, vectors as lists that could be of any length. They are read as rows as built.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -46,8 +46,8 @@ def label_table(dataset: Dataset, names: Sequence[str]) -> pa.Table:
 
 
 def refuse_splits(dataset: object) -> None:
-    """Raise UsageError unless it is a Dataset: several splits by name, or a stream, are none."""
-    if not isinstance(dataset, Dataset):
+    """Raise UsageError where it is no Dataset: several splits by name, or a stream."""
+    if isinstance(dataset, Mapping) or not hasattr(dataset, "data"):
         msg = f"rows are a Dataset, not a {type(dataset).__name__}: name a split, for example split='test'"
         raise UsageError(msg)
 
