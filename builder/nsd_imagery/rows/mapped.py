@@ -111,10 +111,10 @@ def _mapped_pickled(table: MemoryMappedTable) -> tuple[Any, ...]:
     if not _PLACE.fullmatch(path.parent.name):
         return _as_ever(table)
     if path.is_symlink():
-        return _shard_again, (str(path.readlink()), _shortened(table.replays))
+        return _shard_again, (str(path.readlink()), table.replays)
     if table.schema.equals(_ROW_NUMBERS):
         return _row_numbers_pickled(table)
-    return _made_again, (table.path, _shortened(table.replays))
+    return _made_again, (table.path, table.replays)
 
 
 def _in_memory_pickled(table: InMemoryTable) -> tuple[Any, ...]:
@@ -133,12 +133,6 @@ def _row_numbers_pickled(table: Table) -> tuple[Any, ...]:
 # next `select`. Its tables stay what they are, and this is the one place that all pickles of them pass.
 copyreg.pickle(MemoryMappedTable, _mapped_pickled)
 copyreg.pickle(InMemoryTable, _in_memory_pickled)
-
-
-def _shortened(replays: list[Any]) -> list[Any]:
-    """The steps from a file to a table, without metadata that a later step replaces: each is as long as all names."""
-    last = max((at for at, (name, *_) in enumerate(replays) if name == "replace_schema_metadata"), default=-1)
-    return [step for at, step in enumerate(replays) if at >= last or step[0] != "replace_schema_metadata"]
 
 
 def _shard_again(path: str, replays: list[Any]) -> MemoryMappedTable:
