@@ -3,6 +3,7 @@
 `index` writes it for people and other programs. A build derives the same rows from the sources each time.
 """
 
+import json
 import logging
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, replace
@@ -225,4 +226,19 @@ def _join(folder: Path, written: Set[Path], subjects: Sequence[str]) -> list[Pat
 
 def _write(rows: pa.Table, path: Path) -> None:
     with replacing(path) as file:
-        pq.write_table(rows, file, compression="zstd")
+        pq.write_table(rows.replace_schema_metadata({"pandas": _for_pandas(rows.schema)}), file, compression="zstd")
+
+
+def _for_pandas(schema: pa.Schema) -> str:
+    """What makes pandas open whole numbers that may be absent as such, and not as floats.
+
+    It is the form that pandas itself writes, but for the versions, by which equal rows would be other bytes.
+    """
+    columns = []
+    for field in schema:
+        is_word, is_number = pa.types.is_string(field.type), pa.types.is_integer(field.type)
+        name = "unicode" if is_word else str(pa.DataType.to_pandas_dtype(field.type)().dtype)
+        stored = "object" if is_word else name.capitalize() if is_number and field.nullable else name
+        said = {"name": field.name, "field_name": field.name, "pandas_type": name, "numpy_type": stored}
+        columns.append({**said, "metadata": None})
+    return json.dumps({"index_columns": [], "column_indexes": [], "columns": columns})

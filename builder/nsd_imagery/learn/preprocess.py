@@ -1,6 +1,6 @@
 """`NSDPreprocessor`: smoothing, z-scores, voxel selection and PCA that know nothing but the rows they are fitted on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from nsd_imagery.learn import saved
 from nsd_imagery.learn.contract import RowOptions, Transform
 from nsd_imagery.learn.fitting import Fitted, Options, adapt_to_rows, fit_rows, zscored
 from nsd_imagery.learn.labels import Labels, labels_of, refuse_other_origin, valid_rows
-from nsd_imagery.rows.vectors import Rows, row_vectors
+from nsd_imagery.rows.vectors import Rows, refuse_splits, row_vectors
 from nsd_imagery.schema import BETAS
 
 
@@ -109,6 +109,8 @@ class NSDPreprocessor:
             DataError: Another subject, ROI, beta version or number of voxels, or a run or session that it has no mean
                 and sd of.
         """
+        if isinstance(betas, Mapping):
+            refuse_splits(betas)
         if not isinstance(betas, Dataset):
             return self.apply(np.asarray(betas), None)
         if voxels is None:

@@ -172,7 +172,8 @@ def _of_folder(folder: Path, choice: Choice) -> Dataset:
     trials = concatenate_datasets(loaded)
     experiment, trial_id = (trials.data.column(name).to_numpy() for name in ("experiment", "trial_id"))
     _refuse_missing_sessions(choice, trials.data.column("session").unique().to_pylist())
-    return _chosen(trials, np.lexsort((trial_id, experiment != "nsdimagery")), choice)
+    order = np.lexsort((trial_id, experiment != "nsdimagery"))
+    return trials.select(order[_is_chosen(trials.data.table, choice)[order]])
 
 
 def _subject_of_folder(folder: Path, choice: Choice) -> str:
@@ -245,14 +246,14 @@ def _refuse_missing_sessions(choice: Choice, here: Collection[int]) -> None:
 
 
 def _read(pieces: Sequence[Piece], rows: pa.Table, choice: Choice) -> Dataset:
-    """Dataset rows of pieces, in the order of the index rows that they are of."""
+    """Dataset rows of pieces, in the order of the index rows that they are of; no others are kept in memory."""
     _refuse_missing_sessions(choice, {piece.session.session for piece in pieces})
     batches = [batch for piece in pieces for batch in _batches(piece, choice)]
     schema = trial_schema(pieces[0].rois[0].flat.size, pieces[0].recipe.dtype)
     trials = Dataset(pa.Table.from_batches(batches, schema), fingerprint=uuid.uuid4().hex)
     position = {trial: number for number, trial in enumerate(rows["trial_id"].to_pylist())}
     positions = [position[trial] for trial in trials.data.column("trial_id").to_pylist()]
-    return _chosen(trials, np.argsort(positions), choice)
+    return trials.select(np.argsort(positions))
 
 
 def _batches(piece: Piece, choice: Choice) -> Iterator[pa.RecordBatch]:
@@ -264,15 +265,18 @@ def _batches(piece: Piece, choice: Choice) -> Iterator[pa.RecordBatch]:
         return
     for part in parts(replace(piece, conditions=conditions), read_piece(piece).betas, piece.rois[0]):
         if part.split in choice.splits and BETAS.name in part.schema.names:
-            yield from part.batches
+            for batch in part.batches:
+                keep = _is_chosen(batch, choice)
+                yield batch if keep.all() else batch.filter(pa.array(keep))
 
 
-def _chosen(trials: Dataset, order: NDArray[np.int64], choice: Choice) -> Dataset:
-    keep = np.ones(trials.num_rows, np.bool_)
+def _is_chosen(rows: pa.Table | pa.RecordBatch, choice: Choice) -> NDArray[np.bool_]:
+    """(n_rows,) whether the session and the stimulus of each row are of the choice."""
+    keep = np.ones(rows.num_rows, np.bool_)
     if choice.sessions is not None:
-        keep &= np.isin(trials.data.column("session").to_numpy(), choice.sessions)
+        keep &= np.isin(rows.column("session").to_numpy(), choice.sessions)
     if choice.stimuli is not None:
-        stimuli = trials.data.column("stimulus").to_pylist()
+        stimuli = rows.column("stimulus").to_pylist()
         wanted = {stimulus for stimulus in set(stimuli) if stimulus in choice.stimuli}
         keep &= np.array([stimulus in wanted for stimulus in stimuli], np.bool_)
-    return trials.select(order[keep[order]])
+    return keep

@@ -1,24 +1,17 @@
 """Open a config of a built folder where it lies: memory-mapped, without the second copy that `load_dataset` makes."""
 
-import json
-import os
-import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import overload
 
-import pyarrow as pa
-import xxhash
 from datasets import Dataset, DatasetDict, DatasetInfo, Features, NamedSplit
 from datasets.splits import SplitDict, SplitInfo
-from datasets.table import MemoryMappedTable, Table, concat_tables
+from datasets.table import Table, concat_tables
 
 from nsd_imagery.dataset.folder import open_manifest
 from nsd_imagery.dataset.manifest import Config
 from nsd_imagery.dataset.shards import Shard
-from nsd_imagery.errors import DataError, MissingDataError
-from nsd_imagery.links import is_there
-from nsd_imagery.schema import features_yaml
+from nsd_imagery.rows.mapped import fingerprint, map_shards
 from nsd_imagery.suggest import one_of
 from nsd_imagery.temporary import own_folder
 
@@ -36,6 +29,9 @@ def load(
 
     Rows, features and order are those of `load_dataset`. Nothing is copied, so a rebuilt folder is never stale, and
     the folder may be read-only. Sizes of shards are checked, not their contents.
+
+    A pickle of the rows is the paths of their shards, and the numbers of those rows that `filter`, `sort` or `select`
+    left. It opens in every process that has the folder at this path, and is refused where that was built anew.
 
     Args:
         path: A built folder.
@@ -67,50 +63,11 @@ def load(
 
 def _open(folder: Path, config: Config, split: str, info: DatasetInfo, cache_root: Path) -> Dataset:
     shards = config.splits[split]
-    fingerprint = _fingerprint(config.features, shards)
-    place = cache_root / f"{fingerprint}-{xxhash.xxh64_hexdigest(os.fsencode(folder))}"
-    place.mkdir(parents=True, exist_ok=True)
-    tables = [_table(folder, shard, config.features, place) for shard in shards]
+    tables = map_shards(folder, config.features, shards, cache_root)
     info = info.copy()
     info.features = Features.from_arrow_schema(tables[0].schema)
-    return Dataset(concat_tables(tables), info=info, split=NamedSplit(split), fingerprint=fingerprint)
-
-
-def _table(folder: Path, shard: Shard, features: Sequence[Mapping[str, Any]], place: Path) -> Table:
-    path = folder / shard.file
-    again = f"build again: nsd-imagery build ROOT --out {folder}"
-    if not is_there(path):
-        msg = f"{path}: this shard is gone; {again}"
-        raise MissingDataError(msg)
-    if (size := path.stat().st_size) != shard.bytes:
-        msg = f"{path}: this shard has {size:,} bytes, not {shard.bytes:,} as in the manifest; {again}"
-        raise DataError(msg)
-    try:
-        table = MemoryMappedTable.from_file(str(_link(path, place)))
-        if table.num_rows != shard.rows or features_yaml(table.schema) != features:
-            raise pa.ArrowInvalid("its rows or columns are not those of the manifest")
-    except PermissionError:
-        raise
-    except (pa.ArrowException, OSError, DataError) as error:
-        msg = f"{path}: this shard is damaged ({error}); delete it and {again}"
-        raise DataError(msg) from error
-    return table
-
-
-def _link(path: Path, place: Path) -> Path:
-    """A link to the shard: the datasets library writes what `filter` makes beside the file that it was told to open."""
-    link = place / path.name
-    if not link.is_symlink():
-        partial = place / uuid.uuid4().hex
-        partial.symlink_to(path)
-        partial.replace(link)
-    return link
-
-
-def _fingerprint(features: Sequence[Mapping[str, Any]], shards: Shards) -> str:
-    """By what is in the shards, so that nothing which was made of other rows is ever taken for that of these."""
-    said = [features, *([shard.file, shard.hash] for shard in shards)]
-    return xxhash.xxh64_hexdigest(json.dumps(said).encode())
+    table = concat_tables(list[Table](tables))
+    return Dataset(table, info=info, split=NamedSplit(split), fingerprint=fingerprint(config.features, shards))
 
 
 def _info(folder: Path, config: str, splits: Mapping[str, Shards]) -> DatasetInfo:
