@@ -195,7 +195,7 @@ def test_voxels_are_those_of_the_same_root_in_another_folder_and_environment(
 def test_what_a_preprocessor_knows_of_rows_is_as_long_as_their_numbers(core_release: Path) -> None:
     preprocessor = nsd_imagery.NSDPreprocessor(zscore="run")
     trials = TRIALS(core_release, condition="vision", preprocessor=preprocessor)
-    plain = TRIALS(core_release, condition="vision", zscore="none")
+    plain = TRIALS(core_release, condition="vision", zscore="none", replace=True)
     _ = plain.voxels
     assert len(pickle.dumps(trials)) - len(pickle.dumps(plain)) < 10 * len(trials) + 2000
 
@@ -225,7 +225,7 @@ def test_rows_of_a_folder_that_is_gone_or_was_built_anew_are_refused(release: Pa
     (shard,) = folder.glob("subj01-vision-V1/*.arrow")
     pickles = [pickle.dumps(one) for one in (rows, rows.select([4, 2]), nsd_imagery.torch_view(rows))]
     old = shard.read_bytes()
-    nsd_imagery.build(release, folder, **options, zscore="none")
+    nsd_imagery.build(release, folder, **options, zscore="none", replace=True)
     shard.write_bytes(old)  # as a build leaves it that is killed after its last rename
     for sent in pickles:
         with pytest.raises(DataError, match=f"^{folder}: was built anew since rows of subj01-vision-V1 were pickled"):
