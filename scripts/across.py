@@ -2,8 +2,8 @@
 
     across.py PYTHON ...    this Python and the given ones, each with the package and its own libraries
 
-Each builds the same synthetic release. Then each reads the folder, and prepares a config from the release, first
-through a cache that is empty, then through those that the others left, as after an upgrade of `datasets`.
+Each builds the same synthetic release. Then each reads the folder, and prepares a config from the release, through an
+empty cache; then this Python and each other through the cache that the other left, as after an upgrade of `datasets`.
 """
 
 import hashlib
@@ -79,7 +79,7 @@ def same(what: str, found: dict[str, str], expected: dict[str, str]) -> None:
 
 
 def compare(pythons: list[str], work: Path) -> None:
-    """Build with each Python, then read with each through each one's cache."""
+    """Build with each Python, then read with each, the first being what the others are held against."""
     root = work / "release"
     run(pythons[0], "-m", "nsd_imagery", "synth", root, "--perception-sessions", "1")
     folders = [work / str(number) / "nsd_imagery" for number in range(len(pythons))]
@@ -89,10 +89,11 @@ def compare(pythons: list[str], work: Path) -> None:
         run(python, "-m", "nsd_imagery", "verify", folder, "--root", root)
         same(f"files built by {python}", sealed(folder), sealed(folders[0]))
     caches = [folder.with_name("cache") for folder in folders]
-    readings = [(reader, writer) for writer in range(len(pythons)) for reader in range(len(pythons))]
+    others = range(1, len(pythons))
+    own = [(number, number) for number in range(len(pythons))]  # these come first, since they fill the caches
+    crossed = [pair for other in others for pair in ((0, other), (other, 0))]
     expected: dict[str, str] = {}
-    # That of a cache's own environment comes first, since it is the one that fills it.
-    for reader, writer in sorted(readings, key=lambda pair: (pair[1], pair[0] != pair[1])):
+    for reader, writer in [*own, *crossed]:
         found = json.loads(run(pythons[reader], __file__, "--read", root, folders[0], caches[writer]).splitlines()[-1])
         expected = expected or found
         same(f"read by {pythons[reader]} with the cache of {pythons[writer]}", found, expected)
