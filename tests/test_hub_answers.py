@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import pytest
 
 import nsd_imagery
@@ -33,6 +34,8 @@ HARMLESS = {
     "resolve": {"a size of letters"},
 }
 """What a push or pull goes on with, because it does not use what is wrong."""
+if not hasattr(huggingface_hub, "set_client_factory"):  # before 1.0 it went on with fewer of them
+    HARMLESS |= {"create": {"403", "403 control"}, "resolve": set()}
 
 
 @pytest.fixture(scope="module")
@@ -275,7 +278,9 @@ def test_a_repo_that_becomes_public_during_a_push_is_made_private_and_gets_no_mo
     assert ("manifest.json, README.md" if action == "commit" else ".parquet") in message
     assert hub.repos[REPO].private
     at = next(number for number, request in enumerate(hub.requests) if request.said is False)
-    assert [request.action for request in hub.requests[at + 1 :]] == ["settings", "info"]
+    after = hub.requests[at + 1 :]
+    assert not any(request.content for request in after)
+    assert [request.action for request in after][-2:] == ["settings", "info"]
 
 
 def test_an_upload_is_repeated_only_after_another_look(folder: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -195,7 +195,7 @@ def test_voxels_are_those_of_the_same_root_in_another_folder_and_environment(
 def test_what_a_preprocessor_knows_of_rows_is_as_long_as_their_numbers(core_release: Path) -> None:
     preprocessor = nsd_imagery.NSDPreprocessor(zscore="run")
     trials = TRIALS(core_release, condition="vision", preprocessor=preprocessor)
-    plain = TRIALS(core_release, condition="vision", zscore="none", replace=True)
+    plain = TRIALS(core_release, condition="vision", zscore="none")
     _ = plain.voxels
     assert len(pickle.dumps(trials)) - len(pickle.dumps(plain)) < 10 * len(trials) + 2000
 

@@ -13,7 +13,7 @@ ROOT_HELP = (
 )
 
 
-class List(click.ParamType[tuple[str, ...]]):
+class List(click.ParamType):  # pyright: ignore[reportMissingTypeArgument] (it takes one from click 8.4 on only)
     """Words separated by commas."""
 
     name = "A,B,..."

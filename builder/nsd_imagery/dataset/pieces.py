@@ -185,7 +185,7 @@ def _batches(
     betas = schema.field("betas").type
     for start in range(0, len(rows), ROWS_PER_BATCH):
         part = rows[start : start + ROWS_PER_BATCH]
-        values = np.empty((len(part), betas.list_size), betas.value_type.to_pandas_dtype())
+        values = np.empty((len(part), betas.list_size), f"f{betas.value_type.bit_width // 8}")
         numbers.fill(values, part)
         scalars = columns.slice(start, len(part)).combine_chunks().to_batches()[0]
         yield pa.record_batch([*scalars.columns, _vectors(values, betas)], schema=schema)
