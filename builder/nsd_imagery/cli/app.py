@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from nsd_imagery.cli import data, interrupts, learn, memory, share
+from nsd_imagery.cli import data, interop, interrupts, learn, memory, share
 from nsd_imagery.errors import NSDImageryError, UsageError, printable
 
 
@@ -34,6 +34,7 @@ for verb in (
     data.verify,
     data.info,
     learn.embed,
+    interop.export,
     share.push,
     share.pull,
     share.terms,
