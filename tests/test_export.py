@@ -10,13 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import h5py
-import mindeye
 import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
 from PIL import Image
 
+import mindeye
 import nsd_imagery
 from folders import own
 from nsd_imagery.cli.app import cli
@@ -226,7 +226,7 @@ def test_another_build_is_one_line_whose_command_makes_the_one_that_is_needed(
 
 
 def test_a_subject_that_is_not_there_is_named_with_those_that_are(dataset: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no subject 'subj03'.*; there are: subj01, subj02"):
+    with pytest.raises(UsageError, match=r"no subject 'subj03'.*; there are: subj01, subj02"):
         export(dataset, tmp_path / "out", subjects=["subj03"])
     with pytest.raises(UsageError, match=r"no decoder 'mindeye3' \(did you mean 'mindeye'\?\)"):
         nsd_imagery.export(dataset, tmp_path / "out", for_="mindeye3")
@@ -261,7 +261,7 @@ def test_z_scores_that_nothing_undoes_are_one_line(
 def test_a_folder_without_the_pictures_is_one_line(own_release: Path, tmp_path: Path) -> None:
     shutil.rmtree(own_release / "nsddata/experiments/nsdimagery/rawtargetimages")
     dataset = nsd_imagery.build(own_release, tmp_path / "d", subjects=["subj01"])
-    with pytest.raises(MissingDataError, match="stimuli has no picture of bar_000.*copy .*rawtargetimages into ROOT"):
+    with pytest.raises(MissingDataError, match=r"stimuli has no picture of bar_000.*copy .*rawtargetimages into ROOT"):
         export(dataset, tmp_path / "out")
 
 
