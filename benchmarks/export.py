@@ -18,6 +18,7 @@ from peers import BETAS, NSDGENERAL
 from run import HERE, measure
 
 TENSOR = "preprocessed_data/subject1/nsd_imagery.pt"
+NONE = "the same, of --zscore none"
 LABELS = "nsddata_stimuli/stimuli/nsdimagery_stimuli.pkl3"
 
 
@@ -32,14 +33,14 @@ def main() -> None:
     folders = {
         "720 betas": built(arguments.work / "export_720", root, "--conditions", ",".join(nsdimagery)),
         "and forty sessions of NSD core": built(arguments.work / "export_auto", root),
-        "the same, of --zscore none": built(arguments.work / "export_none", root, "--zscore", "none"),
+        NONE: built(arguments.work / "export_none", root, "--zscore", "none"),
     }
     runs: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for number in range(arguments.rounds + 1):
         figures = {"start-up and torch": measure("startup_torch", root, out)}
         for name, folder in folders.items():
             figures[name] = measure("export", folder, out)
-        figures["again, nothing to do"] = measure("export", folder, out, keep=True)
+        figures["again, nothing to do"] = measure("export", folders[NONE], out, keep=True)
         for name, (wall, peak) in figures.items():
             print(f"round {number} {name}: {wall:.2f} s, {peak:.0f} MB", flush=True)
             if number:  # the first round fills the page cache

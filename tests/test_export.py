@@ -232,6 +232,18 @@ def test_a_subject_that_is_not_there_is_named_with_those_that_are(dataset: Path,
         nsd_imagery.export(dataset, tmp_path / "out", for_="mindeye3")
 
 
+def test_a_folder_without_subjects_is_one_line(
+    small: Path, tmp_path: Path, rewrite: Callable[[Path, Callable[[str], str]], None]
+) -> None:
+    def stimuli_alone(text: str) -> str:
+        said = json.loads(text)
+        return json.dumps({**said, "configs": {"stimuli": said["configs"]["stimuli"]}})
+
+    rewrite(small / "manifest.json", stimuli_alone)
+    with pytest.raises(MissingDataError, match="holds no subject; build one: nsd-imagery build ROOT --out"):
+        export(small, tmp_path / "out")
+
+
 def test_a_gap_in_the_sessions_of_core_would_move_rows_and_is_refused(own_core_release: Path, tmp_path: Path) -> None:
     for path in own_core_release.rglob("betas_session02.*"):
         path.unlink()

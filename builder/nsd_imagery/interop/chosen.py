@@ -58,6 +58,9 @@ def choose_subjects(folder: Path, manifest: Manifest, subjects: Sequence[str] | 
     for name in subjects or ():
         one_of("subject", name, manifest.subjects)
     names = list(dict.fromkeys(subjects or sorted(manifest.subjects)))
+    if not names:
+        msg = f"{folder}: holds no subject; build one: nsd-imagery build ROOT --out {folder}"
+        raise MissingDataError(msg)
     return [_subject(folder, manifest, name) for name in names]
 
 
