@@ -6,7 +6,8 @@
     betas_all_subj01_fp32_renorm.hdf5                    betas: (trials, V) float32, z-scored by session
 
 Columns are nsdgeneral's voxels in C order of (i, j, k), as in a folder. That code divides by sd + 1e-6, this package by
-sd: the same to a millionth.
+sd: a score z differs by z * 1e-6 / sd, sd in percent signal change. NSD core is by session, as MindEye2 was trained;
+MIRAGE prepares its own by mean and sd of all training rows, and reads it from the same place.
 """
 
 import math
