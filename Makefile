@@ -31,8 +31,8 @@ help:
 	@echo 'make mutants plant one-line bugs, each against the tests that run its line (half an hour)'
 	@echo 'make crash   kill builds, pushes and pulls at every moment that counts (a quarter of an hour)'
 	@echo 'make check   lint, format, types, layers, and no data among the tracked files'
-	@echo 'make bench   speed and memory beside the peers, of NSD core, and of several processes and Dask, into'
-	@echo '             benchmarks/RESULTS.md, CORE.md and SCALE.md (a quarter of an hour, 8 GB of disk)'
+	@echo 'make bench   speed and memory beside the peers, of NSD core, of several processes and Dask, and of exports,'
+	@echo '             into benchmarks/*.md (a quarter of an hour, 14 GB of disk)'
 	@echo 'make clean   remove .venv, $(LOWEST), .demo and caches; ./nsd_imagery stays'
 	@echo
 	@echo 'Each installs what it needs into .venv, lowest into $(LOWEST), at its first call. Variables:'
@@ -79,6 +79,7 @@ bench: .venv/dev.stamp
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/core.py
 	$(BIN)/python benchmarks/scale.py
+	$(BIN)/python benchmarks/export.py
 
 clean:
 	rm -rf .venv $(LOWEST) .demo .bench dist .pytest_cache .ruff_cache .hypothesis

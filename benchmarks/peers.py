@@ -41,6 +41,21 @@ def build_5mm(root: Path, out: Path) -> None:
     _build_smoothed(root, out, 5)
 
 
+def export(dataset: Path, out: Path) -> None:
+    """This package's command: the files that MindEye2 reads."""
+    _command("export", str(dataset), str(out), "--for", "mindeye")
+
+
+def startup_torch(_dataset: Path, _out: Path) -> None:
+    """Python and the imports of an export by the command."""
+    from nsd_imagery.cli.lean import without_pandas
+
+    without_pandas()
+    import torch  # noqa: F401
+
+    import nsd_imagery.interop.export  # noqa: F401
+
+
 def inflate(root: Path, _out: Path) -> None:
     """The floor of a .nii.gz: isal inflates it, and nothing is done with it."""
     _inflate(root / f"{BETAS}.nii.gz")
@@ -138,6 +153,8 @@ PEERS: dict[str, Callable[[Path, Path], None]] = {
         build_three,
         build_3mm,
         build_5mm,
+        export,
+        startup_torch,
         inflate,
         inflate_core,
         nilearn_masker,

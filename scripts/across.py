@@ -40,7 +40,8 @@ def read(root: str, folder: str, cache: str) -> dict[str, str]:
 
     found = {}
     for config in get_dataset_config_names(folder):
-        for split, rows in load_dataset(folder, config, cache_dir=cache).items():
+        for name, rows in load_dataset(folder, config, cache_dir=cache).items():
+            split = str(name)
             streamed = load_dataset(folder, config, split=split, streaming=True)
             found |= {f"{config} {split}": digest(rows), f"{config} {split} streamed": digest(streamed)}
     builder = nsd_imagery.NSDImagery(PREPARED, root=root, cache_dir=cache)

@@ -278,9 +278,9 @@ def test_a_repo_that_becomes_public_during_a_push_is_made_private_and_gets_no_mo
     assert ("manifest.json, README.md" if action == "commit" else ".parquet") in message
     assert hub.repos[REPO].private
     at = next(number for number, request in enumerate(hub.requests) if request.said is False)
-    after = hub.requests[at + 1 :]
-    assert not any(request.content for request in after)
-    assert [request.action for request in after][-2:] == ["settings", "info"]
+    later = hub.requests[at + 1 :]
+    assert not any(request.content for request in later)
+    assert [request.action for request in later][-2:] == ["settings", "info"]
 
 
 def test_an_upload_is_repeated_only_after_another_look(folder: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from nsd_imagery.cli import data, interrupts, learn, memory, share
+from nsd_imagery.cli import data, interop, interrupts, learn, memory, share
 from nsd_imagery.cli.rois import rois
 from nsd_imagery.errors import NSDImageryError, UsageError, printable
 from nsd_imagery.links import without_content
@@ -51,6 +51,7 @@ for verb in (
     data.verify,
     data.info,
     learn.embed,
+    interop.export,
     share.push,
     share.pull,
     share.terms,

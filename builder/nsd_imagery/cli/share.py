@@ -78,7 +78,7 @@ def pull(repo: str, out: Path, **options: Any) -> None:
 def terms(accept: bool) -> None:
     """Show what NSD's terms ask of you, and whether you accepted them here.
 
-    Push and pull ask for it; nothing on synthetic data does.
+    Push, pull and export ask for it; nothing on synthetic data does.
 
     \b
     Examples:
