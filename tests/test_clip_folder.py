@@ -1,5 +1,6 @@
 """Nothing of a model's folder or of a file of embeddings is believed: what is wrong is one line, and runs no code."""
 
+import io
 import json
 import os
 import shutil
@@ -452,6 +453,17 @@ def vectors(values: Any, length: int = 4) -> pa.Array:
     return pa.FixedSizeListArray.from_arrays(pa.array(values, pa.float32()), length)
 
 
+NO_VECTOR = pa.array([[1.0] * 4, None, [1.0] * 4], pa.list_(pa.float32(), 4))
+
+
+def can_be_written(array: pa.Array) -> bool:
+    try:
+        pq.write_table(pa.table({"embedding": array}), io.BytesIO())
+    except pa.ArrowNotImplementedError:
+        return False
+    return True
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -465,7 +477,10 @@ def vectors(values: Any, length: int = 4) -> pa.Array:
         {"embedding": vectors([np.inf] * 12)},
         {"embedding": pa.array([[1.0], [2.0, 3.0], []], pa.list_(pa.float32()))},
         {"embedding": pa.array([[1] * 4] * 3, pa.list_(pa.int64(), 4))},
-        {"embedding": pa.array([[1.0] * 4, None, [1.0] * 4], pa.list_(pa.float32(), 4))},
+        pytest.param(
+            {"embedding": NO_VECTOR},
+            marks=pytest.mark.skipif(not can_be_written(NO_VECTOR), reason="an old pyarrow writes no such file"),
+        ),
         {"sources": json.dumps([1, 2, 3])},
         {"sources": json.dumps(["0"])},
         {"sources": "[" * 100_000},
