@@ -1,5 +1,6 @@
 """NSD's table of its 73,000 pictures, nsd_stim_info_merged.csv: COCO ids, shared pictures, who sees what when."""
 
+import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -58,7 +59,7 @@ def read_stim_info(path: Path) -> StimInfo:
     types = {"nsdId": pa.int64(), "cocoId": pa.int64(), **trials, "shared1000": pa.bool_()}
     try:
         table = csv.read_csv(
-            path,
+            pa.OSFile(os.fsencode(path)),  # a path as text must be UTF-8 for pyarrow
             # Blocks of the whole file at once, one a thread, would be the peak of a small build's memory.
             read_options=csv.ReadOptions(use_threads=False, block_size=1 << 20),
             convert_options=csv.ConvertOptions(column_types=types, include_columns=[*types], strings_can_be_null=False),
