@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 import nsd_imagery
 from clip import DIMENSIONS, save_tiny_clip
 from nsd_imagery import ClipCache
-from nsd_imagery.errors import BusyError, DataError, NSDImageryError
+from nsd_imagery.errors import BusyError, DataError, MissingDataError, NSDImageryError
 from nsd_imagery.learn.clip_file import Embedding, Maker, read_embeddings, write_embeddings
 from nsd_imagery.learn.clip_folder import folder_name, model_files
 from nsd_imagery.learn.clip_model import Clip, open_clip
@@ -562,3 +562,8 @@ def test_a_note_that_is_too_deep_is_none(release: Path, whole: Path, tmp_path: P
     (note,) = path.parent.glob(".*.json")
     note.write_text(DEEP)
     assert len(ClipCache(release, folder=path.parent))
+
+
+def test_a_name_in_letters_that_no_model_on_the_hub_has_is_one_line() -> None:
+    with pytest.raises(MissingDataError, match="mödel: no such folder, and no name of a model on the hub"):
+        opened(Path("mödel"))

@@ -74,6 +74,8 @@ def _link(path: Path) -> Path | None:
     for place in (path, *path.parents):
         try:
             size = place.stat().st_size
+        except ValueError:  # no name of a file here
+            return None
         except OSError as error:
             if error.errno not in (errno.ENOENT, errno.ENOTDIR):
                 return None

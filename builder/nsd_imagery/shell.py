@@ -13,6 +13,8 @@ def quoted(path: Path | str) -> str:
     read them.
     """
     text = os.fspath(path)
+    if text.startswith("-"):  # an option
+        text = f"./{text}"
     if text.isprintable() and all(_shows(stream, text) for stream in (sys.stdout, sys.stderr)):
         return shlex.quote(text)
     escaped = (chr(byte) if 32 <= byte < 127 and chr(byte) not in "'\\" else f"\\x{byte:02x}" for byte in _bytes(text))

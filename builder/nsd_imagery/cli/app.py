@@ -11,7 +11,7 @@ import click
 
 from nsd_imagery.cli import data, interop, interrupts, learn, memory, share
 from nsd_imagery.cli.rois import rois
-from nsd_imagery.errors import NSDImageryError, UsageError, printable
+from nsd_imagery.errors import NSDImageryError, UsageError, printable, reason
 from nsd_imagery.links import without_content
 from nsd_imagery.suggest import one_of
 
@@ -98,7 +98,17 @@ def main() -> None:
     except (NSDImageryError, OSError) as error:
         _say(error)
         sys.exit(2 if isinstance(error, UsageError) else 1)
+    except UnicodeEncodeError as error:  # of a library that takes no path which is not UTF-8
+        click.echo(
+            f"nsd-imagery: a path has letters that this locale has not ({reason(error)}): set PYTHONUTF8=1", err=True
+        )
+        sys.exit(1)
     except (MemoryError, ImportError, RuntimeError, SystemError) as error:
+        if "home directory" in str(error):  # pathlib's, of a path that begins with ~ and the name of no user
+            click.echo(
+                "nsd-imagery: a path begins with ~ and no user's name: write ./~ for a folder of that name", err=True
+            )
+            sys.exit(2)
         if not memory.is_short(error):
             raise
         _say(error)

@@ -6,9 +6,10 @@ from typing import Any
 
 import click
 
-from nsd_imagery.cli.common import LIST, ROOT_HELP, progress_bar, progress_line, show_configs
+from nsd_imagery.cli.common import LIST, ROOT_HELP, next_line, place, progress_bar, progress_line, show_configs
 from nsd_imagery.cli.lean import without_pandas
 from nsd_imagery.experiment import BETA_VERSIONS, CONDITIONS
+from nsd_imagery.shell import quoted
 
 
 @click.command()
@@ -57,7 +58,7 @@ def synth(root: Path, subjects: tuple[str, ...], **options: Any) -> None:
 
     with progress_line("synth") as progress:
         run(root, subjects=subjects, progress=progress, **options)
-    click.echo(f"{root}: a synthetic release of {', '.join(subjects)}.  Next: nsd-imagery build {root}")
+    click.echo(f"{place(root)}: a synthetic release of {', '.join(subjects)}.  Next: nsd-imagery build {quoted(root)}")
 
 
 @click.command(epilog=ROOT_HELP)
@@ -87,7 +88,7 @@ def index(root: Path | None, **options: Any) -> None:
         rows = read_index(path)
         valid = sum(rows["is_valid"].to_pylist())
         names = ", ".join(rows["subject"].unique().to_pylist())
-        click.echo(f"{path}: {rows.num_rows:,} rows of {names}, {valid:,} with data")
+        click.echo(f"{place(path)}: {rows.num_rows:,} rows of {names}, {valid:,} with data")
 
 
 @click.command(epilog=ROOT_HELP)
@@ -164,21 +165,20 @@ def build(out: Path, workers: int, scheduler: str | None, dry_run: bool, **optio
     facts = info_of(folder)
     show_configs(facts)
     trials = next(name for name in facts["configs"] if ConfigName.parse(name).kind in CONDITIONS)
-    where = out if out.is_absolute() else f"./{out.as_posix()}"
-    click.echo(f'{folder}: built.  Next, in Python: load_dataset("{where}", "{trials}")')
+    click.echo(f"{place(folder)}: built.  {next_line(folder, out, trials)}")
 
 
 def _show_preview(found: Any, out: Path) -> None:
     for piece in found.pieces:
         unpacked = f"{piece.bytes_unpacked / 1e6:,.0f} MB of betas from a file of {piece.bytes_in / 1e6:,.0f} MB"
         state = f"read {unpacked} for {', '.join(piece.todo)}" if piece.todo else "kept"
-        click.echo(f"  {piece.key:<24} {state}  ({piece.beta_path})")
+        click.echo(f"  {piece.key:<24} {state}  ({place(piece.beta_path)})")
     for sentence in found.notes:
         click.echo(f"  note: {sentence}")
     todo = sum(bool(piece.todo) for piece in found.pieces)
     click.echo(
-        f"{out}: {todo} of {len(found.pieces)} pieces to do: {found.bytes_unpacked / 1e9:.2f} GB of betas to read "
-        f"from files of {found.bytes_in / 1e9:.2f} GB, about "
+        f"{place(out)}: {todo} of {len(found.pieces)} pieces to do: {found.bytes_unpacked / 1e9:.2f} GB of betas to "
+        f"read from files of {found.bytes_in / 1e9:.2f} GB, about "
         f"{found.bytes_out / 1e9:.2f} GB to write, {found.bytes_free / 1e9:.1f} GB free"
     )
 
@@ -234,5 +234,7 @@ def info(dataset: Path, as_json: bool) -> None:
         click.echo(json.dumps(facts, indent=1))
         return
     recipe = ", ".join(f"{key} {value}" for key, value in facts["recipe"].items())
-    click.echo(f"{dataset}: {'synthetic, ' if facts['synthetic'] else ''}{facts['bytes'] / 1e6:.1f} MB; {recipe}")
+    click.echo(
+        f"{place(dataset)}: {'synthetic, ' if facts['synthetic'] else ''}{facts['bytes'] / 1e6:.1f} MB; {recipe}"
+    )
     show_configs(facts)

@@ -14,6 +14,7 @@ from nsd_imagery.errors import FolderError, MissingDataError
 from nsd_imagery.links import is_there, refuse_without_content
 from nsd_imagery.listing import visible
 from nsd_imagery.locks import holding
+from nsd_imagery.shell import quoted
 
 MANIFEST = "manifest.json"
 README = "README.md"
@@ -72,7 +73,7 @@ def open_manifest(folder: Path) -> Manifest:
     """
     manifest = read_manifest(folder)
     if manifest is None:
-        msg = f"{folder}: no dataset here (no manifest.json); build one: nsd-imagery build ROOT --out {folder}"
+        msg = f"{folder}: no dataset here (no manifest.json); build one: nsd-imagery build ROOT --out {quoted(folder)}"
         raise MissingDataError(msg)
     return manifest
 

@@ -256,7 +256,7 @@ def _failed(jobs: Sequence[Job], failures: dict[int, BaseException]) -> BaseExce
         f"{jobs[at].piece.key}\n{''.join(traceback.format_exception(error))}" for at, error in sorted(failures.items())
     ]
     path = jobs[0].folder / BUILD / FAILURES
-    path.write_text("\n".join(texts), encoding="utf-8")
+    path.write_text("\n".join(texts), encoding="utf-8", errors="backslashreplace")
     (first, error), *others = sorted(failures.items())
     for at, other in others:
         error.add_note(f"{jobs[at].piece.key} failed too: {other}")

@@ -5,6 +5,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -128,7 +129,7 @@ def open_shard(path: Path) -> pa.Table:
         DataError: The file is gone, cut short, or no Arrow stream.
     """
     try:
-        with pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as reader:
+        with pa.memory_map(os.fsencode(path)) as source, pa.ipc.open_stream(source) as reader:
             return reader.read_all()
     except (OSError, pa.ArrowInvalid) as error:
         msg = f"{path}: is not a sound shard ({error}); build again"
@@ -138,7 +139,7 @@ def open_shard(path: Path) -> pa.Table:
 def read_batches(path: Path) -> Iterator[pa.RecordBatch]:
     """The batches of a shard, one in memory at a time, whatever its size; see `open_shard`."""
     try:
-        with pa.OSFile(str(path)) as source, pa.ipc.open_stream(source) as reader:
+        with pa.OSFile(os.fsencode(path)) as source, pa.ipc.open_stream(source) as reader:
             yield from reader
     except (OSError, pa.ArrowInvalid) as error:
         msg = f"{path}: is not a sound shard ({error}); build again"

@@ -27,6 +27,7 @@ from nsd_imagery.learn.clip_file import (
 from nsd_imagery.learn.clip_folder import folder_name
 from nsd_imagery.links import is_there
 from nsd_imagery.listing import visible
+from nsd_imagery.shell import quoted
 from nsd_imagery.sources.cache_files import embeddings_folder
 from nsd_imagery.sources.pictures import open_stimuli, pictures_file, target_files
 from nsd_imagery.sources.root import find_root
@@ -83,7 +84,7 @@ class ClipCache(Mapping[str, NDArray[np.float32]]):
             more = f" and {len(changed) - _FEW} more" if len(changed) > _FEW else ""
             msg = (
                 f"{self.path}: was made of other pictures of {', '.join(changed[:_FEW])}{more} than {home} holds now: "
-                f"run again: nsd-imagery embed {home}, with the same options"
+                f"run again: nsd-imagery embed {quoted(home)}, with the same options"
             )
             raise DataError(msg)
 

@@ -32,7 +32,7 @@ except ModuleNotFoundError as error:
     message = "nsd-imagery embed needs torch and transformers: pip install 'nsd-imagery[clip]'"
     raise MissingExtraError(message) from error
 
-_HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
+_HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
 _HUB_FILES = ["*.json", "*.txt", "*.safetensors"]
 
 

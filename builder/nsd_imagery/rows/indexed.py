@@ -14,6 +14,7 @@ from nsd_imagery.errors import DataError, MissingDataError
 from nsd_imagery.experiment import CONDITIONS
 from nsd_imagery.links import is_there
 from nsd_imagery.schema import index_schema
+from nsd_imagery.shell import quoted
 from nsd_imagery.sources.root import Root
 from nsd_imagery.sources.session import Session
 from nsd_imagery.trials import disagreements, read_index
@@ -128,6 +129,6 @@ def _refuse_other_labels(path: Path, rows: pa.Table, own: Mapping[str, list[Sess
             what = f"{what} {found.proven!r}" if found.column != "trial_id" else f"{what} nothing of such a trial"
             msg = (
                 f"{path}: {what}: this is the index of another root, or an old one; pass its own root=, or write it "
-                f"again with: nsd-imagery index {root}"
+                f"again with: nsd-imagery index {quoted(root)}"
             )
             raise DataError(msg)

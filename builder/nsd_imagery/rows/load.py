@@ -11,6 +11,7 @@ from datasets.table import Table, concat_tables
 from nsd_imagery.dataset.folder import open_manifest
 from nsd_imagery.dataset.manifest import Config
 from nsd_imagery.dataset.shards import Shard
+from nsd_imagery.errors import UsageError
 from nsd_imagery.rows.mapped import fingerprint, map_shards
 from nsd_imagery.suggest import one_of
 from nsd_imagery.temporary import own_folder
@@ -44,7 +45,7 @@ def load(
         The dataset of the split, or all splits by name.
 
     Raises:
-        UsageError: The folder has no such config, or the config no such split.
+        UsageError: The folder has no such config, or the config no such split, or the cache cannot be there.
         MissingDataError: No built folder, or a shard is gone.
         DataError: A shard is not what the manifest says.
     """
@@ -55,10 +56,27 @@ def load(
     if split is not None:
         one_of(f"split of {config}", split, splits)
     info = _info(folder, config, splits)
-    cache_root = Path(cache_dir).expanduser().absolute() if cache_dir else own_folder()
+    cache_root = _writable(Path(cache_dir).expanduser().absolute() if cache_dir else own_folder())
     if split is not None:
         return _open(folder, configs[config], split, info, cache_root)
     return DatasetDict({name: _open(folder, configs[config], name, info, cache_root) for name in splits})
+
+
+def _writable(cache_root: Path) -> Path:
+    """The folder itself, if it is one that the datasets library can write to.
+
+    Raises:
+        UsageError: It is not.
+    """
+    try:
+        why = "with :: in it, which is a URL there;" if "::" in str(cache_root) else ""
+        str(cache_root).encode()
+    except UnicodeEncodeError:
+        why = "of these letters in this locale: set PYTHONUTF8=1, or"
+    if why:
+        msg = f"{cache_root}: the datasets library can write to no path {why} pass another cache_dir="
+        raise UsageError(msg)
+    return cache_root
 
 
 def _open(folder: Path, config: Config, split: str, info: DatasetInfo, cache_root: Path) -> Dataset:

@@ -31,6 +31,7 @@ from nsd_imagery.errors import DataError, MissingDataError
 from nsd_imagery.identity import identity
 from nsd_imagery.links import is_there
 from nsd_imagery.schema import features_yaml
+from nsd_imagery.shell import quoted
 from nsd_imagery.temporary import own_folder
 
 _PLACE = re.compile(r"[0-9a-f]{16}-[0-9a-f]{16}")
@@ -63,7 +64,7 @@ def _place(folder: Path, features: Features, shards: Sequence[Shard], cache_root
 
 def _mapped(folder: Path, features: Features, shard: Shard, place: Path) -> MemoryMappedTable:
     path = folder / shard.file
-    again = f"build again: nsd-imagery build ROOT --out {folder}"
+    again = f"build again: nsd-imagery build ROOT --out {quoted(folder)}"
     if not is_there(path):
         msg = f"{path}: this shard is gone; {again}"
         raise MissingDataError(msg)

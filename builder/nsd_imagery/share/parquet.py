@@ -4,6 +4,7 @@ One row group is one batch of the Arrow shard, so that the way back gives the sa
 """
 
 import hashlib
+import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -86,7 +87,7 @@ def read_parquet(
     Raises:
         DataError: The file holds other columns, another number of rows, or more than these rows can be.
     """
-    file = pq.ParquetFile(path)
+    file = pq.ParquetFile(pa.OSFile(os.fsencode(path)))
     schema = pa.schema([pa.field(field.name, _as_written(field.type)) for field in file.schema_arrow])
     if features_yaml(schema) != list(features):
         raise DataError("its columns are not those that the manifest names")

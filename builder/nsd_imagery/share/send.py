@@ -23,6 +23,7 @@ from nsd_imagery.share.remote import Link, Remote, check_name, create, exists, h
 from nsd_imagery.share.said import AGAIN, redacted
 from nsd_imagery.share.staging import Staged, last_revision, note, stage
 from nsd_imagery.share.upload import upload
+from nsd_imagery.shell import quoted
 
 _FILES_PER_COMMIT = 200
 """Few commits, and still places to go on from."""
@@ -138,8 +139,8 @@ def _verified(folder: Path, manifest: Manifest, root: Path | str | None, progres
     first = f"{failed[0].id} of {failed[0].scope}: {failed[0].offending[0]}" if failed else "no check could be made"
     more = f" (and {len(failed) - 1} more checks)" if len(failed) > 1 else ""
     msg = (
-        f"{folder}: does not pass verify, so nothing is pushed: {first}{more}; see nsd-imagery verify {folder}, then "
-        f"mend it: nsd-imagery build ROOT --out {folder}"
+        f"{folder}: does not pass verify, so nothing is pushed: {first}{more}; see nsd-imagery verify "
+        f"{quoted(folder)}, then mend it: nsd-imagery build ROOT --out {quoted(folder)}"
     )
     raise DataError(msg)
 

@@ -1,6 +1,7 @@
 """The rows of the Guide's cache tree: a trial manifest becomes sessions, each checked against its beta file."""
 
 import json
+import os
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -157,7 +158,8 @@ def _session(root: Path, subject: str, beta_version: str, key: tuple[Experiment,
             f"{n_volumes - len(entries)} of the {n_volumes} volumes of {beta_path.name} have no line in the manifest"
         )
         notes = (*notes, f"{subject} session {number}: {lacking}")
-    rows = _rows(subject, beta_version, key, entries, beta_path.relative_to(root).as_posix(), info, imagined)
+    named = os.fsencode(beta_path.relative_to(root)).decode()
+    rows = _rows(subject, beta_version, key, entries, named, info, imagined)
     scale = scales.pop() or stated_beta_scale(beta_path)
     return Session(subject, experiment, number, beta_path, rows, notes, scale)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from nsd_imagery.errors import DataError, MissingDataError, UsageError
 from nsd_imagery.experiment import BETA_VERSIONS, EXPERIMENTS, SUBJECTS, Experiment
 from nsd_imagery.links import refuse_without_content
+from nsd_imagery.shell import quoted
 from nsd_imagery.sources.cache import Cache
 from nsd_imagery.sources.captions import with_captions
 from nsd_imagery.sources.release import Release
@@ -183,7 +184,7 @@ def find_root(root: Path | str | None = None, beta_version: str = BETA_VERSIONS[
         said = "" if root else f" (no ROOT was given, so ${ROOT_VARIABLE} or ./cache)"
         msg = (
             f"{path}: no such folder{said}; name the one that holds nsddata/ and nsddata_betas/, "
-            f"or make one: nsd-imagery synth {path}"
+            f"or make one: nsd-imagery synth {quoted(path)}"
         )
         raise MissingDataError(msg)
     one_of("betas", beta_version, BETA_VERSIONS)

@@ -2,6 +2,7 @@
 
 import csv
 import math
+import os
 import re
 import stat
 from collections.abc import Iterator, Sequence
@@ -205,7 +206,8 @@ def named_file(root: Path, line: Line, column: str, text: str) -> Path:
     relative = PurePosixPath(text)
     if relative.is_absolute() or ".." in relative.parts or not relative.parts or "\0" in text:
         raise line.error(column, "but must be a path inside the root, relative to it")
-    path, where = root / relative, f"{line.path}, line {line.number}: {column} is {shown(text)}"
+    where = f"{line.path}, line {line.number}: {column} is {shown(text)}"
+    path = root / os.fsdecode(str(relative).encode())  # tables are UTF-8 whatever this locale calls letters
     if said := without_content(path):
         raise MissingDataError(f"{where}; {said}")
     try:
