@@ -548,7 +548,7 @@ def test_means_that_hardly_differ_from_voxel_to_voxel_are_not_taken_for_those_of
         judged(lambda means: means + 1e-3 * means.std() * np.sign(means - 1000) + 0.3, betas=betas).verdict
         == "undecided"
     )
-    assert judged(off_by(0.1), betas=betas).verdict == "wrong"
+    assert judged(off_by(0.025), betas=betas).verdict == "wrong"
 
 
 def test_by_a_few_voxels_one_cannot_tell_why_a_map_does_not_fit(judged: Callable[..., MeanMap]) -> None:

@@ -230,7 +230,7 @@ def test_rows_of_a_folder_that_is_gone_or_was_built_anew_are_refused(release: Pa
     for sent in pickles:
         with pytest.raises(DataError, match=f"^{folder}: was built anew since rows of subj01-vision-V1 were pickled"):
             pickle.loads(sent)
-    nsd_imagery.build(release, folder, **options)
+    nsd_imagery.build(release, folder, **options, replace=True)
     assert pickle.loads(pickles[1])["trial_id"][:] == rows.select([4, 2])["trial_id"][:]
     shard.write_bytes(old[:-8])
     with pytest.raises(DataError, match="this shard has"):

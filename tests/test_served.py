@@ -347,6 +347,16 @@ def test_voxels_without_data_that_valid_excludes_are_no_holes(release: Path, dat
     assert not all(voxels["valid_nsdimagery"][:])
 
 
+def test_what_a_folder_is_said_to_lack_is_not_said_when_it_is_there(own_release: Path, tmp_path: Path) -> None:
+    table = own_release / "nsddata/experiments/nsd/nsd_stim_info_merged.csv"
+    away = table.rename(tmp_path / "table")
+    out = nsd_imagery.build(own_release, tmp_path / "d", **ONE)
+    assert [note for note in nsd_imagery.info(out)["notes"] if table.name in note]
+    away.rename(table)
+    nsd_imagery.build(own_release, out, **ONE)
+    assert not [note for note in nsd_imagery.info(out)["notes"] if table.name in note]
+
+
 # Files of the user, and the seal.
 
 

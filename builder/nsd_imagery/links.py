@@ -7,15 +7,20 @@ there: something says that the data has it.
 import errno
 import os
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 
 from nsd_imagery.errors import MissingDataError
+from nsd_imagery.identity import identity
 from nsd_imagery.shell import quoted
 
 _POINTERS = (b"/annex/objects/", b"version https://git-lfs")
 """With which files begin that stand for a content elsewhere, where links are not used."""
 
 _LONGEST_POINTER = 1000
+
+_GLANCES = 1024
+"""Small files that are looked at once a process."""
 
 
 def without_content(path: Path) -> str | None:
@@ -82,12 +87,12 @@ def _link(path: Path) -> Path | None:
             if place.is_symlink():
                 return place
         else:
-            return place if place == path and size < _LONGEST_POINTER and _is_pointer(place) else None
+            is_small_file = place == path and size < _LONGEST_POINTER and path.is_file() and os.access(path, os.R_OK)
+            return place if is_small_file and _is_pointer(place, *identity(place)) else None
     return None
 
 
-def _is_pointer(path: Path) -> bool:
-    if not path.is_file() or not os.access(path, os.R_OK):
-        return False
+@lru_cache(_GLANCES)
+def _is_pointer(path: Path, *_identity: int) -> bool:
     with path.open("rb") as file:
         return file.read(len(max(_POINTERS, key=len))).startswith(_POINTERS)

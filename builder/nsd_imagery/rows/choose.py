@@ -147,7 +147,8 @@ def _root(place: Path | None, root: Path | str | None, choice: Choice) -> Root:
         [path for name in ("subj[0-9][0-9].parquet", FULL_INDEX) for path in visible(place, name)] if place else []
     )
     if indices:
-        msg = f"{place}: is a folder of indices; name one of its files: {', '.join(path.name for path in indices)}"
+        names = ", ".join(sorted(path.name for path in indices))
+        msg = f"{place}: is a folder of indices; name one of its files: {names}"
         raise UsageError(msg)
     return find_root(place or root, choice.beta_version or BETA_VERSIONS[0], choice.source)
 
