@@ -103,9 +103,8 @@ class Maps:
         """What an error says of a file, without folders: no path of a root goes into a dataset."""
         why = getattr(error, "strerror", None) or str(error)
         anatomy, first = self.anatomy, [self._first[1]] if self._first else []
-        for place in {
-            file.parent for file in (path, *first, *anatomy.atlases.values(), *anatomy.label_tables.values())
-        }:
+        places = {file.parent for file in (path, *first, *anatomy.atlases.values(), *anatomy.label_tables.values())}
+        for place in sorted(places, key=lambda place: len(place.parts), reverse=True):  # the innermost first
             why = why.replace(f"{place}{os.sep}", "")
         return why.removeprefix(f"{path.name}: ")
 
