@@ -41,6 +41,7 @@ from nsd_imagery.volumes.read import (
     rows_with_data,
 )
 from nsd_imagery.volumes.roi import Roi
+from nsd_imagery.volumes.unpacked import file_digest
 
 SHAPE = (5, 6, 7)
 AFFINE = np.array([[-1.8, 0, 0, 3], [0, 1.8, 0, -4], [0, 0, 1.8, 5], [0, 0, 0, 1.0]])
@@ -339,7 +340,7 @@ def test_volumes_larger_than_what_is_read_at_once_are_whole(tmp_path: Path, name
     everywhere = np.arange(data[..., 0].size)
     found = read_betas(path, Grid(data.shape[:3], AFFINE), everywhere, None)
     np.testing.assert_array_equal(found.stored, data.reshape(-1, 3).T)
-    assert found.file_digest == nifti.file_digest(path)
+    assert found.file_digest == file_digest(path)
 
 
 @pytest.mark.usefixtures("reader")
@@ -384,7 +385,7 @@ def test_a_gzip_header_of_any_length_is_read_in_bounded_memory(
     finally:
         tracemalloc.stop()
     np.testing.assert_array_equal(betas.stored, DATA[MASK].T)
-    assert betas.file_digest == nifti.file_digest(path)
+    assert betas.file_digest == file_digest(path)
 
 
 @pytest.mark.usefixtures("reader")

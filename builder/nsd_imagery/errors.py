@@ -39,9 +39,9 @@ def printable(text: str) -> str:
 
 
 def reason(error: BaseException) -> str:
-    """What a library says of a file, as a message gives it: the first line, cut short where it is long."""
+    """What a library says of a file, as a message gives it: the first line, printable, cut short where it is long."""
     said = str(error).strip().splitlines()
-    return said[0][: 2 * _SHOWN] if said else type(error).__name__
+    return printable(said[0])[: 2 * _SHOWN] if said else type(error).__name__
 
 
 class NSDImageryError(Exception):

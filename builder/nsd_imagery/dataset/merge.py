@@ -1,6 +1,6 @@
 """The manifest to come: of what is built, or pulled, and of what stays in the folder."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from nsd_imagery.dataset.jobs import in_order
@@ -106,31 +106,35 @@ def take(theirs: Manifest, old: Manifest | None, configs: Configs) -> Manifest:
 def _refuse_other_recipe(new: Manifest, old: Manifest | None, kept: Sequence[str]) -> None:
     if old is None or not kept:
         return
-    facts = [
+    facts = (
         {"format_version": one.format_version, "synthetic": one.synthetic, **one.recipe.options} for one in (old, new)
-    ]
-    for what in dict.fromkeys([*facts[0], *facts[1]]):
-        was, now = (one.get(what) for one in facts)
-        if was != now:
-            msg = (
-                f"{', '.join(kept[:3])}: built with {what} {was}, now it is {now}, and one folder holds "
-                "one; use another --out, or build those again too"
-            )
-            raise FolderError(msg)
+    )
+    for what, was, now in _changed(*facts):
+        msg = (
+            f"{', '.join(kept[:3])}: built with {what} {was}, now it is {now}, and one folder holds "
+            "one; use another --out, or build those again too"
+        )
+        raise FolderError(msg)
 
 
 def _refuse_to_replace(old: Manifest, recipe: Recipe, configs: Sequence[str]) -> None:
     """What was built by another recipe is somebody's dataset: its numbers would be others under the same names."""
-    was, now = old.recipe.options, recipe.options
-    changed = [what for what in {**was, **now} if was.get(what) != now.get(what)]
+    changed = list(_changed(old.recipe.options, recipe.options))
     if configs and changed:
-        said = ", ".join(f"{what} was {was.get(what)}, and now is {now.get(what)}" for what in changed)
+        said = ", ".join(f"{what} was {was}, and now is {now}" for what, was, now in changed)
         more = f" and {len(configs) - 3} more" if len(configs) > 3 else ""
         msg = (
             f"{', '.join(configs[:3])}{more}: built by another recipe ({said}); use another --out, or let this one "
             "take its place: --replace (in Python, replace=True)"
         )
         raise FolderError(msg)
+
+
+def _changed(old: Mapping[str, object], new: Mapping[str, object]) -> Iterator[tuple[str, object, object]]:
+    """What two manifests say otherwise: its name, what it was, what it is now."""
+    for what in {**old, **new}:
+        if old.get(what) != new.get(what):
+            yield what, old.get(what), new.get(what)
 
 
 def _is_kept(name: str, built: Collection[str]) -> bool:

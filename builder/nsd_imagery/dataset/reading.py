@@ -21,10 +21,11 @@ from nsd_imagery.sources.session import Session
 from nsd_imagery.volumes.betas import Betas
 from nsd_imagery.volumes.grid import FlatIndex, Grid
 from nsd_imagery.volumes.meanbeta import MeanMap, hold_against_means
-from nsd_imagery.volumes.nifti import file_digest, is_nifti
+from nsd_imagery.volumes.nifti import is_nifti
 from nsd_imagery.volumes.read import brain_voxels, inside_voxels, read_betas, read_sample
 from nsd_imagery.volumes.roi import Roi, union
 from nsd_imagery.volumes.scale import refuse_unlikely_scale
+from nsd_imagery.volumes.unpacked import file_digest
 
 _FEW = 8
 _MOST = 0.01
@@ -234,7 +235,7 @@ def _read(piece: Piece, progress: ShareProgress) -> tuple[Betas, NDArray[np.bool
 def _plausible(session: Session, betas: Betas) -> Betas:
     """The betas with the scaling of their session, by which they can be percent signal change."""
     scaled = betas.over(session.beta_scale)
-    refuse_unlikely_scale(session.beta_path, scaled.stored[betas.is_valid], scaled.header)
+    refuse_unlikely_scale(session.beta_path, scaled.stored, scaled.header)
     return scaled
 
 

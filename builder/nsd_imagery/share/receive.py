@@ -16,7 +16,7 @@ from nsd_imagery.dataset.merge import take
 from nsd_imagery.dataset.parsing import read
 from nsd_imagery.dataset.preview import refuse_full_disk
 from nsd_imagery.dataset.shards import Shard, write_shard
-from nsd_imagery.errors import DataError, MissingDataError, printable, reason
+from nsd_imagery.errors import DataError, MissingDataError, reason
 from nsd_imagery.progress import CountProgress
 from nsd_imagery.schema import with_recipe
 from nsd_imagery.share.parquet import read_parquet
@@ -134,7 +134,7 @@ def _fetched(folder: Path, repo: str, commit: str, manifest: Manifest, shard: Sh
     except (pa.ArrowException, OSError, UnicodeDecodeError, DataError) as error:
         if getattr(error, "errno", None):
             raise  # of this machine: a full disk
-        msg = f"{repo}: {name} cannot be read ({printable(reason(error))})"
+        msg = f"{repo}: {name} cannot be read ({reason(error)})"
         raise DataError(msg) from error
     finally:
         parquet.unlink()

@@ -207,7 +207,7 @@ def _atlas_of(label: str, masks: _Masks) -> str:
             msg = f"ROI {label} is in several atlases: write {' or '.join(f'{atlas}:{label}' for atlas in hits)}"
             raise UsageError(msg)
     known = "nsdgeneral, early, higher, V1, V2, V3, hV4, an atlas, atlas:label or a mask file"
-    msg = f"no ROI {label!r}{did_you_mean(label, _names(masks))}; try {known}, or list them: nsd-imagery rois"
+    msg = f"no ROI {label!r}{did_you_mean(label, _names(masks))}; try {known}, or list them: nsd-imagery rois ROOT"
     raise UsageError(msg)
 
 
