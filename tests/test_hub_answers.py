@@ -6,11 +6,13 @@ import re
 import time
 import traceback
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import huggingface_hub
 import pytest
+from huggingface_hub import constants
 
 import nsd_imagery
 from conftest import HUB, sign_in
@@ -438,6 +440,22 @@ def test_a_password_in_the_address_of_the_hub_is_not_shown(hub: Hub, monkeypatch
 
 
 # What is around a call.
+
+
+def test_with_xet_installed_each_request_is_watched_too(
+    folder: Path, hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As users have it: `huggingface_hub` brings hf_xet along, which goes past the requests that are watched."""
+    pytest.importorskip("hf_xet")
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", False)
+    nsd_imagery.push(folder, REPO)
+    for before, request in pairwise(hub.requests):
+        if request.content:
+            assert (before.action, before.said) == ("info", True), request
+    assert hub.actions("upload")
+    pulled = nsd_imagery.pull(REPO, tmp_path / "pulled")
+    assert (pulled / "manifest.json").read_bytes() == (folder / "manifest.json").read_bytes()
+    assert constants.HF_HUB_DISABLE_XET is False
 
 
 @pytest.mark.parametrize("name", ["a text", "no oid"])
