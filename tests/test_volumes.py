@@ -27,7 +27,7 @@ import nsd_imagery
 from nsd_imagery.errors import DataError, MissingDataError, SpaceError
 from nsd_imagery.rows.choose import Choice, choose_rows
 from nsd_imagery.sources.pictures import open_pictures, read_picture
-from nsd_imagery.volumes import nifti
+from nsd_imagery.volumes import nifti, unpacked
 from nsd_imagery.volumes.betas import LARGEST, Scaling, refuse_unlikely
 from nsd_imagery.volumes.grid import Grid
 from nsd_imagery.volumes.hdf5 import open_dataset
@@ -329,7 +329,7 @@ def test_extensions_before_the_data_are_skipped(tmp_path: Path, kind: type, name
 def reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both ways of reading gzip: the class that isal keeps to itself, and what is left where it has none."""
     if request.param == "public":
-        monkeypatch.delattr(nifti.isal_zlib, "_GzipReader")
+        monkeypatch.delattr(unpacked.isal_zlib, "_GzipReader")
 
 
 @pytest.mark.usefixtures("reader")
