@@ -173,3 +173,12 @@ def test_every_column_is_held_against_the_root_but_what_other_files_say(release:
             assert [one.said for one in found] == changed[field.name].to_pylist()
             first = None if field.name == "trial_id" else rows[field.name][9].as_py()
             assert found[0].proven == first
+
+
+def test_a_process_that_has_read_an_index_ends_as_it_should(release: Path, tmp_path: Path) -> None:
+    """One in three was aborted by Arrow's threads at its end; which, is chance, so here are ten."""
+    path = nsd_imagery.index(release, ["subj01"], out=tmp_path) / "imagery/full_index.parquet"
+    script = "import sys; from nsd_imagery.trials import read_index; read_index(sys.argv[1])"
+    for _ in range(5):
+        processes = [subprocess.Popen([sys.executable, "-c", script, str(path)]) for _ in range(2)]
+        assert [process.wait() for process in processes] == [0, 0]

@@ -108,6 +108,9 @@ def test_hdf5_of_any_layout_gives_the_same_numbers(tmp_path: Path, options: dict
     np.testing.assert_array_equal(read(save_hdf5(tmp_path / "other.hdf5", **options)), expected)
 
 
+HDF5_READS_ITS_SCALEOFFSET = not (1, 14, 4) <= h5py.version.hdf5_version_tuple <= (1, 14, 6)
+"""Those between refuse chunks whose numbers take all their bits, as they wrote them themselves."""
+
 PACKINGS = [
     {"compression": "gzip"},
     {"compression": "gzip", "shuffle": True, "fletcher32": True},
@@ -116,8 +119,7 @@ PACKINGS = [
     *([{"compression": "szip"}] if h5z.filter_avail(h5z.FILTER_SZIP) else []),
     {"fletcher32": True},
     {"shuffle": True},
-    {"scaleoffset": 0},
-    {"scaleoffset": 0, "shuffle": True},
+    *([{"scaleoffset": 0}, {"scaleoffset": 0, "shuffle": True}] if HDF5_READS_ITS_SCALEOFFSET else []),
 ]
 CHUNK_SHAPES = [(1, 1, 1, 1), (9, 1, 1, 1), (4, 1, 1, 1), (1, 7, 6, 5), (9, 7, 6, 5), (4, 2, 4, 2)]
 SZIP_LEAST = 8

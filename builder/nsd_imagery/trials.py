@@ -117,7 +117,8 @@ def read_index(path: Path | str) -> pa.Table:
         raise MissingDataError(msg)
     with Path(path).open("rb") as file:
         try:
-            return pq.ParquetFile(file).read()
+            # A process that ends soon after a reading by Arrow's threads is aborted now and then (apache/arrow#34314).
+            return pq.ParquetFile(file).read(use_threads=False)
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             msg = f"{path}: is not a sound Parquet file ({reason(error)}); write it again with: nsd-imagery index ROOT"
             raise DataError(msg) from error

@@ -104,7 +104,7 @@ def read_embeddings(path: Path) -> tuple[Maker, dict[Key, Embedding]]:
     """
     with _sound(path) as parquet:
         _must_be_bounded(parquet, path.stat().st_size)
-        table = parquet.read()
+        table = parquet.read(use_threads=False)  # see trials.read_index
         maker = _maker(table.schema)
         sources = json.loads(table.schema.metadata[b"sources"])
         keys = list(zip(*(_words(table[name]) for name in ("kind", "stimulus")), strict=True))

@@ -26,6 +26,9 @@ _CHECKSUM_WORDS = 1 << 16
 _MAX_GROWTH = 4096
 """More than any filter adds to a chunk that it cannot shrink, beside a tenth of it."""
 
+_SCALEOFFSET_HEADER = 21
+"""Bytes before the numbers: how many bits each has, and the smallest (H5Zscaleoffset.c)."""
+
 Filter = tuple[int, tuple[int, ...]]
 """Its number, and its parameters."""
 
@@ -201,6 +204,13 @@ def _szip_bytes(_values: Sequence[int], data: bytes | memoryview) -> int:
     return int.from_bytes(data[:4], "little")
 
 
+def _scaled_bytes(values: Sequence[int], data: bytes | memoryview) -> int:
+    """0 where there are fewer bytes than the numbers take: some HDF5 (1.14.2) reads on behind them."""
+    bits = int.from_bytes(data[:4], "little")
+    count = values[2] if len(values) > 2 else 0
+    return _counted_bytes(values, data) if len(data) >= _SCALEOFFSET_HEADER + (count * bits + 7) // 8 else 0
+
+
 def _counted_bytes(values: Sequence[int], _data: bytes | memoryview) -> int:
     return values[2] * values[4] if len(values) > 4 else 0
 
@@ -208,7 +218,7 @@ def _counted_bytes(values: Sequence[int], _data: bytes | memoryview) -> int:
 _OTHERS: dict[int, Callable[[Sequence[int], bytes | memoryview], int]] = {
     h5z.FILTER_LZF: _lzf_bytes,
     h5z.FILTER_SZIP: _szip_bytes,
-    h5z.FILTER_SCALEOFFSET: _counted_bytes,
+    h5z.FILTER_SCALEOFFSET: _scaled_bytes,
     h5z.FILTER_NBIT: _counted_bytes,
 }
 """The memory that HDF5 takes for what such a filter unpacks, by the filter's parameters and what it is given."""
