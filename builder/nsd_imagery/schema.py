@@ -267,6 +267,18 @@ def recipe_of(schema: pa.Schema) -> dict[str, Any] | None:
     return None if said is None else json.loads(said)
 
 
+def with_recipe_of_betas(schema: pa.Schema, recipe: Mapping[str, Any]) -> pa.Schema:
+    """`schema` with the recipe at its field `betas`, where the datasets library keeps it until that column is another."""
+    position = schema.get_field_index(BETAS.name)
+    return schema.set(position, schema.field(position).with_metadata({_RECIPE: json.dumps(recipe)}))
+
+
+def recipe_of_betas(schema: pa.Schema) -> dict[str, Any] | None:
+    """What `with_recipe_of_betas` put there; None where there is none."""
+    said = (schema.field(BETAS.name).metadata or {}).get(_RECIPE.encode())
+    return None if said is None else json.loads(said)
+
+
 def _with_metadata(schema: pa.Schema, key: str, value: Mapping[str, Any]) -> pa.Schema:
     return schema.with_metadata({**(schema.metadata or {}), key: json.dumps(value)})
 

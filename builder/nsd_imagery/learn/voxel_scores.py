@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import eigh
+from scipy.linalg import eigh, qr
 from scipy.sparse import csr_array
 
 from nsd_imagery.errors import UsageError
@@ -15,6 +15,12 @@ Score = Callable[[Matrix], Matrix]
 """(n_voxels,) from (n_rows, n_voxels)."""
 
 _FEWEST_STIMULI = 3
+
+_NOTHING = 1e-12
+"""Of the largest variance along a component. Betas are float32: a millionth of the largest sd is their rounding."""
+
+_ROUNDING = 1e-24
+"""Of the sum of all squares: what is left of rows that are all alike when their mean is taken off."""
 
 
 def reliability(stimulus: NDArray[np.str_], order: NDArray[Any]) -> Score:
@@ -69,20 +75,24 @@ def principal_components(values: Matrix, n_components: int) -> tuple[Matrix, Mat
     """The mean of rows, (k,), and the directions in which they vary most, (n_components, k), largest first.
 
     Raises:
-        UsageError: The rows have not so many.
+        UsageError: The rows do not vary in so many: at most in one less than there are rows, and each group that is
+            z-scored, and each repeat that is the same as another, takes one away.
     """
-    most = min(len(values) - 1, values.shape[1])
-    if not 0 < n_components <= most:
-        msg = f"pca={n_components}: {len(values)} rows of {values.shape[1]} voxels have 1 to {most} components"
-        raise UsageError(msg)
     center = values.mean(axis=0)
     apart = values - center
     wide = apart.shape[0] < apart.shape[1]
     gram = apart @ apart.T if wide else apart.T @ apart
     size = len(gram)
-    vectors = eigh(gram, subset_by_index=[size - n_components, size - 1])[1].T[::-1]
-    components = vectors @ apart if wide else vectors
-    components /= np.maximum(np.linalg.norm(components, axis=1, keepdims=True), np.finfo(np.float64).tiny)
+    n_taken = n_components if 0 < n_components < size else size
+    variances, vectors = eigh(gram, subset_by_index=[size - n_taken, size - 1])
+    rank = int((variances > max(_NOTHING * variances[-1], _ROUNDING * np.vdot(values, values))).sum())
+    if not 0 < n_components <= rank:
+        there_are = f"1 to {rank} components, their rank" if rank else "no components, for they are all alike"
+        msg = f"pca={n_components}: {len(values)} rows of {values.shape[1]} voxels have {there_are}"
+        raise UsageError(msg)
+    directions = vectors.T[::-1]
+    # Of few rows, what is small beside the largest has lost digits, and is orthogonal to it no more.
+    components = qr((directions @ apart).T, mode="economic")[0].T if wide else directions
     # The sign of an eigenvector is arbitrary; the largest weight is made positive.
     largest = np.abs(components).argmax(axis=1)
     return center, components * np.sign(components[np.arange(n_components), largest])[:, None]
