@@ -146,8 +146,8 @@ def _refuse_wider(over: Mapping[str, str], wanted: Mapping[str, str], zscore: st
 
 def _too_wide(zscore: str | None, breadth: str) -> str:
     return (
-        f"zscore={zscore!r} of rows that are z-scored by {breadth} already, so that the mean and sd of each {breadth} are "
-        f"gone: leave zscore out, {_PERCENT}"
+        f"zscore={zscore!r} of rows that are z-scored by {breadth} already: the mean and sd of each {breadth} are gone; "
+        f"leave zscore out, {_PERCENT}"
     )
 
 

@@ -92,10 +92,15 @@ def principal_components(values: Matrix, n_components: int) -> tuple[Matrix, Mat
         raise UsageError(msg)
     directions = vectors.T[::-1]
     # Of few rows, what is small beside the largest has lost digits, and is orthogonal to it no more.
-    components = qr((directions @ apart).T, mode="economic")[0].T if wide else directions
+    components = _orthonormal(directions @ apart) if wide else directions
     # The sign of an eigenvector is arbitrary; the largest weight is made positive.
     largest = np.abs(components).argmax(axis=1)
     return center, components * np.sign(components[np.arange(n_components), largest])[:, None]
+
+
+def _orthonormal(directions: Matrix) -> Matrix:
+    basis: Any = qr(directions.T, mode="economic")[0]
+    return basis.T
 
 
 def _repeats(stimulus: NDArray[np.str_], order: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -2,7 +2,8 @@
 
 A shard says it in its Arrow schema, whose metadata the datasets library drops when it opens one. It knows the file that
 rows are mapped from, though, and of rows in memory it keeps what a field says until the column is written anew: what
-`map` made of betas says no recipe, and must not.
+`map` made of betas says no recipe, and must not. Tables in memory it makes one, with the fields of the first: so a field
+says of how many rows it speaks.
 """
 
 import contextlib
@@ -28,7 +29,7 @@ class Said:
 
     Attributes:
         recipe: None where it says nothing.
-        is_sure: Whether a shard says so. Tables in memory that are put together say what the first of them said.
+        is_sure: Whether a shard says so. Parts of tables in memory that are put together may say what the first said.
         rows: The rows of the part, by their numbers from 0.
     """
 
@@ -57,7 +58,7 @@ def carrying(table: pa.Table, recipe: Recipe | None) -> pa.Table:
     """Rows for a dataset in memory that say their recipe, if there is one."""
     if recipe is None:
         return table
-    return pa.Table.from_arrays(table.columns, schema=with_recipe_of_betas(table.schema, recipe.options))
+    return pa.Table.from_arrays(table.columns, schema=with_recipe_of_betas(table.schema, recipe.options, len(table)))
 
 
 def _blocks(table: Table) -> list[Table]:
@@ -67,11 +68,11 @@ def _blocks(table: Table) -> list[Table]:
 
 
 def _said_by(block: Table) -> tuple[Recipe | None, bool]:
-    with contextlib.suppress(ValueError):  # what is no JSON says nothing
+    with contextlib.suppress(ValueError):  # what is no JSON, or no number, says nothing
         if isinstance(block, MemoryMappedTable):
             recipe = _parsed(recipe_of(_schema_in(block.path)))
             return recipe, recipe is not None
-        return _parsed(recipe_of_betas(block.schema)), False
+        return _parsed(recipe_of_betas(block.schema, block.num_rows)), False
     return None, False
 
 
