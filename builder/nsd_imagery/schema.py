@@ -279,7 +279,7 @@ def recipe_of_betas(schema: pa.Schema, n_rows: int) -> dict[str, Any] | None:
     """What `with_recipe_of_betas` put there; None where there is none, or where it is of fewer rows than these."""
     said = schema.field(BETAS.name).metadata or {}
     is_of_all = n_rows <= int(said.get(_ROWS.encode(), -1))
-    return json.loads(said[_RECIPE.encode()]) if is_of_all else None
+    return json.loads(said.get(_RECIPE.encode(), "null")) if is_of_all else None
 
 
 def _with_metadata(schema: pa.Schema, key: str, value: Mapping[str, Any]) -> pa.Schema:

@@ -15,7 +15,7 @@ from datasets import Dataset
 
 from nsd_imagery.dataset.groups import Group, groups_of
 from nsd_imagery.errors import DataError, UsageError
-from nsd_imagery.learn.evidence import are_steps, are_zscores, some_betas
+from nsd_imagery.learn.evidence import Matrix, are_steps, are_zscores, some_betas
 from nsd_imagery.rows.recipes import Said, said_of
 from nsd_imagery.rows.vectors import Rows, label_table
 
@@ -102,24 +102,33 @@ def _kind_seen(rows: Dataset, kind: Kind, unsure: Rows, groups: pa.Table | None,
         UsageError: As `kind_of`.
     """
     betas = some_betas(rows, unsure)
-    seen = np.zeros(unsure.size, np.bool_)
-    if groups is not None:
-        of_rows = groups.take(unsure)
-        for by in ("auto", "run", "session"):
-            names, of_row = groups_of(of_rows, by)
-            whole = are_zscores(betas, of_row, len(names))
-            seen |= whole[of_row]
-            if zscore is not None:
-                asked = groups_of(of_rows, zscore)[1]
-                pairs = np.unique(np.stack([asked, of_row], axis=1)[whole[of_row]], axis=0)
-                together = pairs[np.bincount(pairs[:, 0])[pairs[:, 0]] > 1, 1]
-                if together.size:
-                    raise UsageError(_too_wide(zscore, _breadth(names[together[0]])))
-    for zscored, of_rows in ((True, seen), (False, are_steps(betas) & ~seen)):
-        if of_rows.any():
+    in_steps = are_steps(betas)
+    others = np.flatnonzero(~in_steps)
+    is_scored = groups is not None and _has_zscores(betas[others], groups.take(unsure[others]), zscore)
+    for zscored, is_seen in ((False, in_steps.any()), (True, is_scored)):
+        if is_seen:
             _refuse_mix(kind, Kind(zscored))
             kind = replace(kind, zscored=zscored)
     return kind
+
+
+def _has_zscores(betas: Matrix, groups: pa.Table, zscore: str | None) -> bool:
+    """Whether a whole group was z-scored, of whichever groups there can be.
+
+    Raises:
+        UsageError: Several were, and are in one group of `zscore`.
+    """
+    found = False
+    asked = None if zscore is None else groups_of(groups, zscore)[1]
+    for by in ("auto", "run", "session"):
+        names, of_row = groups_of(groups, by)
+        is_scored = are_zscores(betas, of_row, len(names))
+        found |= bool(is_scored.any())
+        for group in () if asked is None else np.unique(asked).tolist():
+            within = [number for number in np.unique(of_row[asked == group]).tolist() if is_scored[number]]
+            if len(within) > 1:
+                raise UsageError(_too_wide(zscore, _breadth(names[within[0]])))
+    return found
 
 
 def _breadths(groups: pa.Table, zscore: str) -> dict[str, str]:
@@ -146,8 +155,8 @@ def _refuse_wider(over: Mapping[str, str], wanted: Mapping[str, str], zscore: st
 
 def _too_wide(zscore: str | None, breadth: str) -> str:
     return (
-        f"zscore={zscore!r} of rows that are z-scored by {breadth} already: the mean and sd of each {breadth} are gone; "
-        f"leave zscore out, {_PERCENT}"
+        f"zscore={zscore!r} of rows that are z-scored by {breadth} already, so that each {breadth}'s mean and sd are "
+        f"gone: leave zscore out, {_PERCENT}"
     )
 
 

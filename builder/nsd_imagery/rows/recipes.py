@@ -2,8 +2,8 @@
 
 A shard says it in its Arrow schema, whose metadata the datasets library drops when it opens one. It knows the file that
 rows are mapped from, though, and of rows in memory it keeps what a field says until the column is written anew: what
-`map` made of betas says no recipe, and must not. Tables in memory it makes one, with the fields of the first: so a field
-says of how many rows it speaks.
+`map` made of betas says no recipe, and must not. Of tables in memory it makes one, with the fields of the first: so a
+field says of how many rows it speaks.
 """
 
 import contextlib
