@@ -273,6 +273,43 @@ def scored(betas: np.ndarray, labels: Dataset, is_valid: np.ndarray, zscore: str
     return scores
 
 
+def test_numbers_that_could_be_either_show_nothing(folders: dict[str, Path]) -> None:
+    scores, percent = (betas_of(lying(folders[zscore], "imagery")) for zscore in ("auto", "none"))
+    rows = silent(lying(folders["none"], "imagery"))
+    assert (percent != 0).any(axis=1).all()
+    n = 48
+    for betas, is_scored in (
+        (scores, True),
+        (percent, False),
+        (scores.round(2), None),  # on every third step of percent signal change
+        (scores.round(0), None),
+        (scores * np.sqrt(n / (n - 1)), None),  # ddof 0 is not of a build
+        (percent + 1e-4, None),
+        ((percent[:, :200] + percent[:, 50:250]) / 2, None),  # as a mean of repeats
+        (scores[:, 100:102], None),
+        (percent[:, 100:108], None),
+        (percent * 0, None),
+        (np.insert(percent, 140, np.inf, axis=1), None),
+        (np.insert(scores, 140, np.nan, axis=1), None),
+    ):
+        values = pa.FixedSizeListArray.from_arrays(pa.array(betas.astype(np.float32).ravel()), betas.shape[1])
+        other = Dataset(rows.remove_columns("betas").with_format("arrow")[:].append_column("betas", values))
+        assert kind_of(other, None).zscored is is_scored
+
+
+def test_rows_without_run_numbers_are_z_scored_by_session_whatever_the_recipe_is_called(
+    folders: dict[str, Path],
+) -> None:
+    table = lying(folders["session"], "attention").with_format("arrow")[:]
+    position = table.column_names.index("run_number")
+    table = table.set_column(position, "run_number", pa.array([-1] * len(table), pa.int32()))
+    for zscore in ("auto", "run", "session"):
+        rows = Dataset(carrying(table, Recipe(B3, zscore)))
+        for asked in ("auto", "run", "session"):
+            kind = kind_of(rows, asked)
+            assert (kind.zscored, kind.over) == (True, {})
+
+
 def chosen(rng: np.random.Generator, labels: Dataset, how: str) -> np.ndarray:
     """Numbers of rows: all, some of all, all of some runs, or one."""
     n_rows = labels.num_rows
