@@ -297,6 +297,15 @@ def test_numbers_that_could_be_either_show_nothing(folders: dict[str, Path]) -> 
         assert kind_of(other, None).zscored is is_scored
 
 
+def test_rows_that_hold_no_data_hide_no_z_scores(labels: Dataset) -> None:
+    is_valid = np.arange(labels.num_rows) % 5 > 0
+    betas = np.random.default_rng(2).normal(0.7, 2, (labels.num_rows, 40)) * is_valid[:, None]
+    values = pa.FixedSizeListArray.from_arrays(pa.array(scored(betas, labels, is_valid, "run").ravel()), 40)
+    table = labels.with_format("arrow")[:].append_column("betas", values)
+    assert kind_of(Dataset(table.append_column("is_valid", pa.array(is_valid))), "run").zscored is True
+    assert kind_of(Dataset(table.append_column("is_valid", pa.array(is_valid & False))), "run").zscored is None
+
+
 def test_rows_without_run_numbers_are_z_scored_by_session_whatever_the_recipe_is_called(
     folders: dict[str, Path],
 ) -> None:
