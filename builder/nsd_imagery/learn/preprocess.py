@@ -32,15 +32,15 @@ class NSDPreprocessor:
         zscore: "run", "session", or "auto" (by run and epoch in nsdimagery, by session in NSD core): each voxel over
             the rows of the group, which is that of a build, among those that `fit` and `adapt` are given. A build
             z-scores over all trials of a run, also those of a test split; so this is for betas in percent signal
-            change, which `NSDImageryDataset` then asks for. Of rows that are z-scored already, over the same groups or
-            larger ones, the result is the same; over smaller ones it is none, and refused: they have no mean and sd of
-            their own any more. "training": each voxel over all rows that it is fitted on, of all sessions together and
-            as they come; this one mean and sd are applied to every row, (x - mean) / sd, as MIRAGE and others do with
-            their files of NSD core, which are z-scored by session before. Rows that it was not fitted on keep what
-            sets them apart: imagery, whose betas have another mean and a smaller sd, has mean 0 and sd 1 by run, and
-            not by training rows. Applied to imagery in percent signal change, core's mean and sd make predictions
-            collapse onto one candidate; so take it on top of z-scores of a build, for a model that was trained on such
-            input, or where the level of rows is what is asked about. None takes betas as they come.
+            change, which `NSDImageryDataset` then asks for. Rows that were z-scored over the same groups or larger ones
+            give the same, and are taken; over smaller groups, whose own mean and sd are gone, they are refused.
+            "training": each voxel over all rows that it is fitted on, of all sessions together and as they come; this
+            one mean and sd are applied to every row, (x - mean) / sd, as MIRAGE and others do with their files of NSD
+            core, which are z-scored by session before. Rows that it was not fitted on keep what sets them apart:
+            imagery, whose betas have another mean and a smaller sd, has mean 0 and sd 1 by run, and not by training
+            rows. Applied to imagery in percent signal change, core's mean and sd make predictions collapse onto one
+            candidate; so take it on top of z-scores of a build, for a model that was trained on such input, or where
+            the level of rows is what is asked about. None takes betas as they come.
         selection: Which voxels are kept: "reliability" (correlation of odd and even presentations) or "ncsnr" (noise
             ceiling signal-to-noise ratio) of the rows that it is fitted on, or "ncsnr_release": the release's map,
             which was made from all of NSD core, test pictures among them. None keeps all.

@@ -19,9 +19,6 @@ _FEWEST_STIMULI = 3
 _NOTHING = 1e-12
 """Of the largest variance along a component. Betas are float32: a millionth of the largest sd is their rounding."""
 
-_ROUNDING = 1e-24
-"""Of the sum of all squares: what is left of rows that are all alike when their mean is taken off."""
-
 
 def reliability(stimulus: NDArray[np.str_], order: NDArray[Any]) -> Score:
     """Correlation over stimuli of two means: of the odd and of the even presentations of each.
@@ -78,24 +75,29 @@ def principal_components(values: Matrix, n_components: int) -> tuple[Matrix, Mat
         UsageError: The rows do not vary in so many: at most in one less than there are rows, and each group that is
             z-scored, and each repeat that is the same as another, takes one away.
     """
+    most = min(len(values) - 1, values.shape[1])
+    if not 0 < n_components <= most:
+        raise UsageError(_too_many(values, n_components, most, "at the most"))
     center = values.mean(axis=0)
     apart = values - center
     wide = apart.shape[0] < apart.shape[1]
     gram = apart @ apart.T if wide else apart.T @ apart
     size = len(gram)
-    n_taken = n_components if 0 < n_components < size else size
-    variances, vectors = eigh(gram, subset_by_index=[size - n_taken, size - 1])
-    rank = int((variances > max(_NOTHING * variances[-1], _ROUNDING * np.vdot(values, values))).sum())
-    if not 0 < n_components <= rank:
-        there_are = f"1 to {rank} components, their rank" if rank else "no components, for they are all alike"
-        msg = f"pca={n_components}: {len(values)} rows of {values.shape[1]} voxels have {there_are}"
-        raise UsageError(msg)
+    variances, vectors = eigh(gram, subset_by_index=[size - n_components, size - 1])
+    rank = int((variances > _NOTHING * variances[-1]).sum())
+    if n_components > rank:
+        raise UsageError(_too_many(values, n_components, rank, "which is their rank"))
     directions = vectors.T[::-1]
     # Of few rows, what is small beside the largest has lost digits, and is orthogonal to it no more.
     components = _orthonormal(directions @ apart) if wide else directions
     # The sign of an eigenvector is arbitrary; the largest weight is made positive.
     largest = np.abs(components).argmax(axis=1)
     return center, components * np.sign(components[np.arange(n_components), largest])[:, None]
+
+
+def _too_many(values: Matrix, n_components: int, most: int, why: str) -> str:
+    there_are = f"1 to {most} components, {why}" if most else "no components, for they are all alike"
+    return f"pca={n_components}: {len(values)} rows of {values.shape[1]} voxels have {there_are}"
 
 
 def _orthonormal(directions: Matrix) -> Matrix:
