@@ -283,7 +283,9 @@ def test_what_was_fitted_stays_whatever_it_is_adapted_to_but_for_runs_of_one_row
     np.testing.assert_array_equal(preprocessor.transform(train.select(np.flatnonzero(run == run[-1])), voxels), before)
     of_all = NSDPreprocessor(zscore="run").fit(train, voxels).transform(train.select(first), voxels)
     np.testing.assert_array_equal(preprocessor.transform(train.select(first), voxels), of_all)
-    assert len(set(preprocessor.fitted.groups)) == len(preprocessor.fitted.groups)
+    fitted = preprocessor.fitted
+    assert fitted is not None
+    assert len(set(fitted.groups)) == len(fitted.groups)
 
 
 def orthonormal(preprocessor: NSDPreprocessor) -> bool:
