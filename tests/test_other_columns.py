@@ -121,7 +121,7 @@ def test_a_preprocessor_learns_and_gives_the_same(
     rows: Dataset, voxels: Dataset, form: Callable[[Dataset], Dataset]
 ) -> None:
     def transformed(rows: Dataset, voxels: Dataset) -> np.ndarray:
-        preprocessor = nsd_imagery.NSDPreprocessor(zscore="run", selection="ncsnr", n_voxels=40, pca=3)
+        preprocessor = nsd_imagery.NSDPreprocessor(zscore="auto", selection="ncsnr", n_voxels=40, pca=3)
         return preprocessor.fit(rows, voxels).transform(rows, voxels)
 
     other_voxels = Dataset.from_pandas(voxels.to_pandas())

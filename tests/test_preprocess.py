@@ -21,7 +21,7 @@ from nsd_imagery import NSDPreprocessor
 from nsd_imagery.errors import DataError, MissingDataError, UsageError
 from nsd_imagery.learn.fitting import group_moments
 from nsd_imagery.learn.labels import labels_of
-from nsd_imagery.learn.voxel_scores import ncsnr, reliability
+from nsd_imagery.learn.voxel_scores import ncsnr, principal_components, reliability
 
 pytestmark = pytest.mark.slow
 
@@ -210,6 +210,129 @@ def test_components_are_those_of_scikit_learn(train: Dataset, voxels: Dataset) -
         assert np.abs(np.corrcoef(given.T) - np.eye(5)).max() < 1e-4
 
 
+def test_z_scores_by_training_rows_are_by_their_mean_and_sd_over_all_sessions_whichever_row_it_is(
+    train: Dataset, test: Dataset, imagery: Dataset, voxels: Dataset, tmp_path: Path
+) -> None:
+    preprocessor = NSDPreprocessor(zscore="training").fit(train, voxels)
+    x_train = betas_of(train)
+    mean, std = x_train.mean(axis=0), x_train.std(axis=0, ddof=1)
+    assert len(set(train["session"][:])) == 3
+    for rows in (train, test, imagery):
+        x, is_valid = betas_of(rows), np.asarray(rows["is_valid"][:])
+        expected = np.divide(x - mean, std, out=np.zeros_like(x), where=std > 0) * is_valid[:, None]
+        for one in (preprocessor, NSDPreprocessor.load(preprocessor.save(tmp_path / "saved"))):
+            np.testing.assert_allclose(one.transform(rows, voxels), expected, atol=1e-5)
+    by_run = NSDPreprocessor(zscore="run").fit(imagery, voxels).transform(imagery, voxels)
+    assert abs(by_run.mean()) < 1e-6
+    assert abs(preprocessor.transform(imagery, voxels).mean()) > 0.1
+    # Numbers alone, as files of other projects hold them, are valid rows of the one group.
+    np.testing.assert_array_equal(preprocessor.transform(x_train), preprocessor.transform(train, voxels))
+    with pytest.raises(UsageError, match="nothing to adapt: zscore is 'training'"):
+        preprocessor.adapt(imagery, voxels)
+
+
+def test_z_scores_by_training_rows_come_after_those_of_a_build(core_release: Path, tmp_path: Path) -> None:
+    options = {"conditions": ["perception", "imagery"], "roi": "V1"}
+    built = nsd_imagery.build(core_release, tmp_path / "built", **options)
+    preprocessor = NSDPreprocessor(zscore="training", pca=3)
+    seen = nsd_imagery.NSDImageryDataset(built, None, "perception", preprocessor, split="train", roi="V1")
+    preprocessor.fit(seen.trials, seen.voxels)
+    imagined = nsd_imagery.NSDImageryDataset(built, None, "imagery", preprocessor, roi="V1")
+    x, x_train = betas_of(imagined.trials), betas_of(seen.trials)
+    std = x_train.std(axis=0, ddof=1)
+    expected = np.divide(x - x_train.mean(axis=0), std, out=np.zeros_like(x), where=std > 0)
+    fitted = preprocessor.fitted
+    assert fitted is not None
+    np.testing.assert_allclose(imagined[:]["betas"], (expected - fitted.center) @ fitted.components.T, atol=1e-4)
+    percent = nsd_imagery.NSDImageryDataset(core_release, None, "imagery", preprocessor, roi="V1", zscore="none")
+    with pytest.raises(DataError, match="fitted on rows z-scored, but these are in percent signal change"):
+        percent[0]
+
+
+def test_a_run_is_not_adapted_to_by_one_row_and_is_learnt_anew_when_more_rows_came(
+    train: Dataset, imagery: Dataset, voxels: Dataset, tmp_path: Path
+) -> None:
+    runs = np.asarray(imagery["run_number"][:])
+    rows = np.flatnonzero(runs == 3)
+    expected = NSDPreprocessor(zscore="run").fit(train, voxels).adapt(imagery, voxels).transform(imagery, voxels)
+    preprocessor = NSDPreprocessor(zscore="run").fit(train, voxels)
+    with pytest.raises(UsageError, match=r"one row of nsdimagery/1/3 is valid here.*: adapt to all rows") as error:
+        preprocessor.adapt(imagery.select(rows[:1]), voxels)
+    assert "\n" not in str(error.value)
+    with pytest.raises(DataError, match=r"no mean and sd of nsdimagery/1/3"):
+        preprocessor.transform(imagery.select(rows), voxels)
+    preprocessor.adapt(imagery.select(rows[:5]), voxels)
+    of_five = preprocessor.transform(imagery.select(rows), voxels)
+    preprocessor.adapt(imagery.select(rows[5:8]), voxels)  # fewer tell no more
+    np.testing.assert_array_equal(preprocessor.transform(imagery.select(rows), voxels), of_five)
+    preprocessor = NSDPreprocessor.load(preprocessor.save(tmp_path / "saved"))
+    preprocessor.adapt(imagery, voxels).adapt(imagery.select(rows[:1]), voxels)
+    np.testing.assert_array_equal(preprocessor.transform(imagery, voxels), expected)
+
+
+def test_what_was_fitted_stays_whatever_it_is_adapted_to_but_for_runs_of_one_row(
+    train: Dataset, test: Dataset, imagery: Dataset, voxels: Dataset, tmp_path: Path
+) -> None:
+    run = np.asarray(train["run_number"][:]) + 100 * np.asarray(train["session"][:])
+    first = np.flatnonzero(run == run[0])
+    few = train.select([*first[:1], *np.flatnonzero(run == run[-1])[:9]])
+    preprocessor = NSDPreprocessor(zscore="run").fit(few, voxels).adapt(imagery, voxels)
+    preprocessor = NSDPreprocessor.load(preprocessor.save(tmp_path / "saved"))
+    before = preprocessor.transform(train.select(np.flatnonzero(run == run[-1])), voxels)
+    preprocessor.adapt(train, voxels)
+    np.testing.assert_array_equal(preprocessor.transform(train.select(np.flatnonzero(run == run[-1])), voxels), before)
+    of_all = NSDPreprocessor(zscore="run").fit(train, voxels).transform(train.select(first), voxels)
+    np.testing.assert_array_equal(preprocessor.transform(train.select(first), voxels), of_all)
+    fitted = preprocessor.fitted
+    assert fitted is not None
+    assert len(set(fitted.groups)) == len(fitted.groups)
+
+
+def orthonormal(preprocessor: NSDPreprocessor) -> bool:
+    assert preprocessor.fitted is not None
+    components = preprocessor.fitted.components
+    return bool(np.abs(components @ components.T - np.eye(len(components))).max() < 1e-9)
+
+
+def test_components_are_no_more_than_the_rank_of_the_rows_and_the_error_says_it(
+    train: Dataset, imagery: Dataset, voxels: Dataset
+) -> None:
+    patterns = imagery.select(np.repeat([7, 100, 200], 5))
+    two_runs = imagery.select(range(96))
+    for rows, options, rank in (
+        (patterns, {}, 2),
+        (two_runs, {}, 95),
+        (two_runs, {"zscore": "run"}, 94),
+        (two_runs, {"zscore": "session"}, 95),
+        (train.select(range(30)), {}, 29),
+    ):
+        preprocessor = NSDPreprocessor(pca=rank, **options).fit(rows, voxels)
+        assert orthonormal(preprocessor)
+        with pytest.raises(UsageError, match=rf"^pca={rank + 1}: .* voxels have 1 to {rank} components, (which|at)"):
+            NSDPreprocessor(pca=rank + 1, **options).fit(rows, voxels)
+    for n_rows in (1, 5):
+        with pytest.raises(UsageError, match=f"{n_rows} rows of 280 voxels have no components, for they are all alike"):
+            NSDPreprocessor(pca=1).fit(imagery.select([3] * n_rows), voxels)
+    with pytest.raises(UsageError, match="pca=0: 96 rows of 280 voxels have 1 to 95 components"):
+        NSDPreprocessor(pca=0).fit(two_runs, voxels)
+
+
+def test_components_of_rows_that_a_build_z_scored_by_run_end_at_their_rank(dataset: Path) -> None:
+    rows = nsd_imagery.load(dataset, "subj01-imagery", "test").select(range(96))
+    voxels = nsd_imagery.load(dataset, "subj01-voxels", "train")
+    assert orthonormal(NSDPreprocessor(pca=94).fit(rows, voxels))
+    with pytest.raises(UsageError, match="pca=95: 96 rows of 280 voxels have 1 to 94 components, which is their rank"):
+        NSDPreprocessor(pca=95).fit(rows, voxels)
+
+
+def test_components_that_are_small_beside_the_largest_are_orthonormal_too() -> None:
+    rng = np.random.default_rng(4)
+    values = rng.standard_normal((30, 1)) @ rng.standard_normal((1, 200)) * 2e3 + rng.standard_normal((30, 200)) * 0.1
+    center, components = principal_components(values, 29)
+    assert np.abs(components @ components.T - np.eye(29)).max() < 1e-9
+    np.testing.assert_allclose((values - center) @ components.T @ components, values - center, atol=1e-6)
+
+
 def test_a_threshold_keeps_what_reaches_it_in_the_order_of_the_volume(train: Dataset, voxels: Dataset) -> None:
     preprocessor = NSDPreprocessor(selection="ncsnr", threshold=0.2).fit(train, voxels)
     fitted = preprocessor.fitted
@@ -304,7 +427,7 @@ def saved_as(folder: Path, version: int, group: Callable[[str], str] = str) -> P
     """Give what was saved another version, and its groups other names."""
     path = folder / "preprocessor.json"
     said = json.loads(path.read_text())
-    assert said["format_version"] == 3
+    assert said["format_version"] == 4
     said["format_version"] = version
     said["fitted"]["groups"] = [group(name) for name in said["fitted"]["groups"]]
     path.write_text(json.dumps(said))
@@ -318,7 +441,7 @@ def test_what_the_version_before_saved_loads_where_its_groups_are_the_same_now(
     older = NSDPreprocessor.load(saved_as(preprocessor.save(tmp_path / "older"), version=1))
     for rows in (train, imagery):
         np.testing.assert_array_equal(older.transform(rows, voxels), preprocessor.transform(rows, voxels))
-    assert json.loads((older.save(tmp_path / "again") / "preprocessor.json").read_text())["format_version"] == 3
+    assert json.loads((older.save(tmp_path / "again") / "preprocessor.json").read_text())["format_version"] == 4
     plain = NSDPreprocessor(pca=2).fit(train, voxels).save(tmp_path / "plain")
     assert NSDPreprocessor.load(saved_as(plain, version=1)).options.pca == 2
 
@@ -349,10 +472,10 @@ def test_what_the_version_before_fitted_by_run_and_epoch_is_refused_in_one_line(
 
 
 def test_what_a_newer_version_saved_asks_for_an_upgrade(imagery: Dataset, voxels: Dataset, tmp_path: Path) -> None:
-    folder = saved_as(NSDPreprocessor(zscore="run").fit(imagery, voxels).save(tmp_path / "newer"), version=4)
+    folder = saved_as(NSDPreprocessor(zscore="run").fit(imagery, voxels).save(tmp_path / "newer"), version=5)
     said = json.loads((folder / "preprocessor.json").read_text())
     (folder / "preprocessor.json").write_text(json.dumps({**said, "options": {"of": "tomorrow"}}))
-    with pytest.raises(DataError, match="newer: is a preprocessor of format 4; 3 is known here: upgrade nsd-imagery"):
+    with pytest.raises(DataError, match="newer: is a preprocessor of format 5; 4 is known here: upgrade nsd-imagery"):
         NSDPreprocessor.load(folder)
 
 

@@ -27,6 +27,7 @@ _ARROW_TYPES: Final[dict[str, pa.DataType]] = {
     "Image": pa.struct({"bytes": pa.binary(), "path": pa.string()}),
 }
 _RECIPE: Final = "nsd_imagery.recipe"
+_ROWS: Final = "nsd_imagery.rows"
 
 _TYPE_NAMES: Final = {arrow_type: name for name, arrow_type in _ARROW_TYPES.items()}
 
@@ -265,6 +266,20 @@ def recipe_of(schema: pa.Schema) -> dict[str, Any] | None:
     """What `with_recipe` put there; None where there is none."""
     said = (schema.metadata or {}).get(_RECIPE.encode())
     return None if said is None else json.loads(said)
+
+
+def with_recipe_of_betas(schema: pa.Schema, recipe: Mapping[str, Any], n_rows: int) -> pa.Schema:
+    """`schema` with the recipe of so many rows at its field `betas`, where the datasets library does not drop it."""
+    position = schema.get_field_index(BETAS.name)
+    said = {_RECIPE: json.dumps(recipe), _ROWS: str(n_rows)}
+    return schema.set(position, schema.field(position).with_metadata(said))
+
+
+def recipe_of_betas(schema: pa.Schema, n_rows: int) -> dict[str, Any] | None:
+    """What `with_recipe_of_betas` put there; None where there is none, or where it is of fewer rows than these."""
+    said = schema.field(BETAS.name).metadata or {}
+    is_of_all = n_rows <= int(said.get(_ROWS.encode(), -1))
+    return json.loads(said.get(_RECIPE.encode(), "null")) if is_of_all else None
 
 
 def _with_metadata(schema: pa.Schema, key: str, value: Mapping[str, Any]) -> pa.Schema:

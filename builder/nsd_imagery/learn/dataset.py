@@ -37,9 +37,9 @@ class NSDImageryDataset(BatchDataset):
         subject: May be left out where only one is there.
         condition: "imagery", "vision", "attention" or "perception"; default: all that are there.
         preprocessor: `transform` is called with the betas of a batch; `betas` is then what it gives, in float32. An
-            `NSDPreprocessor` also says how the rows are made (`smoothing_fwhm`, and no z-scores before its own), and
-            may be fitted on `trials` and `voxels` before the first item is taken; so may what has the methods of
-            `nsd_imagery.learn.contract.RowPreprocessor`.
+            `NSDPreprocessor` also says how the rows are made (`smoothing_fwhm`, and no z-scores before its own by run
+            or session), and may be fitted on `trials` and `voxels` before the first item is taken; so may what has the
+            methods of `nsd_imagery.learn.contract.RowPreprocessor`.
         clip_cache: A vector a stimulus, by the column `stimulus`: "nsd28751" for an NSD picture, else the target.
         root: Where the data is, if the index does not lie in ROOT/indices; default $NSD_CACHE_ROOT, else ./cache.
         roi: A ROI name; of a built folder, one that it was built with.

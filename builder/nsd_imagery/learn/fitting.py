@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nsd_imagery.dataset.recipe import refuse_unsound_fwhm
 from nsd_imagery.errors import DataError, MissingDataError, UsageError
-from nsd_imagery.learn.labels import Labels, Origin, column
+from nsd_imagery.learn.labels import TRAINING, Labels, Origin, column
 from nsd_imagery.learn.voxel_scores import Matrix, ncsnr, principal_components, reliability
 from nsd_imagery.rows.vectors import row_vectors, vector_length
 from nsd_imagery.schema import BETAS
@@ -22,11 +22,14 @@ from nsd_imagery.volumes.normalize import zscore as zscore_by
 
 logger = logging.getLogger(__name__)
 
-ZSCORES = ("auto", "run", "session")
+ZSCORES = ("auto", "run", "session", TRAINING)
 SELECTIONS = ("reliability", "ncsnr", "ncsnr_release")
 
 _VOXELS_AT_A_TIME = 1024
 """Of all rows, in float64."""
+
+_FEWEST_ROWS = 2
+"""That have an sd."""
 
 _BY_VOXEL = ("mean", "rest", "sd")
 """Fields of `Moments` that have a column a voxel."""
@@ -58,6 +61,11 @@ class Options:
             raise UsageError("a selection has n_voxels= or threshold=, one of the two, and nothing else has them")
 
     @property
+    def groups_rows(self) -> bool:
+        """Whether rows are z-scored by groups of their own, which may be others than those of the training rows."""
+        return self.zscore not in (None, TRAINING)
+
+    @property
     def learns(self) -> bool:
         """Whether anything is to be fitted."""
         return not (self.zscore is self.selection is self.pca is None)
@@ -72,6 +80,7 @@ class Fitted:
         n_voxels: Columns of their betas.
         columns: (k,) the columns that are kept, rising.
         groups: Names of the runs or sessions that are z-scored over; none without z-scores.
+        n_fitted: How many of them are of the training rows; they come first.
         by: Their statistics, of the columns that are kept.
         center: (k,) mean of what PCA saw; empty without PCA.
         components: (n_components, k); empty without PCA.
@@ -81,6 +90,7 @@ class Fitted:
     n_voxels: int
     columns: NDArray[np.int64]
     groups: tuple[str, ...]
+    n_fitted: int
     by: Moments
     center: Matrix
     components: Matrix
@@ -104,17 +114,36 @@ def fit_rows(trials: Dataset, voxels: Dataset, labels: Labels, options: Options)
     if options.pca is not None:
         values = zscored(betas_of(trials, columns), labels, groups, by)
         center, components = principal_components(values, options.pca)
-    return Fitted(labels.origin, voxels.num_rows, columns, groups, by, center, components)
+    return Fitted(labels.origin, voxels.num_rows, columns, groups, len(groups), by, center, components)
 
 
 def adapt_to_rows(fitted: Fitted, trials: Dataset, labels: Labels) -> Fitted:
-    """With the groups of these rows, all of them valid, that were not known; see `NSDPreprocessor.adapt`."""
-    new = tuple(sorted(set(labels.groups) - set(fitted.groups)))
+    """With the groups of these rows, all of them valid, that were not known so well; see `NSDPreprocessor.adapt`.
+
+    Raises:
+        UsageError: A group has too few rows for an sd.
+    """
+    here = dict(zip(labels.groups, np.bincount(labels.of_row, minlength=len(labels.groups)).tolist(), strict=True))
+    known = dict(zip(fitted.groups, fitted.by.n_trials.tolist(), strict=True))
+    if few := sorted(name for name in here if max(here[name], known.get(name, 0)) < _FEWEST_ROWS):
+        msg = (
+            f"one row of {', '.join(few[:4])} is valid here, and one has no sd: adapt to all rows of a run or session "
+            "at once"
+        )
+        raise UsageError(msg)
+    keep = {name for name in fitted.groups[: fitted.n_fitted] if known[name] >= _FEWEST_ROWS}
+    new = tuple(sorted(name for name in here if name not in keep and here[name] > known.get(name, 0)))
+    old = [position for position, name in enumerate(fitted.groups) if name not in new]
     more = group_moments(betas_of(trials, fitted.columns), labels, new)
     arrays = {
-        name: np.concatenate([getattr(fitted.by, name), getattr(more, name)]) for name in ("n_trials", *_BY_VOXEL)
+        name: np.concatenate([getattr(fitted.by, name)[old], getattr(more, name)]) for name in ("n_trials", *_BY_VOXEL)
     }
-    return replace(fitted, groups=(*fitted.groups, *new), by=Moments(**arrays, scaling=Scaling()))
+    return replace(
+        fitted,
+        groups=(*(fitted.groups[position] for position in old), *new),
+        n_fitted=sum(position < fitted.n_fitted for position in old),
+        by=Moments(**arrays, scaling=Scaling()),
+    )
 
 
 def betas_of(trials: Dataset, columns: NDArray[np.int64] | slice) -> Matrix:

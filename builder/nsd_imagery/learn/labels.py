@@ -1,8 +1,8 @@
 """What a preprocessor must know of rows besides their betas: where they come from, and which are z-scored together."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 import numpy as np
 import xxhash
@@ -11,8 +11,12 @@ from numpy.typing import NDArray
 
 from nsd_imagery.dataset.groups import Group, groups_of
 from nsd_imagery.errors import DataError, UsageError
+from nsd_imagery.learn.kinds import Kind, kind_of, refuse_other_kind
 from nsd_imagery.rows.vectors import Rows, label_table, vector_length
 from nsd_imagery.schema import BETAS
+
+TRAINING: Final = "training"
+"""The zscore, and the one group, of all rows that a preprocessor is fitted on."""
 
 
 @dataclass(frozen=True)
@@ -23,11 +27,13 @@ class Origin:
         subject: "subj01" to "subj08".
         beta_version: fithrf_GLMdenoise_RR or fithrf.
         voxels: xxh3_128 of i, j, k of each column of `betas`, in their order.
+        kind: What the betas are, as far as anything tells.
     """
 
     subject: str
     beta_version: str
     voxels: str
+    kind: Kind = field(default_factory=Kind)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,10 +68,11 @@ def labels_of(trials: Dataset, voxels: Dataset, zscore: str | None) -> Labels:
     Args:
         trials: The rows, of one subject and beta version.
         voxels: The `-voxels` of the same subject and ROI.
-        zscore: "run", "session", "auto", or None: all rows are one group.
+        zscore: "run", "session" or "auto"; of "training", and of None, all rows are one group.
 
     Raises:
-        UsageError: No rows, or of several subjects or beta versions.
+        UsageError: No rows, or of several subjects, beta versions or kinds, or z-scores by `zscore` would be over
+            several groups that were z-scored.
         DataError: The rows and `voxels` are of different ROIs.
     """
     if not trials.num_rows:
@@ -75,8 +82,9 @@ def labels_of(trials: Dataset, voxels: Dataset, zscore: str | None) -> Labels:
         msg = f"betas have {n_columns} columns, but -voxels {voxels.num_rows} rows: take the -voxels of the same config"
         raise DataError(msg)
     one = {name: _the_one(column(trials, name), name) for name in ("subject", "beta_version")}
+    kind = kind_of(trials, None if zscore == TRAINING else zscore)
     groups, of_row = _groups(trials, zscore)
-    return Labels(Origin(**one, voxels=_digest(voxels)), groups, of_row, column(trials, "is_valid"))
+    return Labels(Origin(**one, voxels=_digest(voxels), kind=kind), groups, of_row, column(trials, "is_valid"))
 
 
 def valid_rows(trials: Dataset) -> Dataset:
@@ -97,18 +105,19 @@ def column(trials: Dataset, name: str) -> NDArray[Any]:
 
 
 def refuse_other_origin(fitted: Origin, given: Origin) -> None:
-    """Raise DataError unless the two are one."""
+    """Raise DataError unless the two are one, as far as is known."""
     said: Mapping[str, str] = {"subject": "subject", "beta_version": "beta version", "voxels": "voxels (ROI or order)"}
     for name, words in said.items():
         one, other = getattr(fitted, name), getattr(given, name)
         if one != other:
             msg = f"the preprocessor was fitted on {words} {one}, but these rows are of {other}: fit one for them"
             raise DataError(msg)
+    refuse_other_kind(fitted.kind, given.kind)
 
 
 def _groups(trials: Dataset, zscore: str | None) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-    if zscore is None:
-        return ("",), np.zeros(trials.num_rows, np.int64)
+    if zscore in (None, TRAINING):
+        return (zscore or "",), np.zeros(trials.num_rows, np.int64)
     groups, of_row = groups_of(label_table(trials, Group._fields), zscore)
     return tuple(group.name for group in groups), of_row
 

@@ -32,7 +32,15 @@ class NSDPreprocessor:
         zscore: "run", "session", or "auto" (by run and epoch in nsdimagery, by session in NSD core): each voxel over
             the rows of the group, which is that of a build, among those that `fit` and `adapt` are given. A build
             z-scores over all trials of a run, also those of a test split; so this is for betas in percent signal
-            change, which `NSDImageryDataset` then asks for. None takes betas as they come.
+            change, which `NSDImageryDataset` then asks for. Rows that were z-scored over the same groups or larger ones
+            give the same, and are taken; over smaller groups, whose own mean and sd are gone, they are refused.
+            "training": each voxel over all rows that it is fitted on, of all sessions together and as they come; this
+            one mean and sd are applied to every row, (x - mean) / sd, as MIRAGE and others do with their files of NSD
+            core, which are z-scored by session before. Rows that it was not fitted on keep what sets them apart:
+            imagery, whose betas have another mean and a smaller sd, has mean 0 and sd 1 by run, and not by training
+            rows. Applied to imagery in percent signal change, core's mean and sd make predictions collapse onto one
+            candidate; so take it on top of z-scores of a build, for a model that was trained on such input, or where
+            the level of rows is what is asked about. None takes betas as they come.
         selection: Which voxels are kept: "reliability" (correlation of odd and even presentations) or "ncsnr" (noise
             ceiling signal-to-noise ratio) of the rows that it is fitted on, or "ncsnr_release": the release's map,
             which was made from all of NSD core, test pictures among them. None keeps all.
@@ -65,8 +73,9 @@ class NSDPreprocessor:
             voxels: The `-voxels` of the same subject and ROI; `NSDImageryDataset.voxels`.
 
         Raises:
-            UsageError: No valid row, rows of several subjects or beta versions, too few repeats, or fewer voxels or
-                components than were asked for.
+            UsageError: No valid row, rows of several subjects, beta versions or kinds (z-scored, smoothed), z-scores
+                over several groups that are z-scored already, too few repeats, or fewer voxels or components than were
+                asked for.
             DataError: No voxel reaches the threshold, or `voxels` is of another ROI.
             MissingDataError: The release's ncsnr map was not in the root.
         """
@@ -78,15 +87,17 @@ class NSDPreprocessor:
         """Add mean and sd of runs or sessions that it was not fitted on, from their valid rows; all else stays.
 
         So what was learnt from perception is applied to imagery, whose betas have another mean and sd. No label is
-        used, but what is to be transformed is. Groups that are known already keep their values.
+        used, but what is to be transformed is. Groups that it was fitted on keep their values; those that it was
+        adapted to, and those that it was fitted on one row of, are learnt anew from rows that are more.
 
         Raises:
-            UsageError: It was not fitted, has no zscore, or no row is valid.
-            DataError: The rows are of another subject, ROI or beta version.
+            UsageError: It was not fitted, has no zscore by group, no row is valid, or only one row of a group is.
+            DataError: The rows are of another subject, ROI, beta version or kind.
         """
         fitted = self._must_be_fitted()
-        if self.options.zscore is None:
-            raise UsageError("there is nothing to adapt: this preprocessor has no zscore")
+        if not self.options.groups_rows:
+            msg = f"there is nothing to adapt: zscore is {self.options.zscore!r}, not by run or session"
+            raise UsageError(msg)
         trials = valid_rows(trials)
         labels = labels_of(trials, voxels, self.options.zscore)
         refuse_other_origin(fitted.origin, labels.origin)
@@ -97,8 +108,8 @@ class NSDPreprocessor:
         """What a model takes.
 
         Args:
-            betas: Rows, together with `voxels`. Without z-scores also (n, n_voxels) numbers, of which nothing but the
-                width can be checked.
+            betas: Rows, together with `voxels`. Without z-scores by group also (n, n_voxels) numbers, which are taken
+                for valid, and of which nothing but the width can be checked.
             voxels: The `-voxels` of the rows.
 
         Returns:
@@ -106,8 +117,8 @@ class NSDPreprocessor:
 
         Raises:
             UsageError: It was not fitted, or rows came without `voxels`.
-            DataError: Another subject, ROI, beta version or number of voxels, or a run or session that it has no mean
-                and sd of.
+            DataError: Another subject, ROI, beta version, kind or number of voxels, or a run or session that it has no
+                mean and sd of.
         """
         if isinstance(betas, Mapping):
             refuse_splits(betas)
@@ -130,15 +141,17 @@ class NSDPreprocessor:
         if labels is not None:
             refuse_other_origin(fitted.origin, labels.origin)
             values = zscored(values, labels, fitted.groups, fitted.by)
-        elif fitted.groups:
+        elif self.options.groups_rows:
             raise UsageError("z-scores need to know the run of each row: transform(trials, voxels)")
+        elif fitted.groups:
+            values = zscored(values, _valid_rows_of(fitted, len(values)), fitted.groups, fitted.by)
         if self.options.pca is not None:
             values = (values - fitted.center) @ fitted.components.T
         return values.astype(np.float32)
 
     def row_options(self) -> RowOptions:
-        """Smoothed as it says, and in percent signal change where it z-scores them itself."""
-        return RowOptions(self.options.smoothing_fwhm, None if self.options.zscore is None else "none")
+        """Smoothed as it says, and in percent signal change where it z-scores them by run or session itself."""
+        return RowOptions(self.options.smoothing_fwhm, "none" if self.options.groups_rows else None)
 
     def bind(self, trials: Dataset, voxels: Callable[[], Dataset], /) -> Transform:
         """`transform` of betas of some trials, by what is fitted when it is called; see `contract.RowPreprocessor`."""
@@ -172,3 +185,8 @@ class NSDPreprocessor:
         if self.fitted is None:
             raise UsageError("the preprocessor is not fitted: preprocessor.fit(trials, voxels), on training rows")
         return self.fitted
+
+
+def _valid_rows_of(fitted: Fitted, n_rows: int) -> Labels:
+    """The labels of numbers that are rows of the one group that there is."""
+    return Labels(fitted.origin, fitted.groups, np.zeros(n_rows, np.int64), np.ones(n_rows, np.bool_))

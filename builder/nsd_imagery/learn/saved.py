@@ -14,15 +14,18 @@ import xxhash
 from nsd_imagery.atomic import replace_text, replacing
 from nsd_imagery.errors import DataError, MissingDataError, shown
 from nsd_imagery.learn.fitting import Fitted, Options
+from nsd_imagery.learn.kinds import Kind
 from nsd_imagery.learn.labels import Origin
 from nsd_imagery.links import without_content
 from nsd_imagery.volumes.betas import Scaling
 from nsd_imagery.volumes.normalize import Moments
 
-FORMAT, FORMAT_VERSION = "nsd-imagery-preprocessor", 3
-"""The version goes up when the same options mean other groups. In version 1 rows without a run number were groups of
-their run and epoch, named "nsdimagery/1/-1" and "nsdimagery/1/-1/cue"; since 2 they are one group of their session.
-Until 2, zscore "run" kept the epochs of attention apart; since 3 they are one group of their run."""
+FORMAT, FORMAT_VERSION = "nsd-imagery-preprocessor", 4
+"""The version goes up when the same options mean other groups, and when files say what older versions do not know. In
+version 1 rows without a run number were groups of their run and epoch, named "nsdimagery/1/-1" and
+"nsdimagery/1/-1/cue"; since 2 they are one group of their session. Until 2, zscore "run" kept the epochs of attention
+apart; since 3 they are one group of their run. Since 4 zscore may be "training", and files say which kind of rows was
+fitted on, and which groups came by `adapt`."""
 
 _OPTIONS, _ARRAYS = "preprocessor.json", "preprocessor.npz"
 
@@ -39,6 +42,7 @@ def write(folder: Path, options: Options, fitted: Fitted | None) -> None:
             "origin": asdict(fitted.origin),
             "n_voxels": fitted.n_voxels,
             "groups": fitted.groups,
+            "n_fitted": fitted.n_fitted,
             "arrays": xxhash.xxh3_128_hexdigest(arrays),
         }
     replace_text(folder / _OPTIONS, json.dumps(said, indent=1) + "\n")
@@ -124,5 +128,18 @@ def _from_npz(contents: bytes, said: dict[str, Any]) -> Fitted:
         mean = arrays["mean"]
         rest = arrays["rest"] if "rest" in arrays else np.zeros_like(mean)  # older files have none
         by = Moments(arrays["n_trials"], mean, rest, arrays["sd"], Scaling())
-        origin, groups = Origin(**said["origin"]), tuple(map(str, said["groups"]))
-        return Fitted(origin, said["n_voxels"], arrays["columns"], groups, by, arrays["center"], arrays["components"])
+        origin, groups = _origin(said["origin"]), tuple(map(str, said["groups"]))
+        return Fitted(
+            origin,
+            said["n_voxels"],
+            arrays["columns"],
+            groups,
+            said.get("n_fitted", len(groups)),  # older files do not tell, and keep all that they know
+            by,
+            arrays["center"],
+            arrays["components"],
+        )
+
+
+def _origin(said: dict[str, Any]) -> Origin:
+    return Origin(**{**said, "kind": Kind(**said.get("kind", {}))})

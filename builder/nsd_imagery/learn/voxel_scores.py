@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import eigh
+from scipy.linalg import eigh, qr
 from scipy.sparse import csr_array
 
 from nsd_imagery.errors import UsageError
@@ -15,6 +15,9 @@ Score = Callable[[Matrix], Matrix]
 """(n_voxels,) from (n_rows, n_voxels)."""
 
 _FEWEST_STIMULI = 3
+
+_NOTHING = 1e-12
+"""Of the largest variance along a component. Betas are float32: a millionth of the largest sd is their rounding."""
 
 
 def reliability(stimulus: NDArray[np.str_], order: NDArray[Any]) -> Score:
@@ -69,23 +72,37 @@ def principal_components(values: Matrix, n_components: int) -> tuple[Matrix, Mat
     """The mean of rows, (k,), and the directions in which they vary most, (n_components, k), largest first.
 
     Raises:
-        UsageError: The rows have not so many.
+        UsageError: The rows do not vary in so many: at most in one less than there are rows, and each group that is
+            z-scored, and each repeat that is the same as another, takes one away.
     """
     most = min(len(values) - 1, values.shape[1])
     if not 0 < n_components <= most:
-        msg = f"pca={n_components}: {len(values)} rows of {values.shape[1]} voxels have 1 to {most} components"
-        raise UsageError(msg)
+        raise UsageError(_too_many(values, n_components, most, "at the most"))
     center = values.mean(axis=0)
     apart = values - center
     wide = apart.shape[0] < apart.shape[1]
     gram = apart @ apart.T if wide else apart.T @ apart
     size = len(gram)
-    vectors = eigh(gram, subset_by_index=[size - n_components, size - 1])[1].T[::-1]
-    components = vectors @ apart if wide else vectors
-    components /= np.maximum(np.linalg.norm(components, axis=1, keepdims=True), np.finfo(np.float64).tiny)
+    variances, vectors = eigh(gram, subset_by_index=[size - n_components, size - 1])
+    rank = int((variances > _NOTHING * variances[-1]).sum())
+    if n_components > rank:
+        raise UsageError(_too_many(values, n_components, rank, "which is their rank"))
+    directions = vectors.T[::-1]
+    # Of few rows, what is small beside the largest has lost digits, and is orthogonal to it no more.
+    components = _orthonormal(directions @ apart) if wide else directions
     # The sign of an eigenvector is arbitrary; the largest weight is made positive.
     largest = np.abs(components).argmax(axis=1)
     return center, components * np.sign(components[np.arange(n_components), largest])[:, None]
+
+
+def _too_many(values: Matrix, n_components: int, most: int, why: str) -> str:
+    there_are = f"1 to {most} components, {why}" if most else "no components, for they are all alike"
+    return f"pca={n_components}: {len(values)} rows of {values.shape[1]} voxels have {there_are}"
+
+
+def _orthonormal(directions: Matrix) -> Matrix:
+    basis: Any = qr(directions.T, mode="economic")[0]
+    return basis.T
 
 
 def _repeats(stimulus: NDArray[np.str_], order: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

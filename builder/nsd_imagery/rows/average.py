@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from nsd_imagery.dataset.shards import ROWS_PER_BATCH, LogicalHash
 from nsd_imagery.errors import UsageError
+from nsd_imagery.rows.recipes import carrying, the_recipe
 from nsd_imagery.rows.vectors import Rows, label_table, refuse_splits, row_vectors, vector_length
 from nsd_imagery.schema import AVERAGE_COLUMNS, BETAS, N_REPEATS, average_schema
 
@@ -45,7 +46,7 @@ def average_repeats(dataset: Dataset) -> Dataset:
     schema = average_schema(vector_length(dataset, BETAS.name))
     batches = list(_batches(labels, groups, row_vectors(dataset, BETAS.name), schema))
     return Dataset(
-        pa.Table.from_batches(batches, schema),
+        carrying(pa.Table.from_batches(batches, schema), the_recipe(dataset)),
         info=_info(dataset, schema),
         split=dataset.split,
         fingerprint=_fingerprint(batches, schema),

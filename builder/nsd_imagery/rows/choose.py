@@ -23,6 +23,7 @@ from nsd_imagery.links import refuse_without_content
 from nsd_imagery.listing import visible
 from nsd_imagery.rows.indexed import index_rows, pieces_of_index
 from nsd_imagery.rows.load import load
+from nsd_imagery.rows.recipes import carrying
 from nsd_imagery.schema import BETAS, trial_schema
 from nsd_imagery.sources.root import SOURCES, Root, find_root
 from nsd_imagery.suggest import one_of
@@ -250,8 +251,10 @@ def _read(pieces: Sequence[Piece], rows: pa.Table, choice: Choice) -> Dataset:
     """Dataset rows of pieces, in the order of the index rows that they are of; no others are kept in memory."""
     _refuse_missing_sessions(choice, {piece.session.session for piece in pieces})
     batches = [batch for piece in pieces for batch in _batches(piece, choice)]
-    schema = trial_schema(pieces[0].rois[0].flat.size, pieces[0].recipe.dtype)
-    trials = Dataset(pa.Table.from_batches(batches, schema), fingerprint=uuid.uuid4().hex)
+    recipe = pieces[0].recipe
+    schema = trial_schema(pieces[0].rois[0].flat.size, recipe.dtype)
+    table = carrying(pa.Table.from_batches(batches, schema), recipe)
+    trials = Dataset(table, fingerprint=uuid.uuid4().hex)
     position = {trial: number for number, trial in enumerate(rows["trial_id"].to_pylist())}
     positions = [position[trial] for trial in trials.data.column("trial_id").to_pylist()]
     return trials.select(np.argsort(positions))

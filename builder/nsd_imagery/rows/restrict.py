@@ -10,7 +10,9 @@ import pyarrow as pa
 from datasets import Dataset, Features, List, Value
 from numpy.typing import NDArray
 
+from nsd_imagery.dataset.recipe import Recipe
 from nsd_imagery.errors import DataError, UsageError
+from nsd_imagery.rows.recipes import carrying, the_recipe
 from nsd_imagery.rows.vectors import label_table, row_vectors, vector_length
 from nsd_imagery.sources.root import find_roi
 from nsd_imagery.volumes.grid import SAME_PLACE_MM
@@ -109,7 +111,7 @@ def _renumbered(voxels: Dataset, columns: NDArray[np.int64]) -> Dataset:
     table = cast(pa.Table, voxels.with_format("arrow").select(columns)[:])
     numbers = pa.array(np.arange(len(columns)), pa.int32())
     position = table.column_names.index("column")
-    return _dataset(table.set_column(position, "column", numbers), voxels, column=Value("int32"))
+    return _dataset(table.set_column(position, "column", numbers), voxels, None, column=Value("int32"))
 
 
 def _pick(dataset: Dataset, columns: NDArray[np.int64]) -> Dataset:
@@ -123,13 +125,13 @@ def _pick(dataset: Dataset, columns: NDArray[np.int64]) -> Dataset:
         values = pa.array(np.concatenate([vector[columns] for vector in some]), number)
         tables.append(table.set_column(position, "betas", pa.FixedSizeListArray.from_arrays(values, len(columns))))
     vector = List(dataset.features["betas"].feature, length=len(columns))
-    return _dataset(pa.concat_tables(tables) if tables else None, dataset, betas=vector)
+    return _dataset(pa.concat_tables(tables) if tables else None, dataset, the_recipe(dataset), betas=vector)
 
 
-def _dataset(table: pa.Table | None, like: Dataset, **features: object) -> Dataset:
-    """A dataset as another one, but for some features; None stands for no rows."""
+def _dataset(table: pa.Table | None, like: Dataset, recipe: Recipe | None, **features: object) -> Dataset:
+    """A dataset as another one, but for some features; None stands for no rows, and for no recipe."""
     info = like.info.copy()
     info.features = Features({**like.features, **features})
     schema = info.features.arrow_schema.remove_metadata()
     rows = pa.table(schema.empty_table() if table is None else table.replace_schema_metadata().cast(schema))
-    return Dataset(rows, info=info, split=like.split)
+    return Dataset(carrying(rows, recipe), info=info, split=like.split)

@@ -24,7 +24,7 @@ _ABSENT: Final = {column.name: column.absent for column in TRIAL_COLUMNS}
 
 def table_of(dataset: Dataset, names: Sequence[str]) -> pa.Table:
     """Some columns of numbers and words, whatever was done to the dataset; words as strings, classes by number."""
-    rows = _rows_of_table(dataset)
+    rows = rows_of_table(dataset)
     table = _gathered(dataset, names) if rows is None else dataset.data.table
     plain = pa.table([_plain(table.column(name)) for name in names], list(names))
     return plain if rows is None else plain.take(rows)
@@ -155,13 +155,13 @@ def _as_built(name: str, column: pa.ChunkedArray, feature: object) -> pa.Chunked
 
 def _lying(dataset: Dataset, column: str) -> tuple[pa.ChunkedArray, Rows]:
     """A column in memory, and (n_rows,) the row of it that each row of a dataset is."""
-    rows = _rows_of_table(dataset)
+    rows = rows_of_table(dataset)
     if rows is None:
         return _gathered(dataset, [column]).column(column), np.arange(dataset.num_rows)
     return dataset.data.column(column), rows
 
 
-def _rows_of_table(dataset: Dataset) -> Rows | None:
+def rows_of_table(dataset: Dataset) -> Rows | None:
     """(n_rows,) the row of `dataset.data` that each row of a dataset is; None where the datasets library hides it."""
     # A dataset that was filtered keeps its table and notes which rows of it are left; there is no public name for that,
     # and what is public reads row by row: half a second for the 30,000 of a subject's NSD core.
