@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from nsd_imagery.checks.report import Finding, Outcome
+from nsd_imagery.checks.finding import Finding, Outcome, counted
 from nsd_imagery.errors import printable
 
 _MOST = 5
-"""Offending rows that a finding keeps; it counts them all."""
+"""Rows of data that a finding keeps; it counts them all. Of files it keeps each."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,7 @@ class Check:
         """
         rows = [str(row) for row in offending]
         if rows:
-            count = "1 contradiction" if len(rows) == 1 else f"{len(rows)} contradictions"
-            return self.found(scope, "fail", count, rows)
+            return self.found(scope, "fail", counted(len(rows)), rows)
         return self.found(scope, "pass", evidence if isinstance(evidence, str) else evidence())
 
     def skipped(self, scope: str, reason: str) -> Finding:
@@ -46,10 +45,21 @@ class Check:
     def found(self, scope: str, outcome: Outcome, evidence: str, offending: Iterable[str] = ()) -> Finding:
         """A finding whose outcome was decided elsewhere, or that only informs."""
         rows = tuple(offending)
-        told = tuple(printable(row) for row in rows[:_MOST])
-        return Finding(
-            self.id, self.proves, printable(scope), outcome, printable(evidence), told, len(rows), self.remedy
-        )
+        kept = rows if self.is_of_files else rows[:_MOST]
+        told = tuple(printable(_on_one_line(row)) for row in kept)
+        said = printable(_on_one_line(evidence))
+        return Finding(self.id, self.proves, printable(scope), outcome, said, told, len(rows), self.remedy)
+
+    @property
+    def is_of_files(self) -> bool:
+        """Whether what contradicts is a file each time, to be copied again: then none may go unnamed."""
+        return self.id.startswith("files.") or self.id == "folder.shards"
+
+
+def _on_one_line(text: str) -> str:
+    """What an error says in several lines, as the one that a finding has."""
+    first, *others = text.split("\n  ")
+    return f"{first} {'; '.join(others)}" if others else first
 
 
 def to_markdown(checks: Iterable[Check]) -> str:

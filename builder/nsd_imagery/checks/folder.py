@@ -8,7 +8,7 @@ import pyarrow as pa
 import yaml
 
 from nsd_imagery.checks.catalogue import FOLDER_CARD, FOLDER_COLUMNS, FOLDER_SCORES, FOLDER_SHARDS, FOLDER_VOXELS
-from nsd_imagery.checks.report import Finding
+from nsd_imagery.checks.finding import Finding
 from nsd_imagery.checks.rows import check_rows
 from nsd_imagery.checks.scores import score_faults
 from nsd_imagery.dataset.card import card, front_matter

@@ -80,7 +80,8 @@ def _line(error: BaseException) -> str:
 
 def _say(error: BaseException) -> None:
     notes = "; ".join(getattr(error, "__notes__", []))
-    click.echo(printable(f"nsd-imagery: {_line(error)}{f' ({notes})' if notes else ''}"), err=True)
+    said = f"nsd-imagery: {_line(error)}{f' ({notes})' if notes else ''}"
+    click.echo("\n  ".join(map(printable, said.split("\n  "))), err=True)
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -53,6 +54,11 @@ def _words(text: str) -> tuple[str, ...]:
 
 def _is_file(text: str) -> bool:
     return "/" in text and Path(text).is_file()
+
+
+def columns() -> int | None:
+    """How many letters a line of the terminal has; None where what is printed goes elsewhere."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def place(path: Path | str) -> str:

@@ -9,9 +9,6 @@ import pyarrow as pa
 
 from nsd_imagery.experiment import Experiment
 
-BETA_FORMATS = (".hdf5", ".nii.gz", ".nii")
-"""Endings of beta files, the preferred one first."""
-
 Captions = dict[int, tuple[str, ...]]
 """The captions of a picture by COCO id, in the order of COCO's file."""
 
@@ -46,12 +43,6 @@ class Session:
     def key(self) -> str:
         """Names the session: "subj01/nsdimagery/01"."""
         return f"{self.subject}/{self.experiment}/{self.session:02d}"
-
-
-def other_formats(path: Path) -> list[Path]:
-    """Where the same betas would lie in the other formats."""
-    stem = path.name.removesuffix(".gz").rpartition(".")[0]
-    return [other for ending in BETA_FORMATS if (other := path.with_name(stem + ending)) != path]
 
 
 def repeat_indices(keys: Sequence[Hashable]) -> list[int]:
