@@ -1,14 +1,14 @@
 """What a check is: declared once, in `catalogue`, and asked of as many scopes as a path holds."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from nsd_imagery.checks.finding import Finding, Outcome, counted
-from nsd_imagery.errors import printable
+from nsd_imagery.errors import on_one_line, printable
 
 _MOST = 5
-"""Rows of data that a finding keeps; it counts them all. Of files it keeps each."""
+"""Offending rows that a finding keeps; it counts them all."""
 
 
 @dataclass(frozen=True)
@@ -25,18 +25,21 @@ class Check:
     proves: str
     remedy: str
 
-    def judged(self, scope: str, offending: Iterable[Any], evidence: str | Callable[[], str]) -> Finding:
+    def judged(
+        self, scope: str, offending: Iterable[Any], evidence: str | Callable[[], str], *, most: int | None = _MOST
+    ) -> Finding:
         """Fail if anything contradicts, else pass.
 
         Args:
             scope: What was looked at.
             offending: What contradicts; each is shown by `str`.
             evidence: What a pass rests on, or a function that says so.
+            most: How many of these the finding keeps; None for all, where each is a file to be copied again.
         """
         rows = [str(row) for row in offending]
-        if rows:
-            return self.found(scope, "fail", counted(len(rows)), rows)
-        return self.found(scope, "pass", evidence if isinstance(evidence, str) else evidence())
+        if not rows:
+            return self.found(scope, "pass", evidence if isinstance(evidence, str) else evidence())
+        return replace(self.found(scope, "fail", counted(len(rows)), rows[:most]), n_offending=len(rows))
 
     def skipped(self, scope: str, reason: str) -> Finding:
         """A check that could not be made, with the reason."""
@@ -44,22 +47,9 @@ class Check:
 
     def found(self, scope: str, outcome: Outcome, evidence: str, offending: Iterable[str] = ()) -> Finding:
         """A finding whose outcome was decided elsewhere, or that only informs."""
-        rows = tuple(offending)
-        kept = rows if self.is_of_files else rows[:_MOST]
-        told = tuple(printable(_on_one_line(row)) for row in kept)
-        said = printable(_on_one_line(evidence))
-        return Finding(self.id, self.proves, printable(scope), outcome, said, told, len(rows), self.remedy)
-
-    @property
-    def is_of_files(self) -> bool:
-        """Whether what contradicts is a file each time, to be copied again: then none may go unnamed."""
-        return self.id.startswith("files.") or self.id == "folder.shards"
-
-
-def _on_one_line(text: str) -> str:
-    """What an error says in several lines, as the one that a finding has."""
-    first, *others = text.split("\n  ")
-    return f"{first} {'; '.join(others)}" if others else first
+        told = tuple(printable(on_one_line(row)) for row in offending)
+        said = printable(on_one_line(evidence))
+        return Finding(self.id, self.proves, printable(scope), outcome, said, told, len(told), self.remedy)
 
 
 def to_markdown(checks: Iterable[Check]) -> str:

@@ -68,10 +68,10 @@ def check_listed(root: Path, scope: str, files: Sequence[ListedFile]) -> Looked:
                 unlabelled |= set(file.labels)
                 damaged.append(error)
     n_needed, n_read = sum(not file.adds for file in files), sum(file.read is not None for file in files)
-    findings = [FILES_PRESENT.judged(scope, gone, f"{n_needed} files")] if n_needed or gone else []
+    findings = [FILES_PRESENT.judged(scope, gone, f"{n_needed} files", most=None)] if n_needed or gone else []
     findings += optional
     if n_read:
-        findings.append(FILES_TABLES_SOUND.judged(scope, damaged, f"{n_read} tables"))
+        findings.append(FILES_TABLES_SOUND.judged(scope, damaged, f"{n_read} tables", most=None))
     return Looked(findings, frozenset(unlabelled))
 
 
@@ -105,11 +105,12 @@ _Look = Callable[[Path], tuple[Grid, set[int]]]
 def check_maps(sessions: Sequence[Session], maps: Maps) -> Iterator[Finding]:
     """All volumes of a subject against one grid, and labels against their tables."""
     anatomy = maps.anatomy
+    means = [session.mean_path for session in sessions if session.mean_path is not None]
     with_table = {path for name, path in anatomy.atlases.items() if name in anatomy.label_tables}
 
     @cache
     def look(path: Path) -> tuple[Grid, set[int]]:
-        if path == anatomy.ncsnr_nsd:
+        if path == anatomy.ncsnr_nsd or path in means:
             return read_volume(path)[1], set()
         labels, grid = read_labels(path)
         return grid, set(np.unique(labels).tolist()) if path in with_table else set()
@@ -135,7 +136,8 @@ def _check_grid(sessions: Sequence[Session], maps: Maps, look: _Look) -> Finding
         grid = look(first)[0]
     except (NSDImageryError, OSError) as error:
         return FILES_ONE_GRID.judged(anatomy.subject, [error], "")
-    for path in anatomy.volumes:
+    means = [session.mean_path for session in sessions if session.mean_path is not None]
+    for path in [*anatomy.volumes, *means]:
         try:
             look(path)[0].check_same(grid, str(path), str(first))
         except (NSDImageryError, OSError) as error:
@@ -154,7 +156,7 @@ def _check_grid(sessions: Sequence[Session], maps: Maps, look: _Look) -> Finding
         except (NSDImageryError, OSError) as error:
             faults.append(error)
     others = f"; left out, as they do not fit: {', '.join(left_out)}" if left_out else ""
-    n_maps = len(anatomy.volumes) - len(left_out)
+    n_maps = len(anatomy.volumes) + len(means) - len(left_out)
     return FILES_ONE_GRID.judged(anatomy.subject, faults, f"{n_maps} maps and {len(sessions)} beta files{others}")
 
 

@@ -16,8 +16,9 @@ from nsd_imagery.checks.output import refuse_unwritable, write
 from nsd_imagery.checks.report import Report
 from nsd_imagery.checks.rows import check_rows
 from nsd_imagery.checks.tree import Tree, check_tree
-from nsd_imagery.dataset.folder import read_manifest
+from nsd_imagery.dataset.folder import open_manifest, read_manifest
 from nsd_imagery.dataset.manifest import Manifest
+from nsd_imagery.dataset.shards import BUILD
 from nsd_imagery.errors import MissingDataError, NSDImageryError
 from nsd_imagery.experiment import BETA_VERSIONS, SUBJECTS, SYNTHETIC_MARKER
 from nsd_imagery.links import is_there, refuse_without_content
@@ -88,6 +89,8 @@ def _verify(path: Path, subjects: Sequence[str] | None, root: Path | None, betas
         return verify_folder(
             path, manifest, subjects, deep=deep, root=home, guessed=root is None, source=source, progress=progress
         )
+    if (path / BUILD).is_dir():
+        open_manifest(path)  # says that a build was stopped
     if indices := _index_files(path, subjects):
         home = root or root_of_index(path)
         findings = tuple(_check_indices(path, indices, subjects, home, source, progress))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from nsd_imagery.checks.agreement.verdicts import Judgement
 from nsd_imagery.checks.behaviour import check_behaviour, check_picture_ids
-from nsd_imagery.checks.catalogue import DATA_FORMATS, FILES_BETAS_WHOLE, FILES_PICTURES, LABELS_PROVEN
+from nsd_imagery.checks.catalogue import DATA_FORMATS, DATA_MEAN_MAP, FILES_BETAS_WHOLE, FILES_PICTURES, LABELS_PROVEN
 from nsd_imagery.checks.data import (
     AREAS,
     areas_of,
@@ -37,6 +37,7 @@ from nsd_imagery.sources.stim_info import StimInfo
 from nsd_imagery.volumes.betas import Betas
 from nsd_imagery.volumes.formats import other_formats
 from nsd_imagery.volumes.maps import Maps
+from nsd_imagery.volumes.meanbeta import MeanMap
 from nsd_imagery.volumes.read import read_betas, read_header
 from nsd_imagery.volumes.roi import DEFAULT_ROI, Roi, resolve
 
@@ -153,7 +154,8 @@ def _check_numbers(
         yield FILES_BETAS_WHOLE.judged(scope, [error], "")
         yield from () if core else no_agreement(scope, "the beta file cannot be read")
         return
-    proof = check_mean_map(mean_map_of(session, betas, roi.grid, roi.flat), scope)
+    mean_map = mean_map_of(session, betas, roi.grid, roi.flat)
+    proof = DATA_MEAN_MAP.skipped(scope, mean_map.said) if _is_unusable(mean_map) else check_mean_map(mean_map, scope)
     betas = betas.over(session.beta_scale)
     yield from _check_formats(tree, session, roi, betas, scope)
     yield check_values(session.beta_path, betas, None if core else _valid(maps, roi), scope)
@@ -176,6 +178,11 @@ def _check_agreement(session: Session, maps: Maps, roi: Roi, betas: Betas, scope
     found, judgement = check_agreement(labelled_betas(rows, percent, is_valid, areas), scope)
     judgements.append(judgement)
     yield from found
+
+
+def _is_unusable(mean_map: MeanMap | None) -> bool:
+    """Whether a map of means is damaged, or of another grid: that is told with the files."""
+    return mean_map is not None and mean_map.verdict == "unusable"
 
 
 def _valid(maps: Maps, roi: Roi) -> NDArray[np.bool_] | None:

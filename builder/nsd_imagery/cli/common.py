@@ -104,7 +104,9 @@ def _is_text(path: str) -> bool:
 
 
 def show_configs(facts: dict[str, Any]) -> None:
-    """Print what `info` says of a folder: a table of its configs, what is missing, and notes."""
+    """Print what `info` says of a folder: a build that was stopped, a table of configs, what is missing, and notes."""
+    if facts["stopped"]:
+        click.echo(f"  stopped: {facts['stopped']['sentence']}")
     click.echo(f"  {'config':<28} {'rows':<22} {'voxels':>7} {'MB':>8}")
     for name, config in facts["configs"].items():
         rows = ", ".join(f"{split} {count:,}" for split, count in config["rows"].items())
