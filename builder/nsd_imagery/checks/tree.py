@@ -9,7 +9,14 @@ from numpy.typing import NDArray
 
 from nsd_imagery.checks.agreement.verdicts import Judgement
 from nsd_imagery.checks.behaviour import check_behaviour, check_picture_ids
-from nsd_imagery.checks.catalogue import DATA_FORMATS, DATA_MEAN_MAP, FILES_BETAS_WHOLE, FILES_PICTURES, LABELS_PROVEN
+from nsd_imagery.checks.catalogue import (
+    DATA_FORMATS,
+    DATA_MEAN_MAP,
+    FILES_BETAS_WHOLE,
+    FILES_PICTURES,
+    FILES_PRESENT,
+    LABELS_PROVEN,
+)
 from nsd_imagery.checks.data import (
     AREAS,
     areas_of,
@@ -28,6 +35,7 @@ from nsd_imagery.errors import NSDImageryError
 from nsd_imagery.experiment import N_NSD_PICTURES, Experiment
 from nsd_imagery.links import without_content
 from nsd_imagery.progress import StepProgress
+from nsd_imagery.sources.missing import Asked
 from nsd_imagery.sources.pictures import open_pictures, pictures_file
 from nsd_imagery.sources.proof import SessionFiles
 from nsd_imagery.sources.root import Root
@@ -88,6 +96,13 @@ def _check_subject(tree: Tree, subject: str, listed: Listed | None, unlabelled: 
         if listed.read is not None and "nsdimagery" not in unlabelled:
             yield from _check_labels(listed.read, subject)
     try:
+        if listed is None and (gone := root.missing(subject, Asked())):
+            yield FILES_PRESENT.judged(
+                subject, [f"{root.path / file.path}: is not there" for file in gone], "", most=None
+            )
+            yield LABELS_PROVEN.skipped(subject, "files are missing")
+            yield from no_agreement(subject, "files are missing")
+            return
         files = root.beta_files(subject)
         left_out = list(_left_out(subject, files, unlabelled))
         sessions = root.sessions([subject], without=[file.path for file, _ in left_out])

@@ -173,8 +173,8 @@ def _scores_of_release(voxels: Dataset, subject: str) -> Matrix:
         raise MissingDataError("-voxels has no ncsnr_nsd: copy ncsnr.nii.gz of NSD core to the root, and build again")
     warn_once(
         logger,
-        f"{subject}, {voxels.num_rows} voxels: ncsnr_release was made from all sessions of NSD core, test pictures among "
-        "them: what is selected by it has seen the test set",
+        f"{subject}, {voxels.num_rows} voxels: ncsnr_release was made from all sessions of NSD core, test pictures "
+        "among them: what is selected by it has seen the test set",
     )
     return np.nan_to_num(scores)
 

@@ -64,5 +64,8 @@ class Cache:
         return None
 
     def missing(self, subject: str, asked: Asked) -> list[Missing]:
-        """Masks, of a subject whose trials are named; where the betas lie the manifest says, not the release."""
-        return release_files.missing_masks(self._root, self.anatomy(subject), asked) if self.holds(subject) else []
+        """The betas that the manifest of a subject names, and masks; nothing of one whose trials nothing names."""
+        if not self.holds(subject):
+            return []
+        betas = cache_rows.missing_betas(self._tables, subject, asked.experiments)
+        return [*betas, *release_files.missing_masks(self._root, self.anatomy(subject), asked)]

@@ -11,12 +11,14 @@ import pyarrow as pa
 
 from nsd_imagery.errors import DataError, MissingDataError, shown
 from nsd_imagery.experiment import Experiment
+from nsd_imagery.links import without_content
 from nsd_imagery.schema import trial_id, trial_table
 from nsd_imagery.sources import cache_files
 from nsd_imagery.sources.cache_tables import CacheTables
 from nsd_imagery.sources.design import nsd_id_of_name, stimulus_key
 from nsd_imagery.sources.json_files import stated_beta_scale, whole_number
 from nsd_imagery.sources.manifest_proof import prove
+from nsd_imagery.sources.missing import Missing
 from nsd_imagery.sources.session import Session, repeat_indices
 from nsd_imagery.sources.source import BetaFile
 from nsd_imagery.sources.stim_info import StimInfo, picture_columns
@@ -66,9 +68,32 @@ def beta_files(tables: CacheTables, subject: str) -> list[BetaFile]:
     Raises:
         MissingDataError, DataError: As `read_sessions`.
     """
+    return _beta_files(tables.root, subject, _trials_by_session(tables, subject))
+
+
+def missing_betas(tables: CacheTables, subject: str, experiments: Collection[Experiment] | None) -> list[Missing]:
+    """Those beta files of some experiments that a subject's trial manifest names and that are not there.
+
+    Raises:
+        DataError: The manifest is not sound.
+        MissingDataError: There is none.
+    """
+    lacking = []
+    for (experiment, number), entries in _trials_by_session(tables, subject).items():
+        if experiments is None or experiment in experiments:
+            try:
+                _beta_path(tables.root, subject, number, entries)
+            except MissingDataError:
+                named = entries[0]["beta_path"] or f"{cache_files.expected_file(subject, number)}.nii.gz"
+                if not without_content(tables.root / named):
+                    about = f"which {entries[0].line.path.name} names"
+                    lacking.append(Missing(named, about, is_of_release=False))
+    return lacking
+
+
+def _trials_by_session(tables: CacheTables, subject: str) -> _Groups:
     info = [_with_picture(entry) for entry in tables.info]
-    entries = [_with_picture(entry) for entry in trials_of(tables.trials(subject), subject, info)]
-    return _beta_files(tables.root, subject, _by_session(entries))
+    return _by_session([_with_picture(entry) for entry in trials_of(tables.trials(subject), subject, info)])
 
 
 def manifest_mask(tables: CacheTables, subject: str) -> Path | None:
@@ -162,15 +187,10 @@ def _by_session(entries: Sequence[Entry]) -> _Groups:
 
 
 def _beta_files(root: Path, subject: str, groups: _Groups) -> list[BetaFile]:
-    files, lacking = [], []
-    for (experiment, number), entries in groups.items():
-        try:
-            files.append(BetaFile(experiment, number, _beta_path(root, subject, number, entries)))
-        except MissingDataError as error:
-            lacking.append(str(error))
-    if lacking:
-        raise MissingDataError("\n  ".join(lacking))
-    return files
+    return [
+        BetaFile(experiment, number, _beta_path(root, subject, number, entries))
+        for (experiment, number), entries in groups.items()
+    ]
 
 
 def _session(root: Path, beta_version: str, file: BetaFile, subject: str, entries: Sequence[Entry],

@@ -41,15 +41,18 @@ class Missing:
     """A file that is not there.
 
     Attributes:
-        path: Where it would lie in the root and where the release has it, with /.
-        about: What else is known of it, in words: its size, or another format in its place.
+        path: Where it would lie in the root, with /.
+        about: What else is known of it, in words: its size, another format in its place, or what names it.
+        is_of_release: Whether the release has it in the same place.
     """
 
     path: str
     about: str = ""
+    is_of_release: bool = True
 
     def __str__(self) -> str:
-        return f"{BUCKET}/{self.path}{f' ({self.about})' if self.about else ''}"
+        where = f"{BUCKET}/{self.path}" if self.is_of_release else self.path
+        return f"{where} ({self.about})" if self.about else where
 
 
 def missing_of(root: Path, paths: Iterable[Path]) -> list[Missing]:
@@ -61,6 +64,8 @@ def missing_of(root: Path, paths: Iterable[Path]) -> list[Missing]:
 def refuse_missing(root: Path, missing: Sequence[Missing], said: str = "") -> None:
     """Stop where files are missing.
 
+    One alone that a table of the user's names is left to whoever reads the table, and says the line.
+
     Args:
         root: The root.
         missing: The files.
@@ -70,14 +75,15 @@ def refuse_missing(root: Path, missing: Sequence[Missing], said: str = "") -> No
         MissingDataError: Names them all, a line each; one alone by the place where it is looked for.
     """
     files = list(dict.fromkeys(missing))
-    if not files and not said:
+    if not said and len(files) < 2:
+        for file in files:
+            if file.is_of_release:
+                msg = f"{root / file.path}: no such file; copy it from {file}"
+                raise MissingDataError(msg)
         return
-    if len(files) == 1 and not said:
-        msg = f"{root / files[0].path}: no such file; copy it from {files[0]}"
-        raise MissingDataError(msg)
     head = f"{root}: {said or f'{len(files)} files are not there'}"
     if files:
-        head += "; copy from the release, each to the same place in the root:"
+        head += "; copy each to the same place in the root:"
     raise MissingDataError("\n  ".join([head, *map(str, files)]))
 
 

@@ -86,7 +86,7 @@ class Root:
             raise MissingDataError(msg)
         names = tuple(dict.fromkeys(named)) or self.subjects
         lacking = [file for name in (absent if asked is None else names)
-                   for file in self._missing(name, asked or Asked(), is_named=bool(named))]  # fmt: skip
+                   for file in self.missing(name, asked or Asked(), is_named=bool(named))]  # fmt: skip
         refuse_missing(self.path, lacking, self._no_betas(absent) if absent else "")
         return names
 
@@ -132,6 +132,18 @@ class Root:
         core = [file for tree in others for file in tree.beta_files(subject) if file.experiment == "nsd"]
         return [*home.beta_files(subject), *core]
 
+    def missing(self, subject: str, asked: Asked, *, is_named: bool = False) -> list[Missing]:
+        """What a subject lacks of what is asked for; of experiments without betas only where the subject was named.
+
+        Raises:
+            UsageError: The subject is in both trees.
+            MissingDataError, DataError: Of a trial manifest that names files.
+        """
+        if asked.experiments is not None and not is_named:
+            held = {file.experiment for file in self.beta_files(subject)}
+            asked = replace(asked, experiments=tuple(one for one in asked.experiments if one in held))
+        return self._home(subject).missing(subject, asked)
+
     def tree_of(self, subjects: Sequence[str]) -> str:
         """The kind of the tree that has all of some subjects, for reports; "cache" where that and another have them."""
         having = [tree.name for tree in self._trees if set(subjects) <= set(tree.subjects)]
@@ -174,13 +186,6 @@ class Root:
             else:
                 sessions = sessions + tree.core_sessions(subject, without)
         return sessions
-
-    def _missing(self, subject: str, asked: Asked, *, is_named: bool) -> list[Missing]:
-        """What a subject lacks: of experiments that were asked for, those of whoever was named, or that others have."""
-        if asked.experiments is not None and not is_named:
-            held = {file.experiment for file in self.beta_files(subject)}
-            asked = replace(asked, experiments=tuple(one for one in asked.experiments if one in held))
-        return self._home(subject).missing(subject, asked)
 
     def _no_betas(self, subjects: Sequence[str]) -> str:
         here = ", ".join(self.subjects) or "none"
