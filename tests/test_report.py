@@ -162,7 +162,9 @@ def test_lines_of_a_terminal_are_broken_between_words_and_never_in_a_path(own_re
     text = report.to_text(width=width)
     assert text.split() == report.to_text().split()
     assert all(len(line) <= width or " " not in line.strip() for line in text.splitlines())
-    assert any(line.strip() == f"{path}:" or str(path) in line for line in text.splitlines())
+    assert all(line.startswith("  ") for line in text.splitlines()[1:])
+    assert any(str(path) in line for line in text.splitlines())
+    assert not re.search(r"session\n", text)
 
 
 def test_a_subject_that_is_not_there_is_refused_with_those_that_are(

@@ -4,12 +4,17 @@ What is said of several subjects or checks together holds for each check of each
 where every check that the line names was found so for every scope that it names.
 """
 
+import re
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 
 from nsd_imagery.checks.finding import OUTCOMES, Finding, Outcome, counted
 
 _INDENT = "      "
+_SESSION = re.compile(r"\b(session) (\d)")
+_GLUE = "\ue000"
+"""Stands for a blank at which no line is broken; no text has it, as it is not printable."""
+
 _WITH_FIGURES = "data."
 """Checks whose figures are worth reading where they pass."""
 
@@ -27,9 +32,17 @@ def lines(findings: Sequence[Finding], *, verbose: bool) -> Iterator[str]:
 
 
 def broken(line: str, width: int) -> str:
-    """A line broken between words, and never in a path; what follows stands further in."""
-    indent = " " * (len(line) - len(line.lstrip()) + 4)
-    return textwrap.fill(line, max(width, 20), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    """A line broken between words, and never in a path or before a session's number; what follows stands further in."""
+    words = line.lstrip()
+    indent = " " * (len(line) - len(words))
+    return textwrap.fill(
+        _SESSION.sub(rf"\1{_GLUE}\2", words),
+        max(width, 20),
+        initial_indent=indent,
+        subsequent_indent=f"{indent}    ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    ).replace(_GLUE, " ")
 
 
 def sections(findings: Sequence[Finding]) -> Iterator[str]:

@@ -45,7 +45,6 @@ from nsd_imagery.sources.stim_info import StimInfo
 from nsd_imagery.volumes.betas import Betas
 from nsd_imagery.volumes.formats import other_formats
 from nsd_imagery.volumes.maps import Maps
-from nsd_imagery.volumes.meanbeta import MeanMap
 from nsd_imagery.volumes.read import read_betas, read_header
 from nsd_imagery.volumes.roi import DEFAULT_ROI, Roi, resolve
 
@@ -170,7 +169,9 @@ def _check_numbers(
         yield from () if core else no_agreement(scope, "the beta file cannot be read")
         return
     mean_map = mean_map_of(session, betas, roi.grid, roi.flat)
-    proof = DATA_MEAN_MAP.skipped(scope, mean_map.said) if _is_unusable(mean_map) else check_mean_map(mean_map, scope)
+    proof = check_mean_map(mean_map, scope)
+    if mean_map is not None and mean_map.verdict == "unusable":  # told with the grid
+        proof = DATA_MEAN_MAP.skipped(scope, mean_map.said)
     betas = betas.over(session.beta_scale)
     yield from _check_formats(tree, session, roi, betas, scope)
     yield check_values(session.beta_path, betas, None if core else _valid(maps, roi), scope)
@@ -193,11 +194,6 @@ def _check_agreement(session: Session, maps: Maps, roi: Roi, betas: Betas, scope
     found, judgement = check_agreement(labelled_betas(rows, percent, is_valid, areas), scope)
     judgements.append(judgement)
     yield from found
-
-
-def _is_unusable(mean_map: MeanMap | None) -> bool:
-    """Whether a map of means is damaged, or of another grid: that is told with the files."""
-    return mean_map is not None and mean_map.verdict == "unusable"
 
 
 def _valid(maps: Maps, roi: Roi) -> NDArray[np.bool_] | None:

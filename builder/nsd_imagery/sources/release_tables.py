@@ -67,8 +67,8 @@ class ReleaseTables:
             path = release_files.design_file(self.root)
             files.append(ListedFile(path, _IMAGERY, _IMAGERY, is_common=True, read=lambda: self._design))
             files += [self._run(subject, run.name) for run in RUNS]
-        both = tuple(experiment for experiment in EXPERIMENTS if experiment in experiments)
-        core = tuple(experiment for experiment in both if experiment == "nsd")
+        both: tuple[Experiment, ...] = tuple(one for one in EXPERIMENTS if one in experiments)
+        core: tuple[Experiment, ...] = ("nsd",) if "nsd" in both else ()
         left_out = "NSD core, which is left out without it" if _IMAGERY[0] in both else ""
         info, path = release_files.stim_info_file(self.root), release_files.responses_file(self.root, subject)
         adds = f"coco_id, is_shared{f' and {left_out}' if core else ''}" if _IMAGERY[0] in both else ""
