@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-from nsd_imagery.errors import DataError, MissingDataError, UsageError
+from nsd_imagery.errors import MissingDataError, UsageError
 from nsd_imagery.experiment import BETA_VERSIONS, EXPERIMENTS, SUBJECTS, Experiment
 from nsd_imagery.links import refuse_without_content
 from nsd_imagery.shell import quoted
@@ -14,7 +14,7 @@ from nsd_imagery.sources.cache import Cache
 from nsd_imagery.sources.captions import with_captions
 from nsd_imagery.sources.missing import Asked, Missing, refuse_missing
 from nsd_imagery.sources.release import Release
-from nsd_imagery.sources.session import Session
+from nsd_imagery.sources.session import Session, validate
 from nsd_imagery.sources.source import BetaFile, Listed, Source
 from nsd_imagery.suggest import one_of
 from nsd_imagery.volumes.anatomy import Anatomy
@@ -282,19 +282,6 @@ def rois(
             msg = f"{here.path}: no mask of {listing.subject} can be read: {why}"
             raise MissingDataError(msg)
     return listed
-
-
-def validate(session: Session) -> None:
-    """Check what must hold of any source's rows: no trial_id and no volume comes twice.
-
-    Raises:
-        DataError: It does not hold.
-    """
-    rows = session.rows
-    for column in ("trial_id", "beta_index"):
-        if len(rows[column].unique()) != len(rows):
-            msg = f"{session.beta_path}: two rows have one {column}"
-            raise DataError(msg)
 
 
 def _usual_place() -> Path:

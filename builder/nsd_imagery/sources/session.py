@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from nsd_imagery.errors import DataError
 from nsd_imagery.experiment import Experiment
 
 Captions = dict[int, tuple[str, ...]]
@@ -43,6 +44,19 @@ class Session:
     def key(self) -> str:
         """Names the session: "subj01/nsdimagery/01"."""
         return f"{self.subject}/{self.experiment}/{self.session:02d}"
+
+
+def validate(session: Session) -> None:
+    """Check what must hold of any source's rows: no trial_id and no volume comes twice.
+
+    Raises:
+        DataError: It does not hold.
+    """
+    rows = session.rows
+    for column in ("trial_id", "beta_index"):
+        if len(rows[column].unique()) != len(rows):
+            msg = f"{session.beta_path}: two rows have one {column}"
+            raise DataError(msg)
 
 
 def repeat_indices(keys: Sequence[Hashable]) -> list[int]:
