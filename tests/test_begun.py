@@ -78,6 +78,7 @@ def test_info_of_a_dataset_whose_next_build_was_stopped_says_both(release: Path,
     assert any("subj01-imagery" in row for row in told)
     nsd_imagery.build(release, folder, roi="V1")
     assert nsd_imagery.info(folder)["stopped"] is None
+    assert not (folder / ".build/begun.json").exists()
 
 
 def test_a_build_that_failed_was_stopped_too_and_names_only_what_differs(own_release: Path, tmp_path: Path) -> None:

@@ -117,6 +117,7 @@ def test_sizes_of_betas_are_those_of_the_release() -> None:
 
 
 def test_masks_that_a_name_needs_are_told_from_the_name() -> None:
+    assert masks_of(["Early"]) == masks_of(["higher"]) == ("nsdgeneral", "prf-visualrois")
     assert masks_of(["nsdgeneral", "early", "V1+hV4", "nsdgeneral&V1d"]) == ("nsdgeneral", "prf-visualrois")
     assert masks_of(["lh.nsdgeneral", "kastner2015:V1v", "masks/V1.nii.gz", "FFA"]) == (
         "lh.nsdgeneral",

@@ -80,7 +80,10 @@ def unfinished(folder: Path, manifest: Manifest | None) -> Begun | None:
         manifest: What is sealed, if anything is.
     """
     named = set() if manifest is None else {shard.file for shard in manifest.shards}
-    made = {path.stem: {shard["file"] for shard in entry["shards"]} for path, entry in entries(folder)}
+    try:
+        made = {path.stem: {shard["file"] for shard in entry["shards"]} for path, entry in entries(folder)}
+    except OSError:  # who may read a dataset need not be able to read what its builder notes
+        return None
     said = _read(folder)
     if said is None:
         is_left = manifest is not None and any(not files <= named for files in made.values())
@@ -98,7 +101,7 @@ def _is_kept(folder: Path, files: set[str] | None) -> bool:
 
 
 def _read(folder: Path) -> dict[str, Any] | None:
-    """The note; None where there is none, or one that this version did not write."""
+    """The note; None where there is none to be read, or one that this version did not write."""
     try:
         said = json.loads((folder / BUILD / _NOTE).read_text(encoding="utf-8"))
         is_sound = (
@@ -106,7 +109,7 @@ def _read(folder: Path) -> dict[str, Any] | None:
             and all(isinstance(name, str) for piece in said["pieces"] for name in piece)
             and isinstance(Holder(**said["process"]), Holder)
         )
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
     return said if is_sound else None
 
