@@ -10,6 +10,7 @@ from hypothesis import settings
 
 import hub as loopback
 import nsd_imagery
+from nsd_imagery.notices import warn_once
 
 os.environ["OMP_NUM_THREADS"] = "1"  # two test processes on two cores: more threads only wait for each other
 # The only hub that any test can reach; `huggingface_hub` reads these when it is imported.
@@ -21,6 +22,12 @@ os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
 
 settings.register_profile("any machine", deadline=None)  # how long an example takes is not what is tested
 settings.load_profile("any machine")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_was_warned_of() -> None:
+    """What one test was warned of, the next is too."""
+    warn_once.cache_clear()
 
 
 @pytest.fixture(scope="session")

@@ -85,7 +85,7 @@ def test_what_is_done_about_a_failed_check_is_said_once_after_its_rows_and_not_i
     damaged = reports[2]
     failed = [finding for finding in damaged.findings if finding.outcome == "fail"]
     lines = damaged.to_text().splitlines()
-    assert len({finding.id for finding in failed}) > 2
+    assert len({finding.id for finding in failed}) > 1
     for finding in failed:
         said = f"      What to do: {finding.remedy}."
         assert lines.count(said) == 1
@@ -100,7 +100,7 @@ def test_a_check_that_fails_in_several_ways_says_what_to_do_after_the_last_of_th
     findings = [check.judged("subj01", ["a"], ""), other.judged("subj01", ["b"], ""), check.judged("subj02", "cd", "")]
     lines = [line.strip() for line in Report("root", "release", False, tuple(findings)).to_text().splitlines()[1:]]
     assert [line for line in lines if line in "abcd" or line.startswith("What")] == [
-        "a", "b", f"What to do: {other.remedy}.", "c", "d", f"What to do: {check.remedy}.",
+        "a", "c", "d", f"What to do: {check.remedy}.", "b", f"What to do: {other.remedy}.",
     ]  # fmt: skip
 
 

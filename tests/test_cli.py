@@ -186,7 +186,7 @@ def remove(name: str) -> Callable[[Path], None]:
         (cut_hdf5, (), 1, "is not a sound HDF5 file"),
         (page_for_mask, (), 1, "nsdgeneral.nii.gz: the gzip data is damaged or cut short"),
         (mask_of_another_grid, (), 1, "grid is"),
-        (remove("nsddata/ppdata/subj01/func1pt8mm/roi/nsdgeneral.nii.gz"), (), 1, "no mask nsdgeneral.nii.gz"),
+        (remove("nsddata/ppdata/subj01/func1pt8mm/roi/nsdgeneral.nii.gz"), (), 1, "nsdgeneral.nii.gz: no such file"),
         (remove("nsddata/bdata/nsdimagery/nsdimagery_subj01_attB.tsv"), (), 1, "attB.tsv: no such file"),
         (remove("nsddata/experiments/nsdimagery/B_pair_list.mat"), (), 1, "B_pair_list.mat: no such file"),
     ],

@@ -156,7 +156,7 @@ def test_letters_beyond_ascii_end_no_command_in_a_traceback(run: Run, release: P
     assert "rename" in said.stdout
     assert run("info", place / "dä").returncode == 0
     assert run("info", place / "dä", "--json").returncode == 0
-    assert run("verify", place / "dä", "--root", root, "--json", place / "ä.json", "--deep").returncode == 0
+    assert run("verify", place / "dä", "--root", root, "--output", place / "ä.json", "--deep").returncode == 0
     assert run("verify", root, "--subjects", "subj01").returncode == 0
     assert run("index", root, "--subjects", "subj01").returncode == 0
     # A mask whose own name goes into the name of a config: built, or one line that asks for another name.

@@ -294,13 +294,12 @@ RELEASE_FAULTS = [
     (lambda root: edit_betas(root, lambda betas: np.roll(betas, -1, axis=0)), "data.row-order", "one row early"),
     (grouped_by_column, "data.row-order", "grouped by target"),
     (lambda root: edit_betas(root, lambda betas: betas[:, :, :, ::-1]), "data.scale", "other axes?"),
-    (other_axes, "data.readable", "but the mask has"),
     (other_axes, "files.one-grid", "grid is"),
     (shuffled_voxels, "data.voxel-order", "not better by the voxels that the masks call early"),
     (names_that_count_from_0, "labels.id-base", "is not of the shared 1,000"),
-    (shared_pictures_moved, "labels.readable", "but its columns subjectN_repM say that 8 of 8 subjects"),
-    (flipped(f"{BETAS}.nii.gz", -5, gone=f"{BETAS}.hdf5"), "data.readable", "damaged or cut short"),
-    (flipped(f"{BETAS}.hdf5", 4), "labels.proven", "is not a sound HDF5 file"),
+    (shared_pictures_moved, "files.tables-sound", "but its columns subjectN_repM say that 8 of 8 subjects"),
+    (flipped(f"{BETAS}.nii.gz", -5, gone=f"{BETAS}.hdf5"), "files.betas-whole", "damaged or cut short"),
+    (flipped(f"{BETAS}.hdf5", 4), "files.betas-sound", "is not a sound HDF5 file"),
     (a_bit_of_a_beta, "data.formats", "differs in 1 voxels of nsdgeneral"),
     (float_betas, "data.scale", "set beta_scale to 300"),
     (lambda root: edit_betas(root, np.zeros_like), "data.scale", "every row is 0"),
@@ -310,7 +309,7 @@ RELEASE_FAULTS = [
     (mixed_epochs, "labels.attention-epochs", "detection epochs in"),
     (design_of_other_times, "labels.onset-times", "but its onset in"),
     (remove("nsddata/bdata/nsdimagery/nsdimagery_subj01_attB.tsv"), "files.present", "attB.tsv: is not there"),
-    (remove("nsddata/experiments/nsdimagery/B_pair_list.mat"), "labels.readable", "B_pair_list.mat: no such file"),
+    (remove("nsddata/experiments/nsdimagery/B_pair_list.mat"), "files.present", "B_pair_list.mat: is not there"),
     (replaced(f"{SPACE}/roi/nsdgeneral.nii.gz", b"<html>"), "files.one-grid", "nsdgeneral.nii.gz"),
     (replaced("nsddata_stimuli/stimuli/nsd/nsd_stimuli.hdf5", b"<html>"), "files.pictures", "not a sound HDF5 file"),
     (lambda root: edit_runs(root, "visA", another("CUE", "HRVLPE")), "labels.cue-shown", "but CUE is"),
@@ -322,7 +321,7 @@ RELEASE_FAULTS = [
     (lambda root: edit_runs(root, "imgA_1", in_trial("CONDITION", "Q")), "labels.letters", "CONDITION is 'Q'"),
     (lambda root: edit_runs(root, "imgB_2", in_trial("BUTTON", "3.0")), "labels.buttons", "BUTTON is 3"),
     (lambda root: edit_runs(root, "imgC_1", in_trial("TRIALONSET", "1.0")), "labels.chronological", "began at"),
-    (lambda root: edit_runs(root, "attA", in_trial("TRIAL", "8.0")), "labels.readable", "twice: 8; missing: 7"),
+    (lambda root: edit_runs(root, "attA", in_trial("TRIAL", "8.0")), "files.tables-sound", "twice: 8; missing: 7"),
 ]  # fmt: skip
 
 
@@ -367,7 +366,7 @@ def test_core_passes_and_its_faults_are_found(own_core_release: Path, tmp_path: 
     path.write_text("\n".join([head, first, *lines]) + "\n")
     beta = own(own_core_release / f"{expected_nsd_betas('fithrf_GLMdenoise_RR', 'subj01')}02.hdf5")
     beta.write_bytes(beta.read_bytes()[:100_000])
-    assert says(failed(nsd_imagery.verify(own_core_release, deep=True))["labels.proven"], "session02.hdf5")
+    assert says(failed(nsd_imagery.verify(own_core_release, deep=True))["files.betas-sound"], "session02.hdf5")
 
 
 # ---- faults of an index -------------------------------------------------------------------------------------------
@@ -657,7 +656,7 @@ def run(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_command_prints_failures_first_and_exits_1(own_release: Path, tmp_path: Path) -> None:
-    good = run(own_release, "--subjects", "subj01", "--json", tmp_path / "report.json")
+    good = run(own_release, "--subjects", "subj01", "--output", tmp_path / "report.json")
     assert (good.returncode, good.stderr) == (0, "")
     assert json.loads((tmp_path / "report.json").read_text())["passed"] is True
     edit_runs(own_release, "imgB_2", in_trial("BUTTON", "3.0"))
@@ -697,7 +696,7 @@ def test_the_scale_counts_the_rows_without_data_and_names_the_first(own_release:
     (scale,) = (finding for finding in report.findings if finding.id == "data.scale")
     assert scale.outcome == "pass"
     assert "9 of 720 rows without data (volumes, from 0: 3, 90, 91, 92, 93, ...);" in scale.evidence
-    assert scale.evidence in report.to_text()
+    assert scale.evidence in report.to_text(verbose=True)
 
 
 def test_up_to_five_rows_without_data_are_all_named() -> None:

@@ -38,6 +38,12 @@ def printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
+def on_one_line(text: str) -> str:
+    """A message as one line, also where it lists things, which stand in lines of their own, two blanks in."""
+    first, *others = text.split("\n  ")
+    return f"{first} {'; '.join(others)}" if others else first
+
+
 def reason(error: BaseException) -> str:
     """What a library says of a file, as a message gives it: the first line, printable, cut short where it is long."""
     said = str(error).strip().splitlines()

@@ -55,6 +55,11 @@ class Holder:
         return self.is_here and not _lives(self.process, self.started)
 
 
+def this_process() -> Holder:
+    """This process, with a token of its own."""
+    return Holder(secrets.token_hex(8), os.uname().nodename, _system(), os.getpid(), _started(os.getpid()))
+
+
 @contextmanager
 def taking(path: Path) -> Iterator[Holder | None]:
     """Hold a lock file while the block runs, and remove it after; gives this process, or None if another has it.
@@ -72,7 +77,7 @@ def taking(path: Path) -> Iterator[Holder | None]:
 
 def take(path: Path) -> Holder | None:
     """Make a lock file, instead of that of a dead process if there is one; None if another process has it."""
-    mine = Holder(secrets.token_hex(8), os.uname().nodename, _system(), os.getpid(), _started(os.getpid()))
+    mine = this_process()
     for _ in range(_ATTEMPTS):
         if _make(path, mine):
             _remove_rights(path)

@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 from nsd_imagery.errors import UsageError
 
@@ -13,13 +14,20 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
     return f" (did you mean {by_lower[close[0]]!r}?)" if close else ""
 
 
-def one_of(what: str, word: str, choices: Iterable[str]) -> None:
+def one_of(what: str, word: str, choices: Iterable[str], where: Path | None = None) -> None:
     """Refuse a word that is not one of the choices.
+
+    Args:
+        what: What it names: "subject".
+        word: The word.
+        choices: The choices.
+        where: What has these and no others, if that is a file or a folder.
 
     Raises:
         UsageError: Names the choices, and the nearest.
     """
     choices = list(choices)
     if word not in choices:
-        msg = f"no {what} {word!r}{did_you_mean(word, choices)}; there are: {', '.join(choices)}"
+        place = "" if where is None else f"{where}: "
+        msg = f"{place}no {what} {word!r}{did_you_mean(word, choices)}; there are: {', '.join(choices)}"
         raise UsageError(msg)

@@ -24,8 +24,10 @@ from nsd_imagery.links import is_there
 from nsd_imagery.locks import waiting
 from nsd_imagery.progress import StepProgress
 from nsd_imagery.schema import index_schema
+from nsd_imagery.sources.missing import Asked
 from nsd_imagery.sources.root import find_root
-from nsd_imagery.sources.session import Session, other_formats
+from nsd_imagery.sources.session import Session
+from nsd_imagery.volumes.formats import other_formats
 from nsd_imagery.volumes.read import rows_with_data
 
 logger = logging.getLogger(__name__)
@@ -85,7 +87,7 @@ def index(
     folder = Path(out) if out else home.path / INDICES
     for name in INDEX_FOLDERS.values():
         remove_partial(folder / name)
-    names = home.choose(subjects)
+    names = home.choose(subjects, Asked())
     sessions = home.sessions(names, captions=captions)
     for note in dict.fromkeys(note for session in sessions for note in session.notes):
         logger.warning("%s", note)

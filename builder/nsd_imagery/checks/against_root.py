@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from nsd_imagery.checks.catalogue import SOURCE_LABELS, SOURCE_SAME
 from nsd_imagery.checks.data import check_mean_map
-from nsd_imagery.checks.report import Finding
+from nsd_imagery.checks.finding import Finding
 from nsd_imagery.dataset.find import find_pieces
 from nsd_imagery.dataset.manifest import Manifest
 from nsd_imagery.dataset.pieces import Part, Piece, parts

@@ -18,7 +18,7 @@ from nsd_imagery.checks.catalogue import (
     LABELS_PROOFS,
     LABELS_VISION_DESIGN,
 )
-from nsd_imagery.checks.report import Finding
+from nsd_imagery.checks.finding import Finding
 from nsd_imagery.experiment import TARGETS_PER_SET, TRIALS_PER_RUN
 from nsd_imagery.sources.design import nsd_id_of_name
 from nsd_imagery.sources.proof import PROOFS, Contradiction, SessionFiles, design_follows

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from nsd_imagery.checks.agreement.verdicts import Judgement
 from nsd_imagery.checks.data import check_agreement, check_pooled, labelled_betas, no_agreement
-from nsd_imagery.checks.report import Finding
+from nsd_imagery.checks.finding import Finding
 from nsd_imagery.checks.rows import plain_rows
 from nsd_imagery.dataset.groups import groups_of_stats, positions_among
 from nsd_imagery.dataset.manifest import Config, Manifest

@@ -24,6 +24,12 @@ FILES_OPTIONAL = Check(
     "Files that add columns are there",
     "Nothing has to be done: copy the file that is named where its columns are wanted, and run nsd-imagery build ROOT",
 )
+FILES_TABLES_SOUND = Check(
+    "files.tables-sound",
+    "Each file that labels trials can be read: behaviour, pair lists, design, responses and NSD's table of pictures",
+    "Copy the file that is named (nsdimagery_subjAA_<run>.tsv, {A,B,C}_pair_list.mat, designmatrixGLMsingle.mat, "
+    "responses.tsv, nsd_stim_info_merged.csv) again from the release: it is damaged or was edited",
+)
 FILES_ONE_GRID = Check(
     "files.one-grid",
     "Betas, masks and maps of a subject lie on one grid in one place",
@@ -41,23 +47,23 @@ FILES_BETAS_SOUND = Check(
     "Copy betas_nsdimagery.hdf5 (or betas_sessionNN.hdf5, or the .nii.gz) again from the release: this one was "
     "cut, or is another format than its name says",
 )
+FILES_BETAS_WHOLE = Check(
+    "files.betas-whole",
+    "The beta file can be read to its last byte, and its checksum is right where it has one",
+    "Copy the beta file that is named again (betas_nsdimagery.hdf5 or .nii.gz): it is damaged",
+)
 FILES_PICTURES = Check(
     "files.pictures",
     "The picture file is NSD's, and every nsd_id is in it",
     "Copy nsd_stimuli.hdf5 again (39 GB, from nsddata_stimuli/stimuli/nsd), or take it away: only images need it",
 )
 FILES: Final = (
-    FILES_PRESENT, FILES_OPTIONAL, FILES_ONE_GRID, FILES_LABEL_TABLES, FILES_BETAS_SOUND, FILES_PICTURES,
+    FILES_PRESENT, FILES_OPTIONAL, FILES_TABLES_SOUND, FILES_ONE_GRID, FILES_LABEL_TABLES, FILES_BETAS_SOUND,
+    FILES_BETAS_WHOLE, FILES_PICTURES,
 )  # fmt: skip
 
 # ---- labels -------------------------------------------------------------------------------------------------------
 
-LABELS_READABLE = Check(
-    "labels.readable",
-    "The files that label NSD-Imagery can be read",
-    "Copy the file that is named (nsdimagery_subjAA_<run>.tsv, {A,B,C}_pair_list.mat, designmatrixGLMsingle.mat, "
-    "nsd_stim_info_merged.csv) again from the release: it is missing, damaged or was edited",
-)
 _PROOF_REMEDIES: Final = {
     "run-numbers": f"{_COPY_RUN}: RUN says when a run came (visA is 1, imgC_2 is 12), and was edited or renumbered",
     "letters": f"{_COPY_RUN}, and the set's pair list ({{A,B,C}}_pair_list.mat): a letter was edited in one of them",
@@ -124,7 +130,7 @@ LABELS_PROVEN = Check(
     "Copy the file that is named again; of a trial_manifest_subjAA.csv of your own, correct the line that is named",
 )
 LABELS: Final = (
-    LABELS_READABLE, *LABELS_PROOFS, LABELS_ONSET_TIMES, LABELS_ATTENTION_EPOCHS, LABELS_CHRONOLOGICAL,
+    *LABELS_PROOFS, LABELS_ONSET_TIMES, LABELS_ATTENTION_EPOCHS, LABELS_CHRONOLOGICAL,
     LABELS_MATCHED_HALF, LABELS_BUTTONS, LABELS_NO_TARGET_TWICE, LABELS_VISION_DESIGN, LABELS_IMAGERY_ORDER,
     LABELS_ID_BASE, LABELS_PROVEN,
 )  # fmt: skip
@@ -178,11 +184,6 @@ ROWS: Final = (
 
 # ---- data ---------------------------------------------------------------------------------------------------------
 
-DATA_READABLE = Check(
-    "data.readable",
-    "The beta file can be read to its last byte, and its checksum is right where it has one",
-    "Copy the beta file that is named again (betas_nsdimagery.hdf5 or .nii.gz): it is damaged or of another grid",
-)
 DATA_FORMATS = Check(
     "data.formats",
     "The .hdf5 and the .nii.gz of the same betas hold the same numbers",
@@ -238,7 +239,7 @@ DATA_MEAN_MAP = Check(
     "Copy the beta file that is named and the map beside it (meanbeta_nsdimagery.nii.gz, or meanbeta_sessionNN.nii.gz) "
     "again from one folder of the release: one is damaged, or of another subject, beta version or session",
 )
-DATA: Final = (DATA_READABLE, DATA_FORMATS, DATA_SCALE, *DATA_QUESTIONS, DATA_MEAN_MAP)
+DATA: Final = (DATA_FORMATS, DATA_SCALE, *DATA_QUESTIONS, DATA_MEAN_MAP)
 
 # ---- index, folder, source ----------------------------------------------------------------------------------------
 

@@ -1,11 +1,11 @@
 """What a check is: declared once, in `catalogue`, and asked of as many scopes as a path holds."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from nsd_imagery.checks.report import Finding, Outcome
-from nsd_imagery.errors import printable
+from nsd_imagery.checks.finding import Finding, Outcome, counted
+from nsd_imagery.errors import on_one_line, printable
 
 _MOST = 5
 """Offending rows that a finding keeps; it counts them all."""
@@ -25,19 +25,21 @@ class Check:
     proves: str
     remedy: str
 
-    def judged(self, scope: str, offending: Iterable[Any], evidence: str | Callable[[], str]) -> Finding:
+    def judged(
+        self, scope: str, offending: Iterable[Any], evidence: str | Callable[[], str], *, most: int | None = _MOST
+    ) -> Finding:
         """Fail if anything contradicts, else pass.
 
         Args:
             scope: What was looked at.
             offending: What contradicts; each is shown by `str`.
             evidence: What a pass rests on, or a function that says so.
+            most: How many of these the finding keeps; None for all, where each is a file to be copied again.
         """
         rows = [str(row) for row in offending]
-        if rows:
-            count = "1 contradiction" if len(rows) == 1 else f"{len(rows)} contradictions"
-            return self.found(scope, "fail", count, rows)
-        return self.found(scope, "pass", evidence if isinstance(evidence, str) else evidence())
+        if not rows:
+            return self.found(scope, "pass", evidence if isinstance(evidence, str) else evidence())
+        return replace(self.found(scope, "fail", counted(len(rows)), rows[:most]), n_offending=len(rows))
 
     def skipped(self, scope: str, reason: str) -> Finding:
         """A check that could not be made, with the reason."""
@@ -45,11 +47,9 @@ class Check:
 
     def found(self, scope: str, outcome: Outcome, evidence: str, offending: Iterable[str] = ()) -> Finding:
         """A finding whose outcome was decided elsewhere, or that only informs."""
-        rows = tuple(offending)
-        told = tuple(printable(row) for row in rows[:_MOST])
-        return Finding(
-            self.id, self.proves, printable(scope), outcome, printable(evidence), told, len(rows), self.remedy
-        )
+        told = tuple(printable(on_one_line(row)) for row in offending)
+        said = printable(on_one_line(evidence))
+        return Finding(self.id, self.proves, printable(scope), outcome, said, told, len(told), self.remedy)
 
 
 def to_markdown(checks: Iterable[Check]) -> str:

@@ -11,7 +11,7 @@ from nsd_imagery.checks.agreement.measure import check_session
 from nsd_imagery.checks.agreement.session import SessionBetas
 from nsd_imagery.checks.agreement.verdicts import Answer, Judgement, pool
 from nsd_imagery.checks.catalogue import DATA_MEAN_MAP, DATA_QUESTIONS, DATA_SCALE
-from nsd_imagery.checks.report import Finding, Outcome
+from nsd_imagery.checks.finding import Finding, Outcome
 from nsd_imagery.checks.rows import Row
 from nsd_imagery.volumes.betas import Betas
 from nsd_imagery.volumes.meanbeta import MeanMap, Verdict

@@ -8,7 +8,7 @@ import pyarrow as pa
 import yaml
 
 from nsd_imagery.checks.catalogue import FOLDER_CARD, FOLDER_COLUMNS, FOLDER_SCORES, FOLDER_SHARDS, FOLDER_VOXELS
-from nsd_imagery.checks.report import Finding
+from nsd_imagery.checks.finding import Finding
 from nsd_imagery.checks.rows import check_rows
 from nsd_imagery.checks.scores import score_faults
 from nsd_imagery.dataset.card import card, front_matter
@@ -93,7 +93,7 @@ def check_shards(folder: Path, name: str, config: Config) -> Finding:
     shards = [(split, shard) for split, shards in config.splits.items() for shard in shards]
     faults = [fault for split, shard in shards for fault in _shard_faults(folder, split, shard)]
     total = sum(shard.bytes for _, shard in shards) / 1e6
-    return FOLDER_SHARDS.judged(name, faults, f"{len(shards)} shards, {total:,.1f} MB, by sha256")
+    return FOLDER_SHARDS.judged(name, faults, f"{len(shards)} shards, {total:,.1f} MB, by sha256", most=None)
 
 
 def _shard_faults(folder: Path, split: str, shard: Shard) -> Iterator[str]:

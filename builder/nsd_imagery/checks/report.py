@@ -1,45 +1,16 @@
-"""What checks find, and the report of it: text for people, JSON for programs, Markdown for the card."""
+"""The report of what checks find: text for people, JSON for programs, Markdown for the card."""
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Final, Literal
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
 
+from nsd_imagery.checks import text
+from nsd_imagery.checks.finding import OUTCOMES, Finding, Outcome
 from nsd_imagery.errors import printable
 
-Outcome = Literal["pass", "fail", "skipped", "not decidable"]
-
-OUTCOMES: Final[tuple[Outcome, ...]] = ("fail", "not decidable", "skipped", "pass")
-"""In the order of the report: what needs looking at comes first."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What one check found for one subject, session or file.
-
-    Attributes:
-        id: The check, for example "labels.seen-picture".
-        proves: What holds if it passes, in a sentence.
-        scope: What it looked at: "subj01", "subj01 session 3", a config.
-        outcome: "pass", "fail", "skipped" or "not decidable".
-        evidence: Counts and figures, or the reason.
-        offending: The first rows that contradict, each with file, place and values.
-        n_offending: How many there are.
-        remedy: What to do if it fails.
-    """
-
-    id: str
-    proves: str
-    scope: str
-    outcome: Outcome
-    evidence: str = ""
-    offending: tuple[str, ...] = ()
-    n_offending: int = 0
-    remedy: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        """The finding as JSON holds it; remedies are for people."""
-        return {name: value for name, value in asdict(self).items() if name != "remedy"}
+_MOST = 8
+"""Scopes that a cell of a table names."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +35,20 @@ class Report:
         outcomes = {finding.outcome for finding in self.findings}
         return "fail" not in outcomes and "pass" in outcomes
 
+    @property
+    def headline(self) -> str:
+        """What was verified, the verdict, and how many findings there are of each outcome."""
+        counts = ", ".join(f"{count} {outcome}" for outcome, count in self.counts().items() if count)
+        what = f"{self.kind}{', synthetic' if self.synthetic else ''}"
+        return f"{printable(self.path)} ({what}): {'passed' if self.passed else 'FAILED'}; {counts or 'no check'}"
+
+    def of(self, outcome: Outcome) -> list[Finding]:
+        """The findings of one outcome."""
+        return [finding for finding in self.findings if finding.outcome == outcome]
+
     def counts(self) -> dict[Outcome, int]:
         """Findings by outcome."""
-        return {outcome: sum(f.outcome == outcome for f in self.findings) for outcome in OUTCOMES}
+        return {outcome: len(self.of(outcome)) for outcome in OUTCOMES}
 
     def to_json(self) -> dict[str, Any]:
         """The report as JSON holds it."""
@@ -79,27 +61,20 @@ class Report:
             "findings": [finding.to_json() for finding in self.findings],
         }
 
-    def to_text(self) -> str:
-        """For a terminal: what failed first, with its rows; what passed a line a kind, but for the figures of data."""
-        counts = ", ".join(f"{count} {outcome}" for outcome, count in self.counts().items() if count)
-        what = f"{self.kind}{', synthetic' if self.synthetic else ''}"
-        lines = [f"{printable(self.path)} ({what}): {'passed' if self.passed else 'FAILED'}; {counts or 'no check'}"]
-        for outcome in OUTCOMES:
-            mine = [finding for finding in self.findings if finding.outcome == outcome]
-            told = [f for f in mine if outcome != "pass" or f.id.startswith("data.")]
-            groups = _grouped(told)
-            last = dict(groups.keys())  # of each check, the evidence that comes last
-            for (check, evidence), findings in groups.items():
-                scopes = _spans([finding.scope for finding in findings])
-                lines.append(f"  {outcome:<13} {check:<27} {scopes}: {evidence or findings[0].proves}")
-                for finding in findings:
-                    lines += [f"      {row}" for row in finding.offending]
-                    if finding.n_offending > len(finding.offending):
-                        lines.append(f"      and {finding.n_offending - len(finding.offending)} more")
-                if outcome == "fail" and last[check] == evidence and findings[0].remedy:
-                    lines.append(f"      What to do: {findings[0].remedy}.")
-            lines += _summary([finding for finding in mine if finding not in told])
-        return "\n".join(lines)
+    def to_text(self, *, verbose: bool = False, width: int | None = None) -> str:
+        """For a terminal: what failed with what to do, what was not checked, and how much passed.
+
+        Args:
+            verbose: Also list what passed, with the figures of data.
+            width: Columns to break lines at, between words; None for a line a thing, as programs look for words.
+        """
+        lines = [self.headline, *text.lines(self.findings, verbose=verbose)]
+        return "\n".join(lines if width is None else (text.broken(line, width) for line in lines))
+
+    def to_page(self) -> str:
+        """A page of Markdown: the verdict, what failed and what to do, what was not checked, and all checks."""
+        parts = [f"# {text.plain(self.headline)}", *text.sections(self.findings), "## All checks", self.to_markdown()]
+        return "\n\n".join(parts) + "\n"
 
     def to_markdown(self) -> str:
         """A table for a dataset card: one row a check."""
@@ -107,7 +82,7 @@ class Report:
         for check in dict.fromkeys(finding.id for finding in self.findings):
             mine = [finding for finding in self.findings if finding.id == check]
             outcomes = ", ".join(
-                f"{outcome} ({_spans([f.scope for f in mine if f.outcome == outcome])})"
+                f"{outcome} ({_named(f.scope for f in mine if f.outcome == outcome)})"
                 for outcome in OUTCOMES
                 if any(f.outcome == outcome for f in mine)
             )
@@ -119,28 +94,10 @@ class Report:
         return json.dumps(self.to_json(), indent=1) + "\n"
 
 
-def _summary(findings: Sequence[Finding]) -> list[str]:
-    """Checks that passed, a line for each kind."""
-    lines = []
-    for kind in dict.fromkeys(finding.id.partition(".")[0] for finding in findings):
-        mine = [finding for finding in findings if finding.id.startswith(f"{kind}.")]
-        names = ", ".join(dict.fromkeys(finding.id.partition(".")[2] for finding in mine))
-        lines.append(f"  pass          {kind:<27} {_spans([finding.scope for finding in mine])}: {names}")
-    return lines
-
-
-def _grouped(findings: Iterable[Finding]) -> dict[tuple[str, str], list[Finding]]:
-    """Findings that say the same of several subjects, together."""
-    groups: dict[tuple[str, str], list[Finding]] = {}
-    for finding in findings:
-        groups.setdefault((finding.id, finding.evidence), []).append(finding)
-    return groups
-
-
-def _spans(scopes: Sequence[str]) -> str:
-    """Scopes by name, or their number where there are many."""
+def _named(scopes: Iterable[str]) -> str:
+    """Scopes by name; of many the first ones, and how many more there are."""
     names = list(dict.fromkeys(scope for scope in scopes if scope))
-    return ", ".join(names) if len(names) <= 8 else f"{names[0]} to {names[-1]} ({len(names)})"
+    return ", ".join(names if len(names) <= _MOST else [*names[:_MOST], f"and {len(names) - _MOST} more"])
 
 
 def _cell(text: str) -> str:

@@ -21,7 +21,7 @@ from nsd_imagery.checks.catalogue import (
     ROWS_VOLUMES_ONCE,
 )
 from nsd_imagery.checks.check import Check
-from nsd_imagery.checks.report import Finding
+from nsd_imagery.checks.finding import Finding
 from nsd_imagery.experiment import (
     CORE_REPEATS,
     N_NSD_PICTURES,

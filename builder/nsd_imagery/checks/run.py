@@ -5,16 +5,20 @@ from functools import cache, partial
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from nsd_imagery.checks.against_root import check_against_root, check_index_rows
 from nsd_imagery.checks.built_agreement import check_built_agreement
 from nsd_imagery.checks.catalogue import FOLDER_ROWS, INDEX_COLUMNS, SOURCE_LABELS, SOURCE_SAME
+from nsd_imagery.checks.finding import Finding
 from nsd_imagery.checks.folder import check_folder, logical_faults
-from nsd_imagery.checks.report import Finding, Report
+from nsd_imagery.checks.output import refuse_unwritable, write
+from nsd_imagery.checks.report import Report
 from nsd_imagery.checks.rows import check_rows
 from nsd_imagery.checks.tree import Tree, check_tree
-from nsd_imagery.dataset.folder import read_manifest
+from nsd_imagery.dataset.folder import open_manifest, read_manifest
 from nsd_imagery.dataset.manifest import Manifest
+from nsd_imagery.dataset.shards import BUILD
 from nsd_imagery.errors import MissingDataError, NSDImageryError
 from nsd_imagery.experiment import BETA_VERSIONS, SUBJECTS, SYNTHETIC_MARKER
 from nsd_imagery.links import is_there, refuse_without_content
@@ -34,6 +38,7 @@ def verify(
     root: Path | str | None = None,
     betas: str = BETA_VERSIONS[0],
     source: str | None = None,
+    output: Path | str | None = None,
     progress: StepProgress | None = None,
 ) -> Report:
     """Check a root, an index or a built folder: files, labels, numbers, and that the three agree.
@@ -47,34 +52,49 @@ def verify(
             that is there.
         betas: Beta version, for a root.
         source: "release" or "cache", for a root that holds a subject in both.
+        output: A file that the report is written to, .json or .md.
         progress: Called with what is being read.
 
     Returns:
         The report. Whatever is wrong with the data is a finding in it.
 
     Raises:
-        MissingDataError: There is nothing at the path, or none of it is NSD's.
-        UsageError: An unknown subject, version or source, or a subject in both trees.
+        MissingDataError: There is nothing at the path, or none of it is NSD's, or no data of a subject in a root; or no
+            folder for `output`.
+        UsageError: A subject that is none, or that a folder or an index does not hold; an unknown version, source or
+            ending of `output`; or a subject in both trees.
     """
     path = Path(path).expanduser()
+    file = None if output is None else Path(output).expanduser()
+    if file is not None:
+        refuse_unwritable(file)
     for subject in subjects or ():
         one_of("subject", subject, SUBJECTS)
-    progress = progress or (lambda _: None)
+    found = _verify(path, subjects, Path(root).expanduser() if root else None, betas, source,
+                    progress or (lambda _: None), deep=deep)  # fmt: skip
+    if file is not None:
+        write(found, file)
+    return found
+
+
+def _verify(path: Path, subjects: Sequence[str] | None, root: Path | None, betas: str, source: str | None,
+            progress: StepProgress, *, deep: bool) -> Report:  # fmt: skip
     refuse_without_content(path)
     if not path.exists():
         msg = f"{path}: no such file or folder; name a root, an index or a dataset folder"
         raise MissingDataError(msg)
     manifest = read_manifest(path) if path.is_dir() else None
     if manifest is not None:
-        home = usual_folder() if root is None else root
+        home = root or usual_folder()
         return verify_folder(
             path, manifest, subjects, deep=deep, root=home, guessed=root is None, source=source, progress=progress
         )
-    indices = _index_files(path, subjects)
-    if indices:
-        home = Path(root) if root else root_of_index(path)
-        findings = _check_indices(indices, home, source, progress)
-        return Report(str(path), "index", _is_synthetic(home), tuple(findings))
+    if (path / BUILD).is_dir():
+        open_manifest(path)  # says that a build was stopped
+    if indices := _index_files(path, subjects):
+        home = root or root_of_index(path)
+        findings = tuple(_check_indices(path, indices, subjects, home, source, progress))
+        return Report(str(path), "index", _is_synthetic(home), findings)
     tree = Tree(find_root(path, betas, source), deep, progress)
     names = tree.root.choose(subjects)
     return Report(str(path), tree.root.tree_of(names), _is_synthetic(path), tuple(check_tree(tree, names)))
@@ -105,7 +125,10 @@ def verify_folder(
 
     Raises:
         MissingDataError: No such root.
+        UsageError: A subject that the folder does not hold.
     """
+    for subject in subjects or ():
+        one_of("subject", subject, manifest.subjects, where=folder)
     home = None if root is None else Path(root).expanduser()
     if home is not None:
         refuse_without_content(home)
@@ -140,9 +163,8 @@ def _check_dataset(folder: Path, manifest: Manifest, subjects: Sequence[str] | N
     yield from check_against_root(folder, manifest, root, subjects, source, deep=deep, guessed=guessed)
 
 
-def _check_indices(
-    files: Sequence[Path], root: Path | None, source: str | None, progress: StepProgress
-) -> Iterator[Finding]:
+def _check_indices(path: Path, files: Sequence[Path], subjects: Sequence[str] | None, root: Path | None,
+                   source: str | None, progress: StepProgress) -> Iterator[Finding]:  # fmt: skip
     roots = cache(partial(find_root, root, source=source))
     for file in files:
         scope = f"{file.parent.name}/{file.name}"
@@ -156,6 +178,11 @@ def _check_indices(
         yield INDEX_COLUMNS.judged(scope, faults, f"{rows.num_rows:,} rows")
         if faults:
             continue
+        if subjects:
+            if file == path:  # one that was named may be of several subjects
+                for subject in subjects:
+                    one_of("subject", subject, sorted(set(rows["subject"].to_pylist())), where=file)
+            rows = rows.filter(pc.field("subject").isin(list(subjects)))
         yield from check_rows(rows, scope)
         if root is None:
             yield SOURCE_LABELS.skipped(scope, "the root is not known (--root)")
@@ -173,11 +200,17 @@ def _schema_faults(schema: pa.Schema) -> list[str]:
 
 
 def _index_files(path: Path, subjects: Sequence[str] | None) -> list[Path]:
-    """The index files that a path means: a file, one of the folders, or the folder `indices`."""
+    """The index files that a path means: a file, one of the folders, or the folder `indices`.
+
+    Raises:
+        UsageError: A subject of whom a folder has none.
+    """
     if path.suffix == ".parquet":
         return [path]
     folders = [path, *(path / name for name in INDEX_FOLDERS.values())]
     files = [file for folder in folders for file in visible(folder, "subj[0-9][0-9].parquet")]
+    for subject in subjects or () if files else ():
+        one_of("subject", subject, sorted({file.stem for file in files}), where=path)
     return [file for file in files if not subjects or file.stem in subjects]
 
 

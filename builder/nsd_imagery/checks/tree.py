@@ -1,6 +1,6 @@
 """Checks of a root: a subject's files, labels and numbers, be it the release's tree or the Guide's."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +9,14 @@ from numpy.typing import NDArray
 
 from nsd_imagery.checks.agreement.verdicts import Judgement
 from nsd_imagery.checks.behaviour import check_behaviour, check_picture_ids
-from nsd_imagery.checks.catalogue import DATA_FORMATS, DATA_READABLE, FILES_PICTURES, LABELS_PROVEN, LABELS_READABLE
+from nsd_imagery.checks.catalogue import (
+    DATA_FORMATS,
+    DATA_MEAN_MAP,
+    FILES_BETAS_WHOLE,
+    FILES_PICTURES,
+    FILES_PRESENT,
+    LABELS_PROVEN,
+)
 from nsd_imagery.checks.data import (
     AREAS,
     areas_of,
@@ -20,22 +27,29 @@ from nsd_imagery.checks.data import (
     labelled_betas,
     no_agreement,
 )
-from nsd_imagery.checks.files import check_betas_form, check_maps, check_presence
-from nsd_imagery.checks.report import Finding
+from nsd_imagery.checks.files import check_betas_form, check_listed, check_maps, scope_of, unsound_betas
+from nsd_imagery.checks.finding import Finding
 from nsd_imagery.checks.rows import check_rows, plain_rows
 from nsd_imagery.dataset.reading import mean_map_of
 from nsd_imagery.errors import NSDImageryError
-from nsd_imagery.experiment import N_NSD_PICTURES
+from nsd_imagery.experiment import N_NSD_PICTURES, Experiment
 from nsd_imagery.links import without_content
 from nsd_imagery.progress import StepProgress
+from nsd_imagery.sources.missing import Asked
 from nsd_imagery.sources.pictures import open_pictures, pictures_file
+from nsd_imagery.sources.proof import SessionFiles
 from nsd_imagery.sources.root import Root
-from nsd_imagery.sources.session import Session, other_formats
-from nsd_imagery.sources.source import Listed
+from nsd_imagery.sources.session import Session
+from nsd_imagery.sources.source import BetaFile, Listed
+from nsd_imagery.sources.stim_info import StimInfo
 from nsd_imagery.volumes.betas import Betas
+from nsd_imagery.volumes.formats import other_formats
 from nsd_imagery.volumes.maps import Maps
-from nsd_imagery.volumes.read import read_betas
+from nsd_imagery.volumes.read import read_betas, read_header
 from nsd_imagery.volumes.roi import DEFAULT_ROI, Roi, resolve
+
+_ALL = "all subjects"
+"""The scope of what all subjects share."""
 
 _ROUNDING = 1e-3
 """Of the shortest floats that betas are kept in, float16."""
@@ -59,43 +73,74 @@ class Tree:
 def check_tree(tree: Tree, subjects: Sequence[str]) -> Iterator[Finding]:
     """All checks of some subjects, then those of all of them together."""
     judgements: list[Judgement] = []
+    listed = {subject: tree.root.listed(subject) for subject in subjects}
+    common = {file.path: file for one in listed.values() if one for file in one.files if file.is_common}
+    looked = check_listed(tree.root.path, _ALL, list(common.values()))
+    yield from looked.findings
     for subject in subjects:
         tree.progress(subject)
-        yield from _check_subject(tree, subject, judgements)
+        yield from _check_subject(tree, subject, listed[subject], looked.unlabelled, judgements)
     if len(judgements) > 1:
         yield from check_pooled(judgements)
     yield _check_pictures(tree.root.path)
 
 
-def _check_subject(tree: Tree, subject: str, judgements: list[Judgement]) -> Iterator[Finding]:
+def _check_subject(tree: Tree, subject: str, listed: Listed | None, unlabelled: Set[Experiment],
+                   judgements: list[Judgement]) -> Iterator[Finding]:  # fmt: skip
     root = tree.root
-    listed = root.listed(subject)
     if listed is not None:
-        yield from check_presence(root.path, subject, listed)
-        yield from _check_labelling_files(listed, subject)
+        looked = check_listed(root.path, subject, [file for file in listed.files if not file.is_common])
+        yield from looked.findings
+        unlabelled = unlabelled | looked.unlabelled
+        if listed.read is not None and "nsdimagery" not in unlabelled:
+            yield from _check_labels(listed.read, subject)
     try:
-        sessions = root.sessions([subject])
-        anatomy = root.anatomy(subject)
+        if listed is None and (gone := root.missing(subject, Asked())):
+            yield FILES_PRESENT.judged(
+                subject, [f"{root.path / file.path}: is not there" for file in gone], "", most=None
+            )
+            yield LABELS_PROVEN.skipped(subject, "files are missing")
+            yield from no_agreement(subject, "files are missing")
+            return
+        files = root.beta_files(subject)
+        left_out = list(_left_out(subject, files, unlabelled))
+        sessions = root.sessions([subject], without=[file.path for file, _ in left_out])
+        maps = Maps(root.anatomy(subject))
     except (NSDImageryError, OSError) as error:
         yield LABELS_PROVEN.judged(subject, [error], "")
         yield from no_agreement(subject, "there are no labels to hold the betas against")
         return
-    n_rows = sum(session.rows.num_rows for session in sessions)
-    yield LABELS_PROVEN.judged(subject, [], f"{n_rows:,} rows of {len(sessions)} sessions")
-    maps = Maps(anatomy)
+    for _, findings in left_out:
+        yield from findings
+    if sessions:
+        n_rows = sum(session.rows.num_rows for session in sessions)
+        yield LABELS_PROVEN.judged(subject, [], f"{n_rows:,} rows of {len(sessions)} sessions")
     yield from check_maps(sessions, maps)
     for session in sessions:
-        scope = f"{subject} {'NSD core ' if session.experiment == 'nsd' else ''}session {session.session}"
+        scope = scope_of(subject, session)
         yield check_betas_form(session, scope)
         yield from check_rows(session.rows, scope)
         yield from _check_numbers(tree, session, maps, scope, judgements)
 
 
-def _check_labelling_files(listed: Listed, subject: str) -> Iterator[Finding]:
+def _left_out(
+    subject: str, files: Sequence[BetaFile], unlabelled: Set[Experiment]
+) -> Iterator[tuple[BetaFile, list[Finding]]]:
+    """The beta files of which there can be no rows, and what is said of them: the damage, and what is not asked."""
+    for file in files:
+        scope = scope_of(subject, file)
+        damage = unsound_betas(file, scope)
+        if damage is not None or file.experiment in unlabelled:
+            found = [] if damage is None else [damage]
+            why = "files that label it are missing or damaged" if damage is None else "the beta file cannot be read"
+            found.append(LABELS_PROVEN.skipped(scope, why))
+            yield file, [*found, *(no_agreement(scope, why) if file.experiment == "nsdimagery" else ())]
+
+
+def _check_labels(read: Callable[[], tuple[SessionFiles, StimInfo | None]], subject: str) -> Iterator[Finding]:
     try:
-        files, info = listed.read()
-    except (NSDImageryError, OSError) as error:
-        yield LABELS_READABLE.judged(subject, [error], "")
+        files, info = read()
+    except (NSDImageryError, OSError):  # so is the making of rows stopped, which says why
         return
     yield from check_behaviour(files, subject)
     yield check_picture_ids(files, info, N_NSD_PICTURES, subject)
@@ -107,23 +152,29 @@ def _check_numbers(
     """Read the betas of nsdgeneral, and ask of an NSD-Imagery session whether they agree with the labels."""
     core = session.experiment == "nsd"
     if core and not tree.deep:
-        yield DATA_READABLE.skipped(scope, "NSD core's betas are read with --deep")
+        yield FILES_BETAS_WHOLE.skipped(scope, "NSD core's betas are read with --deep")
         return
     tree.progress(scope)
     try:
         roi = resolve(DEFAULT_ROI, maps)
-        betas = read_betas(session.beta_path, roi.grid, roi.flat, None)
-        valid = None if core else _valid(maps, roi)
-    except (NSDImageryError, OSError) as error:
-        yield DATA_READABLE.judged(scope, [error], "")
-        yield from () if core else no_agreement(scope, "the betas cannot be read")
+        read_header(session.beta_path).grid.check_same(roi.grid, str(session.beta_path), "the mask")
+    except (NSDImageryError, OSError) as error:  # told with the files, or with the grid
+        yield FILES_BETAS_WHOLE.skipped(scope, str(error))
+        yield from () if core else no_agreement(scope, "the betas were not read")
         return
-    yield DATA_READABLE.judged(scope, [], session.beta_path.name)
-    proof = check_mean_map(mean_map_of(session, betas, roi.grid, roi.flat), scope)
+    try:
+        betas = read_betas(session.beta_path, roi.grid, roi.flat, None)
+    except (NSDImageryError, OSError) as error:
+        yield FILES_BETAS_WHOLE.judged(scope, [error], "")
+        yield from () if core else no_agreement(scope, "the beta file cannot be read")
+        return
+    mean_map = mean_map_of(session, betas, roi.grid, roi.flat)
+    proof = check_mean_map(mean_map, scope)
+    if mean_map is not None and mean_map.verdict == "unusable":  # told with the grid
+        proof = DATA_MEAN_MAP.skipped(scope, mean_map.said)
     betas = betas.over(session.beta_scale)
-    if tree.deep:
-        yield _check_formats(session, roi, betas, scope)
-    yield check_values(session.beta_path, betas, valid, scope)
+    yield from _check_formats(tree, session, roi, betas, scope)
+    yield check_values(session.beta_path, betas, None if core else _valid(maps, roi), scope)
     if not core:
         yield from _check_agreement(session, maps, roi, betas, scope, judgements)
     yield proof
@@ -147,27 +198,41 @@ def _check_agreement(session: Session, maps: Maps, roi: Roi, betas: Betas, scope
 
 def _valid(maps: Maps, roi: Roi) -> NDArray[np.bool_] | None:
     path = maps.anatomy.valid_nsdimagery
-    return None if path is None else maps.labels_at(path, roi.flat) > 0
+    try:
+        return None if path is None else maps.labels_at(path, roi.flat) > 0
+    except (NSDImageryError, OSError):  # told with the grid
+        return None
 
 
-def _check_formats(session: Session, roi: Roi, betas: Betas, scope: str) -> Finding:
+def _check_formats(tree: Tree, session: Session, roi: Roi, betas: Betas, scope: str) -> Iterator[Finding]:
     """Neither format proves the other's numbers by itself: the release's HDF5 has no checksum."""
-    lacking = [said for path in other_formats(session.beta_path) if (said := without_content(path))]
-    others = [path for path in other_formats(session.beta_path) if path.is_file() and not without_content(path)]
+    path = session.beta_path
+    if not tree.deep:
+        yield FILES_BETAS_WHOLE.judged(scope, [], path.name)
+        return
+    lacking = [said for other in other_formats(path) if (said := without_content(other))]
+    others: dict[Path, Betas] = {}
+    damaged: list[object] = []
+    for other in other_formats(path):
+        if other.is_file() and not without_content(other):
+            try:
+                others[other] = read_betas(other, roi.grid, roi.flat, None).over(session.beta_scale)
+            except (NSDImageryError, OSError) as error:
+                damaged.append(error)
+    yield FILES_BETAS_WHOLE.judged(scope, damaged, ", ".join(one.name for one in (path, *others)))
     if not others:
-        return DATA_FORMATS.skipped(scope, "; ".join(lacking) or f"there is only {session.beta_path.name}")
-    faults: list[object] = []
-    for path in others:
-        try:
-            other = read_betas(path, roi.grid, roi.flat, None).over(session.beta_scale)
-        except (NSDImageryError, OSError) as error:
-            faults.append(error)
-            continue
-        if other.stored.shape != betas.stored.shape:
-            faults.append(f"{path}: has another number of volumes than {session.beta_path.name}")
-        elif differ := int(_differ(betas, other).any(axis=0).sum()):
-            faults.append(f"{path}: differs in {differ} voxels of {DEFAULT_ROI} from {session.beta_path.name}")
-    return DATA_FORMATS.judged(scope, faults, f"{roi.flat.size:,} voxels of {len(others) + 1} files")
+        why = "the other format cannot be read" if damaged else f"there is only {path.name}"
+        yield DATA_FORMATS.skipped(scope, "; ".join(lacking) or why)
+        return
+    faults = [fault for other, found in others.items() if (fault := _difference(other, found, path, betas))]
+    yield DATA_FORMATS.judged(scope, faults, f"{roi.flat.size:,} voxels of {len(others) + 1} files")
+
+
+def _difference(path: Path, betas: Betas, first: Path, than: Betas) -> str | None:
+    if betas.stored.shape != than.stored.shape:
+        return f"{path}: has another number of volumes than {first.name}"
+    differ = int(_differ(than, betas).any(axis=0).sum())
+    return f"{path}: differs in {differ} voxels of {DEFAULT_ROI} from {first.name}" if differ else None
 
 
 def _differ(one: Betas, other: Betas) -> NDArray[np.bool_]:
@@ -184,9 +249,11 @@ def _check_pictures(root: Path) -> Finding:
     try:
         path = pictures_file(root)
         if path is None:
-            return FILES_PICTURES.skipped("", "nsd_stimuli.hdf5 is not in the root")
+            return FILES_PICTURES.skipped(
+                _ALL, "nsd_stimuli.hdf5 is not in the root: images of photographs in `stimuli`"
+            )
         with open_pictures(path) as pictures:
             shape = pictures.shape
     except (NSDImageryError, OSError) as error:
-        return FILES_PICTURES.judged("", [error], "")
-    return FILES_PICTURES.judged("", [], f"{shape[0]:,} pictures")
+        return FILES_PICTURES.judged(_ALL, [error], "")
+    return FILES_PICTURES.judged(_ALL, [], f"{shape[0]:,} pictures")

@@ -11,7 +11,7 @@ import click
 
 from nsd_imagery.cli import data, interop, interrupts, learn, memory, share
 from nsd_imagery.cli.rois import rois
-from nsd_imagery.errors import NSDImageryError, UsageError, printable, reason
+from nsd_imagery.errors import NSDImageryError, UsageError, on_one_line, printable, reason
 from nsd_imagery.links import without_content
 from nsd_imagery.suggest import one_of
 
@@ -80,7 +80,9 @@ def _line(error: BaseException) -> str:
 
 def _say(error: BaseException) -> None:
     notes = "; ".join(getattr(error, "__notes__", []))
-    click.echo(printable(f"nsd-imagery: {_line(error)}{f' ({notes})' if notes else ''}"), err=True)
+    said = f"nsd-imagery: {_line(error)}{f' ({notes})' if notes else ''}"
+    lines = said.split("\n  ") if sys.stderr.isatty() else [on_one_line(said)]
+    click.echo("\n  ".join(map(printable, lines)), err=True)
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -55,6 +56,11 @@ def _is_file(text: str) -> bool:
     return "/" in text and Path(text).is_file()
 
 
+def columns() -> int | None:
+    """How many letters a line of the terminal has; None where what is printed goes elsewhere."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
 def place(path: Path | str) -> str:
     """A path as a terminal may show it."""
     return printable(str(path))
@@ -98,7 +104,9 @@ def _is_text(path: str) -> bool:
 
 
 def show_configs(facts: dict[str, Any]) -> None:
-    """Print what `info` says of a folder: a table of its configs, what is missing, and notes."""
+    """Print what `info` says of a folder: a build that was stopped, a table of configs, what is missing, and notes."""
+    if facts["stopped"]:
+        click.echo(f"  stopped: {facts['stopped']['sentence']}")
     click.echo(f"  {'config':<28} {'rows':<22} {'voxels':>7} {'MB':>8}")
     for name, config in facts["configs"].items():
         rows = ", ".join(f"{split} {count:,}" for split, count in config["rows"].items())

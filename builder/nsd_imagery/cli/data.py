@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from nsd_imagery.cli.common import LIST, ROOT_HELP, next_line, place, progress_bar, progress_line, show_configs
+from nsd_imagery.cli.common import LIST, ROOT_HELP, columns, next_line, place, progress_bar, progress_line, show_configs
 from nsd_imagery.cli.lean import without_pandas
 from nsd_imagery.experiment import BETA_VERSIONS, CONDITIONS
 from nsd_imagery.shell import quoted
@@ -187,30 +187,30 @@ def _show_preview(found: Any, out: Path) -> None:
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--subjects", type=LIST, help="Default: all that are there.")
 @click.option("--deep", is_flag=True, help="Also read NSD core's betas and both formats, and hash every row.")
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the report there, for programs.")
+@click.option("-v", "--verbose", is_flag=True, help="Also list what passed, with the figures of the data.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Also write the report: .json or .md.")
 @click.option("--root", type=click.Path(path_type=Path), help="Where a dataset folder was built from.")
 @click.option("--betas", type=str, default=BETA_VERSIONS[0], show_default=True, help="Beta version, for a root.")
 @click.option("--source", type=str, help="release or cache, where a root holds a subject in both trees.")
-def verify(path: Path, json_file: Path | None, **options: Any) -> None:
+def verify(path: Path, verbose: bool, as_json: bool, **options: Any) -> None:
     """Check that labels and numbers are right: files, labels, betas, and that they agree.
 
-    PATH is a root (the release's tree or the Guide's), an index, or a dataset folder. Exit status 1 if a check fails.
+    PATH is a root (the release's tree or the Guide's), an index, or a dataset folder. Says what failed and what to do,
+    what was not checked and why, and how much passed. Exit status 1 if a check fails.
 
     \b
     Examples:
       nsd-imagery verify release
       nsd-imagery verify ./nsd_imagery --root release
-      nsd-imagery verify /data/nsd --subjects subj01 --deep --json report.json
+      nsd-imagery verify /data/nsd --subjects subj01 --deep -v --output report.md
     """
-    from nsd_imagery.atomic import replace_text
     from nsd_imagery.checks.run import verify as run
 
     without_pandas()
     with progress_line("verify") as progress:
         found = run(path, progress=progress, **options)
-    if json_file is not None:
-        replace_text(json_file, found.dumps())
-    click.echo(found.to_text())
+    click.echo(found.dumps().rstrip() if as_json else found.to_text(verbose=verbose, width=columns()))
     sys.exit(0 if found.passed else 1)
 
 

@@ -9,12 +9,14 @@ from nsd_imagery.dataset.pieces import Piece, split_rows
 from nsd_imagery.dataset.recipe import Recipe
 from nsd_imagery.errors import MissingDataError, UsageError, shown
 from nsd_imagery.experiment import CONDITIONS, EXPERIMENTS, SUBJECTS, Experiment
+from nsd_imagery.sources.missing import Asked
 from nsd_imagery.sources.root import Root
 from nsd_imagery.sources.session import Session
 from nsd_imagery.suggest import one_of
 from nsd_imagery.volumes.maps import Maps
 from nsd_imagery.volumes.read import check_in_brain
 from nsd_imagery.volumes.roi import Roi, plain_name, resolve
+from nsd_imagery.volumes.roi_masks import masks_of, tables_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,8 +44,9 @@ def find_pieces(
     for condition in conditions or ():
         one_of("condition", condition, CONDITIONS)
     _refuse_unsound_names(rois)
-    names = root.choose(subjects)
-    sessions = root.sessions(names, _experiments(conditions), captions)
+    experiments = _experiments(conditions)
+    names = root.choose(subjects, Asked(experiments, masks_of(rois), tables_of(rois)))
+    sessions = root.sessions(names, experiments, captions)
     _refuse_missing(root.path, names if subjects else None, conditions, sessions)
     maps = {name: Maps(root.anatomy(name)) for name in dict.fromkeys(session.subject for session in sessions)}
     subject_rois = {name: _resolved(rois, own) for name, own in maps.items()}

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from nsd_imagery.atomic import remove_partial, replace_texts, sync_folder
+from nsd_imagery.dataset.begun import unfinished
 from nsd_imagery.dataset.journal import entries
 from nsd_imagery.dataset.manifest import Manifest, render
 from nsd_imagery.dataset.names import SHARD_FILE, is_config
@@ -68,11 +69,14 @@ def open_manifest(folder: Path) -> Manifest:
     """The manifest of a sealed folder.
 
     Raises:
-        MissingDataError: Not a built folder.
+        MissingDataError: Not a built folder; or one whose first build was stopped, and what goes on with it.
         DataError: Its manifest is damaged.
     """
     manifest = read_manifest(folder)
     if manifest is None:
+        if stopped := unfinished(folder, None):
+            msg = f"{folder}: no dataset here yet: {stopped}"
+            raise MissingDataError(msg)
         msg = f"{folder}: no dataset here (no manifest.json); build one: nsd-imagery build ROOT --out {quoted(folder)}"
         raise MissingDataError(msg)
     return manifest

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from nsd_imagery.dataset.begun import Begun, unfinished
 from nsd_imagery.dataset.card import notes
 from nsd_imagery.dataset.folder import open_manifest, shard_files
 from nsd_imagery.dataset.manifest import Config, Manifest
@@ -19,7 +20,9 @@ def info(dataset: Path | str) -> dict[str, Any]:
     Returns:
         `configs` by name (rows by split, voxels, bytes, roi), `recipe`, `format_version`, `synthetic`, `bytes`, and
         `missing`: sentences on subjects, conditions, sessions and shards that are not there; and `notes`: sentences on
-        what the rows lack because the root did.
+        what the rows lack because the root did; and `stopped`: a build that was begun here and not finished, with
+        `finished` of `pieces` (or None), the `command` that goes on, and the `sentence` that says so; None if there is
+        none.
 
     Raises:
         MissingDataError: Not a built folder.
@@ -27,6 +30,7 @@ def info(dataset: Path | str) -> dict[str, Any]:
     """
     folder = Path(dataset).expanduser()
     manifest = open_manifest(folder)
+    stopped = unfinished(folder, manifest)
     configs = {name: _config(config) for name, config in manifest.configs.items()}
     return {
         "configs": configs,
@@ -36,6 +40,16 @@ def info(dataset: Path | str) -> dict[str, Any]:
         "bytes": sum(config["bytes"] for config in configs.values()),
         "missing": _missing(folder, manifest),
         "notes": notes(manifest),
+        "stopped": None if stopped is None else _stopped(stopped),
+    }
+
+
+def _stopped(build: Begun) -> dict[str, Any]:
+    return {
+        "finished": build.n_finished,
+        "pieces": build.n_pieces,
+        "command": build.command,
+        "sentence": str(build),
     }
 
 

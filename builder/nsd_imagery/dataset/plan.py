@@ -5,13 +5,15 @@ The folder is safe at every moment: what a build writes is not part of the datas
 """
 
 import importlib
+import inspect
 import logging
 from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from nsd_imagery.dataset import journal
+from nsd_imagery.dataset import begun, journal
 from nsd_imagery.dataset.find import find_pieces
 from nsd_imagery.dataset.folder import locked, read_manifest, refuse_foreign, seal
 from nsd_imagery.dataset.jobs import jobs_of, shard_positions, staying_stats
@@ -28,7 +30,7 @@ from nsd_imagery.experiment import BETA_VERSIONS, SYNTHETIC_MARKER
 from nsd_imagery.links import is_there
 from nsd_imagery.sources.root import find_root
 from nsd_imagery.volumes.maps import Maps
-from nsd_imagery.volumes.roi import DEFAULT_ROI
+from nsd_imagery.volumes.roi import DEFAULT_ROI, is_path
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +58,7 @@ class Plan:
         maps: By subject.
         synthetic: Whether `synth` wrote the root.
         replacing: Whether configs may take the place of those of another recipe.
+        command: The line that asks for the same.
     """
 
     root: Path
@@ -65,6 +68,7 @@ class Plan:
     maps: dict[str, Maps] = field(repr=False)
     synthetic: bool
     replacing: bool = False
+    command: str = ""
 
     def preview(self) -> Preview:
         """What `build` would read, keep and write, after a look at a few betas of each file; nothing is written.
@@ -117,11 +121,13 @@ class Plan:
             finished = [journal.finished(job) for job in jobs]
             n_bytes = bytes_to_write(jobs, finished)
             refuse_full_disk(self.folder, n_bytes, "the build", "build fewer subjects, conditions or ROIs")
+            begun.note(self.folder, self.command, jobs)
             with ThreadPoolExecutor(1) as aside:
                 sidecars = aside.submit(_sidecars, self, old)
                 configs = describe(self.pieces, make_all(jobs, finished, executor, progress)) | sidecars.result()
             manifest = merge(manifest, old, configs, journal.relink(self.folder, staying, positions))
             seal(self.folder, manifest)
+            begun.forget(self.folder)
         return self.folder
 
     def _start(self, old: Manifest | None) -> Manifest:
@@ -178,7 +184,21 @@ def plan(
     source_root = find_root(root, betas, source)
     found = find_pieces(source_root, recipe, subjects, conditions, rois, captions)
     synthetic = is_there(source_root.path / SYNTHETIC_MARKER)
-    return Plan(source_root.path, folder, recipe, found.pieces, found.maps, synthetic, replace)
+    options = _said(subjects=subjects, conditions=conditions, roi=rois, zscore=zscore, dtype=dtype, betas=betas,
+                    captions=captions, source=source, smoothing_fwhm=smoothing_fwhm, replace=replace)  # fmt: skip
+    command = begun.command_of(source_root.path, folder, options)
+    return Plan(source_root.path, folder, recipe, found.pieces, found.maps, synthetic, replace, command)
+
+
+def _said(**options: Any) -> dict[str, Any]:
+    """The options of `plan` that are not as they are by default, files and folders from wherever they are named."""
+    defaults = {name: one.default for name, one in inspect.signature(plan).parameters.items()}
+    said = {name: value for name, value in options.items() if value not in (defaults[name], (defaults[name],))}
+    if said.get("captions") is not None:
+        said["captions"] = Path(said["captions"]).expanduser().absolute()
+    if "roi" in said:
+        said["roi"] = [Path(name).expanduser().absolute() if is_path(name) else name for name in said["roi"]]
+    return said
 
 
 def _sidecars(todo: Plan, old: Manifest | None) -> dict[str, Config]:

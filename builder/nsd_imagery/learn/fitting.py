@@ -13,6 +13,7 @@ from nsd_imagery.dataset.recipe import refuse_unsound_fwhm
 from nsd_imagery.errors import DataError, MissingDataError, UsageError
 from nsd_imagery.learn.labels import TRAINING, Labels, Origin, column
 from nsd_imagery.learn.voxel_scores import Matrix, ncsnr, principal_components, reliability
+from nsd_imagery.notices import warn_once
 from nsd_imagery.rows.vectors import row_vectors, vector_length
 from nsd_imagery.schema import BETAS
 from nsd_imagery.suggest import one_of
@@ -99,7 +100,7 @@ class Fitted:
 def fit_rows(trials: Dataset, voxels: Dataset, labels: Labels, options: Options) -> Fitted:
     """What rows, all of them valid, have to teach; see `NSDPreprocessor.fit`."""
     groups = tuple(sorted(labels.groups)) if options.zscore else ()
-    score = _score(trials, voxels, options)
+    score = _score(trials, voxels, labels.origin.subject, options)
     parts: list[Moments] = []
     scores: list[Matrix] = []
     for part, betas in _blocks(trials):
@@ -181,12 +182,12 @@ def _blocks(trials: Dataset) -> Iterator[tuple[slice, Matrix]]:
         yield part, betas_of(trials, part)
 
 
-def _score(trials: Dataset, voxels: Dataset, options: Options) -> Callable[[Matrix, slice], Matrix]:
+def _score(trials: Dataset, voxels: Dataset, subject: str, options: Options) -> Callable[[Matrix, slice], Matrix]:
     """Scores of some voxels from their betas, and from which of all they are."""
     if options.selection is None:
         return lambda betas, _: np.zeros(betas.shape[1])
     if options.selection == "ncsnr_release":
-        of_release = _scores_of_release(voxels)
+        of_release = _scores_of_release(voxels, subject)
         return lambda _, part: of_release[part]
     named = [column(trials, name).astype(str) for name in ("condition", "epoch", "stimulus")]
     stimulus = np.array(["/".join(words) for words in zip(*named, strict=True)])
@@ -195,13 +196,14 @@ def _score(trials: Dataset, voxels: Dataset, options: Options) -> Callable[[Matr
     return lambda betas, _: score(betas)
 
 
-def _scores_of_release(voxels: Dataset) -> Matrix:
+def _scores_of_release(voxels: Dataset, subject: str) -> Matrix:
     scores: NDArray[Any] = column(voxels, "ncsnr_nsd").astype(np.float64)
     if np.isnan(scores).all():
         raise MissingDataError("-voxels has no ncsnr_nsd: copy ncsnr.nii.gz of NSD core to the root, and build again")
-    logger.warning(
-        "ncsnr_release was made from all sessions of NSD core, test pictures among them: "
-        "what is selected by it has seen the test set"
+    warn_once(
+        logger,
+        f"{subject}, {voxels.num_rows} voxels: ncsnr_release was made from all sessions of NSD core, test pictures "
+        "among them: what is selected by it has seen the test set",
     )
     return np.nan_to_num(scores)
 

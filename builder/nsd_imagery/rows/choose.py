@@ -21,6 +21,7 @@ from nsd_imagery.errors import MissingDataError, UsageError
 from nsd_imagery.experiment import BETA_VERSIONS, CONDITIONS
 from nsd_imagery.links import refuse_without_content
 from nsd_imagery.listing import visible
+from nsd_imagery.notices import warn_once
 from nsd_imagery.rows.indexed import index_rows, pieces_of_index
 from nsd_imagery.rows.load import load
 from nsd_imagery.rows.recipes import carrying
@@ -122,7 +123,7 @@ def choose_voxels(path: Path | str | None, root: Path | str | None, choice: Choi
     maps = Maps(home.anatomy(subject))
     (table,) = voxel_tables([resolve(choice.roi, maps)], maps)
     for note in maps.notes:
-        logger.warning("%s", note)
+        warn_once(logger, note)
     return Dataset(table, fingerprint=uuid.uuid4().hex)
 
 

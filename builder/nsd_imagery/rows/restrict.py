@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from nsd_imagery.dataset.recipe import Recipe
 from nsd_imagery.errors import DataError, UsageError
+from nsd_imagery.notices import warn_once
 from nsd_imagery.rows.recipes import carrying, the_recipe
 from nsd_imagery.rows.vectors import label_table, row_vectors, vector_length
 from nsd_imagery.sources.root import find_roi
@@ -64,12 +65,19 @@ def restrict(dataset: Dataset, voxels: Dataset, roi: Roi | Dataset | str, root: 
         if not dataset.num_rows:
             msg = f"there is no row that says whose {roi!r} is meant: give the ROI as find_roi(root, subject, {roi!r})"
             raise UsageError(msg)
-        roi = find_roi(root, label_table(dataset, ["subject"])["subject"][0].as_py(), roi)
+        roi = find_roi(root, _subject(dataset), roi)
     columns, n_wanted = _columns_in(roi, voxels)
     n_missing = n_wanted - len(columns)
     if n_missing:
-        logger.warning("%d of the %d voxels of the ROI are not in the dataset", n_missing, n_wanted)
+        whose = f"{_subject(dataset)}: " if dataset.num_rows and "subject" in dataset.column_names else ""
+        name = f"ROI {roi.plain_name}" if isinstance(roi, Roi) else "the ROI"
+        warn_once(logger, f"{whose}{n_missing} of the {n_wanted} voxels of {name} are not in the dataset")
     return Restricted(_pick(dataset, columns), _renumbered(voxels, columns), n_missing)
+
+
+def _subject(dataset: Dataset) -> str:
+    """Whose the rows are, of which there is one."""
+    return label_table(dataset, ["subject"])["subject"][0].as_py()
 
 
 def _columns_in(roi: Roi | Dataset, voxels: Dataset) -> tuple[NDArray[np.int64], int]:

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import ClassVar
 
 from nsd_imagery.experiment import Experiment
-from nsd_imagery.sources import cache_files, cache_rows
+from nsd_imagery.sources import cache_files, cache_rows, release_files
 from nsd_imagery.sources.cache_tables import CacheTables
+from nsd_imagery.sources.missing import Asked, Missing
 from nsd_imagery.sources.session import Session
-from nsd_imagery.sources.source import Listed
+from nsd_imagery.sources.source import BetaFile, Listed
 from nsd_imagery.volumes.anatomy import Anatomy
 
 
@@ -35,12 +36,18 @@ class Cache:
         """Whether the tables name trials of the subject."""
         return subject in self.subjects
 
-    def sessions(self, subject: str, experiments: Collection[Experiment]) -> list[Session]:
+    def beta_files(self, subject: str) -> list[BetaFile]:
+        """Those that the subject's trial manifest names."""
+        return cache_rows.beta_files(self._tables, subject) if self.holds(subject) else []
+
+    def sessions(
+        self, subject: str, experiments: Collection[Experiment], without: Collection[Path] = ()
+    ) -> list[Session]:
         """The sessions that the subject's trial manifest names."""
-        sessions = cache_rows.read_sessions(self._tables, subject, self._beta_version)
+        sessions = cache_rows.read_sessions(self._tables, subject, self._beta_version, without)
         return [session for session in sessions if session.experiment in experiments]
 
-    def core_sessions(self, subject: str) -> list[Session]:
+    def core_sessions(self, subject: str, without: Collection[Path] = ()) -> list[Session]:
         """None: the manifest names all trials."""
         return []
 
@@ -55,3 +62,10 @@ class Cache:
     def listed(self, subject: str) -> Listed | None:
         """None: a manifest may leave out almost everything."""
         return None
+
+    def missing(self, subject: str, asked: Asked) -> list[Missing]:
+        """The betas that the manifest of a subject names, and masks; nothing of one whose trials nothing names."""
+        if not self.holds(subject):
+            return []
+        betas = cache_rows.missing_betas(self._tables, subject, asked.experiments)
+        return [*betas, *release_files.missing_masks(self._root, self.anatomy(subject), asked)]

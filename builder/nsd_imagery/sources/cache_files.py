@@ -5,9 +5,9 @@ from pathlib import Path
 from nsd_imagery.links import find, refuse_without_content
 from nsd_imagery.listing import visible
 from nsd_imagery.sources import release_files
-from nsd_imagery.sources.session import BETA_FORMATS
 from nsd_imagery.sources.volume_files import other_files, volume_files
 from nsd_imagery.volumes.anatomy import Anatomy
+from nsd_imagery.volumes.formats import BETA_FORMATS
 
 IMAGERY = "nsd_imagery/"
 """Betas below this folder are of NSD-Imagery, whatever the Guide's two words for a condition say."""

@@ -3,7 +3,7 @@
 import json
 import os
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,30 +11,38 @@ import pyarrow as pa
 
 from nsd_imagery.errors import DataError, MissingDataError, shown
 from nsd_imagery.experiment import Experiment
+from nsd_imagery.links import without_content
 from nsd_imagery.schema import trial_id, trial_table
 from nsd_imagery.sources import cache_files
 from nsd_imagery.sources.cache_tables import CacheTables
 from nsd_imagery.sources.design import nsd_id_of_name, stimulus_key
 from nsd_imagery.sources.json_files import stated_beta_scale, whole_number
 from nsd_imagery.sources.manifest_proof import prove
+from nsd_imagery.sources.missing import Missing
 from nsd_imagery.sources.session import Session, repeat_indices
+from nsd_imagery.sources.source import BetaFile
 from nsd_imagery.sources.stim_info import StimInfo, picture_columns
 from nsd_imagery.sources.table import named_file
 from nsd_imagery.sources.trial_manifest import Entry, TrialTable, trials_of
 from nsd_imagery.volumes.read import read_header
 
+_Groups = dict[tuple[Experiment, int], list[Entry]]
+"""The trials of each experiment and session."""
+
 UNKNOWN = "unknown"
 """The stimulus of a row whose manifest names neither a picture nor a target."""
 
 
-def read_sessions(tables: CacheTables, subject: str, beta_version: str) -> list[Session]:
-    """The sessions that a subject's trial manifest names.
+def read_sessions(
+    tables: CacheTables, subject: str, beta_version: str, without: Collection[Path] = ()
+) -> list[Session]:
+    """The sessions that a subject's trial manifest names, but for those of some beta files.
 
     The Guide knows only the conditions "perception" and "imagery": perception whose betas lie under nsd_imagery/ is
     vision here, because NSD-Imagery's own vision runs are not NSD core.
 
     Raises:
-        MissingDataError: A file that the manifest names is not there.
+        MissingDataError: Files that the manifest names are not there.
         DataError: The manifest is not sound, or contradicts another file.
     """
     table = tables.trials(subject)
@@ -43,15 +51,49 @@ def read_sessions(tables: CacheTables, subject: str, beta_version: str) -> list[
     prove(entries, info)
     _check_presented(tables, entries)
     _check_session_count(tables, subject, entries)
-    groups: dict[tuple[Experiment, int], list[Entry]] = defaultdict(list)
-    for entry in entries:
-        groups[_experiment(entry), entry["session"]].append(entry)
+    groups = _by_session(entries)
     imagined = {entry["nsd_id"] for entry in entries if entry["condition"] in ("imagery", "attention")} - {None}
     notes = _notes(table, entries, tables.stim_info)
     return [
-        _session(tables.root, subject, beta_version, key, groups[key], tables.stim_info, imagined, notes)
-        for key in sorted(groups, key=lambda key: (key[0] != "nsdimagery", key[1]))
-    ]
+        _session(tables.root, beta_version, file, subject, groups[file.experiment, file.session], tables.stim_info,
+                 imagined, notes)
+        for file in _beta_files(tables.root, subject, groups)
+        if file.path not in without
+    ]  # fmt: skip
+
+
+def beta_files(tables: CacheTables, subject: str) -> list[BetaFile]:
+    """The beta files that a subject's trial manifest names, NSD-Imagery's first.
+
+    Raises:
+        MissingDataError, DataError: As `read_sessions`.
+    """
+    return _beta_files(tables.root, subject, _trials_by_session(tables, subject))
+
+
+def missing_betas(tables: CacheTables, subject: str, experiments: Collection[Experiment] | None) -> list[Missing]:
+    """Those beta files of some experiments that a subject's trial manifest names and that are not there.
+
+    Raises:
+        DataError: The manifest is not sound.
+        MissingDataError: There is none.
+    """
+    lacking = []
+    for (experiment, number), entries in _trials_by_session(tables, subject).items():
+        if experiments is None or experiment in experiments:
+            try:
+                _beta_path(tables.root, subject, number, entries)
+            except MissingDataError:
+                named = entries[0]["beta_path"] or f"{cache_files.expected_file(subject, number)}.nii.gz"
+                if not without_content(tables.root / named):
+                    about = f"which {entries[0].line.path.name} names"
+                    lacking.append(Missing(named, about, is_of_release=False))
+    return lacking
+
+
+def _trials_by_session(tables: CacheTables, subject: str) -> _Groups:
+    info = [_with_picture(entry) for entry in tables.info]
+    return _by_session([_with_picture(entry) for entry in trials_of(tables.trials(subject), subject, info)])
 
 
 def manifest_mask(tables: CacheTables, subject: str) -> Path | None:
@@ -137,11 +179,25 @@ def _notes(table: TrialTable, entries: Sequence[Entry], info: StimInfo | None) -
     return tuple(notes)
 
 
-def _session(root: Path, subject: str, beta_version: str, key: tuple[Experiment, int], entries: Sequence[Entry],
+def _by_session(entries: Sequence[Entry]) -> _Groups:
+    groups: _Groups = defaultdict(list)
+    for entry in entries:
+        groups[_experiment(entry), entry["session"]].append(entry)
+    return {key: groups[key] for key in sorted(groups, key=lambda key: (key[0] != "nsdimagery", key[1]))}
+
+
+def _beta_files(root: Path, subject: str, groups: _Groups) -> list[BetaFile]:
+    return [
+        BetaFile(experiment, number, _beta_path(root, subject, number, entries))
+        for (experiment, number), entries in groups.items()
+    ]
+
+
+def _session(root: Path, beta_version: str, file: BetaFile, subject: str, entries: Sequence[Entry],
              info: StimInfo | None, imagined: set[int], notes: tuple[str, ...]) -> Session:  # fmt: skip
-    experiment, number = key
+    key = experiment, number = file.experiment, file.session
     entries = sorted(entries, key=lambda entry: entry["beta_index"])
-    beta_path = _beta_path(root, subject, number, entries)
+    beta_path = file.path
     n_volumes = read_header(beta_path).n_volumes
     for entry in entries:
         if entry["beta_index"] >= n_volumes:

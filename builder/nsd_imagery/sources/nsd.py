@@ -1,5 +1,6 @@
 """The rows of NSD core from a release tree: the sessions whose betas are there, labelled by responses.tsv."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from nsd_imagery.sources.design import stimulus_key
 from nsd_imagery.sources.json_files import stated_beta_scale
 from nsd_imagery.sources.nsdimagery import imagined_pictures
 from nsd_imagery.sources.release_tables import ReleaseTables
-from nsd_imagery.sources.responses import Responses, read_responses
+from nsd_imagery.sources.responses import Responses
 from nsd_imagery.sources.session import Session
 from nsd_imagery.sources.stim_info import StimInfo, picture_columns
 from nsd_imagery.volumes.read import read_header
@@ -30,8 +31,10 @@ def unlabelled(root: Path, subject: str) -> Path | None:
     return next((path for path in needed if not is_there(path)), None)
 
 
-def read_sessions(tables: ReleaseTables, subject: str, beta_version: str) -> list[Session]:
-    """The NSD core sessions of a subject whose betas are in the root, in rising order.
+def read_sessions(
+    tables: ReleaseTables, subject: str, beta_version: str, without: Collection[Path] = ()
+) -> list[Session]:
+    """The NSD core sessions of a subject whose betas are in the root, in rising order, but for those of some files.
 
     Repeats are counted over all of responses.tsv, whichever sessions are in the root. Each 73KID is proven by
     nsd_stim_info_merged.csv, which says by trial what was shown, and by nsd_expdesign.mat where that is there.
@@ -43,13 +46,14 @@ def read_sessions(tables: ReleaseTables, subject: str, beta_version: str) -> lis
     """
     root = tables.root
     files = release_files.nsd_betas(root, subject, beta_version)
+    files = {number: path for number, path in files.items() if path not in without}
     for path in (release_files.nsd_betas_folder(root, subject, beta_version), *files.values()):
         if said := without_content(path):
             msg = f"{said}; or leave NSD core out (--conditions)"
             raise MissingDataError(msg)
     if not files:
         return []
-    responses = read_responses(release_files.required(release_files.responses_file(root, subject)), subject)
+    responses = tables.responses(subject)
     info = tables.stim_info
     if info is None:
         path = release_files.stim_info_file(root)

@@ -12,9 +12,10 @@ from nsd_imagery.errors import MissingDataError
 from nsd_imagery.experiment import SUBJECTS
 from nsd_imagery.links import first, is_there, without_content
 from nsd_imagery.listing import visible
-from nsd_imagery.sources.session import BETA_FORMATS
+from nsd_imagery.sources.missing import Asked, Missing, missing_of
 from nsd_imagery.sources.volume_files import other_files, volume_file, volume_files
 from nsd_imagery.volumes.anatomy import Anatomy
+from nsd_imagery.volumes.formats import BETA_FORMATS
 
 
 def subjects_with_betas(root: Path, beta_version: str) -> tuple[str, ...]:
@@ -126,6 +127,22 @@ def required(path: Path) -> Path:
 def mask_file(root: Path, subject: str, name: str) -> Path:
     """A mask or atlas of a subject."""
     return volume_file(_space(root, subject) / "roi", name)
+
+
+def label_table_file(root: Path, subject: str, atlas: str) -> Path:
+    """The names of an atlas's labels, as a subject's own FreeSurfer folder has them."""
+    return root / "nsddata" / "freesurfer" / subject / "label" / f"{atlas}.mgz.ctab"
+
+
+def missing_masks(root: Path, anatomy: Anatomy, asked: Asked) -> list[Missing]:
+    """The masks and label tables that are asked for and that a subject has nowhere; in other formats they are there."""
+    volumes = {**anatomy.unread, **anatomy.atlases}
+    volumes |= {f"lh.{name}": path for name, path in anatomy.left.items()}
+    volumes |= {f"rh.{name}": path for name, path in anatomy.right.items()}
+    masks = [mask_file(root, anatomy.subject, name) for name in asked.masks if name not in volumes]
+    tables = [label_table_file(root, anatomy.subject, atlas) for atlas in asked.tables]
+    lacking = [path for path, atlas in zip(tables, asked.tables, strict=True) if atlas not in anatomy.label_tables]
+    return missing_of(root, [*masks, *lacking])
 
 
 def brain_file(root: Path, subject: str) -> Path:

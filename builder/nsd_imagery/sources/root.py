@@ -1,20 +1,21 @@
 """A root: where it is, whom and which sessions it holds, whatever tree they lie in."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-from nsd_imagery.errors import DataError, MissingDataError, UsageError
+from nsd_imagery.errors import MissingDataError, UsageError
 from nsd_imagery.experiment import BETA_VERSIONS, EXPERIMENTS, SUBJECTS, Experiment
 from nsd_imagery.links import refuse_without_content
 from nsd_imagery.shell import quoted
 from nsd_imagery.sources.cache import Cache
 from nsd_imagery.sources.captions import with_captions
+from nsd_imagery.sources.missing import Asked, Missing, refuse_missing
 from nsd_imagery.sources.release import Release
-from nsd_imagery.sources.session import Session
-from nsd_imagery.sources.source import Listed, Source
+from nsd_imagery.sources.session import Session, validate
+from nsd_imagery.sources.source import BetaFile, Listed, Source
 from nsd_imagery.suggest import one_of
 from nsd_imagery.volumes.anatomy import Anatomy
 from nsd_imagery.volumes.maps import Maps
@@ -41,7 +42,7 @@ class Root:
     path: Path
     beta_version: str
     source: str | None = None
-    _sessions: dict[tuple[str, tuple[Experiment, ...] | None], list[Session]] = field(
+    _sessions: dict[tuple[str, tuple[Experiment, ...] | None, tuple[Path, ...]], list[Session]] = field(
         default_factory=dict, init=False, repr=False
     )
     _anatomies: dict[str, Anatomy] = field(default_factory=dict, init=False, repr=False)
@@ -61,35 +62,40 @@ class Root:
         here = {subject for tree in self._trees for subject in tree.subjects}
         return tuple(subject for subject in SUBJECTS if subject in here)
 
-    def choose(self, subjects: Sequence[str] | str | None) -> tuple[str, ...]:
+    def choose(self, subjects: Sequence[str] | str | None, asked: Asked | None = None) -> tuple[str, ...]:
         """The subjects to work on: those asked for, else all whose betas are in the root.
+
+        Args:
+            subjects: Of whom; None for all.
+            asked: What is to be made of them; None to ask only whether there are betas.
 
         Raises:
             UsageError: A name that is no subject.
-            MissingDataError: The betas of a subject are not in the root, or none are.
+            MissingDataError: The betas of a subject are not in the root, or none are, or not all that is needed for
+                what was asked: all files that lack are named.
         """
-        subjects = [subjects] if isinstance(subjects, str) else subjects
-        for subject in subjects or ():
+        named = [subjects] if isinstance(subjects, str) else subjects or ()
+        for subject in named:
             one_of("subject", subject, SUBJECTS)
-            if subject not in self.subjects:
-                where = self._expected(subject)
-                known = ", ".join(self.subjects) or "none"
-                msg = f"{self.path}: no betas of {subject} ({self.beta_version}); here are: {known}; expected {where}"
-                raise MissingDataError(msg)
-        if not self.subjects:
+        absent = [subject for subject in named if subject not in self.subjects]
+        if not named and not self.subjects:
             others = [version for version in BETA_VERSIONS if version != self.beta_version]
             other = next((version for version in others if replace(self, beta_version=version).subjects), None)
             hint = f"; --betas {other} is there" if other else ""
-            where = self._expected("subjAA")
-            msg = f"{self.path}: no betas ({self.beta_version}); expected {where}{hint}"
+            msg = f"{self.path}: no betas ({self.beta_version}); expected {self._expected('subjAA')}{hint}"
             raise MissingDataError(msg)
-        return tuple(dict.fromkeys(subjects)) if subjects else self.subjects
+        names = tuple(dict.fromkeys(named)) or self.subjects
+        lacking = [file for name in (absent if asked is None else names)
+                   for file in self.missing(name, asked or Asked(), is_named=bool(named))]  # fmt: skip
+        refuse_missing(self.path, lacking, self._no_betas(absent) if absent else "")
+        return names
 
     def sessions(
         self,
         subjects: Sequence[str],
         experiments: Iterable[Experiment] | None = None,
         captions: Path | str | None = None,
+        without: Collection[Path] = (),
     ) -> list[Session]:
         """All sessions of some subjects with their rows, validated: NSD-Imagery, then NSD core session by session.
 
@@ -98,6 +104,7 @@ class Root:
             experiments: Which; default: all that the root holds. Then NSD core without the files that label it is left
                 out, and a note says so.
             captions: Folder of COCO's caption files; default: where the root has them, if it does.
+            without: Beta files whose sessions are left out.
 
         Raises:
             UsageError: A subject is in both trees.
@@ -105,13 +112,37 @@ class Root:
             DataError: The files contradict each other.
         """
         wanted = None if experiments is None else tuple(experiments)
-        sessions = [session for subject in subjects for session in self._sessions_of(subject, wanted)]
+        sessions = [session for subject in subjects for session in self._sessions_of(subject, wanted, tuple(without))]
         for session in sessions:
             validate(session)
         keys = [session.key for session in sessions]
         if twice := [key for key in keys if keys.count(key) > 1]:
             raise _in_both(self.path, twice[0])
         return with_captions(sessions, self.path, captions)
+
+    def beta_files(self, subject: str) -> list[BetaFile]:
+        """The beta files of `sessions`, none of which is opened.
+
+        Raises:
+            UsageError: The subject is in both trees.
+            MissingDataError, DataError: Of a trial manifest that names them.
+        """
+        home = self._home(subject)
+        others = [tree for tree in self._trees if tree is not home]
+        core = [file for tree in others for file in tree.beta_files(subject) if file.experiment == "nsd"]
+        return [*home.beta_files(subject), *core]
+
+    def missing(self, subject: str, asked: Asked, *, is_named: bool = False) -> list[Missing]:
+        """What a subject lacks of what is asked for; of experiments without betas only where the subject was named.
+
+        Raises:
+            UsageError: The subject is in both trees.
+            MissingDataError, DataError: Of a trial manifest that names files.
+        """
+        if asked.experiments is not None and not is_named:
+            held = {file.experiment for file in self.beta_files(subject)}
+            asked = replace(asked, experiments=tuple(one for one in asked.experiments if one in held))
+        return self._home(subject).missing(subject, asked)
 
     def tree_of(self, subjects: Sequence[str]) -> str:
         """The kind of the tree that has all of some subjects, for reports; "cache" where that and another have them."""
@@ -133,15 +164,19 @@ class Root:
             self._anatomies[subject] = self._home(subject).anatomy(subject)
         return self._anatomies[subject]
 
-    def _sessions_of(self, subject: str, experiments: tuple[Experiment, ...] | None) -> list[Session]:
-        key = subject, experiments
+    def _sessions_of(
+        self, subject: str, experiments: tuple[Experiment, ...] | None, without: tuple[Path, ...]
+    ) -> list[Session]:
+        key = subject, experiments, without
         if key not in self._sessions:
-            self._sessions[key] = self._read_sessions(subject, experiments)
+            self._sessions[key] = self._read_sessions(subject, experiments, without)
         return self._sessions[key]
 
-    def _read_sessions(self, subject: str, experiments: Sequence[Experiment] | None) -> list[Session]:
+    def _read_sessions(
+        self, subject: str, experiments: Sequence[Experiment] | None, without: Sequence[Path]
+    ) -> list[Session]:
         wanted = EXPERIMENTS if experiments is None else experiments
-        sessions = self._home(subject).sessions(subject, wanted)
+        sessions = self._home(subject).sessions(subject, wanted, without)
         for tree in self._trees if "nsd" in wanted else ():
             lacking = tree.unlabelled(subject)
             if lacking is not None and sessions and experiments is None:
@@ -149,8 +184,13 @@ class Root:
                 note = f"NSD core of {subject} is left out: {what}"
                 sessions = [replace(session, notes=(*session.notes, note)) for session in sessions]
             else:
-                sessions = sessions + tree.core_sessions(subject)
+                sessions = sessions + tree.core_sessions(subject, without)
         return sessions
+
+    def _no_betas(self, subjects: Sequence[str]) -> str:
+        here = ", ".join(self.subjects) or "none"
+        or_else = Cache(self.path, self.beta_version).expected(subjects[0])
+        return f"no betas of {', '.join(subjects)} ({self.beta_version}); here are: {here} (nor is there {or_else})"
 
     def _home(self, subject: str) -> Source:
         """The tree that a subject's NSD-Imagery and maps come from."""
@@ -242,19 +282,6 @@ def rois(
             msg = f"{here.path}: no mask of {listing.subject} can be read: {why}"
             raise MissingDataError(msg)
     return listed
-
-
-def validate(session: Session) -> None:
-    """Check what must hold of any source's rows: no trial_id and no volume comes twice.
-
-    Raises:
-        DataError: It does not hold.
-    """
-    rows = session.rows
-    for column in ("trial_id", "beta_index"):
-        if len(rows[column].unique()) != len(rows):
-            msg = f"{session.beta_path}: two rows have one {column}"
-            raise DataError(msg)
 
 
 def _usual_place() -> Path:

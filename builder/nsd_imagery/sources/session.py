@@ -7,10 +7,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from nsd_imagery.errors import DataError
 from nsd_imagery.experiment import Experiment
-
-BETA_FORMATS = (".hdf5", ".nii.gz", ".nii")
-"""Endings of beta files, the preferred one first."""
 
 Captions = dict[int, tuple[str, ...]]
 """The captions of a picture by COCO id, in the order of COCO's file."""
@@ -48,10 +46,17 @@ class Session:
         return f"{self.subject}/{self.experiment}/{self.session:02d}"
 
 
-def other_formats(path: Path) -> list[Path]:
-    """Where the same betas would lie in the other formats."""
-    stem = path.name.removesuffix(".gz").rpartition(".")[0]
-    return [other for ending in BETA_FORMATS if (other := path.with_name(stem + ending)) != path]
+def validate(session: Session) -> None:
+    """Check what must hold of any source's rows: no trial_id and no volume comes twice.
+
+    Raises:
+        DataError: It does not hold.
+    """
+    rows = session.rows
+    for column in ("trial_id", "beta_index"):
+        if len(rows[column].unique()) != len(rows):
+            msg = f"{session.beta_path}: two rows have one {column}"
+            raise DataError(msg)
 
 
 def repeat_indices(keys: Sequence[Hashable]) -> list[int]:

@@ -4,12 +4,13 @@ A further source is a class of this form, named in `root._TREES`. Pictures, capt
 they are found by root, in `pictures`, `captions` and `cache_files.embeddings_folder`.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Protocol
 
 from nsd_imagery.experiment import Experiment
+from nsd_imagery.sources.missing import Asked, Missing
 from nsd_imagery.sources.proof import SessionFiles
 from nsd_imagery.sources.session import Session
 from nsd_imagery.sources.stim_info import StimInfo
@@ -17,19 +18,53 @@ from nsd_imagery.volumes.anatomy import Anatomy
 
 
 @dataclass(frozen=True, eq=False)
-class Listed:
-    """The files of a subject's NSD-Imagery whose names are known beforehand, so that one can say which are not there.
+class ListedFile:
+    """A file of a subject whose name is known beforehand.
 
     Attributes:
-        needed: Those that rows cannot be made without.
-        optional: Those that only add something, and what.
-        read: Gives what the labelling files say, not yet held against each other, and NSD's table of pictures; raises
-            MissingDataError or DataError.
+        path: Where it is, or would be.
+        labels: Experiments whose rows it has a say in: where it is damaged, none are made.
+        needed_by: Those whose rows cannot be made without it.
+        adds: Of a file that is not needed, what it adds; of one that is, nothing.
+        is_common: Whether it is one file for all subjects.
+        read: Reads it, of a table that labels trials; raises DataError.
     """
 
-    needed: tuple[Path, ...]
-    optional: Mapping[Path, str]
-    read: Callable[[], tuple[SessionFiles, StimInfo | None]]
+    path: Path
+    labels: tuple[Experiment, ...] = ()
+    needed_by: tuple[Experiment, ...] = ()
+    adds: str = ""
+    is_common: bool = False
+    read: Callable[[], object] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Listed:
+    """The files of a subject whose names are known beforehand, so that one can say which are not there.
+
+    Attributes:
+        files: All of them.
+        read: Gives what the files that label NSD-Imagery say, not yet held against each other, and NSD's table of
+            pictures; raises MissingDataError or DataError. None where there are no such betas.
+    """
+
+    files: tuple[ListedFile, ...]
+    read: Callable[[], tuple[SessionFiles, StimInfo | None]] | None
+
+
+@dataclass(frozen=True)
+class BetaFile:
+    """A beta file that sessions are made of, whatever is in it.
+
+    Attributes:
+        experiment: Of what.
+        session: Number of the session, 1-based.
+        path: The file, absolute, or a link without content.
+    """
+
+    experiment: Experiment
+    session: int
+    path: Path
 
 
 class Source(Protocol):
@@ -57,11 +92,17 @@ class Source(Protocol):
         """Whether a subject's NSD-Imagery is to be taken from this tree, and with it the maps."""
         ...
 
-    def sessions(self, subject: str, experiments: Collection[Experiment]) -> list[Session]:
-        """The sessions of some experiments, NSD-Imagery's first, but for `core_sessions`."""
+    def beta_files(self, subject: str) -> list[BetaFile]:
+        """The beta files of `sessions` and `core_sessions`, none of which is opened."""
         ...
 
-    def core_sessions(self, subject: str) -> list[Session]:
+    def sessions(
+        self, subject: str, experiments: Collection[Experiment], without: Collection[Path] = ()
+    ) -> list[Session]:
+        """The sessions of some experiments, NSD-Imagery's first, without `core_sessions` and those of some files."""
+        ...
+
+    def core_sessions(self, subject: str, without: Collection[Path] = ()) -> list[Session]:
         """The sessions of NSD core whose trials the release's responses.tsv names, in rising order."""
         ...
 
@@ -74,5 +115,9 @@ class Source(Protocol):
         ...
 
     def listed(self, subject: str) -> Listed | None:
-        """The files that the tree must have for a subject's NSD-Imagery; None where nothing says which."""
+        """The files that the tree has for a subject whose betas are there; None where nothing says which."""
+        ...
+
+    def missing(self, subject: str, asked: Asked) -> list[Missing]:
+        """What the tree has not of what is asked for of a subject: betas, the files that label them, masks."""
         ...

@@ -1,10 +1,13 @@
-"""Formats of masks and maps by the ending of a file's name: NIfTI, and those that a tool of the field turns into it."""
+"""Formats of files by the endings of their names: of betas, and of masks and maps, which tools of the field convert."""
 
 import shlex
 from pathlib import Path
 from typing import Final
 
 from nsd_imagery.errors import DataError
+
+BETA_FORMATS: Final = (".hdf5", ".nii.gz", ".nii")
+"""Endings of beta files, the preferred one first."""
 
 READ_ENDINGS: Final = (".nii.gz", ".nii")
 
@@ -19,6 +22,12 @@ _COMMANDS: Final = {
 """What makes a NIfTI file of each other format."""
 
 OTHER_ENDINGS: Final = tuple(_COMMANDS)
+
+
+def other_formats(path: Path) -> list[Path]:
+    """Where the same betas would lie in the other formats, the preferred one first."""
+    stem = path.name.removesuffix(".gz").rpartition(".")[0]
+    return [other for ending in BETA_FORMATS if (other := path.with_name(stem + ending)) != path]
 
 
 def is_volume_name(name: str) -> bool:

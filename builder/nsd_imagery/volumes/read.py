@@ -1,6 +1,7 @@
 """One pass over a beta file, whatever its format."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,11 @@ from numpy.typing import NDArray
 
 from nsd_imagery.errors import DataError
 from nsd_imagery.identity import identity
+from nsd_imagery.links import without_content
 from nsd_imagery.progress import ShareProgress, unwatched
 from nsd_imagery.volumes import hdf5, nifti
 from nsd_imagery.volumes.betas import BetaHeader, Betas, without_nan
+from nsd_imagery.volumes.formats import other_formats
 from nsd_imagery.volumes.grid import FlatIndex, Grid
 from nsd_imagery.volumes.labels import read_labels
 from nsd_imagery.volumes.roi import Roi
@@ -34,7 +37,8 @@ def read_header(path: Path) -> BetaHeader:
     Raises:
         DataError: The file is not what its name says, or damaged.
     """
-    return _format(path).read_header(path)
+    with _naming_a_sound_one(path):
+        return _format(path).read_header(path)
 
 
 def read_betas(
@@ -52,7 +56,8 @@ def read_betas(
     Raises:
         DataError: The file is damaged, or of another grid.
     """
-    return _format(path).read_betas(path, grid, voxels, brain, progress)
+    with _naming_a_sound_one(path, grid):
+        return _format(path).read_betas(path, grid, voxels, brain, progress)
 
 
 def bytes_to_unpack(path: Path, grid: Grid, voxels: FlatIndex) -> int:
@@ -66,7 +71,8 @@ def bytes_to_unpack(path: Path, grid: Grid, voxels: FlatIndex) -> int:
     Raises:
         DataError: The file is damaged, or of another grid.
     """
-    return _format(path).bytes_to_unpack(path, grid, voxels)
+    with _naming_a_sound_one(path, grid):
+        return _format(path).bytes_to_unpack(path, grid, voxels)
 
 
 def read_sample(path: Path, grid: Grid, voxels: FlatIndex) -> tuple[BetaHeader, NDArray[Any]]:
@@ -83,7 +89,8 @@ def read_sample(path: Path, grid: Grid, voxels: FlatIndex) -> tuple[BetaHeader, 
     Raises:
         DataError: The file is damaged, or of another grid.
     """
-    header, stored = _format(path).read_sample(path, grid, voxels)
+    with _naming_a_sound_one(path, grid):
+        header, stored = _format(path).read_sample(path, grid, voxels)
     return header, without_nan(stored, path)
 
 
@@ -165,6 +172,36 @@ def _inside(mask: Path, *_identity: int) -> tuple[FlatIndex, Grid]:
     flat = np.flatnonzero(labels > 0)
     flat.flags.writeable = False
     return flat, grid
+
+
+@contextmanager
+def _naming_a_sound_one(path: Path, grid: Grid | None = None) -> Iterator[None]:
+    """Where a beta file turns out to be damaged, name the same betas in another format, if they lie beside it, whole.
+
+    They are read to the end for that. An error that is about another grid than the mask's is of no damage.
+    """
+    try:
+        yield
+    except DataError as error:
+        beside = next((other for other in other_formats(path) if _is_whole(other, grid)), None)
+        if beside is None:
+            raise
+        msg = f"{error}; or use {beside.name} beside it, which is sound"
+        raise DataError(msg) from error
+
+
+def _is_whole(path: Path, grid: Grid | None) -> bool:
+    if not path.is_file() or without_content(path):
+        return False
+    reader = _format(path)
+    try:
+        header = reader.read_header(path)
+        if grid is not None:
+            header.grid.check_same(grid, str(path), "the mask")
+        reader.read_betas(path, header.grid, np.arange(1), np.arange(1), unwatched)
+    except (DataError, OSError):
+        return False
+    return True
 
 
 def _format(path: Path):

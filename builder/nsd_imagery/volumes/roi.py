@@ -30,7 +30,7 @@ DEFAULT_ROI = "nsdgeneral"
 VISUAL_ATLAS = "prf-visualrois"
 _FLOC = "floc-"
 _UNITED = re.compile(r"\+(?!\s*(?:[+&]|$))")
-_VISUAL_AREAS = {"V1": ("V1v", "V1d"), "V2": ("V2v", "V2d"), "V3": ("V3v", "V3d"), "hV4": ("hV4",)}
+VISUAL_AREAS = {"V1": ("V1v", "V1d"), "V2": ("V2v", "V2d"), "V3": ("V3v", "V3d"), "hV4": ("hV4",)}
 
 Mask = NDArray[np.bool_]
 
@@ -71,7 +71,7 @@ def resolve(name: str, maps: Maps) -> Roi:
         DataError: A mask file is damaged, of another grid, empty, or no mask.
     """
     masks = _Masks(maps)
-    terms = [[_in_its_case(part, masks) for part in term] for term in _terms(name)]
+    terms = [[_in_its_case(part, masks) for part in term] for term in terms_of(name)]
     name = "+".join("&".join(term) for term in terms)
     mask = reduce(np.logical_or, (reduce(np.logical_and, (_mask(part, masks) for part in term)) for term in terms))
     files = tuple(masks.files)
@@ -81,7 +81,7 @@ def resolve(name: str, maps: Maps) -> Roi:
     return Roi(name, maps.grid, np.flatnonzero(mask), files)
 
 
-def _terms(name: str) -> list[list[str]]:
+def terms_of(name: str) -> list[list[str]]:
     """The names that are united, each of names that are intersected; in a file's path they are letters.
 
     So is a + at the end of a name: the release has the label ecc4+.
@@ -167,8 +167,8 @@ def _mask(name: str, masks: _Masks) -> Mask:
         return inside(masks.volume(path), path)
     if name in _NAMED:
         return _NAMED[name](masks)
-    if name in _VISUAL_AREAS:
-        return masks.label(VISUAL_ATLAS, _VISUAL_AREAS[name])
+    if name in VISUAL_AREAS:
+        return masks.label(VISUAL_ATLAS, VISUAL_AREAS[name])
     if name in masks.anatomy.atlases:
         return masks.atlas(name) > 0
     atlas, colon, label = name.partition(":")
@@ -218,7 +218,7 @@ def _names(masks: _Masks) -> list[str]:
         labels += patches_of(atlas, labels)
     bare = [label for labels in tables.values() for label in labels]
     full = [f"{atlas}:{label}" for atlas, labels in tables.items() for label in labels]
-    return list(dict.fromkeys([*_NAMED, *_VISUAL_AREAS, *masks.anatomy.atlases, *bare, *full]))
+    return list(dict.fromkeys([*_NAMED, *VISUAL_AREAS, *masks.anatomy.atlases, *bare, *full]))
 
 
 def _in_its_case(name: str, masks: _Masks) -> str:
@@ -236,7 +236,7 @@ def _nsdgeneral(masks: _Masks) -> Mask:
 
 
 def _early(masks: _Masks) -> Mask:
-    labels = [label for area in _VISUAL_AREAS.values() for label in area]
+    labels = [label for area in VISUAL_AREAS.values() for label in area]
     return _nsdgeneral(masks) & masks.label(VISUAL_ATLAS, labels)
 
 
@@ -247,7 +247,7 @@ def _higher(masks: _Masks) -> Mask:
 _NAMED: dict[str, Callable[[_Masks], Mask]] = {DEFAULT_ROI: _nsdgeneral, "early": _early, "higher": _higher}
 
 
-MADE_OF_LABELS = (*_NAMED, *_VISUAL_AREAS)
+MADE_OF_LABELS = (*_NAMED, *VISUAL_AREAS)
 """Names of ROIs that are made of labels of one or two atlases."""
 
 
