@@ -31,6 +31,7 @@ from nsd_imagery.errors import (
     UsageError,
 )
 from nsd_imagery.experiment import SYNTHETIC_MARKER
+from nsd_imagery.extras import how_to_install
 from nsd_imagery.interop.export import Exported
 from nsd_imagery.locks import holding
 from nsd_imagery.sources.release_files import expected_betas
@@ -401,7 +402,7 @@ def test_without_torch_one_line_says_what_to_install(
     dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'nsd-imagery\[torch\]'"):
+    with pytest.raises(MissingExtraError, match=re.escape(f"torch: {how_to_install('torch')}")):
         export(dataset, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -13,13 +13,14 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
     return f" (did you mean {by_lower[close[0]]!r}?)" if close else ""
 
 
-def one_of(what: str, word: str, choices: Iterable[str]) -> None:
-    """Refuse a word that is not one of the choices.
+def one_of(what: str, word: str, choices: Iterable[str]) -> str:
+    """The word, if it is one of the choices; in whatever letters it may be written, see `spelling.the_choice`.
 
     Raises:
-        UsageError: Names the choices, and the nearest.
+        UsageError: It is not; names the choices, and the nearest.
     """
     choices = list(choices)
     if word not in choices:
         msg = f"no {what} {word!r}{did_you_mean(word, choices)}; there are: {', '.join(choices)}"
         raise UsageError(msg)
+    return word

@@ -24,6 +24,7 @@ from nsd_imagery.links import is_there
 from nsd_imagery.locks import waiting
 from nsd_imagery.progress import StepProgress
 from nsd_imagery.schema import index_schema
+from nsd_imagery.shell import quoted
 from nsd_imagery.sources.root import find_root
 from nsd_imagery.sources.session import Session, other_formats
 from nsd_imagery.volumes.read import rows_with_data
@@ -33,6 +34,8 @@ logger = logging.getLogger(__name__)
 INDICES = "indices"
 FULL_INDEX = "full_index.parquet"
 INDEX_FOLDERS: dict[Experiment, str] = {"nsdimagery": "imagery", "nsd": "perception"}
+
+_WRITE = "; write it with: nsd-imagery index ROOT"
 
 _NOT_OF_LABELS = ("is_valid", "caption")
 
@@ -47,6 +50,11 @@ def full_indices(folder: Path) -> list[Path]:
     """The files of all subjects that the folder of an index holds, NSD-Imagery's first."""
     files = [folder / name / FULL_INDEX for name in INDEX_FOLDERS.values()]
     return [path for path in files if is_there(path)]
+
+
+def is_index(path: Path) -> bool:
+    """Whether a path is a file, or a folder of an index: the one that `index` gives, or one of the two in it."""
+    return path.is_file() or bool(_index_files(path))
 
 
 def index(
@@ -108,14 +116,35 @@ def index(
 def read_index(path: Path | str) -> pa.Table:
     """An index that `index` wrote.
 
+    Args:
+        path: One of its files; or the folder that `index` gave, for the rows of all subjects, NSD-Imagery's first.
+
     Raises:
-        MissingDataError: No such file.
+        MissingDataError: No such file, or a folder without an index.
         DataError: Not a Parquet file.
     """
-    if not is_there(Path(path)):
-        msg = f"{path}: no such index; write it with: nsd-imagery index ROOT"
+    place = Path(path).expanduser()
+    if not place.is_dir():
+        return _read_file(place)
+    files = _index_files(place)
+    if not files:
+        hint = f"; {quoted(place / INDICES)} is one" if _index_files(place / INDICES) else _WRITE
+        msg = f"{place}: is a folder without {FULL_INDEX}{hint}"
         raise MissingDataError(msg)
-    with Path(path).open("rb") as file:
+    return pa.concat_tables([_read_file(file) for file in files])
+
+
+def _index_files(folder: Path) -> list[Path]:
+    """The files of all subjects that the folder of an index, or one of the folders in it, holds."""
+    own = folder / FULL_INDEX
+    return [own] if is_there(own) else full_indices(folder)
+
+
+def _read_file(path: Path) -> pa.Table:
+    if not is_there(path):
+        msg = f"{path}: no such index{_WRITE}"
+        raise MissingDataError(msg)
+    with path.open("rb") as file:
         try:
             return pq.ParquetFile(file).read()
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:

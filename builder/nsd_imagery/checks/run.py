@@ -16,13 +16,13 @@ from nsd_imagery.checks.tree import Tree, check_tree
 from nsd_imagery.dataset.folder import read_manifest
 from nsd_imagery.dataset.manifest import Manifest
 from nsd_imagery.errors import MissingDataError, NSDImageryError
-from nsd_imagery.experiment import BETA_VERSIONS, SUBJECTS, SYNTHETIC_MARKER
+from nsd_imagery.experiment import BETA_VERSIONS, SYNTHETIC_MARKER
 from nsd_imagery.links import is_there, refuse_without_content
 from nsd_imagery.listing import visible
 from nsd_imagery.progress import StepProgress
 from nsd_imagery.schema import index_schema
 from nsd_imagery.sources.root import ROOT_VARIABLE, find_root, usual_folder
-from nsd_imagery.suggest import one_of
+from nsd_imagery.spelling import subjects_of
 from nsd_imagery.trials import INDEX_FOLDERS, read_index, root_of_index
 
 
@@ -57,8 +57,7 @@ def verify(
         UsageError: An unknown subject, version or source, or a subject in both trees.
     """
     path = Path(path).expanduser()
-    for subject in subjects or ():
-        one_of("subject", subject, SUBJECTS)
+    subjects = subjects_of(subjects)
     progress = progress or (lambda _: None)
     refuse_without_content(path)
     if not path.exists():

@@ -11,7 +11,7 @@ from nsd_imagery.errors import MissingDataError, UsageError, shown
 from nsd_imagery.experiment import CONDITIONS, EXPERIMENTS, SUBJECTS, Experiment
 from nsd_imagery.sources.root import Root
 from nsd_imagery.sources.session import Session
-from nsd_imagery.suggest import one_of
+from nsd_imagery.spelling import the_choice, the_word, words_of
 from nsd_imagery.volumes.maps import Maps
 from nsd_imagery.volumes.read import check_in_brain
 from nsd_imagery.volumes.roi import Roi, plain_name, resolve
@@ -39,8 +39,9 @@ def find_pieces(
     captions: Path | str | None = None,
 ) -> Found:
     """The pieces of a root; see `plan.plan`."""
-    for condition in conditions or ():
-        one_of("condition", condition, CONDITIONS)
+    if conditions is not None:
+        conditions = [the_choice("condition", name, CONDITIONS) for name in words_of("conditions", conditions)]
+    rois = [the_word("roi", name) for name in rois]
     _refuse_unsound_names(rois)
     names = root.choose(subjects)
     sessions = root.sessions(names, _experiments(conditions), captions)

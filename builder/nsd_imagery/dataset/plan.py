@@ -27,6 +27,7 @@ from nsd_imagery.dataset.state import BuildProgress
 from nsd_imagery.experiment import BETA_VERSIONS, SYNTHETIC_MARKER
 from nsd_imagery.links import is_there
 from nsd_imagery.sources.root import find_root
+from nsd_imagery.spelling import words_of
 from nsd_imagery.volumes.maps import Maps
 from nsd_imagery.volumes.roi import DEFAULT_ROI
 
@@ -171,8 +172,7 @@ def plan(
         FolderError: `out` holds something else.
     """
     recipe = Recipe(betas, zscore, dtype, smoothing_fwhm)
-    rois = tuple(dict.fromkeys([roi] if isinstance(roi, str) else roi))
-    subjects, conditions = ([names] if isinstance(names, str) else names for names in (subjects, conditions))
+    rois = tuple(dict.fromkeys(words_of("roi", roi)))
     folder = Path(out).expanduser().absolute()
     refuse_foreign(folder)
     source_root = find_root(root, betas, source)

@@ -15,7 +15,7 @@ from nsd_imagery.interop.note import Entry, digest_of, read_note, write_note
 from nsd_imagery.interop.outfile import OutFile, exists, refuse_without_torch
 from nsd_imagery.locks import holding
 from nsd_imagery.progress import CountProgress
-from nsd_imagery.suggest import one_of
+from nsd_imagery.spelling import the_choice
 
 DECODERS = ("mindeye",)
 
@@ -90,7 +90,7 @@ def export(
         SpaceError: The disk has too little room.
         MissingExtraError: torch is not installed.
     """
-    one_of("decoder", for_, DECODERS)
+    the_choice("decoder", for_, DECODERS)
     folder, place = Path(dataset).expanduser(), Path(out).expanduser()
     manifest = open_manifest(folder)
     chosen = choose_subjects(folder, manifest, subjects)

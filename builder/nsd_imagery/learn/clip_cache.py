@@ -31,7 +31,7 @@ from nsd_imagery.shell import quoted
 from nsd_imagery.sources.cache_files import embeddings_folder
 from nsd_imagery.sources.pictures import open_stimuli, pictures_file, target_files
 from nsd_imagery.sources.root import find_root
-from nsd_imagery.suggest import one_of
+from nsd_imagery.spelling import the_choice
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ class ClipCache(Mapping[str, NDArray[np.float32]]):
         kind: str = "image",
         folder: Path | str | None = None,
     ) -> None:
-        one_of("kind", kind, KINDS)
+        kind = the_choice("kind", kind, KINDS)
         home = find_root(root).path
         place = Path(folder).expanduser() if folder else embeddings_folder(home)
         self.path = _choose(place, model, revision)

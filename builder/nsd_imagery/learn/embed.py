@@ -35,7 +35,7 @@ from nsd_imagery.sources.pictures import open_stimuli
 from nsd_imagery.sources.root import find_root
 from nsd_imagery.sources.session import Session
 from nsd_imagery.sources.table import read_lines
-from nsd_imagery.suggest import one_of
+from nsd_imagery.spelling import the_choice
 
 _EXPERIMENTS: dict[str, tuple[Experiment, ...] | None] = {
     "imagery": ("nsdimagery",),
@@ -118,7 +118,7 @@ def embed(
         HubError: The hub cannot be reached.
         MissingExtraError: transformers is not installed.
     """
-    one_of("mode", mode, MODES)
+    mode = the_choice("mode", mode, MODES)
     if batch_size < 1:
         msg = f"batch_size is a number of pictures, not {batch_size}"
         raise UsageError(msg)

@@ -10,10 +10,11 @@ from datasets.table import Table, concat_tables
 
 from nsd_imagery.dataset.folder import open_manifest
 from nsd_imagery.dataset.manifest import Config
+from nsd_imagery.dataset.names import the_config
 from nsd_imagery.dataset.shards import Shard
 from nsd_imagery.errors import UsageError
 from nsd_imagery.rows.mapped import fingerprint, map_shards
-from nsd_imagery.suggest import one_of
+from nsd_imagery.spelling import the_choice
 from nsd_imagery.temporary import own_folder
 
 Shards = Sequence[Shard]
@@ -51,10 +52,10 @@ def load(
     """
     folder = Path(path).expanduser().resolve()
     configs = open_manifest(folder).configs
-    one_of("config", config, configs)
+    config = the_config(config, configs)
     splits = configs[config].splits
     if split is not None:
-        one_of(f"split of {config}", split, splits)
+        split = the_choice(f"split of {config}", split, splits)
     info = _info(folder, config, splits)
     cache_root = _writable(Path(cache_dir).expanduser().absolute() if cache_dir else own_folder())
     if split is not None:

@@ -15,7 +15,7 @@ from nsd_imagery.sources.captions import with_captions
 from nsd_imagery.sources.release import Release
 from nsd_imagery.sources.session import Session
 from nsd_imagery.sources.source import Listed, Source
-from nsd_imagery.suggest import one_of
+from nsd_imagery.spelling import subject_of, subjects_of, the_choice, the_word
 from nsd_imagery.volumes.anatomy import Anatomy
 from nsd_imagery.volumes.maps import Maps
 from nsd_imagery.volumes.roi import Roi, resolve
@@ -68,9 +68,8 @@ class Root:
             UsageError: A name that is no subject.
             MissingDataError: The betas of a subject are not in the root, or none are.
         """
-        subjects = [subjects] if isinstance(subjects, str) else subjects
-        for subject in subjects or ():
-            one_of("subject", subject, SUBJECTS)
+        chosen = subjects_of(subjects)
+        for subject in chosen or ():
             if subject not in self.subjects:
                 where = self._expected(subject)
                 known = ", ".join(self.subjects) or "none"
@@ -83,7 +82,7 @@ class Root:
             where = self._expected("subjAA")
             msg = f"{self.path}: no betas ({self.beta_version}); expected {where}{hint}"
             raise MissingDataError(msg)
-        return tuple(dict.fromkeys(subjects)) if subjects else self.subjects
+        return chosen or self.subjects
 
     def sessions(
         self,
@@ -187,9 +186,9 @@ def find_root(root: Path | str | None = None, beta_version: str = BETA_VERSIONS[
             f"or make one: nsd-imagery synth {quoted(path)}"
         )
         raise MissingDataError(msg)
-    one_of("betas", beta_version, BETA_VERSIONS)
+    beta_version = the_choice("betas", beta_version, BETA_VERSIONS)
     if source is not None:
-        one_of("source", source, SOURCES)
+        source = the_choice("source", source, SOURCES)
     return Root(path.resolve(), beta_version, source)
 
 
@@ -212,7 +211,7 @@ def find_roi(root: Path | str | None, subject: str, name: str, source: str | Non
         MissingDataError: A mask file is not there.
         DataError: A mask file is damaged, or of another grid.
     """
-    one_of("subject", subject, SUBJECTS)
+    subject, name = subject_of(subject), the_word("roi", name)
     return resolve(name, Maps(find_root(root, source=source).anatomy(subject)))
 
 
@@ -232,9 +231,7 @@ def rois(
         DataError: nsdgeneral is damaged.
     """
     here = find_root(root, source=source)
-    named = [subjects] if isinstance(subjects, str) else subjects
-    for subject in named or ():
-        one_of("subject", subject, SUBJECTS)
+    named = subjects_of(subjects)
     listed = [list_rois(Maps(here.anatomy(subject))) for subject in named or here.choose(None)]
     for listing in listed:
         if not listing.rois:

@@ -5,12 +5,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+from nsd_imagery.experiment import SUBJECTS
 from nsd_imagery.progress import StepProgress
+from nsd_imagery.spelling import subjects_of, the_choice
 from nsd_imagery.synthetic.cache import write_cache
 from nsd_imagery.synthetic.files import remove_leftovers
 from nsd_imagery.synthetic.marker import claim
 from nsd_imagery.synthetic.release import write_release
-from nsd_imagery.synthetic.request import BetaFormat, Layout, Request, check
+from nsd_imagery.synthetic.request import FORMATS, LAYOUTS, BetaFormat, Layout, Request, check
 
 logger = logging.getLogger(__name__)
 
@@ -56,9 +58,9 @@ def synth(
         UsageError: An unknown subject, format or layout, a negative seed, or more sessions than a subject had.
         FolderError: The root holds something else, or a synthetic release of other arguments.
     """
-    request = Request(
-        subjects, seed, full_size, format, layout, perception_sessions, progress=progress or (lambda _: None)
-    )
+    format, layout = the_choice("format", format, FORMATS), the_choice("layout", layout, LAYOUTS)
+    named = subjects_of(subjects) or SUBJECTS[:1]
+    request = Request(named, seed, full_size, format, layout, perception_sessions, progress or (lambda _: None))
     check(request)
     root = Path(root)
     claim(root, request)
