@@ -13,7 +13,8 @@ from nsd_imagery.extras import how_to_install
 PACKAGES = ["torch>=2.4", "transformers<6,>=5.18"]
 METADATA = (
     "Metadata-Version: 2.4\nName: nsd-imagery\nVersion: 9.9\nProvides-Extra: clip\nProvides-Extra: dask\n"
-    "Requires-Dist: click>=8.1\nRequires-Dist: torch>=2.4; extra == 'clip'\nRequires-Dist: distributed; extra == 'dask'\n"
+    "Requires-Dist: click>=8.1\nRequires-Dist: torch>=2.4; extra == 'clip'\n"
+    "Requires-Dist: distributed; extra == 'dask'\n"
     'Requires-Dist: transformers<6,>=5.18; python_version > "3.1" and extra == "clip"\n'
 )
 

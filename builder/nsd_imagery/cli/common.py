@@ -1,5 +1,6 @@
 """What the commands share: list options, what they print of a folder, progress."""
 
+import json
 import os
 import re
 import sys
@@ -11,6 +12,7 @@ from typing import Any
 import click
 
 from nsd_imagery.errors import printable
+from nsd_imagery.spelling import split_words
 
 ROOT_HELP = (
     "ROOT holds the release's nsddata/ and nsddata_betas/, or the Guide's nsd_imagery/; "
@@ -31,7 +33,7 @@ class List(click.ParamType):  # pyright: ignore[reportMissingTypeArgument] (it t
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
         """The words, or what a default or a program gave."""
-        words = _words(value) if isinstance(value, str) else tuple(value)
+        words = split_words(value) if isinstance(value, str) else tuple(value)
         if not all(words):
             self.fail("an empty name between commas", param, ctx)
         return words
@@ -39,20 +41,12 @@ class List(click.ParamType):  # pyright: ignore[reportMissingTypeArgument] (it t
 
 LIST = List()
 
-
-def _words(text: str) -> tuple[str, ...]:
-    """What stands between the commas, which are letters in the path of a file that is there."""
-    parts, words = text.split(","), []
-    while parts:
-        counts = range(len(parts), 1, -1)
-        n_parts = next((count for count in counts if _is_file(",".join(parts[:count]).strip())), 1)
-        words.append(",".join(parts[:n_parts]).strip())
-        del parts[:n_parts]
-    return tuple(words)
+JSON = click.option("--json", "as_json", is_flag=True, help="For programs: JSON alone on standard output.")
 
 
-def _is_file(text: str) -> bool:
-    return "/" in text and Path(text).is_file()
+def show_json(facts: Any) -> None:
+    """Print what a verb has to tell, for programs; what else is said to people is on standard error."""
+    click.echo(json.dumps(facts, indent=1, default=os.fspath))
 
 
 def place(path: Path | str) -> str:

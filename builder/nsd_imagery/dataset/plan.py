@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nsd_imagery.dataset import journal
+from nsd_imagery.dataset.arguments import explained
 from nsd_imagery.dataset.find import find_pieces
 from nsd_imagery.dataset.folder import locked, read_manifest, refuse_foreign, seal
 from nsd_imagery.dataset.jobs import jobs_of, shard_positions, staying_stats
@@ -19,6 +20,7 @@ from nsd_imagery.dataset.main_guard import refuse_unguarded_main
 from nsd_imagery.dataset.make import make_all
 from nsd_imagery.dataset.manifest import Config, Manifest
 from nsd_imagery.dataset.merge import describe, merge, renewal, start
+from nsd_imagery.dataset.names import config_name
 from nsd_imagery.dataset.pieces import Piece
 from nsd_imagery.dataset.preview import Preview, bytes_to_write, preview_jobs, refuse_full_disk
 from nsd_imagery.dataset.reading import refuse_other_units
@@ -67,6 +69,17 @@ class Plan:
     synthetic: bool
     replacing: bool = False
 
+    @property
+    def configs(self) -> list[str]:
+        """The configs of trials that it makes, in the order of its pieces."""
+        names = (
+            config_name(piece.session.subject, condition, roi.name)
+            for piece in self.pieces
+            for roi in piece.rois
+            for condition in piece.conditions
+        )
+        return list(dict.fromkeys(names))
+
     def preview(self) -> Preview:
         """What `build` would read, keep and write, after a look at a few betas of each file; nothing is written.
 
@@ -84,6 +97,7 @@ class Plan:
                 refuse_other_units(piece)
         return found
 
+    @explained
     def build(self, executor: Executor | None = None, progress: BuildProgress | None = None) -> Path:
         """Build the dataset folder, or bring it up to date; configs that are not planned stay as they are.
 
@@ -129,6 +143,7 @@ class Plan:
         return start(self.pieces, self.recipe, old, synthetic=self.synthetic, replacing=self.replacing)
 
 
+@explained
 def plan(
     root: Path | str | None = None,
     out: Path | str = "nsd_imagery",
