@@ -9,6 +9,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+import nsd_imagery
 from nsd_imagery.sources.release_files import expected_betas
 
 pytestmark = pytest.mark.slow
@@ -32,6 +33,28 @@ def test_the_three_commands_of_the_demo_say_what_comes_next(tmp_path: Path) -> N
     assert (build.returncode, build.stderr) == (0, "")
     assert 'load_dataset("./nsd_imagery", "subj01-imagery")' in build.stdout
     assert (tmp_path / "nsd_imagery" / "README.md").is_file()
+
+
+def test_the_line_after_a_build_names_a_config_that_it_made(release: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "my data" / "nsd_imagery"
+    options = ("build", release, "--out", folder, "--subjects")
+    assert f'load_dataset("{folder}", "subj01-imagery")' in run(*options, "1").stdout
+    more = run(*options, "sub-02", "--conditions", "vision,attention", "--roi", "v1")
+    assert f'load_dataset("{folder}", "subj02-vision-V1")' in more.stdout
+    assert nsd_imagery.load(folder, "subj02-vision-V1", "test").num_rows == 144
+
+
+def test_every_verb_takes_subjects_as_people_write_them(release: Path, dataset: Path, tmp_path: Path) -> None:
+    for arguments, words in (
+        (("synth", "new", "--subjects", "1,S2", "--format", "hdf5"), "release of subj01, subj02."),
+        (("index", release, "--out", "indices", "--subjects", "sub-01"), "720 rows of subj01, 720"),
+        (("build", release, "--subjects", "1,sub-02", "--dry-run"), "2 of 2 pieces to do"),
+        (("rois", release, "--subject", "2"), "subj02\n"),
+        (("export", dataset, "out", "--for", "mindeye", "--subjects", "2"), ": subj02, fithrf_GLMdenoise_RR"),
+    ):
+        result = run(*arguments, cwd=tmp_path)
+        assert (result.returncode, result.stderr) == (0, "")
+        assert words in result.stdout
 
 
 @pytest.mark.parametrize("command", [(), ("synth",), ("index",), ("build",)])

@@ -4,6 +4,7 @@ import json
 import os
 import pickletools
 import re
+import shlex
 import shutil
 import sys
 from collections.abc import Callable
@@ -241,8 +242,10 @@ def test_a_folder_without_subjects_is_one_line(
         return json.dumps({**said, "configs": {"stimuli": said["configs"]["stimuli"]}})
 
     rewrite(small / "manifest.json", stimuli_alone)
-    with pytest.raises(MissingDataError, match="holds no subject; build one: nsd-imagery build ROOT --out"):
-        export(small, tmp_path / "out")
+    spaced = small.rename(tmp_path / "my [data] $HOME")
+    with pytest.raises(MissingDataError, match="holds no subject; build one: nsd-imagery build ROOT --out") as raised:
+        export(spaced, tmp_path / "out")
+    assert shlex.split(str(raised.value).partition("build one: ")[2])[-1] == str(spaced)
 
 
 def test_a_gap_in_the_sessions_of_core_would_move_rows_and_is_refused(own_core_release: Path, tmp_path: Path) -> None:

@@ -12,11 +12,11 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 _INSTEAD = {
-    "workers": "the library starts no process: pass an executor, with concurrent.futures.ProcessPoolExecutor({value}) "
-    "as executor: nsd_imagery.build(..., executor=executor), or run nsd-imagery build --workers {value}",
-    "scheduler": "the library starts no cluster: pass executor=distributed.Client({value}).get_executor(pure=False), or "
-    "run nsd-imagery build --scheduler ADDRESS",
-    "dry_run": "what a build would do, nsd_imagery.preview(...) says",
+    "workers": "the library starts no process; pass an executor: with concurrent.futures.ProcessPoolExecutor({value}) "
+    "as executor: nsd_imagery.build(..., executor=executor); or run nsd-imagery build --workers {value}",
+    "scheduler": "the library starts no cluster; pass executor=distributed.Client({value}).get_executor(pure=False); "
+    "or run nsd-imagery build --scheduler {value}",
+    "dry_run": "nsd_imagery.preview(...) says what a build would do",
 }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from datasets import Dataset, concatenate_datasets
+from datasets import Dataset, DatasetInfo, concatenate_datasets
 from numpy.typing import NDArray
 
 from nsd_imagery.dataset.find import find_pieces
@@ -22,6 +22,7 @@ from nsd_imagery.errors import MissingDataError, UsageError
 from nsd_imagery.experiment import BETA_VERSIONS, CONDITIONS
 from nsd_imagery.links import refuse_without_content
 from nsd_imagery.listing import visible
+from nsd_imagery.rows.grids import description
 from nsd_imagery.rows.indexed import index_rows, pieces_of_index
 from nsd_imagery.rows.load import load
 from nsd_imagery.schema import BETAS, trial_schema
@@ -127,7 +128,8 @@ def choose_voxels(path: Path | str | None, root: Path | str | None, choice: Choi
     (table,) = voxel_tables([resolve(choice.roi, maps)], maps)
     for note in maps.notes:
         logger.warning("%s", note)
-    return Dataset(table, fingerprint=uuid.uuid4().hex)
+    info = DatasetInfo(description=description(maps.grid.entry))
+    return Dataset(table, info, fingerprint=uuid.uuid4().hex)
 
 
 def _no_rows(choice: Choice) -> UsageError:

@@ -1,6 +1,5 @@
 """Open a config of a built folder where it lies: memory-mapped, without the second copy that `load_dataset` makes."""
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import overload
 
@@ -11,13 +10,11 @@ from datasets.table import Table, concat_tables
 from nsd_imagery.dataset.folder import open_manifest
 from nsd_imagery.dataset.manifest import Config
 from nsd_imagery.dataset.names import the_config
-from nsd_imagery.dataset.shards import Shard
 from nsd_imagery.errors import UsageError
+from nsd_imagery.rows.grids import description
 from nsd_imagery.rows.mapped import fingerprint, map_shards
 from nsd_imagery.spelling import the_choice
 from nsd_imagery.temporary import own_folder
-
-Shards = Sequence[Shard]
 
 
 @overload
@@ -56,7 +53,7 @@ def load(
     splits = configs[config].splits
     if split is not None:
         split = the_choice(f"split of {config}", split, splits)
-    info = _info(folder, config, splits)
+    info = _info(folder, config, configs[config])
     cache_root = _writable(Path(cache_dir).expanduser().absolute() if cache_dir else own_folder())
     if split is not None:
         return _open(folder, configs[config], split, info, cache_root)
@@ -89,14 +86,15 @@ def _open(folder: Path, config: Config, split: str, info: DatasetInfo, cache_roo
     return Dataset(table, info=info, split=NamedSplit(split), fingerprint=fingerprint(config.features, shards))
 
 
-def _info(folder: Path, config: str, splits: Mapping[str, Shards]) -> DatasetInfo:
+def _info(folder: Path, name: str, config: Config) -> DatasetInfo:
     infos = SplitDict(dataset_name=folder.name)
-    for name, shards in splits.items():
+    for split, shards in config.splits.items():
         n_bytes, n_rows = (sum(getattr(shard, what) for shard in shards) for what in ("bytes", "rows"))
-        infos.add(SplitInfo(name, n_bytes, n_rows, dataset_name=folder.name))
+        infos.add(SplitInfo(split, n_bytes, n_rows, dataset_name=folder.name))
     size = sum(info.num_bytes for info in infos.values())
     return DatasetInfo(
-        config_name=config,
+        description=description(config.grid) if config.grid else "",
+        config_name=name,
         dataset_name=folder.name,
         splits=infos,
         download_size=size,
