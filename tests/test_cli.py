@@ -1,5 +1,6 @@
 """The command as a user meets it: what it prints, how it exits, and one line for whatever is wrong."""
 
+import errno
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 import nsd_imagery
+from nsd_imagery.cli import app
 from nsd_imagery.sources.release_files import expected_betas
 
 pytestmark = pytest.mark.slow
@@ -35,6 +37,15 @@ def test_the_three_commands_of_the_demo_say_what_comes_next(tmp_path: Path) -> N
     assert (tmp_path / "nsd_imagery" / "README.md").is_file()
 
 
+@pytest.mark.parametrize(("verb", "hint"), [("export", "another place\n"), ("index", "another place (--out)\n")])
+def test_only_a_verb_that_has_the_option_out_is_told_of_it(
+    verb: str, hint: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["nsd-imagery", verb, "--help"])
+    app._say(PermissionError(errno.EACCES, "Permission denied", "/data"))
+    assert capsys.readouterr().err.endswith(hint)
+
+
 def test_the_line_after_a_build_names_a_config_that_it_made(release: Path, tmp_path: Path) -> None:
     folder = tmp_path / "my data" / "nsd_imagery"
     options = ("build", release, "--out", folder, "--subjects")
@@ -46,7 +57,7 @@ def test_the_line_after_a_build_names_a_config_that_it_made(release: Path, tmp_p
 
 def test_every_verb_takes_subjects_as_people_write_them(release: Path, dataset: Path, tmp_path: Path) -> None:
     for arguments, words in (
-        (("synth", "new", "--subjects", "1,S2", "--format", "hdf5"), "release of subj01, subj02."),
+        (("synth", "new", "--subjects", "1,S2", "--format", "hdf5"), "release of subj01, subj02\n"),
         (("index", release, "--out", "indices", "--subjects", "sub-01"), "720 rows of subj01, 720"),
         (("build", release, "--subjects", "1,sub-02", "--dry-run"), "2 of 2 pieces to do"),
         (("rois", release, "--subject", "2"), "subj02\n"),

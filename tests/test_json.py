@@ -1,5 +1,6 @@
 """`--json`, a flag of every verb that tells something: standard output is JSON alone, and says what people are told."""
 
+import inspect
 import json
 import subprocess
 import sys
@@ -28,6 +29,16 @@ def said(*arguments: object, cwd: Path | None = None) -> Any:
 def test_every_verb_has_the_flag() -> None:
     with_flag = {name for name, verb in cli.commands.items() if any("--json" in one.opts for one in verb.params)}
     assert with_flag == set(cli.commands)
+
+
+def test_the_options_of_a_verb_are_the_arguments_of_its_function() -> None:
+    only_in_verbs = {"as_json", "json_file", "output", "verbose"}  # what is printed, and where
+    for name in set(cli.commands) - {"terms"}:
+        options = {one.name for one in cli.commands[name].params} - only_in_verbs
+        arguments = set(inspect.signature(getattr(nsd_imagery, name)).parameters) - {"progress"}
+        if name == "build":  # a pool and a cluster are the command's, and a dry run is `preview`
+            options, arguments = options - {"workers", "scheduler", "dry_run"}, arguments - {"executor"}
+        assert options == arguments, name
 
 
 def test_what_is_written_is_told_from_the_release_to_the_dataset(tmp_path: Path) -> None:

@@ -93,10 +93,14 @@ def _is_text(path: str) -> bool:
 
 def show_configs(facts: dict[str, Any]) -> None:
     """Print what `info` says of a folder: a table of its configs, what is missing, and notes."""
-    click.echo(f"  {'config':<28} {'rows':<22} {'voxels':>7} {'MB':>8}")
+    table = [("config", "rows", "voxels", "MB")]
     for name, config in facts["configs"].items():
         rows = ", ".join(f"{split} {count:,}" for split, count in config["rows"].items())
-        click.echo(f"  {name:<28} {rows:<22} {config['voxels']:>7,} {config['bytes'] / 1e6:>8.1f}")
+        table.append((name, rows, f"{config['voxels']:,}", f"{config['bytes'] / 1e6:.1f}"))
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for name, rows, voxels, megabytes in table:
+        line = f"{name:<{widths[0]}}  {rows:<{widths[1]}}  {voxels:>{widths[2]}}  {megabytes:>{widths[3]}}"
+        click.echo(f"  {place(line)}")
     for sentence in facts["missing"]:
         click.echo(f"  missing: {sentence}")
     for sentence in facts["notes"]:

@@ -75,7 +75,8 @@ def synth(root: Path, subjects: tuple[str, ...], as_json: bool, **options: Any) 
     if as_json:
         show_json({"root": root, "subjects": names})
         return
-    click.echo(f"{place(root)}: a synthetic release of {', '.join(names)}.  Next: nsd-imagery build {quoted(root)}")
+    click.echo(f"{place(root)}: a synthetic release of {', '.join(names)}")
+    click.echo(f"Next: nsd-imagery build {quoted(root)}")
 
 
 @click.command(epilog=ROOT_HELP)
@@ -199,7 +200,7 @@ def build(out: Path, workers: int, scheduler: str | None, dry_run: bool, as_json
         show_json({"folder": done.folder, "built": done.configs, **facts})
         return
     show_configs(facts)
-    click.echo(f"{place(done.folder)}: built.  {next_line(done.folder, out, done.configs[0])}")
+    click.echo(f"{place(done.folder)}: built.\n{next_line(done.folder, out, done.configs[0])}")
 
 
 def _show_preview(todo_of: Any, out: Path, as_json: bool) -> None:

@@ -231,14 +231,20 @@ def rois(
         DataError: nsdgeneral is damaged.
     """
     here = find_root(root, source=source)
-    named = subjects_of(subjects)
-    listed = [list_rois(Maps(here.anatomy(subject))) for subject in named or here.choose(None)]
+    named = subjects_of(subjects) or _of_any_version(here) or here.choose(None)
+    listed = [list_rois(Maps(here.anatomy(subject))) for subject in named]
     for listing in listed:
         if not listing.rois:
             why = "; ".join(listing.missing[:1]) or "the release has them in nsddata/ppdata/subjAA/func1pt8mm/roi"
             msg = f"{here.path}: no mask of {listing.subject} can be read: {why}"
             raise MissingDataError(msg)
     return listed
+
+
+def _of_any_version(root: Root) -> list[str]:
+    """Subjects of whom a root has betas: masks are of no version."""
+    here = {subject for version in BETA_VERSIONS for subject in replace(root, beta_version=version).subjects}
+    return sorted(here)
 
 
 def validate(session: Session) -> None:
