@@ -14,6 +14,7 @@ from nsd_imagery.errors import MissingDataError, UsageError
 from nsd_imagery.spelling import numbers_of, subject_of, subjects_of, the_choice, the_word, words_of
 
 CONDITIONS = ("imagery", "vision")
+PARTS = (("vision", "test"), ("voxels", "train"))
 CONFIGS = ("subj01-imagery", "subj01-voxels-V1", "subj02-imagery-streams.early", "stimuli")
 
 
@@ -110,6 +111,14 @@ def test_every_function_that_takes_subjects_takes_them_as_people_write_them(
         "subj02",
     }
     assert nsd_imagery.export(dataset, tmp_path / "out", for_="mindeye", subjects=[2]).subjects == ("subj02",)
+
+
+def test_a_roi_of_its_own_or_in_a_list_restricts(release: Path, dataset: Path) -> None:
+    trials, voxels = (nsd_imagery.load(dataset, f"1-{kind}")[split] for kind, split in PARTS)
+    some = [nsd_imagery.restrict(trials, voxels, roi, root=release).voxels.num_rows for roi in ("v1", ["V1"])]
+    assert some[0] == some[1] > 0
+    with pytest.raises(UsageError, match="roi is one name, not 7"):
+        nsd_imagery.restrict(trials, voxels, 7, root=release)
 
 
 def test_one_name_stands_for_a_list_of_one(dataset: Path) -> None:

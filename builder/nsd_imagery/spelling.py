@@ -11,6 +11,9 @@ from nsd_imagery.errors import UsageError, shown
 from nsd_imagery.experiment import SUBJECTS
 from nsd_imagery.suggest import one_of
 
+Subjects = str | int | Iterable[str | int]
+"""Subjects as people write them; see `subjects_of`."""
+
 _Choice = TypeVar("_Choice", bound=str)
 
 _SUBJECT = re.compile(r"(?:s|sub|subj|subject)?[-_ ]?0*([1-8])", re.IGNORECASE)

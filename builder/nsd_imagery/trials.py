@@ -27,6 +27,7 @@ from nsd_imagery.schema import index_schema
 from nsd_imagery.shell import quoted
 from nsd_imagery.sources.root import find_root
 from nsd_imagery.sources.session import Session, other_formats
+from nsd_imagery.spelling import Subjects
 from nsd_imagery.volumes.read import rows_with_data
 
 logger = logging.getLogger(__name__)
@@ -59,7 +60,7 @@ def is_index(path: Path) -> bool:
 
 def index(
     root: Path | str | None = None,
-    subjects: Sequence[str] | None = None,
+    subjects: Subjects | None = None,
     betas: str = BETA_VERSIONS[0],
     out: Path | str | None = None,
     *,
@@ -90,7 +91,7 @@ def index(
         DataError: A file is damaged, or files contradict each other.
     """
     home = find_root(root, betas, source)
-    folder = Path(out) if out else home.path / INDICES
+    folder = Path(out).expanduser() if out else home.path / INDICES
     for name in INDEX_FOLDERS.values():
         remove_partial(folder / name)
     names = home.choose(subjects)

@@ -22,13 +22,13 @@ from nsd_imagery.listing import visible
 from nsd_imagery.progress import StepProgress
 from nsd_imagery.schema import index_schema
 from nsd_imagery.sources.root import ROOT_VARIABLE, find_root, usual_folder
-from nsd_imagery.spelling import subjects_of
+from nsd_imagery.spelling import Subjects, subjects_of
 from nsd_imagery.trials import INDEX_FOLDERS, read_index, root_of_index
 
 
 def verify(
     path: Path | str,
-    subjects: Sequence[str] | None = None,
+    subjects: Subjects | None = None,
     *,
     deep: bool = False,
     root: Path | str | None = None,

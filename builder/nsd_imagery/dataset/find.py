@@ -11,7 +11,7 @@ from nsd_imagery.errors import MissingDataError, UsageError, shown
 from nsd_imagery.experiment import CONDITIONS, EXPERIMENTS, SUBJECTS, Experiment
 from nsd_imagery.sources.root import Root
 from nsd_imagery.sources.session import Session
-from nsd_imagery.spelling import the_choice, the_word, words_of
+from nsd_imagery.spelling import Subjects, the_choice, the_word, words_of
 from nsd_imagery.volumes.maps import Maps
 from nsd_imagery.volumes.read import check_in_brain
 from nsd_imagery.volumes.roi import Roi, plain_name, resolve
@@ -33,7 +33,7 @@ class Found:
 def find_pieces(
     root: Root,
     recipe: Recipe,
-    subjects: Sequence[str] | None,
+    subjects: Subjects | None,
     conditions: Sequence[str] | None,
     rois: Sequence[str],
     captions: Path | str | None = None,

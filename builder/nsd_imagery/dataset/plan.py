@@ -29,7 +29,7 @@ from nsd_imagery.dataset.state import BuildProgress
 from nsd_imagery.experiment import BETA_VERSIONS, SYNTHETIC_MARKER
 from nsd_imagery.links import is_there
 from nsd_imagery.sources.root import find_root
-from nsd_imagery.spelling import words_of
+from nsd_imagery.spelling import Subjects, words_of
 from nsd_imagery.volumes.maps import Maps
 from nsd_imagery.volumes.roi import DEFAULT_ROI
 
@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 class Options(RecipeOptions, total=False):
     """The options of `plan`."""
 
-    subjects: Sequence[str] | None
+    subjects: Subjects | None
     conditions: Sequence[str] | None
     roi: str | Sequence[str]
     captions: Path | str | None
@@ -148,7 +148,7 @@ def plan(
     root: Path | str | None = None,
     out: Path | str = "nsd_imagery",
     *,
-    subjects: Sequence[str] | None = None,
+    subjects: Subjects | None = None,
     conditions: Sequence[str] | None = None,
     roi: str | Sequence[str] = DEFAULT_ROI,
     zscore: str = "auto",

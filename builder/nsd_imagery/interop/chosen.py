@@ -12,7 +12,7 @@ from nsd_imagery.dataset.shards import Shard
 from nsd_imagery.errors import DataError, MissingDataError, UsageError
 from nsd_imagery.experiment import BETA_VERSIONS, NSDIMAGERY_CONDITIONS
 from nsd_imagery.shell import quoted
-from nsd_imagery.spelling import subjects_of
+from nsd_imagery.spelling import Subjects, subjects_of
 from nsd_imagery.suggest import one_of
 from nsd_imagery.volumes.roi import DEFAULT_ROI
 
@@ -43,7 +43,7 @@ class Subject:
         return int(self.name.removeprefix("subj"))
 
 
-def choose_subjects(folder: Path, manifest: Manifest, subjects: Sequence[str] | None) -> list[Subject]:
+def choose_subjects(folder: Path, manifest: Manifest, subjects: Subjects | None) -> list[Subject]:
     """The subjects to export.
 
     Args:

@@ -15,7 +15,7 @@ from nsd_imagery.interop.note import Entry, digest_of, read_note, write_note
 from nsd_imagery.interop.outfile import OutFile, exists, refuse_without_torch
 from nsd_imagery.locks import holding
 from nsd_imagery.progress import CountProgress
-from nsd_imagery.spelling import the_choice
+from nsd_imagery.spelling import Subjects, the_choice
 
 DECODERS = ("mindeye",)
 
@@ -48,7 +48,7 @@ def export(
     out: Path | str,
     *,
     for_: str,
-    subjects: Sequence[str] | None = None,
+    subjects: Subjects | None = None,
     replace: bool = False,
     progress: CountProgress | None = None,
 ) -> Exported:

@@ -18,7 +18,7 @@ from nsd_imagery.rows.mapped import carried
 from nsd_imagery.rows.vectors import Rows, table_of
 from nsd_imagery.schema import BETAS
 from nsd_imagery.sources.root import usual_folder
-from nsd_imagery.spelling import numbers_of
+from nsd_imagery.spelling import numbers_of, subject_of
 from nsd_imagery.trials import is_index, root_of_index
 from nsd_imagery.volumes.roi import DEFAULT_ROI
 
@@ -84,8 +84,9 @@ class NSDImageryDataset(BatchDataset):
         sessions = None if session is None else numbers_of("session", session)
         wanted = row_options(preprocessor)
         zscore = wanted.zscore if zscore is None else zscore
+        name = None if subject is None else subject_of(subject)
         stimuli = (stimuli,) if isinstance(stimuli, str) else stimuli
-        choice = Choice(subject, condition, sessions, split, stimuli, roi, zscore, betas, source, wanted.smoothing_fwhm)
+        choice = Choice(name, condition, sessions, split, stimuli, roi, zscore, betas, source, wanted.smoothing_fwhm)
         self._source = _pinned(index_path, root), replace(choice, stimuli=None)
         self.trials = trials = choose_rows(index_path, root, choice)
         labels = (columns,) if isinstance(columns, str) else columns

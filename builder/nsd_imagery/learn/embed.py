@@ -35,7 +35,7 @@ from nsd_imagery.sources.pictures import open_stimuli
 from nsd_imagery.sources.root import find_root
 from nsd_imagery.sources.session import Session
 from nsd_imagery.sources.table import read_lines
-from nsd_imagery.spelling import the_choice
+from nsd_imagery.spelling import Subjects, the_choice
 
 _EXPERIMENTS: dict[str, tuple[Experiment, ...] | None] = {
     "imagery": ("nsdimagery",),
@@ -76,7 +76,7 @@ def embed(
     revision: str | None = None,
     mode: str = "both",
     prompts: Path | str | None = None,
-    subjects: Sequence[str] | None = None,
+    subjects: Subjects | None = None,
     betas: str = BETA_VERSIONS[0],
     captions: Path | str | None = None,
     source: str | None = None,

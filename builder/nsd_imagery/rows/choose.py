@@ -27,7 +27,7 @@ from nsd_imagery.rows.indexed import index_rows, pieces_of_index
 from nsd_imagery.rows.load import load
 from nsd_imagery.schema import BETAS, trial_schema
 from nsd_imagery.sources.root import SOURCES, Root, find_root
-from nsd_imagery.spelling import subject_of, the_choice, the_word
+from nsd_imagery.spelling import the_choice, the_word
 from nsd_imagery.suggest import one_of
 from nsd_imagery.trials import is_index, root_of_index
 from nsd_imagery.volumes.maps import Maps
@@ -42,7 +42,7 @@ class Choice:
     """Which rows; None stands for all that are there.
 
     Attributes:
-        subject: One subject, because each has voxels of its own, in any spelling; None where only one is there.
+        subject: One subject, because each has voxels of its own; None where only one is there.
         condition: "imagery", "vision", "attention" or "perception".
         sessions: Numbers of sessions, 1-based.
         split: "train" or "test".
@@ -144,8 +144,6 @@ def _meant(choice: Choice) -> Choice:
         UsageError: A word of it cannot be meant.
     """
     said: dict[str, Any] = {"roi": the_word("roi", choice.roi)}
-    if choice.subject is not None:
-        said["subject"] = subject_of(choice.subject)
     for what, name, choices in (
         ("condition", "condition", CONDITIONS),
         ("split", "split", SPLITS),

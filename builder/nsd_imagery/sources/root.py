@@ -15,7 +15,7 @@ from nsd_imagery.sources.captions import with_captions
 from nsd_imagery.sources.release import Release
 from nsd_imagery.sources.session import Session
 from nsd_imagery.sources.source import Listed, Source
-from nsd_imagery.spelling import subject_of, subjects_of, the_choice, the_word
+from nsd_imagery.spelling import Subjects, subject_of, subjects_of, the_choice, the_word
 from nsd_imagery.volumes.anatomy import Anatomy
 from nsd_imagery.volumes.maps import Maps
 from nsd_imagery.volumes.roi import Roi, resolve
@@ -61,7 +61,7 @@ class Root:
         here = {subject for tree in self._trees for subject in tree.subjects}
         return tuple(subject for subject in SUBJECTS if subject in here)
 
-    def choose(self, subjects: Sequence[str] | str | None) -> tuple[str, ...]:
+    def choose(self, subjects: Subjects | None) -> tuple[str, ...]:
         """The subjects to work on: those asked for, else all whose betas are in the root.
 
         Raises:
@@ -203,7 +203,7 @@ def usual_folder() -> Path | None:
     return place if place.is_dir() else None
 
 
-def find_roi(root: Path | str | None, subject: str, name: str, source: str | None = None) -> Roi:
+def find_roi(root: Path | str | None, subject: str | int, name: str, source: str | None = None) -> Roi:
     """The voxels that a ROI name means for a subject; see `volumes.roi`.
 
     Raises:
@@ -216,7 +216,7 @@ def find_roi(root: Path | str | None, subject: str, name: str, source: str | Non
 
 
 def rois(
-    root: Path | str | None = None, subjects: Sequence[str] | None = None, source: str | None = None
+    root: Path | str | None = None, subjects: Subjects | None = None, source: str | None = None
 ) -> list[RoiListing]:
     """What can be named as a ROI, by subject, with sizes, and what is missing for the rest; see `volumes.roi`.
 

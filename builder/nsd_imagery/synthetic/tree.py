@@ -1,13 +1,13 @@
 """The entry: a synthetic tree in one of two layouts, with the same trials and the same betas."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from nsd_imagery.experiment import SUBJECTS
 from nsd_imagery.progress import StepProgress
-from nsd_imagery.spelling import subjects_of, the_choice
+from nsd_imagery.spelling import Subjects, subjects_of, the_choice
 from nsd_imagery.synthetic.cache import write_cache
 from nsd_imagery.synthetic.files import remove_leftovers
 from nsd_imagery.synthetic.marker import claim
@@ -22,7 +22,7 @@ _WRITERS: Final[dict[Layout, Callable[[Path, Request], None]]] = {"release": wri
 def synth(
     root: Path | str,
     *,
-    subjects: Sequence[str] = ("subj01",),
+    subjects: Subjects = ("subj01",),
     seed: int = 0,
     full_size: bool = False,
     format: BetaFormat = "both",
@@ -62,7 +62,7 @@ def synth(
     named = subjects_of(subjects) or SUBJECTS[:1]
     request = Request(named, seed, full_size, format, layout, perception_sessions, progress or (lambda _: None))
     check(request)
-    root = Path(root)
+    root = Path(root).expanduser()
     claim(root, request)
     remove_leftovers(root)
     _WRITERS[layout](root, request)
