@@ -46,6 +46,14 @@ def test_the_volume_of_another_subject_is_refused(release: Path, dataset: Path, 
         nsd_imagery.to_nifti(vector[1:], voxels, release / NSDGENERAL.format("subj01"))
 
 
+def test_a_volume_that_voxels_lie_outside_of_is_refused(release: Path, dataset: Path, tmp_path: Path) -> None:
+    voxels = nsd_imagery.load(dataset, "subj01-voxels", "train")
+    part = nib.load(release / NSDGENERAL.format("subj01")).slicer[:, : max(voxels["j"])]
+    part.to_filename(tmp_path / "part.nii.gz")
+    with pytest.raises(DataError, match="do not lie on this grid"):
+        nsd_imagery.to_nifti(np.zeros(voxels.num_rows), voxels, tmp_path / "part.nii.gz")
+
+
 def test_voxels_of_load_of_restrict_and_of_a_root_remember_the_grid(release: Path, dataset: Path) -> None:
     voxels = nsd_imagery.load(dataset, "subj01-voxels", "train")
     trials = nsd_imagery.load(dataset, "subj01-vision", "test")

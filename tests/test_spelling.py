@@ -146,7 +146,10 @@ def indexed(own_core_release: Path) -> Path:
     return own_core_release
 
 
-def test_what_index_gives_read_index_reads_and_so_does_a_dataset(indexed: Path) -> None:
+def test_what_index_gives_read_index_reads_and_so_does_a_dataset(
+    indexed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NSD_CACHE_ROOT", str(tmp_path))  # is not the root that the index lies in
     folder = nsd_imagery.index(indexed)
     files = [folder / name / "full_index.parquet" for name in ("imagery", "perception")]
     whole = nsd_imagery.read_index(folder)

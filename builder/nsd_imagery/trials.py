@@ -76,7 +76,8 @@ def index(
 
     Args:
         root: Folder with the release tree or the Guide's cache tree; default $NSD_CACHE_ROOT, else ./cache.
-        subjects: Default: all whose betas are there.
+        subjects: Names or numbers ("subj01", "sub-01", 1), several in a list or with commas; default: all whose
+            betas are there.
         betas: Beta version.
         out: Where the index goes; default `<root>/indices`.
         captions: Folder of COCO's caption files; default: where the root has them, if it does.

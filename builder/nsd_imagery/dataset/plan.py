@@ -164,7 +164,8 @@ def plan(
     Args:
         root: Folder with the release tree or the Guide's cache tree; default $NSD_CACHE_ROOT, else ./cache.
         out: The dataset folder.
-        subjects: Default: all whose betas are there.
+        subjects: Names or numbers ("subj01", "sub-01", 1), several in a list or with commas; default: all whose
+            betas are there.
         conditions: Default: all that the root holds.
         roi: One or more ROI names; see `volumes.roi`. Each makes configs of its own.
         zscore: "auto", "run", "session" or "none".

@@ -73,7 +73,8 @@ def export(
         dataset: A built folder with imagery, vision and attention in nsdgeneral.
         out: The data root to write to; other files in it are left alone.
         for_: Whose code: "mindeye".
-        subjects: Default: all that the folder holds.
+        subjects: Names or numbers ("subj01", "sub-01", 1), several in a list or with commas; default: all that
+            the folder holds.
         replace: Also replace files of these names that no export wrote.
         progress: Called with steps done, steps in all, and what is written next.
 

@@ -98,7 +98,8 @@ def embed(
         revision: A commit, branch or tag of the hub; default: the newest.
         mode: Whose stimuli: "imagery" (NSD-Imagery with its vision and attention), "perception" (NSD core) or "both".
         prompts: A CSV file with columns stimulus and prompt: texts instead of captions, and where there is none.
-        subjects: Default: all that the root holds.
+        subjects: Names or numbers ("subj01", "sub-01", 1), several in a list or with commas; default: all that
+            the root holds.
         betas: Beta version by which the sessions are found.
         captions: Folder of COCO's caption files; default: where the root has them, if it does.
         source: "release" or "cache", for a root that holds a subject in both.

@@ -34,7 +34,7 @@ def load(
 
     Args:
         path: A built folder.
-        config: For example "subj01-imagery".
+        config: For example "subj01-imagery"; "sub-01-imagery-v1" is subj01-imagery-V1.
         split: "train" or "test"; default: all splits that the config has, by name.
         cache_dir: Where `filter` and `map` keep what they make of the rows, to be found again by a later process.
             Default: a temporary folder that goes when the process ends, or if it is killed, when the next one looks.

@@ -222,7 +222,8 @@ def rois(
 
     Args:
         root: Folder with the release tree or the Guide's cache tree; default $NSD_CACHE_ROOT, else ./cache.
-        subjects: Default: all whose betas are there.
+        subjects: Names or numbers ("subj01", "sub-01", 1), several in a list or with commas; default: all whose
+            betas are there.
         source: "release" or "cache", for a root that holds a subject in both.
 
     Raises:

@@ -39,7 +39,7 @@ def synth(
 
     Args:
         root: Folder of the tree; made if it is not there.
-        subjects: "subj01" to "subj08".
+        subjects: Names or numbers ("subj01", "sub-01", 1), several in a list or with commas.
         seed: What everything is drawn from, not negative.
         full_size: True grids and numbers of voxels (about 1 GB a file of betas, fithrf_GLMdenoise_RR alone), else
             a small brain (about 10 MB a file).
