@@ -104,7 +104,7 @@ def test_every_function_that_takes_subjects_takes_them_as_people_write_them(
     release: Path, dataset: Path, tmp_path: Path
 ) -> None:
     folder = nsd_imagery.synth(tmp_path / "r", subjects="2", format="HDF5")
-    assert [path.name for path in nsd_imagery.index(folder, "S2").glob("imagery/subj*")] == ["subj02.parquet"]
+    assert [path.name for path in nsd_imagery.index(folder, np.array([2])).glob("imagery/subj*")] == ["subj02.parquet"]
     assert nsd_imagery.verify(folder, "sub-02").passed
     assert {piece.key[:6] for piece in nsd_imagery.preview(release, tmp_path / "d", subjects="1,2").pieces} == {
         "subj01",

@@ -110,7 +110,7 @@ def index(
         path = folder / INDEX_FOLDERS[experiment] / f"{subject}.parquet"
         _write(pa.concat_tables(rows), path)
         written.add(path)
-    for path in _join(folder, written, names if subjects else SUBJECTS):
+    for path in _join(folder, written, SUBJECTS if subjects is None else names):
         logger.warning("%s: was removed, because %s no longer holds such sessions (%s)", path, home.path, betas)
     return folder
 

@@ -203,11 +203,11 @@ def build(out: Path, workers: int, scheduler: str | None, dry_run: bool, as_json
     click.echo(f"{place(done.folder)}: built.\n{next_line(done.folder, out, done.configs[0])}")
 
 
-def _show_preview(todo_of: Any, out: Path, as_json: bool) -> None:
-    found = todo_of.preview()
+def _show_preview(planned: Any, out: Path, as_json: bool) -> None:
+    found = planned.preview()
     if as_json:
         sums = {name: getattr(found, name) for name in ("bytes_in", "bytes_unpacked", "bytes_out")}
-        show_json({"folder": todo_of.folder, "configs": todo_of.configs, **asdict(found), **sums})
+        show_json({"folder": planned.folder, "configs": planned.configs, **asdict(found), **sums})
         return
     for piece in found.pieces:
         unpacked = f"{piece.bytes_unpacked / 1e6:,.0f} MB of betas from a file of {piece.bytes_in / 1e6:,.0f} MB"

@@ -45,7 +45,7 @@ def find_pieces(
     _refuse_unsound_names(rois)
     names = root.choose(subjects)
     sessions = root.sessions(names, _experiments(conditions), captions)
-    _refuse_missing(root.path, names if subjects else None, conditions, sessions)
+    _refuse_missing(root.path, None if subjects is None else names, conditions, sessions)
     maps = {name: Maps(root.anatomy(name)) for name in dict.fromkeys(session.subject for session in sessions)}
     subject_rois = {name: _resolved(rois, own) for name, own in maps.items()}
     for name, own in maps.items():

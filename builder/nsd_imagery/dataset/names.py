@@ -97,6 +97,12 @@ def the_config(said: Any, configs: Iterable[str], what: str = "config") -> str:
     return word if word in configs else the_choice(what, _in_usual_spelling(word), configs)
 
 
+def in_any_letters(name: str, configs: Iterable[str]) -> str | None:
+    """The config of a name, else the only one that has the name in letters of another case; None if there is none."""
+    alike = [config for config in configs if config.lower() == name.lower()]
+    return name if name in alike else alike[0] if len(alike) == 1 else None
+
+
 def read_config(said: Any) -> ConfigName:
     """A config name that a user wrote, in whatever letters, and however it spells its subject.
 

@@ -50,7 +50,7 @@ class NSDImagery(datasets.ArrowBasedBuilder):
     """One config of NSD-Imagery as a dataset builder.
 
     Args:
-        config_name: As of a built folder: "subj01-imagery", "subj01-vision-V1", "subj01-imagery-streams.early"; see `load`.
+        config_name: As of a built folder: "subj01-imagery", "subj01-vision-V1", "subj01-imagery-streams.early".
         root: Folder with the release tree; default $NSD_CACHE_ROOT, else ./cache.
         roi: A ROI name, for ROIs that a config name cannot spell, such as a mask file.
         captions: Folder of COCO's caption files; default: where the root has them, if it does.

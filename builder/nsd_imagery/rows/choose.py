@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from nsd_imagery.dataset.find import find_pieces
 from nsd_imagery.dataset.folder import open_manifest, read_manifest
-from nsd_imagery.dataset.names import SPLITS, config_name
+from nsd_imagery.dataset.names import SPLITS, config_name, in_any_letters
 from nsd_imagery.dataset.pieces import Piece, parts, split_rows
 from nsd_imagery.dataset.reading import read_piece
 from nsd_imagery.dataset.recipe import ZSCORES, Recipe
@@ -176,8 +176,7 @@ def _of_folder(folder: Path, choice: Choice) -> Dataset:
     configs = manifest.trials
     subject = _subject_of_folder(folder, choice)
     names = [config_name(subject, condition, choice.roi) for condition in choice.conditions]
-    by_lower = {name.lower(): name for name in configs}
-    here = [found for name in names if (found := name if name in configs else by_lower.get(name.lower()))]
+    here = [found for name in names if (found := in_any_letters(name, configs))]
     if not here:
         one_of("config", names[0], configs)
     loaded = [rows for name in here for split, rows in load(folder, name).items() if split in choice.splits]
