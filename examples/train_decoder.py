@@ -1,4 +1,4 @@
-"""Train a small decoder on perception and read imagery through it.
+"""Train a small decoder on what was seen, and read imagery through it.
 
     python examples/train_decoder.py [DATASET] [SUBJECT]
 
@@ -26,11 +26,11 @@ pictures = sorted(set(imagery["stimulus"]))
 embedding = dict(zip(pictures, torch.eye(len(pictures)), strict=True))
 candidates = torch.stack([embedding[picture] for picture in pictures])
 
-# What was seen and has an embedding: NSD core (its `test` has the shared pictures; with CLIP vectors, take `train`) and
-# the vision runs.
-seen = datasets.concatenate_datasets(
-    [nsd_imagery.load(folder, f"{subject}-{condition}", "test") for condition in ("perception", "vision")]
-)
+# What was seen and has an embedding: the vision runs, and NSD core where the folder has it (its `test` has the shared
+# pictures; with CLIP vectors, take `train`).
+names = [f"{subject}-{condition}" for condition in ("perception", "vision")]
+here = nsd_imagery.info(folder)["configs"]
+seen = datasets.concatenate_datasets([nsd_imagery.load(folder, name, "test") for name in names if name in here])
 seen = seen.filter(lambda stimulus: stimulus in embedding, input_columns="stimulus")
 
 view = nsd_imagery.torch_view(seen, ["betas", "stimulus"])

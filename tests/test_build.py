@@ -489,7 +489,7 @@ def test_a_second_build_of_a_folder_is_refused_and_names_the_first(release: Path
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"subjects": ["subj1"]}, "did you mean 'subj01'"),
+        ({"subjects": ["subj11"]}, "did you mean 'subj01'"),
         ({"conditions": ["image"]}, "no condition 'image'"),
         ({"roi": "v11"}, "no ROI 'v11' .did you mean"),
         ({"roi": "stream:early"}, "did you mean 'streams'"),

@@ -63,7 +63,7 @@ def test_other_sources_and_options_are_never_served_from_an_old_cache(
     np.testing.assert_array_equal(means(release), seen[0])
 
 
-@pytest.mark.parametrize("config", ["subj01", "subj1-imagery", "subj01-image", "subj01-imagery-V11"])
+@pytest.mark.parametrize("config", ["subj01", "subj9-imagery", "subj01-image", "subj01-imagery-V11"])
 def test_a_mistyped_config_is_named(release: Path, config: str) -> None:
     with pytest.raises(UsageError):
         nsd_imagery.NSDImagery(config, root=release)

@@ -10,6 +10,7 @@ import yaml
 from datasets import Features
 from huggingface_hub import DatasetCard
 
+import nsd_imagery
 from nsd_imagery.dataset.card import card, front_matter
 from nsd_imagery.dataset.folder import open_manifest
 from nsd_imagery.dataset.manifest import Manifest
@@ -82,9 +83,11 @@ def test_every_column_is_explained_with_its_unit(manifest: Manifest) -> None:
         assert f"| {column.unit} | {column.meaning} |" in text
 
 
+@pytest.mark.parametrize("conditions", [None, "perception"])
 def test_the_examples_of_a_folder_run_as_they_stand(
-    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    core_release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, conditions: str | None
 ) -> None:
+    dataset = nsd_imagery.build(core_release, tmp_path / "nsd_imagery", conditions=conditions)
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     code = (dataset / "README.md").read_text().split("```python\n")[1].split("```")[0]
     command = [sys.executable, "-c", code]

@@ -1,5 +1,6 @@
 """The command as a user meets it: what it prints, how it exits, and one line for whatever is wrong."""
 
+import errno
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,6 +10,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+import nsd_imagery
+from nsd_imagery.cli import app
 from nsd_imagery.sources.release_files import expected_betas
 
 pytestmark = pytest.mark.slow
@@ -32,6 +35,37 @@ def test_the_three_commands_of_the_demo_say_what_comes_next(tmp_path: Path) -> N
     assert (build.returncode, build.stderr) == (0, "")
     assert 'load_dataset("./nsd_imagery", "subj01-imagery")' in build.stdout
     assert (tmp_path / "nsd_imagery" / "README.md").is_file()
+
+
+@pytest.mark.parametrize(("verb", "hint"), [("export", "another place\n"), ("index", "another place (--out)\n")])
+def test_only_a_verb_that_has_the_option_out_is_told_of_it(
+    verb: str, hint: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["nsd-imagery", verb, "--help"])
+    app._say(PermissionError(errno.EACCES, "Permission denied", "/data"))
+    assert capsys.readouterr().err.endswith(hint)
+
+
+def test_the_line_after_a_build_names_a_config_that_it_made(release: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "my data" / "nsd_imagery"
+    options = ("build", release, "--out", folder, "--subjects")
+    assert f'load_dataset("{folder}", "subj01-imagery")' in run(*options, "1").stdout
+    more = run(*options, "sub-02", "--conditions", "vision,attention", "--roi", "v1")
+    assert f'load_dataset("{folder}", "subj02-vision-V1")' in more.stdout
+    assert nsd_imagery.load(folder, "subj02-vision-V1", "test").num_rows == 144
+
+
+def test_every_verb_takes_subjects_as_people_write_them(release: Path, dataset: Path, tmp_path: Path) -> None:
+    for arguments, words in (
+        (("synth", "new", "--subjects", "1,S2", "--format", "hdf5"), "release of subj01, subj02\n"),
+        (("index", release, "--out", "indices", "--subjects", "sub-01"), "720 rows of subj01, 720"),
+        (("build", release, "--subjects", "1,sub-02", "--dry-run"), "2 of 2 pieces to do"),
+        (("rois", release, "--subject", "2"), "subj02\n"),
+        (("export", dataset, "out", "--for", "mindeye", "--subjects", "2"), ": subj02, fithrf_GLMdenoise_RR"),
+    ):
+        result = run(*arguments, cwd=tmp_path)
+        assert (result.returncode, result.stderr) == (0, "")
+        assert words in result.stdout
 
 
 @pytest.mark.parametrize("command", [(), ("synth",), ("index",), ("build",)])
@@ -81,14 +115,14 @@ def test_a_whole_build_imports_no_pandas_and_leaves_it_usable(release: Path, tmp
         (("build", "{release}", "--out", "file"), 1, "is a file, not a folder"),
         (("index", "nowhere"), 1, "nowhere: no such folder"),
         (("index", "{release}", "--betas", "fit"), 2, "did you mean 'fithrf'"),
-        (("index", "{release}", "--subjects", "sub01"), 2, "did you mean 'subj01'"),
+        (("index", "{release}", "--subjects", "subj011"), 2, "did you mean 'subj01'"),
         (("index", "{release}", "--out", "file"), 1, "file/imagery: Not a directory"),
         (("info", "nowhere"), 1, "no dataset here"),
         (("info", "file"), 1, "no dataset here"),
         (("info",), 2, "Missing argument 'DATASET'"),
         (("synth", "new", "--seed", "a"), 2, "'a' is not a valid integer"),
         (("synth", "new", "--seed", "-1"), 2, "seed must be a whole number"),
-        (("synth", "new", "--subjects", "subj1"), 2, "unknown: subj1"),
+        (("synth", "new", "--subjects", "subj9"), 2, "no subject 'subj9'"),
         (("synth", "file"), 1, "is a file, not a folder"),
     ],
 )

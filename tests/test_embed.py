@@ -226,6 +226,15 @@ def test_a_killed_run_goes_on(release: Path, model: Path, embed: Callable[..., P
     assert not [*(tmp_path / "out").glob(".*.parts"), *(tmp_path / "out").glob(".partial-*")]
 
 
+def test_a_cache_opens_what_embed_gives(
+    own_release: Path, core_release: Path, embed: Callable[..., Path], made: Path
+) -> None:
+    own = embed(own_release, out=None)
+    given, found = nsd_imagery.ClipCache(own), nsd_imagery.ClipCache(own_release)
+    assert (given.path, given.maker, set(given)) == (own, found.maker, set(found))
+    assert nsd_imagery.ClipCache(core_release, folder=made).path == made
+
+
 def test_of_two_at_once_the_second_is_refused_and_adds_to_what_the_first_wrote_when_it_is_run_again(
     core_release: Path, made: Path, model: Path, embed: Callable[..., Path], tmp_path: Path
 ) -> None:

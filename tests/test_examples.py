@@ -1,5 +1,6 @@
 """The examples run as a user runs them, on a folder built from the synthetic release."""
 
+import os
 import re
 import subprocess
 import sys
@@ -12,6 +13,18 @@ import nsd_imagery
 pytestmark = pytest.mark.slow
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+
+
+@pytest.mark.parametrize("name", ["quickstart.py", "train_decoder.py"])
+def test_each_example_runs_as_it_stands_after_the_demo(dataset: Path, tmp_path: Path, name: str) -> None:
+    assert "subj01-perception" not in nsd_imagery.info(dataset)["configs"]
+    (tmp_path / "nsd_imagery").symlink_to(dataset)
+    environment = {**os.environ, "HF_DATASETS_CACHE": str(tmp_path / "cache")}
+    command = [sys.executable, str(EXAMPLES / name)]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    said = {"quickstart.py": "a torch batch: betas (8, 280)", "train_decoder.py": "5 pictures were seen"}
+    assert said[name] in done.stdout
 
 
 def test_a_decoder_that_is_trained_on_perception_reads_imagery(core_release: Path, tmp_path: Path) -> None:

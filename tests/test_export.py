@@ -4,6 +4,7 @@ import json
 import os
 import pickletools
 import re
+import shlex
 import shutil
 import sys
 from collections.abc import Callable
@@ -31,6 +32,7 @@ from nsd_imagery.errors import (
     UsageError,
 )
 from nsd_imagery.experiment import SYNTHETIC_MARKER
+from nsd_imagery.extras import how_to_install
 from nsd_imagery.interop.export import Exported
 from nsd_imagery.locks import holding
 from nsd_imagery.sources.release_files import expected_betas
@@ -240,8 +242,10 @@ def test_a_folder_without_subjects_is_one_line(
         return json.dumps({**said, "configs": {"stimuli": said["configs"]["stimuli"]}})
 
     rewrite(small / "manifest.json", stimuli_alone)
-    with pytest.raises(MissingDataError, match="holds no subject; build one: nsd-imagery build ROOT --out"):
-        export(small, tmp_path / "out")
+    spaced = small.rename(tmp_path / "my [data] $HOME")
+    with pytest.raises(MissingDataError, match="holds no subject; build one: nsd-imagery build ROOT --out") as raised:
+        export(spaced, tmp_path / "out")
+    assert shlex.split(str(raised.value).partition("build one: ")[2])[-1] == str(spaced)
 
 
 def test_a_gap_in_the_sessions_of_core_would_move_rows_and_is_refused(own_core_release: Path, tmp_path: Path) -> None:
@@ -401,7 +405,7 @@ def test_without_torch_one_line_says_what_to_install(
     dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'nsd-imagery\[torch\]'"):
+    with pytest.raises(MissingExtraError, match=re.escape(f"torch: {how_to_install('torch')}")):
         export(dataset, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

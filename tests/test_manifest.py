@@ -84,6 +84,7 @@ def numbered(shards: list[Json]) -> list[Json]:
 
 CONFIG = ("configs", VISION)
 SHARD = (*CONFIG, "splits", "test", 0)
+GRID = ("configs", "subj01-voxels", "grid")
 
 DAMAGED: dict[str, Callable[[Json], None]] = {
     **{f"no {key}": lacks(key) for key in ("format_version", "synthetic", "recipe", "configs")},
@@ -143,6 +144,13 @@ DAMAGED: dict[str, Callable[[Json], None]] = {
     "a session twice": lambda m: m["configs"]["subj01-stats"].update(
         splits={"train": numbered([*m["configs"]["subj01-stats"]["splits"]["train"]] * 2)}
     ),
+    "a grid of trials": put(*CONFIG, "grid", value={"shape": [2, 2, 2], "affine": np.eye(4).tolist()}),
+    "a grid of two axes": put(*GRID, "shape", value=[20, 30]),
+    "a grid larger than any": put(*GRID, "shape", value=[10_000, 10_000, 10_000]),
+    "a grid without a place": put(*GRID, "affine", value=None),
+    "a grid at a word": put(*GRID, "affine", 0, value=[1, 0, 0, "x"]),
+    "a grid beyond all": put(*GRID, "affine", 0, value=[1, 0, 0, float("1e300")]),
+    "a grid with more": put(*GRID, "more", value=1),
     "voxels of fewer rows": put("configs", "subj01-voxels", "splits", "train", 0, "rows", value=7),
     "voxels of another width than trials": lambda m: m["configs"]["subj01-voxels"].update(
         n_voxels=7, splits={"train": [{**m["configs"]["subj01-voxels"]["splits"]["train"][0], "rows": 7}]}

@@ -1,5 +1,6 @@
 """Back to the volume, and to smaller ROIs, after loading."""
 
+import pickle
 from pathlib import Path
 
 import nibabel as nib
@@ -43,6 +44,46 @@ def test_the_volume_of_another_subject_is_refused(release: Path, dataset: Path, 
         nsd_imagery.to_nifti(vector, voxels, release / NSDGENERAL.format("subj02"))
     with pytest.raises(DataError, match="one value a voxel"):
         nsd_imagery.to_nifti(vector[1:], voxels, release / NSDGENERAL.format("subj01"))
+
+
+def test_a_volume_that_voxels_lie_outside_of_is_refused(release: Path, dataset: Path, tmp_path: Path) -> None:
+    voxels = nsd_imagery.load(dataset, "subj01-voxels", "train")
+    part = nib.load(release / NSDGENERAL.format("subj01")).slicer[:, : max(voxels["j"])]
+    part.to_filename(tmp_path / "part.nii.gz")
+    with pytest.raises(DataError, match="do not lie on this grid"):
+        nsd_imagery.to_nifti(np.zeros(voxels.num_rows), voxels, tmp_path / "part.nii.gz")
+
+
+def test_voxels_of_load_of_restrict_and_of_a_root_remember_the_grid(release: Path, dataset: Path) -> None:
+    voxels = nsd_imagery.load(dataset, "subj01-voxels", "train")
+    trials = nsd_imagery.load(dataset, "subj01-vision", "test")
+    mask = nib.load(release / NSDGENERAL.format("subj01"))
+    restricted = nsd_imagery.restrict(trials, voxels, "v1", root=release).voxels
+    of_root = nsd_imagery.NSDImageryDataset(release, 1, "vision").voxels
+    some = voxels.filter(lambda i: i > 3, input_columns="i")
+    for rows in (voxels, some, pickle.loads(pickle.dumps(voxels)), restricted, of_root):
+        vector = np.arange(1, rows.num_rows + 1)
+        image = nsd_imagery.to_nifti(vector, rows)
+        assert image.shape == mask.shape
+        np.testing.assert_array_equal(image.affine, mask.affine)
+        places = tuple(np.array([rows[axis][:] for axis in "ijk"]))
+        np.testing.assert_array_equal(np.asarray(image.dataobj)[places], vector)
+
+
+def test_voxels_of_load_dataset_need_only_their_folder(
+    release: Path, dataset: Path, tmp_path: Path, hf_cache: str
+) -> None:
+    voxels = load(dataset, "subj02-voxels", hf_cache)
+    vector = np.ones(voxels.num_rows)
+    mask = nib.load(release / NSDGENERAL.format("subj02"))
+    image = nsd_imagery.to_nifti(vector, voxels, dataset)
+    assert image.shape == mask.shape
+    np.testing.assert_array_equal(image.affine, mask.affine)
+    with pytest.raises(UsageError, match="give like=, their dataset folder or a volume of the subject"):
+        nsd_imagery.to_nifti(vector, voxels)
+    other = nsd_imagery.build(release, tmp_path / "d", subjects="1", conditions="vision", roi="V1")
+    with pytest.raises(DataError, match="lie on none of the grids that it remembers"):
+        nsd_imagery.to_nifti(vector, voxels, other)
 
 
 def test_restricted_rows_are_those_of_the_rois_own_build(release: Path, tmp_path: Path, hf_cache: str) -> None:

@@ -406,5 +406,5 @@ def test_the_root_comes_from_the_argument_then_the_environment(
 def test_a_subject_that_is_not_there_or_no_subject_is_named(release: Path) -> None:
     with pytest.raises(MissingDataError, match=r"no betas of subj05 .* here are: subj01, subj02"):
         nsd_imagery.index(release, subjects=["subj05"])
-    with pytest.raises(UsageError, match=r"no subject 'sub01' .did you mean 'subj01'"):
-        nsd_imagery.index(release, subjects=["sub01"])
+    with pytest.raises(UsageError, match=r"no subject 'subj10' .did you mean 'subj"):
+        nsd_imagery.index(release, subjects=["subj10"])

@@ -1,6 +1,7 @@
 """ROIs by name, against numpy's selection from the atlases."""
 
 import json
+import shutil
 import subprocess
 import sys
 from functools import partial
@@ -259,6 +260,12 @@ def test_every_roi_that_is_listed_can_be_named_and_has_the_size_that_is_listed(r
     for roi in listing.rois:
         found = nsd_imagery.find_roi(release, "subj01", roi.name)
         assert (found.name, found.flat.size, general[found.flat].sum()) == (roi.name, roi.n_voxels, roi.n_in_nsdgeneral)
+
+
+def test_rois_of_a_root_are_listed_whatever_version_its_betas_are_of(own_release: Path) -> None:
+    for folder in own_release.glob("nsddata_betas/ppdata/subj0*/func1pt8mm/*GLMdenoise_RR"):
+        shutil.rmtree(folder)
+    assert [one.subject for one in nsd_imagery.rois(own_release)] == ["subj01", "subj02"]
 
 
 def test_a_listing_says_what_is_missing_for_the_rest(own_release: Path) -> None:

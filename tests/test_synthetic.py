@@ -611,9 +611,8 @@ class TestWriting:
         assert (tmp_path / "synthetic.json").read_text() == marker
 
     @pytest.mark.parametrize(("arguments", "says"), [
-        ({"subjects": ["subj09"]}, "subj01, .*subj08.*unknown: subj09"),
-        ({"subjects": "subj01"}, "one or more of subj01"),
-        ({"subjects": []}, "one or more of subj01"),
+        ({"subjects": ["subj09"]}, "no subject 'subj09'.*subj01, .*subj08"),
+        ({"subjects": []}, "subjects is empty: name one or more"),
         ({"seed": -1}, "seed must be"),
         ({"format": "mgh"}, "hdf5, nii.gz, both"),
     ])  # fmt: skip

@@ -391,7 +391,7 @@ class TestWriting:
         assert (tmp_path / "synthetic.json").read_text() == marker
 
     @pytest.mark.parametrize(("arguments", "says"), [
-        ({"layout": "bids"}, "layout must be one of release, cache, not 'bids'"),
+        ({"layout": "bids"}, "no layout 'bids'; there are: release, cache"),
         ({"layout": "cache", "perception_sessions": 1}, "NSD core is written in the release layout"),
     ])  # fmt: skip
     def test_a_layout_that_is_not_there_and_nsd_core_in_the_cache_are_refused_before_anything_is_written(

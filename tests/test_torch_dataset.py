@@ -297,8 +297,9 @@ def test_what_is_not_there_is_named(cache: Path, built: Path, tmp_path: Path) ->
             TRIALS(source, "subj02")
     with pytest.raises(MissingDataError, match="write an index with: nsd-imagery index ROOT"):
         TRIALS(tmp_path / "nowhere.parquet")
-    with pytest.raises(UsageError, match=r"folder of indices; name one of its files: full_index.parquet, subj01"):
-        TRIALS(cache / "indices" / "imagery")
+    (tmp_path / "subj01.parquet").symlink_to(cache / "indices/imagery/subj01.parquet")
+    with pytest.raises(UsageError, match=r"folder of indices; name one of its files: subj01.parquet"):
+        TRIALS(tmp_path)
     with pytest.raises(UsageError, match="no config 'subj01-imagery-V2'"):
         TRIALS(built, roi="V2")
     with pytest.raises(UsageError, match="was built with zscore='auto', not 'none'"):

@@ -673,8 +673,8 @@ def test_what_is_not_there_is_one_line(release: Path, dataset: Path, tmp_path: P
         nsd_imagery.verify(tmp_path / "nowhere")
     with pytest.raises(MissingDataError, match="no betas"):
         nsd_imagery.verify(tmp_path)
-    with pytest.raises(UsageError, match="did you mean 'subj01'"):
-        nsd_imagery.verify(release, ["sub01"])
+    with pytest.raises(UsageError, match="no subject 'sub09'"):
+        nsd_imagery.verify(release, ["sub09"])
     with pytest.raises(MissingDataError, match="name the root that the dataset was built from"):
         nsd_imagery.verify(dataset, root=tmp_path / "nowhere")
 

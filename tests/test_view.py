@@ -17,6 +17,7 @@ from torch.utils.data import BatchSampler, DataLoader, DistributedSampler, Rando
 import nsd_imagery
 from nsd_imagery.dataset.shards import write_shard
 from nsd_imagery.errors import DataError, UsageError
+from nsd_imagery.extras import how_to_install
 from nsd_imagery.schema import trial_schema
 
 pytestmark = pytest.mark.slow
@@ -104,7 +105,7 @@ def test_one_row_a_slice_an_array_and_negative_numbers_choose_as_in_a_list(datas
     for index in (288, -289, [0, 288]):
         with pytest.raises(IndexError):
             view[index]
-    for index in ([True, False], [0.5], "betas", [[1, 2]]):
+    for index in ([True, False], [0.5], ["betas"], [[1, 2]]):
         with pytest.raises(TypeError):
             view[index]
 
@@ -244,5 +245,5 @@ def test_without_torch_the_error_names_the_extra() -> None:
         "        print(type(error).__name__, error)"
     )
     printed = subprocess.check_output([sys.executable, "-c", script], text=True).splitlines()
-    line = "MissingExtraError torch_view and NSDImageryDataset need torch: pip install 'nsd-imagery[torch]'"
+    line = f"MissingExtraError torch_view and NSDImageryDataset need torch: {how_to_install('torch')}"
     assert printed == [line, line]

@@ -14,8 +14,8 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
     return f" (did you mean {by_lower[close[0]]!r}?)" if close else ""
 
 
-def one_of(what: str, word: str, choices: Iterable[str], where: Path | None = None) -> None:
-    """Refuse a word that is not one of the choices.
+def one_of(what: str, word: str, choices: Iterable[str], where: Path | None = None) -> str:
+    """The word, if it is one of the choices; in whatever letters it may be written, see `spelling.the_choice`.
 
     Args:
         what: What it names: "subject".
@@ -24,10 +24,11 @@ def one_of(what: str, word: str, choices: Iterable[str], where: Path | None = No
         where: What has these and no others, if that is a file or a folder.
 
     Raises:
-        UsageError: Names the choices, and the nearest.
+        UsageError: It is not; names the choices, and the nearest.
     """
     choices = list(choices)
     if word not in choices:
         place = "" if where is None else f"{where}: "
         msg = f"{place}no {what} {word!r}{did_you_mean(word, choices)}; there are: {', '.join(choices)}"
         raise UsageError(msg)
+    return word

@@ -24,9 +24,11 @@ from nsd_imagery.links import is_there
 from nsd_imagery.locks import waiting
 from nsd_imagery.progress import StepProgress
 from nsd_imagery.schema import index_schema
+from nsd_imagery.shell import quoted
 from nsd_imagery.sources.missing import Asked
 from nsd_imagery.sources.root import find_root
 from nsd_imagery.sources.session import Session
+from nsd_imagery.spelling import Subjects
 from nsd_imagery.volumes.formats import other_formats
 from nsd_imagery.volumes.read import rows_with_data
 
@@ -35,6 +37,8 @@ logger = logging.getLogger(__name__)
 INDICES = "indices"
 FULL_INDEX = "full_index.parquet"
 INDEX_FOLDERS: dict[Experiment, str] = {"nsdimagery": "imagery", "nsd": "perception"}
+
+_WRITE = "; write it with: nsd-imagery index ROOT"
 
 _NOT_OF_LABELS = ("is_valid", "caption")
 
@@ -51,9 +55,14 @@ def full_indices(folder: Path) -> list[Path]:
     return [path for path in files if is_there(path)]
 
 
+def is_index(path: Path) -> bool:
+    """Whether a path is a file, or a folder of an index: the one that `index` gives, or one of the two in it."""
+    return path.is_file() or bool(_index_files(path))
+
+
 def index(
     root: Path | str | None = None,
-    subjects: Sequence[str] | None = None,
+    subjects: Subjects | None = None,
     betas: str = BETA_VERSIONS[0],
     out: Path | str | None = None,
     *,
@@ -69,7 +78,8 @@ def index(
 
     Args:
         root: Folder with the release tree or the Guide's cache tree; default $NSD_CACHE_ROOT, else ./cache.
-        subjects: Default: all whose betas are there.
+        subjects: Names or numbers ("subj01", "sub-01", 1), several in a list or with commas; default: all whose
+            betas are there.
         betas: Beta version.
         out: Where the index goes; default `<root>/indices`.
         captions: Folder of COCO's caption files; default: where the root has them, if it does.
@@ -84,7 +94,7 @@ def index(
         DataError: A file is damaged, or files contradict each other.
     """
     home = find_root(root, betas, source)
-    folder = Path(out) if out else home.path / INDICES
+    folder = Path(out).expanduser() if out else home.path / INDICES
     for name in INDEX_FOLDERS.values():
         remove_partial(folder / name)
     names = home.choose(subjects, Asked())
@@ -102,7 +112,7 @@ def index(
         path = folder / INDEX_FOLDERS[experiment] / f"{subject}.parquet"
         _write(pa.concat_tables(rows), path)
         written.add(path)
-    for path in _join(folder, written, names if subjects else SUBJECTS):
+    for path in _join(folder, written, SUBJECTS if subjects is None else names):
         logger.warning("%s: was removed, because %s no longer holds such sessions (%s)", path, home.path, betas)
     return folder
 
@@ -110,14 +120,35 @@ def index(
 def read_index(path: Path | str) -> pa.Table:
     """An index that `index` wrote.
 
+    Args:
+        path: One of its files; or the folder that `index` gave, for the rows of all subjects, NSD-Imagery's first.
+
     Raises:
-        MissingDataError: No such file.
+        MissingDataError: No such file, or a folder without an index.
         DataError: Not a Parquet file.
     """
-    if not is_there(Path(path)):
-        msg = f"{path}: no such index; write it with: nsd-imagery index ROOT"
+    place = Path(path).expanduser()
+    if not place.is_dir():
+        return _read_file(place)
+    files = _index_files(place)
+    if not files:
+        hint = f"; {quoted(place / INDICES)} is one" if _index_files(place / INDICES) else _WRITE
+        msg = f"{place}: is a folder without {FULL_INDEX}{hint}"
         raise MissingDataError(msg)
-    with Path(path).open("rb") as file:
+    return pa.concat_tables([_read_file(file) for file in files])
+
+
+def _index_files(folder: Path) -> list[Path]:
+    """The files of all subjects that the folder of an index, or one of the folders in it, holds."""
+    own = folder / FULL_INDEX
+    return [own] if is_there(own) else full_indices(folder)
+
+
+def _read_file(path: Path) -> pa.Table:
+    if not is_there(path):
+        msg = f"{path}: no such index{_WRITE}"
+        raise MissingDataError(msg)
+    with path.open("rb") as file:
         try:
             # A process that ends soon after a reading by Arrow's threads is aborted now and then (apache/arrow#34314).
             return pq.ParquetFile(file).read(use_threads=False)

@@ -20,19 +20,20 @@ from nsd_imagery.dataset.folder import open_manifest, read_manifest
 from nsd_imagery.dataset.manifest import Manifest
 from nsd_imagery.dataset.shards import BUILD
 from nsd_imagery.errors import MissingDataError, NSDImageryError
-from nsd_imagery.experiment import BETA_VERSIONS, SUBJECTS, SYNTHETIC_MARKER
+from nsd_imagery.experiment import BETA_VERSIONS, SYNTHETIC_MARKER
 from nsd_imagery.links import is_there, refuse_without_content
 from nsd_imagery.listing import visible
 from nsd_imagery.progress import StepProgress
 from nsd_imagery.schema import index_schema
 from nsd_imagery.sources.root import ROOT_VARIABLE, find_root, usual_folder
+from nsd_imagery.spelling import Subjects, subjects_of
 from nsd_imagery.suggest import one_of
 from nsd_imagery.trials import INDEX_FOLDERS, read_index, root_of_index
 
 
 def verify(
     path: Path | str,
-    subjects: Sequence[str] | None = None,
+    subjects: Subjects | None = None,
     *,
     deep: bool = False,
     root: Path | str | None = None,
@@ -68,9 +69,7 @@ def verify(
     file = None if output is None else Path(output).expanduser()
     if file is not None:
         refuse_unwritable(file)
-    for subject in subjects or ():
-        one_of("subject", subject, SUBJECTS)
-    found = _verify(path, subjects, Path(root).expanduser() if root else None, betas, source,
+    found = _verify(path, subjects_of(subjects), Path(root).expanduser() if root else None, betas, source,
                     progress or (lambda _: None), deep=deep)  # fmt: skip
     if file is not None:
         write(found, file)

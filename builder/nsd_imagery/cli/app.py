@@ -61,9 +61,15 @@ for verb in (
 
 _HINTS = {
     errno.ENOSPC: "; free some room and run again, what is finished is kept",
-    errno.EACCES: "; it needs other permissions, or what is written another place (--out)",
-    errno.EROFS: "; write to another place (--out)",
+    errno.EACCES: "; it needs other permissions, or what is written another place{out}",
+    errno.EROFS: "; write to another place{out}",
 }
+
+
+def _hint(error: OSError) -> str:
+    verb = next((cli.commands[word] for word in sys.argv[1:] if word in cli.commands), None)
+    has_out = verb is not None and any("--out" in one.opts for one in verb.params)
+    return _HINTS.get(error.errno or 0, "").format(out=" (--out)" if has_out else "")
 
 
 def _line(error: BaseException) -> str:
@@ -74,7 +80,7 @@ def _line(error: BaseException) -> str:
         if error.errno == errno.ENOENT and said:
             return said
         where = f"{error.filename}: " if error.filename else ""
-        return f"{where}{error.strerror or error}{_HINTS.get(error.errno or 0, '')}"
+        return f"{where}{error.strerror or error}{_hint(error)}"
     return str(error)
 
 

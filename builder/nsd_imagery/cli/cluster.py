@@ -11,6 +11,7 @@ from typing import Any, TypeVar, cast
 import click
 
 from nsd_imagery.errors import MissingExtraError, NSDImageryError, UsageError, reason
+from nsd_imagery.extras import how_to_install
 from nsd_imagery.shell import quoted
 
 _Result = TypeVar("_Result")
@@ -55,7 +56,7 @@ def _connected(scheduler: str) -> Any:
     try:
         from distributed import Client
     except ImportError as error:
-        msg = "--scheduler needs distributed: pip install 'nsd-imagery[dask]'"
+        msg = f"--scheduler needs distributed: {how_to_install('dask')}"
         raise MissingExtraError(msg) from error
     # What Dask logs of a lost connection, tracebacks and all, is one line of ours.
     for name in ("asyncio", "distributed", "distributed.client", "tornado", "tornado.application"):

@@ -1,5 +1,6 @@
 """What the commands share: list options, what they print of a folder, progress."""
 
+import json
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ from typing import Any
 import click
 
 from nsd_imagery.errors import printable
+from nsd_imagery.spelling import split_words
 
 ROOT_HELP = (
     "ROOT holds the release's nsddata/ and nsddata_betas/, or the Guide's nsd_imagery/; "
@@ -32,7 +34,7 @@ class List(click.ParamType):  # pyright: ignore[reportMissingTypeArgument] (it t
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
         """The words, or what a default or a program gave."""
-        words = _words(value) if isinstance(value, str) else tuple(value)
+        words = split_words(value) if isinstance(value, str) else tuple(value)
         if not all(words):
             self.fail("an empty name between commas", param, ctx)
         return words
@@ -40,20 +42,12 @@ class List(click.ParamType):  # pyright: ignore[reportMissingTypeArgument] (it t
 
 LIST = List()
 
-
-def _words(text: str) -> tuple[str, ...]:
-    """What stands between the commas, which are letters in the path of a file that is there."""
-    parts, words = text.split(","), []
-    while parts:
-        counts = range(len(parts), 1, -1)
-        n_parts = next((count for count in counts if _is_file(",".join(parts[:count]).strip())), 1)
-        words.append(",".join(parts[:n_parts]).strip())
-        del parts[:n_parts]
-    return tuple(words)
+JSON = click.option("--json", "as_json", is_flag=True, help="For programs: JSON alone on standard output.")
 
 
-def _is_file(text: str) -> bool:
-    return "/" in text and Path(text).is_file()
+def show_json(facts: Any) -> None:
+    """Print what a verb has to tell, for programs; what else is said to people is on standard error."""
+    click.echo(json.dumps(facts, indent=1, default=os.fspath))
 
 
 def columns() -> int | None:
@@ -107,10 +101,14 @@ def show_configs(facts: dict[str, Any]) -> None:
     """Print what `info` says of a folder: a build that was stopped, a table of configs, what is missing, and notes."""
     if facts["stopped"]:
         click.echo(f"  stopped: {facts['stopped']['sentence']}")
-    click.echo(f"  {'config':<28} {'rows':<22} {'voxels':>7} {'MB':>8}")
+    table = [("config", "rows", "voxels", "MB")]
     for name, config in facts["configs"].items():
         rows = ", ".join(f"{split} {count:,}" for split, count in config["rows"].items())
-        click.echo(f"  {name:<28} {rows:<22} {config['voxels']:>7,} {config['bytes'] / 1e6:>8.1f}")
+        table.append((name, rows, f"{config['voxels']:,}", f"{config['bytes'] / 1e6:.1f}"))
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for name, rows, voxels, megabytes in table:
+        line = f"{name:<{widths[0]}}  {rows:<{widths[1]}}  {voxels:>{widths[2]}}  {megabytes:>{widths[3]}}"
+        click.echo(f"  {place(line)}")
     for sentence in facts["missing"]:
         click.echo(f"  missing: {sentence}")
     for sentence in facts["notes"]:

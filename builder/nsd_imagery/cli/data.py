@@ -1,15 +1,28 @@
 """The commands on data: synth, index, build, verify, info."""
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
-from nsd_imagery.cli.common import LIST, ROOT_HELP, columns, next_line, place, progress_bar, progress_line, show_configs
+from nsd_imagery.cli.common import (
+    JSON,
+    LIST,
+    ROOT_HELP,
+    columns,
+    next_line,
+    place,
+    progress_bar,
+    progress_line,
+    show_configs,
+    show_json,
+)
 from nsd_imagery.cli.lean import without_pandas
-from nsd_imagery.experiment import BETA_VERSIONS, CONDITIONS
+from nsd_imagery.experiment import BETA_VERSIONS
 from nsd_imagery.shell import quoted
+from nsd_imagery.spelling import subjects_of
 
 
 @click.command()
@@ -41,7 +54,8 @@ from nsd_imagery.shell import quoted
     show_default=True,
     help="Sessions 1 to N of NSD core for each subject; more may be added later.",
 )
-def synth(root: Path, subjects: tuple[str, ...], **options: Any) -> None:
+@JSON
+def synth(root: Path, subjects: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Write a synthetic NSD release into ROOT.
 
     It has the files, formats and quirks of the real release and none of its data: a schedule drawn from the
@@ -56,9 +70,14 @@ def synth(root: Path, subjects: tuple[str, ...], **options: Any) -> None:
     """
     from nsd_imagery.synthetic import synth as run
 
+    names = subjects_of(subjects) or ()
     with progress_line("synth") as progress:
-        run(root, subjects=subjects, progress=progress, **options)
-    click.echo(f"{place(root)}: a synthetic release of {', '.join(subjects)}.  Next: nsd-imagery build {quoted(root)}")
+        run(root, subjects=names, progress=progress, **options)
+    if as_json:
+        show_json({"root": root, "subjects": names})
+        return
+    click.echo(f"{place(root)}: a synthetic release of {', '.join(names)}")
+    click.echo(f"Next: nsd-imagery build {quoted(root)}")
 
 
 @click.command(epilog=ROOT_HELP)
@@ -70,7 +89,8 @@ def synth(root: Path, subjects: tuple[str, ...], **options: Any) -> None:
 @click.option("--out", type=click.Path(path_type=Path), help="Where the index goes. Default: ROOT/indices.")
 @click.option("--captions", type=click.Path(path_type=Path), help="Folder of COCO's captions_{train,val}2017.json.")
 @click.option("--source", type=str, help="release or cache, where ROOT holds a subject in both trees.")
-def index(root: Path | None, **options: Any) -> None:
+@JSON
+def index(root: Path | None, as_json: bool, **options: Any) -> None:
     """Write the trial index of ROOT as Parquet: one row a beta, each label proven from the files.
 
     \b
@@ -84,11 +104,23 @@ def index(root: Path | None, **options: Any) -> None:
     without_pandas()
     with progress_line("index") as progress:
         folder = run(root, progress=progress, **options)
-    for path in full_indices(folder):
-        rows = read_index(path)
-        valid = sum(rows["is_valid"].to_pylist())
-        names = ", ".join(rows["subject"].unique().to_pylist())
-        click.echo(f"{place(path)}: {rows.num_rows:,} rows of {names}, {valid:,} with data")
+    indices = [_index_facts(path, read_index(path)) for path in full_indices(folder)]
+    if as_json:
+        show_json({"folder": folder, "indices": indices})
+        return
+    for facts in indices:
+        names = ", ".join(facts["subjects"])
+        click.echo(f"{place(facts['path'])}: {facts['rows']:,} rows of {names}, {facts['with_data']:,} with data")
+
+
+def _index_facts(path: Path, rows: Any) -> dict[str, Any]:
+    with_data = sum(rows["is_valid"].to_pylist())
+    return {
+        "path": path,
+        "rows": rows.num_rows,
+        "with_data": with_data,
+        "subjects": rows["subject"].unique().to_pylist(),
+    }
 
 
 @click.command(epilog=ROOT_HELP)
@@ -128,7 +160,8 @@ def index(root: Path | None, **options: Any) -> None:
 @click.option("--scheduler", help="Address of a Dask scheduler (or its scheduler.json), instead of processes.")
 @click.option("--replace", is_flag=True, help="Let this recipe take the place of another one that is there.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be read, kept and written.")
-def build(out: Path, workers: int, scheduler: str | None, dry_run: bool, **options: Any) -> None:
+@JSON
+def build(out: Path, workers: int, scheduler: str | None, dry_run: bool, as_json: bool, **options: Any) -> None:
     """Build the dataset folder from ROOT, or bring it up to date.
 
     Configs are named subjAA-CONDITION, with -ROI behind it unless the ROI is nsdgeneral. What is there
@@ -146,29 +179,37 @@ def build(out: Path, workers: int, scheduler: str | None, dry_run: bool, **optio
         without_pandas()
         from nsd_imagery.dataset.plan import plan
 
-        _show_preview(plan(out=out, **options).preview(), out)
+        _show_preview(plan(out=out, **options), out, as_json)
         return
     from nsd_imagery.cli.pools import with_executor
 
     with progress_bar("build") as progress:
 
-        def work(executor: Any) -> Path:
+        def work(executor: Any) -> Any:
             without_pandas()  # this and the import take a while, in which the workers start
             from nsd_imagery.dataset.plan import plan
 
-            return plan(out=out, **options).build(executor, progress)
+            todo = plan(out=out, **options)
+            todo.build(executor, progress)
+            return todo
 
-        folder = with_executor(workers, scheduler, work)
+        done = with_executor(workers, scheduler, work)
     from nsd_imagery.dataset.info import info as info_of
-    from nsd_imagery.dataset.names import ConfigName
 
-    facts = info_of(folder)
+    facts = info_of(done.folder)
+    if as_json:
+        show_json({"folder": done.folder, "built": done.configs, **facts})
+        return
     show_configs(facts)
-    trials = next(name for name in facts["configs"] if ConfigName.parse(name).kind in CONDITIONS)
-    click.echo(f"{place(folder)}: built.  {next_line(folder, out, trials)}")
+    click.echo(f"{place(done.folder)}: built.\n{next_line(done.folder, out, done.configs[0])}")
 
 
-def _show_preview(found: Any, out: Path) -> None:
+def _show_preview(planned: Any, out: Path, as_json: bool) -> None:
+    found = planned.preview()
+    if as_json:
+        sums = {name: getattr(found, name) for name in ("bytes_in", "bytes_unpacked", "bytes_out")}
+        show_json({"folder": planned.folder, "configs": planned.configs, **asdict(found), **sums})
+        return
     for piece in found.pieces:
         unpacked = f"{piece.bytes_unpacked / 1e6:,.0f} MB of betas from a file of {piece.bytes_in / 1e6:,.0f} MB"
         state = f"read {unpacked} for {', '.join(piece.todo)}" if piece.todo else "kept"
@@ -188,7 +229,7 @@ def _show_preview(found: Any, out: Path) -> None:
 @click.option("--subjects", type=LIST, help="Default: all that are there.")
 @click.option("--deep", is_flag=True, help="Also read NSD core's betas and both formats, and hash every row.")
 @click.option("-v", "--verbose", is_flag=True, help="Also list what passed, with the figures of the data.")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@JSON
 @click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Also write the report: .json or .md.")
 @click.option("--root", type=click.Path(path_type=Path), help="Where a dataset folder was built from.")
 @click.option("--betas", type=str, default=BETA_VERSIONS[0], show_default=True, help="Beta version, for a root.")
@@ -216,7 +257,7 @@ def verify(path: Path, verbose: bool, as_json: bool, **options: Any) -> None:
 
 @click.command()
 @click.argument("dataset", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@JSON
 def info(dataset: Path, as_json: bool) -> None:
     """Say what the dataset folder DATASET holds: configs, rows, voxels, sizes, recipe, and what is missing.
 
@@ -225,13 +266,11 @@ def info(dataset: Path, as_json: bool) -> None:
       nsd-imagery info ./nsd_imagery
       nsd-imagery info ./nsd_imagery --json
     """
-    import json
-
     from nsd_imagery.dataset.info import info as run
 
     facts = run(dataset)
     if as_json:
-        click.echo(json.dumps(facts, indent=1))
+        show_json(facts)
         return
     recipe = ", ".join(f"{key} {value}" for key, value in facts["recipe"].items())
     click.echo(

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from nsd_imagery.cli.common import LIST, progress_line
+from nsd_imagery.cli.common import JSON, LIST, place, progress_line, show_json
 from nsd_imagery.cli.lean import without_pandas
 
 
@@ -15,7 +15,8 @@ from nsd_imagery.cli.lean import without_pandas
 @click.option("--for", "for_", type=click.Choice(["mindeye"]), required=True, help="Whose code is to read the files.")
 @click.option("--subjects", type=LIST, help="Default: all that DATASET holds.")
 @click.option("--replace", is_flag=True, help="Also replace files of these names that no export wrote.")
-def export(dataset: Path, out: Path, **options: Any) -> None:
+@JSON
+def export(dataset: Path, out: Path, as_json: bool, **options: Any) -> None:
     """Write the dataset folder DATASET to OUT as the files that existing decoders read.
 
     mindeye: MindEye2, MIRAGE and what is built on them, whose data root OUT is: nsd_imagery.pt (720 betas a subject,
@@ -28,15 +29,20 @@ def export(dataset: Path, out: Path, **options: Any) -> None:
       nsd-imagery export ./nsd_imagery ./decoder --for mindeye
       nsd-imagery export ./nsd_imagery /data/mindeye --for mindeye --subjects subj01,subj02
     """
+    from dataclasses import asdict
+
     from nsd_imagery.interop.export import export as run
 
     without_pandas()
     with progress_line("export") as progress:
         done = run(dataset, out, progress=lambda n, total, name: progress(f"{n}/{total} {name}"), **options)
+    if as_json:
+        show_json(asdict(done))
+        return
     for path in done.written:
         click.echo(f"  {path}: {(done.out / path).stat().st_size / 1e6:,.1f} MB")
     for path in done.kept:
         click.echo(f"  {path}: is there")
     for sentence in done.notes:
         click.echo(f"  note: {sentence}")
-    click.echo(f"{done.out}: {', '.join(done.subjects)}, {done.beta_version}, for {options['for_']}")
+    click.echo(f"{place(done.out)}: {', '.join(done.subjects)}, {done.beta_version}, for {options['for_']}")

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from nsd_imagery.cli.common import LIST, ROOT_HELP, place, progress_line
+from nsd_imagery.cli.common import JSON, LIST, ROOT_HELP, place, progress_line, show_json
 from nsd_imagery.experiment import BETA_VERSIONS
 
 
@@ -30,7 +30,8 @@ from nsd_imagery.experiment import BETA_VERSIONS
 @click.option("--out", type=click.Path(path_type=Path), help="Where the file goes. Default: ROOT/clip_embeddings.")
 @click.option("--batch-size", type=int, default=64, show_default=True, help="Pictures or texts at a time.")
 @click.option("--device", help="cpu, cuda, cuda:1 or mps. Default: a GPU if there is one.")
-def embed(root: Path | None, **options: Any) -> None:
+@JSON
+def embed(root: Path | None, as_json: bool, **options: Any) -> None:
     """Embed the pictures and texts of the stimuli of ROOT with a CLIP model, for ClipCache.
 
     Texts are first captions, set C's words, and --prompts. What is there already and still right is kept; a run that
@@ -48,8 +49,13 @@ def embed(root: Path | None, **options: Any) -> None:
         path = run(root, progress=lambda done, total, kind: progress(f"{done}/{total} {kind}"), **options)
     maker, rows = read_embeddings(path)
     of_kind = {kind: {stimulus for of, stimulus in rows if of == kind} for kind in KINDS}
-    for kind, other in (KINDS, KINDS[::-1]):
-        if lacking := sorted(of_kind[other] - of_kind[kind]):
+    without = {kind: sorted(of_kind[other] - of_kind[kind]) for kind, other in (KINDS, KINDS[::-1])}
+    if as_json:
+        counts = {kind: len(stimuli) for kind, stimuli in of_kind.items()}
+        show_json({"path": path, "model": maker.model, "revision": maker.revision, **counts, "without": without})
+        return
+    for kind, lacking in without.items():
+        if lacking:
             click.echo(f"  no {kind}: {', '.join(lacking[:8])}{' ...' if len(lacking) > 8 else ''} ({len(lacking)})")
     counts = " and ".join(f"{len(stimuli):,} {kind}" for kind, stimuli in of_kind.items())
     click.echo(f"{place(path)}: {counts} embeddings by {maker.model} {maker.revision}".rstrip())

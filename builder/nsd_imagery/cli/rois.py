@@ -5,14 +5,14 @@ from typing import Any
 
 import click
 
-from nsd_imagery.cli.common import LIST, ROOT_HELP
+from nsd_imagery.cli.common import JSON, LIST, ROOT_HELP, show_json
 
 
 @click.command(epilog=ROOT_HELP)
 @click.argument("root", required=False, type=click.Path(path_type=Path))
 @click.option("--subject", "--subjects", "subjects", type=LIST, help="Default: all whose betas are there.")
 @click.option("--source", type=str, help="release or cache, where ROOT holds a subject in both trees.")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@JSON
 def rois(root: Path | None, as_json: bool, **options: Any) -> None:
     """List what `build --roi` can name: voxels, how many of them nsdgeneral has, and what is missing for the rest.
 
@@ -21,14 +21,13 @@ def rois(root: Path | None, as_json: bool, **options: Any) -> None:
       nsd-imagery rois release
       nsd-imagery rois /data/nsd --subject subj01 --json
     """
-    import json
     from dataclasses import asdict
 
     from nsd_imagery.sources.root import rois as run
 
     found = run(root, **options)
     if as_json:
-        click.echo(json.dumps([asdict(listing) for listing in found], indent=1))
+        show_json([asdict(listing) for listing in found])
         return
     for listing in found:
         _show(listing)

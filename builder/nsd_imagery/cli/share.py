@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from nsd_imagery.cli.common import LIST, place, progress_line, show_configs
+from nsd_imagery.cli.common import JSON, LIST, place, progress_line, show_configs, show_json
 from nsd_imagery.cli.lean import without_pandas
 
 
@@ -14,7 +14,8 @@ from nsd_imagery.cli.lean import without_pandas
 @click.argument("repo", metavar="OWNER/NAME")
 @click.option("--root", type=click.Path(path_type=Path), help="Where DATASET was built from, to hold it against.")
 @click.option("--dry-run", is_flag=True, help="Only say what would go up.")
-def push(dataset: Path, repo: str, root: Path | None, dry_run: bool) -> None:
+@JSON
+def push(dataset: Path, repo: str, root: Path | None, dry_run: bool, as_json: bool) -> None:
     """Bring the private hub repo OWNER/NAME up to date with the dataset folder DATASET.
 
     DATASET is verified first, and nothing goes up unless it passes. The repo is made private if it is not there, and a
@@ -26,6 +27,8 @@ def push(dataset: Path, repo: str, root: Path | None, dry_run: bool) -> None:
       nsd-imagery push ./nsd_imagery jane/nsd-imagery --dry-run
       nsd-imagery push ./nsd_imagery jane/nsd-imagery --root /data/nsd
     """
+    from dataclasses import asdict
+
     from nsd_imagery.share.send import push as run
 
     without_pandas()
@@ -33,6 +36,9 @@ def push(dataset: Path, repo: str, root: Path | None, dry_run: bool) -> None:
         done = run(
             dataset, repo, root=root, dry_run=dry_run, progress=lambda n, total, name: progress(f"{n}/{total} {name}")
         )
+    if as_json:
+        show_json({**asdict(done), "dry_run": dry_run})
+        return
     what = f"{len(done.uploaded)} of {done.n_files} files ({done.bytes / 1e6:.1f} MB)"
     if dry_run:
         for sign, paths in (("+", done.uploaded), ("-", done.removed)):
@@ -52,7 +58,8 @@ def push(dataset: Path, repo: str, root: Path | None, dry_run: bool) -> None:
 )
 @click.option("--configs", type=LIST, help="Default: all that the repo holds.")
 @click.option("--revision", help="A commit, branch or tag of the repo. Default: the newest.")
-def pull(repo: str, out: Path, **options: Any) -> None:
+@JSON
+def pull(repo: str, out: Path, as_json: bool, **options: Any) -> None:
     """Bring the hub repo OWNER/NAME into a dataset folder, each value checked.
 
     The folder is as if it had been built here: load_dataset opens it, and it can be built on. What is there already
@@ -69,13 +76,18 @@ def pull(repo: str, out: Path, **options: Any) -> None:
     without_pandas()
     with progress_line("pull") as progress:
         folder = run(repo, out, progress=lambda done, total, name: progress(f"{done}/{total} {name}"), **options)
-    show_configs(info_of(folder))
+    facts = info_of(folder)
+    if as_json:
+        show_json({"folder": folder, "repo": repo, **facts})
+        return
+    show_configs(facts)
     click.echo(f"{place(folder)}: pulled from {repo}")
 
 
 @click.command()
 @click.option("--accept", is_flag=True, help="Say that you have accepted NSD's terms; asked for once.")
-def terms(accept: bool) -> None:
+@JSON
+def terms(accept: bool, as_json: bool) -> None:
     """Show what NSD's terms ask of you, and whether you accepted them here.
 
     Push, pull and export ask for it; nothing on synthetic data does.
@@ -88,8 +100,12 @@ def terms(accept: bool) -> None:
     """
     from nsd_imagery.consent import TERMS, VARIABLE, accept_terms, terms_accepted
 
-    click.echo(TERMS)
+    if not as_json:
+        click.echo(TERMS)
     if accept:
         accept_terms()
     where = terms_accepted()
+    if as_json:
+        show_json({"terms": TERMS, "accepted": where or None})
+        return
     click.echo(f"accepted: {where}" if where else f"not accepted yet: nsd-imagery terms --accept, or {VARIABLE}=1")

@@ -6,6 +6,7 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any, TypeVar, Unpack
 
+from nsd_imagery.dataset.arguments import explained
 from nsd_imagery.dataset.make import BuildProgress
 from nsd_imagery.dataset.plan import Options, plan
 from nsd_imagery.dataset.preview import Preview
@@ -23,6 +24,7 @@ def _with_options_of_plan(function: _Function) -> _Function:
     return function
 
 
+@explained
 @_with_options_of_plan
 def build(
     root: Path | str | None = None,
@@ -53,6 +55,7 @@ def build(
     return plan(root, out, **options).build(executor, progress)
 
 
+@explained
 @_with_options_of_plan
 def preview(root: Path | str | None = None, out: Path | str = "nsd_imagery", **options: Unpack[Options]) -> Preview:
     """What `build` with the same arguments would do, without writing anything.

@@ -12,7 +12,7 @@ from nsd_imagery.experiment import CONDITIONS, EXPERIMENTS, SUBJECTS, Experiment
 from nsd_imagery.sources.missing import Asked
 from nsd_imagery.sources.root import Root
 from nsd_imagery.sources.session import Session
-from nsd_imagery.suggest import one_of
+from nsd_imagery.spelling import Subjects, the_choice, the_word, words_of
 from nsd_imagery.volumes.maps import Maps
 from nsd_imagery.volumes.read import check_in_brain
 from nsd_imagery.volumes.roi import Roi, plain_name, resolve
@@ -35,19 +35,20 @@ class Found:
 def find_pieces(
     root: Root,
     recipe: Recipe,
-    subjects: Sequence[str] | None,
+    subjects: Subjects | None,
     conditions: Sequence[str] | None,
     rois: Sequence[str],
     captions: Path | str | None = None,
 ) -> Found:
     """The pieces of a root; see `plan.plan`."""
-    for condition in conditions or ():
-        one_of("condition", condition, CONDITIONS)
+    if conditions is not None:
+        conditions = [the_choice("condition", name, CONDITIONS) for name in words_of("conditions", conditions)]
+    rois = [the_word("roi", name) for name in rois]
     _refuse_unsound_names(rois)
     experiments = _experiments(conditions)
     names = root.choose(subjects, Asked(experiments, masks_of(rois), tables_of(rois)))
     sessions = root.sessions(names, experiments, captions)
-    _refuse_missing(root.path, names if subjects else None, conditions, sessions)
+    _refuse_missing(root.path, None if subjects is None else names, conditions, sessions)
     maps = {name: Maps(root.anatomy(name)) for name in dict.fromkeys(session.subject for session in sessions)}
     subject_rois = {name: _resolved(rois, own) for name, own in maps.items()}
     for name, own in maps.items():

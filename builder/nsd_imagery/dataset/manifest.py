@@ -16,6 +16,8 @@ FORMAT = "nsd-imagery"
 Features = Sequence[Mapping[str, Any]]
 
 CONFIG_KEYS = ("kind", "subject", "condition", "roi", "n_voxels", "features", "splits", "sources", "notes")
+GRID = "grid"
+"""A key that only `-voxels` has."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Config:
         splits: The shards of each split, in order.
         sources: What the numbers came from: by piece, of `-voxels` by mask file.
         notes: What the rows lack because the root did, in sentences.
+        grid: Of `-voxels`, the grid of the subject's volumes (`volumes.grid.Grid.entry`); None of an older folder.
     """
 
     kind: str
@@ -43,6 +46,7 @@ class Config:
     splits: Mapping[str, tuple[Shard, ...]]
     sources: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    grid: Mapping[str, Any] | None = None
 
     @property
     def shards(self) -> tuple[Shard, ...]:
@@ -113,4 +117,5 @@ def _config_object(config: Config) -> dict[str, Any]:
     splits = {split: [shard.entry for shard in shards] for split, shards in config.splits.items()}
     # In the order that there has always been: the same input gives the same bytes.
     keys = CONFIG_KEYS if config.kind in ("trials", "stats") else (*CONFIG_KEYS[:-2], "notes", "sources")
-    return {key: splits if key == "splits" else getattr(config, key) for key in keys}
+    said = {key: splits if key == "splits" else getattr(config, key) for key in keys}
+    return said if config.grid is None else {**said, GRID: config.grid}

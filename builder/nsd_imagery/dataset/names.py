@@ -1,11 +1,14 @@
 """Names in a dataset folder: of configs, and of the files of their shards."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from nsd_imagery.errors import UsageError
 from nsd_imagery.experiment import CONDITIONS, SUBJECTS
+from nsd_imagery.spelling import subject_of, the_choice, the_word
 from nsd_imagery.suggest import one_of
 from nsd_imagery.volumes.roi import DEFAULT_ROI, is_path
 
@@ -22,6 +25,9 @@ SHARD_FILE = re.compile(r"[^/\0]+-\d{5}-of-\d{5}-[0-9a-f]{12}\.arrow")
 
 _LETTERS = "-_&+."
 """Of a ROI in a config name, beside letters and digits; every other one is written as a dot."""
+
+_PARTS = re.compile(rf"(.+?)-({'|'.join((*CONDITIONS, *SIDECARS))})(-.*)?", re.IGNORECASE | re.DOTALL)
+"""Subject, condition or sidecar, and ROI of a config name."""
 
 _LONGEST = 255
 """Bytes of the name of a folder."""
@@ -79,6 +85,41 @@ class ConfigName:
         if self.kind == STIMULI:
             return STIMULI
         return f"{self.subject}-{self.kind}" + ("" if self.roi is None else f"-{self.roi}")
+
+
+def the_config(said: Any, configs: Iterable[str], what: str = "config") -> str:
+    """The one of some configs that a name means, whatever its letters, and however it spells its subject.
+
+    Raises:
+        UsageError: None; names them, as `what`.
+    """
+    word, configs = the_word(what, said), list(configs)
+    return word if word in configs else the_choice(what, _in_usual_spelling(word), configs)
+
+
+def in_any_letters(name: str, configs: Iterable[str]) -> str | None:
+    """The config of a name, else the only one that has the name in letters of another case; None if there is none."""
+    alike = [config for config in configs if config.lower() == name.lower()]
+    return name if name in alike else alike[0] if len(alike) == 1 else None
+
+
+def read_config(said: Any) -> ConfigName:
+    """A config name that a user wrote, in whatever letters, and however it spells its subject.
+
+    Raises:
+        UsageError: It is none.
+    """
+    return ConfigName.parse(_in_usual_spelling(the_word("config", said)))
+
+
+def _in_usual_spelling(name: str) -> str:
+    """`sub-01-Imagery-prf-visualrois:V1v` as subj01-imagery-prf-visualrois.V1v; other words as they are."""
+    parts = _PARTS.fullmatch(name)
+    try:
+        subject = subject_of(parts[1]) if parts else ""
+    except UsageError:
+        return name
+    return f"{subject}-{parts[2].lower()}{_spelled(parts[3] or '')}" if parts else name
 
 
 def config_name(subject: str, kind: str, roi: str) -> str:

@@ -4,13 +4,14 @@ What is given is of the form that a build writes, or all of it is refused in one
 """
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-from nsd_imagery.dataset.manifest import CONFIG_KEYS, FORMAT, Config, Manifest
+from nsd_imagery.dataset.manifest import CONFIG_KEYS, FORMAT, GRID, Config, Manifest
 from nsd_imagery.dataset.names import SPLITS, STIMULI, ConfigName, shard_name
 from nsd_imagery.dataset.recipe import FORMAT_VERSION, OLDEST_FORMAT, Recipe
 from nsd_imagery.dataset.shards import Shard
@@ -111,7 +112,7 @@ def _manifest(said: Mapping[str, Any]) -> Manifest:
 
 
 def _config(name: str, said: Any) -> Config:
-    _only(said, CONFIG_KEYS)
+    _only(said, CONFIG_KEYS, (GRID,))
     try:
         named = ConfigName.parse(name)
     except UsageError as error:
@@ -132,7 +133,7 @@ def _config(name: str, said: Any) -> Config:
     if not splits or not set(splits) <= set(known):
         _wrong(f"has splits {shown(list(splits))}")
     config = Config(kind, subject, condition, roi, n_voxels, _features(said, n_voxels), splits, sources,
-                    tuple(_clean(note) for note in _typed(said, "notes", list)))  # fmt: skip
+                    tuple(_clean(note) for note in _typed(said, "notes", list)), _grid(said, kind))  # fmt: skip
     for shard in config.shards:
         _check_piece(shard, config)
     for split, shards in splits.items():
@@ -141,6 +142,28 @@ def _config(name: str, said: Any) -> Config:
     if kind == "voxels" and sum(shard.rows for shard in config.shards) != n_voxels:
         _wrong(f"has {n_voxels} voxels, and not as many rows")
     return config
+
+
+def _grid(said: Mapping[str, Any], kind: str) -> dict[str, Any] | None:
+    if GRID not in said:
+        return None
+    grid = said[GRID]
+    if kind != "voxels":
+        _wrong(f"has a {GRID}")
+    _only(grid, ("shape", "affine"))
+    shape, affine = grid["shape"], grid["affine"]
+    is_shape = _is_list(shape, 3) and all(type(n) is int and n > 0 for n in shape)
+    if not is_shape or math.prod(shape) > _MOST["n_voxels"]:
+        _wrong(f"has a {GRID} of shape {shown(shape)}")
+    rows = affine if _is_list(affine, 4) and all(_is_list(row, 4) for row in affine) else []
+    is_sound = all(type(number) in (int, float) and abs(number) < 1e9 for row in rows for number in row)
+    if not rows or not is_sound or rows[3] != [0, 0, 0, 1]:
+        _wrong(f"has a {GRID} of affine {shown(affine)}")
+    return grid
+
+
+def _is_list(value: Any, length: int) -> bool:
+    return type(value) is list and len(value) == length
 
 
 def _check_widths(configs: Mapping[str, Config]) -> None:

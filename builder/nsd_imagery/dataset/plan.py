@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from nsd_imagery.dataset import begun, journal
+from nsd_imagery.dataset.arguments import explained
 from nsd_imagery.dataset.find import find_pieces
 from nsd_imagery.dataset.folder import locked, read_manifest, refuse_foreign, seal
 from nsd_imagery.dataset.jobs import jobs_of, shard_positions, staying_stats
@@ -21,6 +22,7 @@ from nsd_imagery.dataset.main_guard import refuse_unguarded_main
 from nsd_imagery.dataset.make import make_all
 from nsd_imagery.dataset.manifest import Config, Manifest
 from nsd_imagery.dataset.merge import describe, merge, renewal, start
+from nsd_imagery.dataset.names import config_name
 from nsd_imagery.dataset.pieces import Piece
 from nsd_imagery.dataset.preview import Preview, bytes_to_write, preview_jobs, refuse_full_disk
 from nsd_imagery.dataset.reading import refuse_other_units
@@ -29,6 +31,7 @@ from nsd_imagery.dataset.state import BuildProgress
 from nsd_imagery.experiment import BETA_VERSIONS, SYNTHETIC_MARKER
 from nsd_imagery.links import is_there
 from nsd_imagery.sources.root import find_root
+from nsd_imagery.spelling import Subjects, words_of
 from nsd_imagery.volumes.maps import Maps
 from nsd_imagery.volumes.roi import DEFAULT_ROI, is_path
 
@@ -38,7 +41,7 @@ logger = logging.getLogger(__name__)
 class Options(RecipeOptions, total=False):
     """The options of `plan`."""
 
-    subjects: Sequence[str] | None
+    subjects: Subjects | None
     conditions: Sequence[str] | None
     roi: str | Sequence[str]
     captions: Path | str | None
@@ -70,6 +73,17 @@ class Plan:
     replacing: bool = False
     command: str = ""
 
+    @property
+    def configs(self) -> list[str]:
+        """The configs of trials that it makes, in the order of its pieces."""
+        names = (
+            config_name(piece.session.subject, condition, roi.name)
+            for piece in self.pieces
+            for roi in piece.rois
+            for condition in piece.conditions
+        )
+        return list(dict.fromkeys(names))
+
     def preview(self) -> Preview:
         """What `build` would read, keep and write, after a look at a few betas of each file; nothing is written.
 
@@ -87,6 +101,7 @@ class Plan:
                 refuse_other_units(piece)
         return found
 
+    @explained
     def build(self, executor: Executor | None = None, progress: BuildProgress | None = None) -> Path:
         """Build the dataset folder, or bring it up to date; configs that are not planned stay as they are.
 
@@ -134,11 +149,12 @@ class Plan:
         return start(self.pieces, self.recipe, old, synthetic=self.synthetic, replacing=self.replacing)
 
 
+@explained
 def plan(
     root: Path | str | None = None,
     out: Path | str = "nsd_imagery",
     *,
-    subjects: Sequence[str] | None = None,
+    subjects: Subjects | None = None,
     conditions: Sequence[str] | None = None,
     roi: str | Sequence[str] = DEFAULT_ROI,
     zscore: str = "auto",
@@ -154,7 +170,8 @@ def plan(
     Args:
         root: Folder with the release tree or the Guide's cache tree; default $NSD_CACHE_ROOT, else ./cache.
         out: The dataset folder.
-        subjects: Default: all whose betas are there.
+        subjects: Names or numbers ("subj01", "sub-01", 1), several in a list or with commas; default: all whose
+            betas are there.
         conditions: Default: all that the root holds.
         roi: One or more ROI names; see `volumes.roi`. Each makes configs of its own.
         zscore: "auto", "run", "session" or "none".
@@ -177,8 +194,7 @@ def plan(
         FolderError: `out` holds something else.
     """
     recipe = Recipe(betas, zscore, dtype, smoothing_fwhm)
-    rois = tuple(dict.fromkeys([roi] if isinstance(roi, str) else roi))
-    subjects, conditions = ([names] if isinstance(names, str) else names for names in (subjects, conditions))
+    rois = tuple(dict.fromkeys(words_of("roi", roi)))
     folder = Path(out).expanduser().absolute()
     refuse_foreign(folder)
     source_root = find_root(root, betas, source)

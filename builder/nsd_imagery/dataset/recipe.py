@@ -2,11 +2,12 @@
 
 import math
 from dataclasses import asdict, dataclass
+from numbers import Real
 from typing import Any, TypedDict
 
-from nsd_imagery.errors import UsageError
+from nsd_imagery.errors import UsageError, shown
 from nsd_imagery.experiment import BETA_VERSIONS
-from nsd_imagery.suggest import one_of
+from nsd_imagery.spelling import the_choice
 
 ZSCORES = ("auto", "run", "session", "none")
 DTYPES = ("float32", "float16")
@@ -47,12 +48,12 @@ class Recipe:
     smoothing_fwhm: float | None = None
 
     def __post_init__(self) -> None:
-        one_of("zscore", self.zscore, ZSCORES)
-        one_of("dtype", self.dtype, DTYPES)
+        options = (("zscore", "zscore", ZSCORES), ("dtype", "dtype", DTYPES), ("beta_version", "betas", BETA_VERSIONS))
+        for name, said, choices in options:
+            object.__setattr__(self, name, the_choice(said, getattr(self, name), choices))
         refuse_unsound_fwhm(self.smoothing_fwhm)
         if self.smoothing_fwhm is not None:
             object.__setattr__(self, "smoothing_fwhm", float(self.smoothing_fwhm))
-        one_of("betas", self.beta_version, BETA_VERSIONS)
 
     @classmethod
     def of(cls, *, betas: str = BETA_VERSIONS[0], **options: Any) -> "Recipe":
@@ -69,6 +70,8 @@ class Recipe:
 
 def refuse_unsound_fwhm(fwhm: float | None) -> None:
     """Raise UsageError unless it is a width in mm, or None."""
-    if fwhm is not None and not 0 < fwhm < math.inf:
-        msg = f"smoothing_fwhm is a width in mm, above 0, not {fwhm:g}; leave it out for betas that are not smoothed"
+    is_number = isinstance(fwhm, Real) and not isinstance(fwhm, bool)
+    if fwhm is not None and not (is_number and 0 < fwhm < math.inf):
+        said = f"{fwhm:g}" if is_number else shown(fwhm)
+        msg = f"smoothing_fwhm is a width in mm, above 0, not {said}; leave it out for betas that are not smoothed"
         raise UsageError(msg)

@@ -51,7 +51,7 @@ def _write_voxels(roi: Roi, table: pa.Table, maps: Maps, folder: Path) -> Config
     sources = dict.fromkeys(files, f"xxh3_128:{xxhash.xxh3_128(roi.flat.tobytes()).hexdigest()}")
     notes = tuple(map(printable, maps.notes))
     return Config("voxels", subject, "", roi.plain_name, int(roi.flat.size),
-                  features_yaml(table.schema), {"train": (shard,)}, sources, notes)  # fmt: skip
+                  features_yaml(table.schema), {"train": (shard,)}, sources, notes, roi.grid.entry)  # fmt: skip
 
 
 def _add_stimuli(configs: dict[str, Config], sessions: Sequence[Session], root: Path, folder: Path,

@@ -11,6 +11,8 @@ from nsd_imagery.dataset.recipe import Recipe
 from nsd_imagery.dataset.shards import Shard
 from nsd_imagery.errors import DataError, MissingDataError, UsageError
 from nsd_imagery.experiment import BETA_VERSIONS, NSDIMAGERY_CONDITIONS
+from nsd_imagery.shell import quoted
+from nsd_imagery.spelling import Subjects, subjects_of
 from nsd_imagery.suggest import one_of
 from nsd_imagery.volumes.roi import DEFAULT_ROI
 
@@ -41,7 +43,7 @@ class Subject:
         return int(self.name.removeprefix("subj"))
 
 
-def choose_subjects(folder: Path, manifest: Manifest, subjects: Sequence[str] | None) -> list[Subject]:
+def choose_subjects(folder: Path, manifest: Manifest, subjects: Subjects | None) -> list[Subject]:
     """The subjects to export.
 
     Args:
@@ -55,11 +57,12 @@ def choose_subjects(folder: Path, manifest: Manifest, subjects: Sequence[str] | 
         DataError: The folder holds NSD-Imagery of several sessions.
     """
     _refuse_other_betas(folder, manifest.recipe)
-    for name in subjects or ():
+    named = subjects_of(subjects)
+    for name in named or ():
         one_of("subject", name, manifest.subjects)
-    names = list(dict.fromkeys(subjects or sorted(manifest.subjects)))
+    names = named or sorted(manifest.subjects)
     if not names:
-        msg = f"{folder}: holds no subject; build one: nsd-imagery build ROOT --out {folder}"
+        msg = f"{folder}: holds no subject; build one: nsd-imagery build ROOT --out {quoted(folder)}"
         raise MissingDataError(msg)
     return [_subject(folder, manifest, name) for name in names]
 
@@ -80,7 +83,7 @@ def _subject(folder: Path, manifest: Manifest, name: str) -> Subject:
         for config in manifest.configs.values()
         if config.subject == name and config.roi == DEFAULT_ROI
     }
-    again = f"nsd-imagery build ROOT --out {folder} --subjects {name}{_options(manifest.recipe)}"
+    again = f"nsd-imagery build ROOT --out {quoted(folder)} --subjects {name}{_options(manifest.recipe)}"
     if lacking := [condition for condition in NSDIMAGERY_CONDITIONS if condition not in configs]:
         gone = ", ".join(config_name(name, condition, DEFAULT_ROI) for condition in lacking)
         msg = (
@@ -103,7 +106,7 @@ def _perception(folder: Path, config: Config | None, again: str) -> tuple[Shards
         by_session[int(str(shard.piece).rpartition("/")[2])].append(shard)
     gaps = sorted(set(range(1, max(by_session, default=0) + 1)) - set(by_session))
     if config and gaps:
-        other = again.replace(str(folder), "FOLDER", 1)
+        other = again.replace(quoted(folder), "FOLDER", 1)
         msg = (
             f"{folder}: {config.subject}-perception lacks session {gaps[0]} of {max(by_session)}, and decoders count "
             f"rows from session 1 on; copy it into ROOT, then {again} --conditions perception; or export a folder "

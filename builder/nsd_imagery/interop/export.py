@@ -15,7 +15,7 @@ from nsd_imagery.interop.note import Entry, digest_of, read_note, write_note
 from nsd_imagery.interop.outfile import OutFile, exists, refuse_without_torch
 from nsd_imagery.locks import holding
 from nsd_imagery.progress import CountProgress
-from nsd_imagery.suggest import one_of
+from nsd_imagery.spelling import Subjects, the_choice
 
 DECODERS = ("mindeye",)
 
@@ -48,7 +48,7 @@ def export(
     out: Path | str,
     *,
     for_: str,
-    subjects: Sequence[str] | None = None,
+    subjects: Subjects | None = None,
     replace: bool = False,
     progress: CountProgress | None = None,
 ) -> Exported:
@@ -73,7 +73,8 @@ def export(
         dataset: A built folder with imagery, vision and attention in nsdgeneral.
         out: The data root to write to; other files in it are left alone.
         for_: Whose code: "mindeye".
-        subjects: Default: all that the folder holds.
+        subjects: Names or numbers ("subj01", "sub-01", 1), several in a list or with commas; default: all that
+            the folder holds.
         replace: Also replace files of these names that no export wrote.
         progress: Called with steps done, steps in all, and what is written next.
 
@@ -90,7 +91,7 @@ def export(
         SpaceError: The disk has too little room.
         MissingExtraError: torch is not installed.
     """
-    one_of("decoder", for_, DECODERS)
+    the_choice("decoder", for_, DECODERS)
     folder, place = Path(dataset).expanduser(), Path(out).expanduser()
     manifest = open_manifest(folder)
     chosen = choose_subjects(folder, manifest, subjects)

@@ -12,6 +12,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from nsd_imagery.errors import MissingExtraError
+from nsd_imagery.extras import how_to_install
 from nsd_imagery.progress import StepProgress
 
 Write = Callable[[BinaryIO, StepProgress], None]
@@ -46,7 +47,7 @@ def refuse_without_torch() -> None:
     try:
         import torch  # noqa: F401
     except ImportError as error:
-        msg = "an export writes files of torch: pip install 'nsd-imagery[torch]'"
+        msg = f"an export writes files of torch: {how_to_install('torch')}"
         raise MissingExtraError(msg) from error
 
 

@@ -12,6 +12,7 @@ from nsd_imagery.dataset.names import STIMULI
 from nsd_imagery.dataset.shards import Shard, open_shard
 from nsd_imagery.errors import MissingDataError
 from nsd_imagery.interop.labels import LETTERS
+from nsd_imagery.shell import quoted
 
 SIDE = 425
 N_PICTURES = 12
@@ -37,7 +38,7 @@ def target_images(folder: Path, stimuli: Shard, targets: Mapping[str, str]) -> l
     if lacking := [name for name in names if images.get(name) is None]:
         msg = (
             f"{folder}: {STIMULI} has no picture of {lacking[0]}; copy nsddata/experiments/nsdimagery/rawtargetimages "
-            f"into ROOT, then build again: nsd-imagery build ROOT --out {folder}"
+            f"into ROOT, then build again: nsd-imagery build ROOT --out {quoted(folder)}"
         )
         raise MissingDataError(msg)
     return [images[name]["bytes"] for name in names]

@@ -31,7 +31,7 @@ from nsd_imagery.shell import quoted
 from nsd_imagery.sources.cache_files import embeddings_folder
 from nsd_imagery.sources.pictures import open_stimuli, pictures_file, target_files
 from nsd_imagery.sources.root import find_root
-from nsd_imagery.suggest import one_of
+from nsd_imagery.spelling import the_choice
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class ClipCache(Mapping[str, NDArray[np.float32]]):
     picture, else the target. Vectors are what the model's projection gives, not normalised.
 
     Args:
-        root: As of `embed`; default $NSD_CACHE_ROOT, else ./cache.
+        root: As of `embed`, or the file that it gave, in the root; default $NSD_CACHE_ROOT, else ./cache.
         model: The folder or hub name that `embed` was given; may be left out where only one is there.
         revision: A commit of the hub, or its start; may be left out where only one is there.
         kind: "image" or "text".
@@ -73,10 +73,13 @@ class ClipCache(Mapping[str, NDArray[np.float32]]):
         kind: str = "image",
         folder: Path | str | None = None,
     ) -> None:
-        one_of("kind", kind, KINDS)
-        home = find_root(root).path
-        place = Path(folder).expanduser() if folder else embeddings_folder(home)
-        self.path = _choose(place, model, revision)
+        kind = the_choice("kind", kind, KINDS)
+        place = Path(folder).expanduser() if folder else None
+        said = Path(root).expanduser() if root else None
+        if said is not None and said.is_file():
+            place, said = place or said, _root_of(said)
+        home = find_root(said).path
+        self.path = _choose(place or embeddings_folder(home), model, revision)
         (known,), (self.maker, rows) = read_unchanged([self.path], lambda: read_embeddings(self.path))
         self.kind = kind
         self._vectors = {stimulus: row.vector for (of, stimulus), row in rows.items() if of == kind}
@@ -163,9 +166,16 @@ def _other_pictures(root: Path, rows: Mapping[Key, Embedding]) -> list[str]:
         return [name for name, source, picture in pictures if picture is not None and pixels_digest(picture) != source]
 
 
+def _root_of(file: Path) -> Path | None:
+    """The root that a file of embeddings lies in; None where it lies elsewhere."""
+    root = file.absolute().parents[1]
+    return root if embeddings_folder(root) == file.absolute().parent else None
+
+
 def _choose(folder: Path, model: Path | str | None, revision: str | None) -> Path:
     """The one file of a model and revision."""
-    makers = {path: maker for path in visible(folder, "*.parquet") if (maker := _maker(path)) is not None}
+    files = [folder] if folder.is_file() else visible(folder, "*.parquet")
+    makers = {path: maker for path in files if (maker := _maker(path)) is not None}
     if not makers:
         msg = f"{folder}: no embeddings; {_MAKE}"
         raise MissingDataError(msg)

@@ -20,6 +20,7 @@ from nsd_imagery.errors import (
     UsageError,
     reason,
 )
+from nsd_imagery.extras import how_to_install
 from nsd_imagery.identity import read_unchanged
 from nsd_imagery.learn.clip_file import Maker
 from nsd_imagery.learn.clip_folder import confined, folder_name, model_files, unsound
@@ -29,7 +30,7 @@ try:
     import torch
     import transformers
 except ModuleNotFoundError as error:
-    message = "nsd-imagery embed needs torch and transformers: pip install 'nsd-imagery[clip]'"
+    message = f"nsd-imagery embed needs torch and transformers: {how_to_install('clip')}"
     raise MissingExtraError(message) from error
 
 _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)

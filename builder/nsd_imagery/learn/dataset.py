@@ -18,7 +18,8 @@ from nsd_imagery.rows.mapped import carried
 from nsd_imagery.rows.vectors import Rows, table_of
 from nsd_imagery.schema import BETAS
 from nsd_imagery.sources.root import usual_folder
-from nsd_imagery.trials import root_of_index
+from nsd_imagery.spelling import numbers_of, subject_of
+from nsd_imagery.trials import is_index, root_of_index
 from nsd_imagery.volumes.roi import DEFAULT_ROI
 
 EMBEDDING = "clip_embedding"
@@ -31,10 +32,10 @@ class NSDImageryDataset(BatchDataset):
     `clip_cache`, `clip_embedding`. `dataset[[3, 1, 4]]` is a batch, as of `torch_view`.
 
     Args:
-        index_path: An index file of `nsd-imagery index`, a root, or a built folder; default: `root`. Of an index or a
-            root, the betas are read into memory here, by the same steps as in a build; a built folder is memory-mapped,
-            which is what many sessions of NSD core need.
-        subject: May be left out where only one is there.
+        index_path: An index of `nsd-imagery index` (its folder, or a file in it), a root, or a built folder; default:
+            `root`. Of an index or a root, the betas are read into memory here, by the same steps as in a build; a built
+            folder is memory-mapped, which is what many sessions of NSD core need.
+        subject: "subj01", "sub-01" or 1; may be left out where only one is there.
         condition: "imagery", "vision", "attention" or "perception"; default: all that are there.
         preprocessor: `transform` is called with the betas of a batch; `betas` is then what it gives, in float32. An
             `NSDPreprocessor` also says how the rows are made (`smoothing_fwhm`, and no z-scores before its own by run
@@ -51,6 +52,8 @@ class NSDImageryDataset(BatchDataset):
         source: "release" or "cache", for a root that holds the subject in both trees.
         columns: Label columns of an item; default: all.
 
+    `dataset["stimulus"]` is a column of all rows.
+
     Attributes:
         trials: The rows as a dataset, before `transform`.
 
@@ -63,7 +66,7 @@ class NSDImageryDataset(BatchDataset):
     def __init__(
         self,
         index_path: Path | str | None = None,
-        subject: str | None = None,
+        subject: str | int | None = None,
         condition: str | None = None,
         preprocessor: Preprocessor | RowPreprocessor | None = None,
         clip_cache: Mapping[str, ArrayLike] | None = None,
@@ -78,13 +81,16 @@ class NSDImageryDataset(BatchDataset):
         source: str | None = None,
         columns: Sequence[str] | None = None,
     ) -> None:
-        sessions = None if session is None else (session,) if isinstance(session, int) else tuple(session)
+        sessions = None if session is None else numbers_of("session", session)
         wanted = row_options(preprocessor)
         zscore = wanted.zscore if zscore is None else zscore
-        choice = Choice(subject, condition, sessions, split, stimuli, roi, zscore, betas, source, wanted.smoothing_fwhm)
+        name = None if subject is None else subject_of(subject)
+        stimuli = (stimuli,) if isinstance(stimuli, str) else stimuli
+        choice = Choice(name, condition, sessions, split, stimuli, roi, zscore, betas, source, wanted.smoothing_fwhm)
         self._source = _pinned(index_path, root), replace(choice, stimuli=None)
         self.trials = trials = choose_rows(index_path, root, choice)
-        self._columns = None if columns is None else list(dict.fromkeys([*columns, BETAS.name]))
+        labels = (columns,) if isinstance(columns, str) else columns
+        self._columns = None if labels is None else list(dict.fromkeys([*labels, BETAS.name]))
         self._view = torch_view(trials, self._columns)
         self._transform = None if preprocessor is None else bind(preprocessor, trials, lambda: self.voxels)
         stimuli_of_rows = table_of(trials, ["stimulus"]).column("stimulus").to_pylist()
@@ -101,6 +107,11 @@ class NSDImageryDataset(BatchDataset):
 
     def __len__(self) -> int:
         return len(self._view)
+
+    @property
+    def column_names(self) -> list[str]:
+        """What an item holds."""
+        return [*self._view.column_names, *([] if self._embeddings is None else [EMBEDDING])]
 
     @cached_property
     def voxels(self) -> Dataset:
@@ -124,7 +135,7 @@ class NSDImageryDataset(BatchDataset):
 def _pinned(index_path: Path | str | None, root: Path | str | None) -> tuple[Path | None, Path | None]:
     """Both paths as they are meant now and here, for another process may have another folder or environment."""
     path = None if index_path is None else Path(index_path).expanduser().absolute()
-    home = root_of_index(path) if root is None and path is not None and path.is_file() else root
+    home = root_of_index(path) if root is None and path is not None and is_index(path) else root
     place = usual_folder() if home is None else Path(home).expanduser()
     return path, None if place is None else place.absolute()
 

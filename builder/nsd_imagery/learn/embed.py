@@ -35,7 +35,7 @@ from nsd_imagery.sources.pictures import open_stimuli
 from nsd_imagery.sources.root import find_root
 from nsd_imagery.sources.session import Session
 from nsd_imagery.sources.table import read_lines
-from nsd_imagery.suggest import one_of
+from nsd_imagery.spelling import Subjects, the_choice
 
 _EXPERIMENTS: dict[str, tuple[Experiment, ...] | None] = {
     "imagery": ("nsdimagery",),
@@ -76,7 +76,7 @@ def embed(
     revision: str | None = None,
     mode: str = "both",
     prompts: Path | str | None = None,
-    subjects: Sequence[str] | None = None,
+    subjects: Subjects | None = None,
     betas: str = BETA_VERSIONS[0],
     captions: Path | str | None = None,
     source: str | None = None,
@@ -98,7 +98,8 @@ def embed(
         revision: A commit, branch or tag of the hub; default: the newest.
         mode: Whose stimuli: "imagery" (NSD-Imagery with its vision and attention), "perception" (NSD core) or "both".
         prompts: A CSV file with columns stimulus and prompt: texts instead of captions, and where there is none.
-        subjects: Default: all that the root holds.
+        subjects: Names or numbers ("subj01", "sub-01", 1), several in a list or with commas; default: all that
+            the root holds.
         betas: Beta version by which the sessions are found.
         captions: Folder of COCO's caption files; default: where the root has them, if it does.
         source: "release" or "cache", for a root that holds a subject in both.
@@ -118,7 +119,7 @@ def embed(
         HubError: The hub cannot be reached.
         MissingExtraError: transformers is not installed.
     """
-    one_of("mode", mode, MODES)
+    mode = the_choice("mode", mode, MODES)
     if batch_size < 1:
         msg = f"batch_size is a number of pictures, not {batch_size}"
         raise UsageError(msg)

@@ -9,6 +9,7 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from nsd_imagery.errors import MissingExtraError, UsageError
+from nsd_imagery.extras import how_to_install
 from nsd_imagery.rows.mapped import carried
 from nsd_imagery.rows.vectors import Rows, refuse_splits
 from nsd_imagery.schema import BETAS
@@ -17,7 +18,7 @@ from nsd_imagery.suggest import one_of
 try:
     import torch
 except ModuleNotFoundError as error:
-    message = "torch_view and NSDImageryDataset need torch: pip install 'nsd-imagery[torch]'"
+    message = f"torch_view and NSDImageryDataset need torch: {how_to_install('torch')}"
     raise MissingExtraError(message) from error
 
 from nsd_imagery.learn.columns import Values, is_readable, is_vector, single_values, vectors_of
@@ -31,8 +32,8 @@ TorchRow = dict[str, torch.Tensor | str]
 class BatchDataset(torch.utils.data.Dataset[Any]):
     """A map-style dataset that reads many rows at a time.
 
-    `dataset[3]` is a row and `dataset[[3, 1, 4]]` (a list, slice or array) a batch. A DataLoader that collates gets the
-    rows of a batch from one read.
+    `dataset[3]` is a row, `dataset[[3, 1, 4]]` (a list, slice or array) a batch, and `dataset["betas"]` a column of all
+    rows. A DataLoader that collates gets the rows of a batch from one read.
     """
 
     @abstractmethod
@@ -46,7 +47,14 @@ class BatchDataset(torch.utils.data.Dataset[Any]):
             IndexError: There is no such row.
         """
 
-    def __getitem__(self, index: int | slice | Sequence[int] | NDArray[np.integer] | torch.Tensor) -> Any:
+    @property
+    @abstractmethod
+    def column_names(self) -> list[str]:
+        """Of a batch, in order."""
+
+    def __getitem__(self, index: int | str | slice | Sequence[int] | NDArray[np.integer] | torch.Tensor) -> Any:
+        if isinstance(index, str):
+            return self[:][one_of("column", index, self.column_names)]
         rows = np.arange(len(self))[index] if isinstance(index, slice) else np.asarray(index)
         rows = rows if rows.size else rows.astype(np.int64)
         if rows.dtype.kind not in "iu" or rows.ndim > 1:
@@ -91,6 +99,11 @@ class TorchView(BatchDataset):
     def __len__(self) -> int:
         return self._n_rows
 
+    @property
+    def column_names(self) -> list[str]:
+        """See `BatchDataset.column_names`."""
+        return list(self._position)
+
     def read(self, rows: Rows) -> Batch:
         """See `BatchDataset.read`."""
         rows = positions(rows, self._n_rows)
@@ -107,7 +120,7 @@ def torch_view(dataset: Dataset, columns: Sequence[str] | None = None, dtype: to
     """See the rows of a dataset as torch tensors, without Python numbers in between.
 
     `view[[3, 1, 4]]` is a batch: vectors as (n, length) tensors, numbers as (n,) tensors, strings as lists. `view[3]`
-    is a row. The fast way to train:
+    is a row, and `view["betas"]` the column of all rows. The fast way to train:
 
         DataLoader(view, batch_size=None, sampler=BatchSampler(RandomSampler(view), 32, drop_last=False))
 
@@ -129,6 +142,7 @@ def torch_view(dataset: Dataset, columns: Sequence[str] | None = None, dtype: to
         MissingExtraError: torch is not installed.
     """
     refuse_splits(dataset)
+    columns = (columns,) if isinstance(columns, str) else columns
     names = dataset.column_names
     for name in columns or ():
         one_of("column", name, names)

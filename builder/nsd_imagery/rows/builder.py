@@ -16,8 +16,8 @@ import pyarrow as pa
 import xxhash
 
 from nsd_imagery.dataset.find import find_pieces
-from nsd_imagery.dataset.names import ConfigName
 from nsd_imagery.dataset.names import config_name as name_of
+from nsd_imagery.dataset.names import read_config
 from nsd_imagery.dataset.pieces import Piece, parts, split_rows
 from nsd_imagery.dataset.reading import fingerprint, read_piece
 from nsd_imagery.dataset.recipe import Recipe, RecipeOptions
@@ -26,6 +26,7 @@ from nsd_imagery.experiment import CONDITIONS
 from nsd_imagery.identity import Identity, identity
 from nsd_imagery.schema import trial_schema
 from nsd_imagery.sources.root import find_root
+from nsd_imagery.spelling import the_word
 from nsd_imagery.suggest import one_of
 from nsd_imagery.volumes.roi import DEFAULT_ROI
 
@@ -76,13 +77,14 @@ class NSDImagery(datasets.ArrowBasedBuilder):
         cache_dir: str | None = None,
         **options: Unpack[RecipeOptions],
     ) -> None:
-        named = ConfigName.parse(config_name)
+        named = read_config(config_name)
         one_of("condition", named.kind, CONDITIONS)
-        name = roi or named.roi_name
+        name = the_word("roi", roi) if roi else named.roi_name
         recipe = Recipe.of(**options)
         home = find_root(root, recipe.beta_version, source)
         found = find_pieces(home, recipe, [named.subject], [named.kind], [name], captions)
         self._pieces = list(found.pieces)
+        name = self._pieces[0].rois[0].name  # in the letters that it has
         self._identities = {piece.key: identity(piece.session.beta_path) for piece in self._pieces}
         super().__init__(
             cache_dir=cache_dir,

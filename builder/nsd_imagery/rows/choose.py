@@ -5,15 +5,16 @@ import uuid
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from datasets import Dataset, concatenate_datasets
+from datasets import Dataset, DatasetInfo, concatenate_datasets
 from numpy.typing import NDArray
 
 from nsd_imagery.dataset.find import find_pieces
 from nsd_imagery.dataset.folder import open_manifest, read_manifest
-from nsd_imagery.dataset.names import SPLITS, config_name
+from nsd_imagery.dataset.names import SPLITS, config_name, in_any_letters
 from nsd_imagery.dataset.pieces import Piece, parts, split_rows
 from nsd_imagery.dataset.reading import read_piece
 from nsd_imagery.dataset.recipe import ZSCORES, Recipe
@@ -22,13 +23,15 @@ from nsd_imagery.experiment import BETA_VERSIONS, CONDITIONS
 from nsd_imagery.links import refuse_without_content
 from nsd_imagery.listing import visible
 from nsd_imagery.notices import warn_once
+from nsd_imagery.rows.grids import description
 from nsd_imagery.rows.indexed import index_rows, pieces_of_index
 from nsd_imagery.rows.load import load
 from nsd_imagery.rows.recipes import carrying
 from nsd_imagery.schema import BETAS, trial_schema
 from nsd_imagery.sources.root import SOURCES, Root, find_root
+from nsd_imagery.spelling import the_choice, the_word
 from nsd_imagery.suggest import one_of
-from nsd_imagery.trials import FULL_INDEX, root_of_index
+from nsd_imagery.trials import is_index, root_of_index
 from nsd_imagery.volumes.maps import Maps
 from nsd_imagery.volumes.roi import DEFAULT_ROI, resolve
 from nsd_imagery.volumes.voxels import voxel_tables
@@ -91,18 +94,20 @@ def choose_rows(path: Path | str | None, root: Path | str | None, choice: Choice
         MissingDataError: A file or folder is not there.
         DataError: A file is damaged, or the index is of another root.
     """
-    _refuse_unknown(choice)
+    choice = _meant(choice)
     place = None if path is None else Path(path).expanduser()
-    if place is None or (place.is_dir() and read_manifest(place) is None):
+    if place is None:
         trials = _of_root(_root(place, root, choice), choice)
-    elif place.is_dir():
-        trials = _of_folder(place, choice)
-    elif place.is_file():
-        trials = _of_index(place, root, choice)
-    else:
+    elif not place.exists():
         refuse_without_content(place)
         msg = f"{place}: no such index, root or built folder; write an index with: nsd-imagery index ROOT"
         raise MissingDataError(msg)
+    elif is_index(place):
+        trials = _of_index(place, root, choice)
+    elif read_manifest(place) is None:
+        trials = _of_root(_root(place, root, choice), choice)
+    else:
+        trials = _of_folder(place, choice)
     if not trials.num_rows:
         raise _no_rows(choice)
     return trials
@@ -110,11 +115,12 @@ def choose_rows(path: Path | str | None, root: Path | str | None, choice: Choice
 
 def choose_voxels(path: Path | str | None, root: Path | str | None, choice: Choice) -> Dataset:
     """The rows of `-voxels` of the subject and ROI of a choice; see `choose_rows`."""
+    choice = _meant(choice)
     place = None if path is None else Path(path).expanduser()
     if place is not None and place.is_dir() and read_manifest(place) is not None:
         subject = _subject_of_folder(place, choice)
         return load(place, config_name(subject, "voxels", choice.roi), "train")
-    if place is not None and place.is_file():
+    if place is not None and is_index(place):
         subject, beta_version, _ = _rows_of_index(place, choice)
         home = _root_behind(place, root, beta_version, choice)
     else:
@@ -124,7 +130,8 @@ def choose_voxels(path: Path | str | None, root: Path | str | None, choice: Choi
     (table,) = voxel_tables([resolve(choice.roi, maps)], maps)
     for note in maps.notes:
         warn_once(logger, note)
-    return Dataset(table, fingerprint=uuid.uuid4().hex)
+    info = DatasetInfo(description=description(maps.grid.entry))
+    return Dataset(table, info, fingerprint=uuid.uuid4().hex)
 
 
 def _no_rows(choice: Choice) -> UsageError:
@@ -132,22 +139,27 @@ def _no_rows(choice: Choice) -> UsageError:
     return UsageError(f"no row is of {said}; NSD-Imagery has the split test, NSD core train and test (shared1000)")
 
 
-def _refuse_unknown(choice: Choice) -> None:
-    for what, word, choices in (
-        ("condition", choice.condition, CONDITIONS),
-        ("split", choice.split, SPLITS),
-        ("zscore", choice.zscore, ZSCORES),
-        ("betas", choice.beta_version, BETA_VERSIONS),
-        ("source", choice.source, SOURCES),
+def _meant(choice: Choice) -> Choice:
+    """A choice in the spellings of this package.
+
+    Raises:
+        UsageError: A word of it cannot be meant.
+    """
+    said: dict[str, Any] = {"roi": the_word("roi", choice.roi)}
+    for what, name, choices in (
+        ("condition", "condition", CONDITIONS),
+        ("split", "split", SPLITS),
+        ("zscore", "zscore", ZSCORES),
+        ("betas", "beta_version", BETA_VERSIONS),
+        ("source", "source", SOURCES),
     ):
-        if word is not None:
-            one_of(what, word, choices)
+        if (word := getattr(choice, name)) is not None:
+            said[name] = the_choice(what, word, choices)
+    return replace(choice, **said)
 
 
 def _root(place: Path | None, root: Path | str | None, choice: Choice) -> Root:
-    indices = (
-        [path for name in ("subj[0-9][0-9].parquet", FULL_INDEX) for path in visible(place, name)] if place else []
-    )
+    indices = visible(place, "subj[0-9][0-9].parquet") if place else []
     if indices:
         names = ", ".join(sorted(path.name for path in indices))
         msg = f"{place}: is a folder of indices; name one of its files: {names}"
@@ -166,7 +178,7 @@ def _of_folder(folder: Path, choice: Choice) -> Dataset:
     configs = manifest.trials
     subject = _subject_of_folder(folder, choice)
     names = [config_name(subject, condition, choice.roi) for condition in choice.conditions]
-    here = [name for name in names if name in configs]
+    here = [found for name in names if (found := in_any_letters(name, configs))]
     if not here:
         one_of("config", names[0], configs)
     loaded = [rows for name in here for split, rows in load(folder, name).items() if split in choice.splits]

@@ -1,6 +1,5 @@
 """Open a config of a built folder where it lies: memory-mapped, without the second copy that `load_dataset` makes."""
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import overload
 
@@ -10,13 +9,12 @@ from datasets.table import Table, concat_tables
 
 from nsd_imagery.dataset.folder import open_manifest
 from nsd_imagery.dataset.manifest import Config
-from nsd_imagery.dataset.shards import Shard
+from nsd_imagery.dataset.names import the_config
 from nsd_imagery.errors import UsageError
+from nsd_imagery.rows.grids import description
 from nsd_imagery.rows.mapped import fingerprint, map_shards
-from nsd_imagery.suggest import one_of
+from nsd_imagery.spelling import the_choice
 from nsd_imagery.temporary import own_folder
-
-Shards = Sequence[Shard]
 
 
 @overload
@@ -36,7 +34,7 @@ def load(
 
     Args:
         path: A built folder.
-        config: For example "subj01-imagery".
+        config: For example "subj01-imagery"; "sub-01-imagery-v1" is subj01-imagery-V1.
         split: "train" or "test"; default: all splits that the config has, by name.
         cache_dir: Where `filter` and `map` keep what they make of the rows, to be found again by a later process.
             Default: a temporary folder that goes when the process ends, or if it is killed, when the next one looks.
@@ -51,11 +49,11 @@ def load(
     """
     folder = Path(path).expanduser().resolve()
     configs = open_manifest(folder).configs
-    one_of("config", config, configs)
+    config = the_config(config, configs)
     splits = configs[config].splits
     if split is not None:
-        one_of(f"split of {config}", split, splits)
-    info = _info(folder, config, splits)
+        split = the_choice(f"split of {config}", split, splits)
+    info = _info(folder, config, configs[config])
     cache_root = _writable(Path(cache_dir).expanduser().absolute() if cache_dir else own_folder())
     if split is not None:
         return _open(folder, configs[config], split, info, cache_root)
@@ -88,14 +86,15 @@ def _open(folder: Path, config: Config, split: str, info: DatasetInfo, cache_roo
     return Dataset(table, info=info, split=NamedSplit(split), fingerprint=fingerprint(config.features, shards))
 
 
-def _info(folder: Path, config: str, splits: Mapping[str, Shards]) -> DatasetInfo:
+def _info(folder: Path, name: str, config: Config) -> DatasetInfo:
     infos = SplitDict(dataset_name=folder.name)
-    for name, shards in splits.items():
+    for split, shards in config.splits.items():
         n_bytes, n_rows = (sum(getattr(shard, what) for shard in shards) for what in ("bytes", "rows"))
-        infos.add(SplitInfo(name, n_bytes, n_rows, dataset_name=folder.name))
+        infos.add(SplitInfo(split, n_bytes, n_rows, dataset_name=folder.name))
     size = sum(info.num_bytes for info in infos.values())
     return DatasetInfo(
-        config_name=config,
+        description=description(config.grid) if config.grid else "",
+        config_name=name,
         dataset_name=folder.name,
         splits=infos,
         download_size=size,

@@ -16,6 +16,7 @@ from nsd_imagery.notices import warn_once
 from nsd_imagery.rows.recipes import carrying, the_recipe
 from nsd_imagery.rows.vectors import label_table, row_vectors, vector_length
 from nsd_imagery.sources.root import find_roi
+from nsd_imagery.spelling import the_word
 from nsd_imagery.volumes.grid import SAME_PLACE_MM
 from nsd_imagery.volumes.roi import Roi
 
@@ -61,7 +62,8 @@ def restrict(dataset: Dataset, voxels: Dataset, roi: Roi | Dataset | str, root: 
     if n_voxels != voxels.num_rows:
         msg = f"betas have {n_voxels} columns, but -voxels {voxels.num_rows} rows: load the -voxels of the same config"
         raise DataError(msg)
-    if isinstance(roi, str):
+    if not isinstance(roi, Roi | Dataset):
+        roi = the_word("roi", roi)
         if not dataset.num_rows:
             msg = f"there is no row that says whose {roi!r} is meant: give the ROI as find_roi(root, subject, {roi!r})"
             raise UsageError(msg)

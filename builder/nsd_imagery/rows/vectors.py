@@ -48,7 +48,9 @@ def label_table(dataset: Dataset, names: Sequence[str]) -> pa.Table:
 def refuse_splits(dataset: object) -> None:
     """Raise UsageError where it is no Dataset: several splits by name, or a stream."""
     if isinstance(dataset, Mapping) or not hasattr(dataset, "data"):
-        msg = f"rows are a Dataset, not a {type(dataset).__name__}: name a split, for example split='test'"
+        splits = [str(name) for name in dataset] if isinstance(dataset, Mapping) else []
+        one = f"name a split, for example split={splits[0]!r}" if splits else "load a split, not as a stream"
+        msg = f"rows are a Dataset, not a {type(dataset).__name__}: {one}"
         raise UsageError(msg)
 
 

@@ -13,6 +13,7 @@ from nsd_imagery.consent import require_terms
 from nsd_imagery.dataset.folder import MANIFEST, locked, read_manifest, seal
 from nsd_imagery.dataset.manifest import Config, Manifest
 from nsd_imagery.dataset.merge import take
+from nsd_imagery.dataset.names import the_config
 from nsd_imagery.dataset.parsing import read
 from nsd_imagery.dataset.preview import refuse_full_disk
 from nsd_imagery.dataset.shards import Shard, write_shard
@@ -22,7 +23,7 @@ from nsd_imagery.schema import with_recipe
 from nsd_imagery.share.parquet import read_parquet
 from nsd_imagery.share.remote import check_name, download, holds_file, hub, state, url_of
 from nsd_imagery.share.staging import HUB, note, parquet_name
-from nsd_imagery.suggest import one_of
+from nsd_imagery.spelling import words_of
 from nsd_imagery.temporary import own_folder
 
 
@@ -61,9 +62,9 @@ def pull(
     folder = Path(out).expanduser().absolute()
     check_name(repo)
     commit, manifest = _published(repo, revision)
-    for name in configs or ():
-        one_of(f"config in {repo}", name, manifest.configs)
-    wanted = {name: manifest.configs[name] for name in configs or manifest.configs}
+    words = manifest.configs if configs is None else words_of("configs", configs)
+    named = [the_config(word, manifest.configs, f"config in {repo}") for word in words]
+    wanted = {name: manifest.configs[name] for name in named}
     if not manifest.synthetic:
         require_terms("pull")
     with locked(folder):

@@ -43,7 +43,7 @@ class Pushed:
         removed: Shards that the dataset no longer names.
         bytes: That went up: contents that the repo has under another name do not.
         n_files: Of the whole dataset.
-        example: A trial config, for the line that a collaborator runs.
+        example: A config, of trials if there is one, for the line that a collaborator runs.
     """
 
     repo: str
@@ -121,7 +121,7 @@ def push(
         removed=tuple(stale),
         bytes=sum(fresh.values()),
         n_files=len(staged),
-        example=next(iter(manifest.trials), ""),
+        example=next(iter(manifest.trials or manifest.configs)),
     )
 
 

@@ -16,7 +16,7 @@ from nsd_imagery.sources.missing import Asked, Missing, refuse_missing
 from nsd_imagery.sources.release import Release
 from nsd_imagery.sources.session import Session, validate
 from nsd_imagery.sources.source import BetaFile, Listed, Source
-from nsd_imagery.suggest import one_of
+from nsd_imagery.spelling import Subjects, subject_of, subjects_of, the_choice, the_word
 from nsd_imagery.volumes.anatomy import Anatomy
 from nsd_imagery.volumes.maps import Maps
 from nsd_imagery.volumes.roi import Roi, resolve
@@ -62,7 +62,7 @@ class Root:
         here = {subject for tree in self._trees for subject in tree.subjects}
         return tuple(subject for subject in SUBJECTS if subject in here)
 
-    def choose(self, subjects: Sequence[str] | str | None, asked: Asked | None = None) -> tuple[str, ...]:
+    def choose(self, subjects: Subjects | None, asked: Asked | None = None) -> tuple[str, ...]:
         """The subjects to work on: those asked for, else all whose betas are in the root.
 
         Args:
@@ -74,19 +74,17 @@ class Root:
             MissingDataError: The betas of a subject are not in the root, or none are, or not all that is needed for
                 what was asked: all files that lack are named.
         """
-        named = [subjects] if isinstance(subjects, str) else subjects or ()
-        for subject in named:
-            one_of("subject", subject, SUBJECTS)
-        absent = [subject for subject in named if subject not in self.subjects]
-        if not named and not self.subjects:
+        chosen = subjects_of(subjects)
+        absent = [subject for subject in chosen or () if subject not in self.subjects]
+        if chosen is None and not self.subjects:
             others = [version for version in BETA_VERSIONS if version != self.beta_version]
             other = next((version for version in others if replace(self, beta_version=version).subjects), None)
             hint = f"; --betas {other} is there" if other else ""
             msg = f"{self.path}: no betas ({self.beta_version}); expected {self._expected('subjAA')}{hint}"
             raise MissingDataError(msg)
-        names = tuple(dict.fromkeys(named)) or self.subjects
+        names = chosen or self.subjects
         lacking = [file for name in (absent if asked is None else names)
-                   for file in self.missing(name, asked or Asked(), is_named=bool(named))]  # fmt: skip
+                   for file in self.missing(name, asked or Asked(), is_named=chosen is not None)]  # fmt: skip
         refuse_missing(self.path, lacking, self._no_betas(absent) if absent else "")
         return names
 
@@ -227,9 +225,9 @@ def find_root(root: Path | str | None = None, beta_version: str = BETA_VERSIONS[
             f"or make one: nsd-imagery synth {quoted(path)}"
         )
         raise MissingDataError(msg)
-    one_of("betas", beta_version, BETA_VERSIONS)
+    beta_version = the_choice("betas", beta_version, BETA_VERSIONS)
     if source is not None:
-        one_of("source", source, SOURCES)
+        source = the_choice("source", source, SOURCES)
     return Root(path.resolve(), beta_version, source)
 
 
@@ -244,7 +242,7 @@ def usual_folder() -> Path | None:
     return place if place.is_dir() else None
 
 
-def find_roi(root: Path | str | None, subject: str, name: str, source: str | None = None) -> Roi:
+def find_roi(root: Path | str | None, subject: str | int, name: str, source: str | None = None) -> Roi:
     """The voxels that a ROI name means for a subject; see `volumes.roi`.
 
     Raises:
@@ -252,18 +250,19 @@ def find_roi(root: Path | str | None, subject: str, name: str, source: str | Non
         MissingDataError: A mask file is not there.
         DataError: A mask file is damaged, or of another grid.
     """
-    one_of("subject", subject, SUBJECTS)
+    subject, name = subject_of(subject), the_word("roi", name)
     return resolve(name, Maps(find_root(root, source=source).anatomy(subject)))
 
 
 def rois(
-    root: Path | str | None = None, subjects: Sequence[str] | None = None, source: str | None = None
+    root: Path | str | None = None, subjects: Subjects | None = None, source: str | None = None
 ) -> list[RoiListing]:
     """What can be named as a ROI, by subject, with sizes, and what is missing for the rest; see `volumes.roi`.
 
     Args:
         root: Folder with the release tree or the Guide's cache tree; default $NSD_CACHE_ROOT, else ./cache.
-        subjects: Default: all whose betas are there.
+        subjects: Names or numbers ("subj01", "sub-01", 1), several in a list or with commas; default: all whose
+            betas are there.
         source: "release" or "cache", for a root that holds a subject in both.
 
     Raises:
@@ -272,16 +271,20 @@ def rois(
         DataError: nsdgeneral is damaged.
     """
     here = find_root(root, source=source)
-    named = [subjects] if isinstance(subjects, str) else subjects
-    for subject in named or ():
-        one_of("subject", subject, SUBJECTS)
-    listed = [list_rois(Maps(here.anatomy(subject))) for subject in named or here.choose(None)]
+    named = subjects_of(subjects) or _of_any_version(here) or here.choose(None)
+    listed = [list_rois(Maps(here.anatomy(subject))) for subject in named]
     for listing in listed:
         if not listing.rois:
             why = "; ".join(listing.missing[:1]) or "the release has them in nsddata/ppdata/subjAA/func1pt8mm/roi"
             msg = f"{here.path}: no mask of {listing.subject} can be read: {why}"
             raise MissingDataError(msg)
     return listed
+
+
+def _of_any_version(root: Root) -> list[str]:
+    """Subjects of whom a root has betas: masks are of no version."""
+    here = {subject for version in BETA_VERSIONS for subject in replace(root, beta_version=version).subjects}
+    return sorted(here)
 
 
 def _usual_place() -> Path:

@@ -1,16 +1,18 @@
 """The entry: a synthetic tree in one of two layouts, with the same trials and the same betas."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from nsd_imagery.experiment import SUBJECTS
 from nsd_imagery.progress import StepProgress
+from nsd_imagery.spelling import Subjects, subjects_of, the_choice
 from nsd_imagery.synthetic.cache import write_cache
 from nsd_imagery.synthetic.files import remove_leftovers
 from nsd_imagery.synthetic.marker import claim
 from nsd_imagery.synthetic.release import write_release
-from nsd_imagery.synthetic.request import BetaFormat, Layout, Request, check
+from nsd_imagery.synthetic.request import FORMATS, LAYOUTS, BetaFormat, Layout, Request, check
 
 logger = logging.getLogger(__name__)
 
@@ -20,7 +22,7 @@ _WRITERS: Final[dict[Layout, Callable[[Path, Request], None]]] = {"release": wri
 def synth(
     root: Path | str,
     *,
-    subjects: Sequence[str] = ("subj01",),
+    subjects: Subjects = ("subj01",),
     seed: int = 0,
     full_size: bool = False,
     format: BetaFormat = "both",
@@ -37,7 +39,7 @@ def synth(
 
     Args:
         root: Folder of the tree; made if it is not there.
-        subjects: "subj01" to "subj08".
+        subjects: Names or numbers ("subj01", "sub-01", 1), several in a list or with commas.
         seed: What everything is drawn from, not negative.
         full_size: True grids and numbers of voxels (about 1 GB a file of betas, fithrf_GLMdenoise_RR alone), else
             a small brain (about 10 MB a file).
@@ -56,11 +58,11 @@ def synth(
         UsageError: An unknown subject, format or layout, a negative seed, or more sessions than a subject had.
         FolderError: The root holds something else, or a synthetic release of other arguments.
     """
-    request = Request(
-        subjects, seed, full_size, format, layout, perception_sessions, progress=progress or (lambda _: None)
-    )
+    format, layout = the_choice("format", format, FORMATS), the_choice("layout", layout, LAYOUTS)
+    named = subjects_of(subjects) or SUBJECTS[:1]
+    request = Request(named, seed, full_size, format, layout, perception_sessions, progress or (lambda _: None))
     check(request)
-    root = Path(root)
+    root = Path(root).expanduser()
     claim(root, request)
     remove_leftovers(root)
     _WRITERS[layout](root, request)

@@ -1,6 +1,8 @@
 """The voxel grid of a volume, and the two orders in which its voxels can be counted."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +31,18 @@ class Grid:
     affine: NDArray[np.float64] | None
 
     @property
+    def entry(self) -> dict[str, Any]:
+        """Shape and affine as JSON has them; the grid must have an affine."""
+        assert self.affine is not None
+        return {"shape": list(map(int, self.shape)), "affine": self.affine.tolist()}
+
+    @classmethod
+    def of(cls, entry: Mapping[str, Any]) -> "Grid":
+        """The grid of an `entry`."""
+        x, y, z = entry["shape"]
+        return cls((x, y, z), np.array(entry["affine"], np.float64))
+
+    @property
     def n_voxels(self) -> int:
         """Voxels of one volume."""
         return self.shape[0] * self.shape[1] * self.shape[2]
@@ -46,6 +60,11 @@ class Grid:
         """C-order flat indices as positions in a NIfTI volume or an HDF5 (Z, Y, X) volume, where x is fastest."""
         i, j, k = np.unravel_index(flat, self.shape)
         return i + self.shape[0] * (j + self.shape[1] * k)
+
+    def holds(self, ijk: NDArray[Any], xyz: NDArray[Any]) -> bool:
+        """Whether voxels by (n, 3) indices are in the volume, and lie at (n, 3) places in mm."""
+        inside = ((ijk >= 0) & (ijk < self.shape)).all()
+        return bool(inside and np.allclose(self.xyz(ijk), xyz, rtol=0, atol=SAME_PLACE_MM))
 
     def check_same(self, other: "Grid", name: str, other_name: str) -> None:
         """Raise DataError unless both grids have one shape and, where both say so, lie in one place."""
