@@ -90,8 +90,8 @@ def test_labels_are_those_of_responses_tsv_with_0_based_ids(
     assert rows["nsd_id"].tolist() == [int(float(line["73KID"])) - 1 for line in said]
     assert rows["stimulus"].tolist() == [f"nsd{int(float(line['73KID'])) - 1}" for line in said]
     assert rows["run_number"].tolist() == [int(float(line["RUN"])) for line in said]
-    assert rows["response"].tolist() == [int(float(line["BUTTON"] or -1)) for line in said]
-    np.testing.assert_allclose(rows["response_time"], [float(line["RT"] or "nan") / 1000 for line in said], rtol=1e-6)
+    assert rows["response"].tolist() == [int(line["BUTTON"].replace("NaN", "-1")) for line in said]
+    np.testing.assert_allclose(rows["response_time"], [float(line["RT"]) / 1000 for line in said], rtol=1e-6)
     table = pd.read_csv(stim_info_file(core_release)).set_index("nsdId")
     assert rows["coco_id"].tolist() == table.loc[rows["nsd_id"], "cocoId"].tolist()
     assert rows["shared1000"].tolist() == table.loc[rows["nsd_id"], "shared1000"].tolist()

@@ -57,8 +57,8 @@ def test_a_build_of_a_cache_tree_opens_each_table_once(cache_counts: Counter[str
 
 @pytest.mark.parametrize("counts", ["release_counts", "cache_counts"])
 def test_a_build_of_any_number_of_rois_opens_each_label_table_once(counts: str, request: pytest.FixtureRequest) -> None:
-    tables = ending(request.getfixturevalue(counts), ".mgz.ctab")
-    assert len(tables) == 11
+    tables = ending(request.getfixturevalue(counts), ".ctab")
+    assert len(tables) == 13
     assert set(tables.values()) == {1}
 
 

@@ -47,6 +47,7 @@ SET_B_IDS = (28751, 30856, 53881, 61177, 65872)
 ATLASES = (
     "prf-visualrois prf-eccrois streams floc-bodies floc-faces floc-places floc-words Kastner2015 HCP_MMP1 corticalsulc"
 ).split()
+DEEP = ["MTL", "thalamus"]
 
 Lines = list[dict[str, str]]
 
@@ -123,10 +124,10 @@ class TestBehaviour:
         for number, run in enumerate(RUNS, start=1):
             lines = behaviour(root, run, subject)
             assert list(lines[0]) == COLUMNS
-            assert [line["TRIAL"] for line in lines] == [f"{trial}.0" for trial in range(1, 49)]
-            assert {line["RUN"] for line in lines} == {f"{number}.0"}
-            assert {line["SESSION"] for line in lines} == {"1.0"}
-            assert {line["SUBJECT"] for line in lines} == {f"{int(subject[-2:])}.0"}
+            assert [line["TRIAL"] for line in lines] == [str(trial) for trial in range(1, 49)]
+            assert {line["RUN"] for line in lines} == {str(number)}
+            assert {line["SESSION"] for line in lines} == {"1"}
+            assert {line["SUBJECT"] for line in lines} == {str(int(subject[-2:]))}
 
     @pytest.mark.parametrize("run", RUNS)
     def test_each_target_comes_8_times_by_condition_and_8_times_by_cue(self, root: Path, run: str) -> None:
@@ -143,7 +144,7 @@ class TestBehaviour:
         lines = behaviour(root, run)
         matched = [line["CONDITION"] == line["CUE"] for line in lines]
         assert matched.count(False) == 24
-        assert [line["GROUNDTRUTH"] for line in lines] == [str(float(match)) for match in matched]
+        assert [line["GROUNDTRUTH"] for line in lines] == [str(int(match)) for match in matched]
 
     @pytest.mark.parametrize("run", ATTENTION + IMAGERY)
     def test_elsewhere_cue_and_condition_agree_and_the_frame_is_blank(self, root: Path, run: str) -> None:
@@ -173,7 +174,7 @@ class TestBehaviour:
         names = {cue: name.removesuffix(".png") for _, name, cue in pairs(root, run[3])}
         for line in behaviour(root, run):
             assert line["FRAMEFILE"] == f"{names[line['CONDITION']]}_cue{line['CUE']}.png"
-            assert line["IMAGEFILE"] == f"{names[line['CONDITION']]}.png"
+            assert line["IMAGEFILE"] == "NaN"
 
     def test_the_concepts_are_seen_in_48_different_shared_photographs(self, root: Path, table: Lines) -> None:
         shared = [int(row["nsdId"]) for row in table if row["shared1000"] == "True"]
@@ -189,28 +190,26 @@ class TestBehaviour:
 
     @pytest.mark.parametrize("run", ATTENTION)
     def test_the_attended_target_is_there_in_half_of_the_trials(self, root: Path, run: str) -> None:
-        assert Counter(letters(root, run, "GROUNDTRUTH")) == {"1.0": 24, "0.0": 24}
+        assert Counter(letters(root, run, "GROUNDTRUTH")) == {"1": 24, "0": 24}
 
-    def test_a_press_is_missing_now_and_then_and_then_its_columns_are_blank(self, root: Path) -> None:
+    def test_a_press_is_missing_now_and_then_and_then_its_columns_are_absent(self, root: Path) -> None:
         lines = [line for run in RUNS for line in behaviour(root, run)]
-        missed = [line for line in lines if not line["BUTTON"]]
+        missed = [line for line in lines if line["BUTTON"] == "NaN"]
         assert 2 <= len(missed) <= 30
         for line in missed:
-            assert not any(line[name] for name in ("RT", "ISCORRECT", "CHANGEMIND", "FINALDECISIONTIME"))
-        pressed = [line for line in lines if line["BUTTON"]]
-        assert {line["BUTTON"] for line in pressed} == {"1.0", "2.0"}
+            assert {line[name] for name in ("RT", "ISCORRECT", "CHANGEMIND", "FINALDECISIONTIME")} == {"NaN"}
+        pressed = [line for line in lines if line["BUTTON"] != "NaN"]
+        assert {line["BUTTON"] for line in pressed} == {"1", "2"}
         assert all(400 < float(line["RT"]) < 8000 for line in pressed)
 
     def test_correctness_follows_from_button_and_ground_truth(self, root: Path) -> None:
         for run in RUNS:
             for line in behaviour(root, run):
-                if line["ISCORRECT"]:
-                    said_yes = line["BUTTON"] == "1.0"
-                    assert (line["ISCORRECT"] == "1.0") == (said_yes == (line["GROUNDTRUTH"] == "1.0"))
+                if line["ISCORRECT"] != "NaN":
+                    said_yes = line["BUTTON"] == "1"
+                    assert (line["ISCORRECT"] == "1") == (said_yes == (line["GROUNDTRUTH"] == "1"))
                 else:
-                    assert run in IMAGERY or not line["BUTTON"]
-                assert bool(line["GROUNDTRUTH"]) == (run not in IMAGERY)
-                assert bool(line["IMAGEONSET"]) == bool(line["IMAGESERIESENDS"]) == (run in ATTENTION)
+                    assert run in IMAGERY or line["BUTTON"] == "NaN"
 
 
 class TestDesign:
@@ -257,6 +256,7 @@ class TestDesign:
         cell = design(root)[0, NUMBER[run]]
         length = 8 if run in ATTENTION else 4
         starts = np.nonzero(cell)[0].reshape(48, -1)[:, 0]
+        assert starts[0] == (16 if run in ATTENTION else 12)
         assert not np.any(starts % length)
         assert len(cell) == 60 * length
         assert set(np.diff(starts)) == {length, 2 * length}
@@ -322,7 +322,7 @@ class TestAnatomy:
         grids = []
         for subject in SUBJECTS_HERE:
             images = [Nifti1Image.from_filename(path) for path in functional(root, subject).rglob("*.nii.gz")]
-            assert len(images) == 3 * (len(ATLASES) + 1) + 3
+            assert len(images) == 3 * (len(ATLASES) + len(DEEP) + 1) + 3
             betas = Nifti1Image.from_filename(beta_file(root, "nii.gz", subject=subject))
             assert betas.affine is not None
             for image in images:
@@ -341,7 +341,7 @@ class TestAnatomy:
         assert 250 <= np.sum(mask == 1) <= 450
         assert np.nonzero(mask == 1)[1].mean() < np.nonzero(mask == 0)[1].mean()
 
-    @pytest.mark.parametrize("name", [*ATLASES, "nsdgeneral"])
+    @pytest.mark.parametrize("name", [*ATLASES, *DEEP, "nsdgeneral"])
     def test_the_halves_make_up_the_whole(self, root: Path, name: str) -> None:
         whole, left, right = (roi(root, prefix + name) for prefix in ("", "lh.", "rh."))
         assert np.array_equal(np.maximum(left, right), whole)
@@ -374,6 +374,23 @@ class TestAnatomy:
         assert tables["floc-faces.mgz.ctab"][2:6] == "1 OFA 2 FFA-1".split()
         assert tables["nsdgeneral.mgz.ctab"] == "0 Unknown 1 nsdgeneral".split()
         assert {"V1v", "hV4"} <= set(tables["Kastner2015.mgz.ctab"])
+
+    def test_atlases_made_on_fsaverage_have_their_table_there_too_and_no_other_has(self, root: Path) -> None:
+        own, shared = (root / "nsddata/freesurfer" / owner / "label" for owner in ("subj01", "fsaverage"))
+        found = {path.name.removesuffix(".mgz.ctab") for path in shared.iterdir()}
+        assert found == {"nsdgeneral", "streams", "Kastner2015", "HCP_MMP1", "corticalsulc"}
+        assert all(path.read_bytes() == (own / path.name).read_bytes() for path in shared.iterdir())
+
+    @pytest.mark.parametrize("name", DEEP)
+    def test_what_lies_below_the_cortex_has_its_table_among_the_templates_alone(self, root: Path, name: str) -> None:
+        assert not list((root / "nsddata/freesurfer").rglob(f"{name}.*"))
+        lines = (root / f"nsddata/templates/{name}.ctab").read_text().splitlines()
+        table = {int(line.split(" ")[0]): line.split(" ")[1] for line in lines}
+        for subject in SUBJECTS_HERE:
+            labels = roi(root, name, subject)
+            assert len(np.unique(labels)) > 4
+            assert set(np.unique(labels)) <= set(table)
+            assert not np.any((labels > 0) & (roi(root, "nsdgeneral", subject) >= 0))
 
     def test_the_full_size_brain_has_the_true_grid_and_number_of_voxels(self) -> None:
         brain = make_brain("subj05", full_size=True)

@@ -198,6 +198,7 @@ class TestFiles:
         roi = release / "nsddata/ppdata/subj01/func1pt8mm/roi"
         masks = {path.name for path in roi.iterdir()} | {"brainmask.nii.gz", "valid_nsdimagery.nii.gz"}
         tables = {path.name for path in (release / "nsddata/freesurfer/subj01/label").iterdir()}
+        tables |= {"MTL.mgz.ctab", "thalamus.mgz.ctab"}
         expected = {
             "synthetic.json",
             "annotations/captions_train2017.json",
@@ -228,7 +229,9 @@ class TestFiles:
             is_table = path.name.endswith(".ctab")
             folder = release / f"nsddata/freesurfer/{subject}/label" if is_table else functional
             same[path] = (folder / "roi" if is_roi else folder) / path.name
-        assert len(same) == 4 + 4 * 11 + 2
+            if path.name in ("MTL.mgz.ctab", "thalamus.mgz.ctab"):
+                same[path] = release / "nsddata/templates" / path.name.replace(".mgz", "")
+        assert len(same) == 4 + 4 * 13 + 2
         for path, released in same.items():
             assert path.read_bytes() == released.read_bytes(), path
 

@@ -12,6 +12,9 @@ from nsd_imagery.experiment import SUBJECTS
 from nsd_imagery.sources.session import BETA_FORMATS
 from nsd_imagery.volumes.anatomy import Anatomy
 
+_TEMPLATES = ("MTL", "thalamus")
+"""Atlases whose label tables are the same for all subjects."""
+
 
 def subjects_with_betas(root: Path, beta_version: str) -> tuple[str, ...]:
     """Subjects of whom betas of a version are in the root, of NSD-Imagery or of NSD core."""
@@ -113,11 +116,10 @@ def anatomy(root: Path, subject: str) -> Anatomy:
     masks = sorted(mask_file(root, subject, "any").parent.glob("*.nii.gz"))
     volumes = {path.name.removesuffix(".nii.gz"): path for path in masks}
     valid_nsd = sorted(space.glob("valid_session[0-9][0-9].nii.gz"))
-    tables = sorted((root / "nsddata" / "freesurfer" / subject / "label").glob("*.mgz.ctab"))
     return Anatomy(
         subject,
         atlases={name: path for name, path in volumes.items() if not name.startswith(("lh.", "rh."))},
-        label_tables={path.name.removesuffix(".mgz.ctab"): path for path in tables},
+        label_tables=_label_tables(root, subject),
         left={name[3:]: path for name, path in volumes.items() if name.startswith("lh.")},
         right={name[3:]: path for name, path in volumes.items() if name.startswith("rh.")},
         brain=_if_file(brain_file(root, subject)),
@@ -127,6 +129,16 @@ def anatomy(root: Path, subject: str) -> Anatomy:
             root / "nsddata_betas" / "ppdata" / subject / "func1pt8mm" / "betas_fithrf_GLMdenoise_RR" / "ncsnr.nii.gz"
         ),
     )
+
+
+def _label_tables(root: Path, subject: str) -> dict[str, Path]:
+    """By atlas: the subject's own, else those of fsaverage, else those among the templates."""
+    templates = {name: root / "nsddata" / "templates" / f"{name}.ctab" for name in _TEMPLATES}
+    found = {name: path for name, path in templates.items() if path.is_file()}
+    for owner in ("fsaverage", subject):
+        tables = sorted((root / "nsddata" / "freesurfer" / owner / "label").glob("*.mgz.ctab"))
+        found |= {path.name.removesuffix(".mgz.ctab"): path for path in tables}
+    return found
 
 
 def _if_file(path: Path) -> Path | None:

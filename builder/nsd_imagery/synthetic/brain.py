@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nsd_imagery.experiment import GRIDS, NSDGENERAL_VOXELS, SUBJECTS
-from nsd_imagery.synthetic.atlas import LABELS, OUTSIDE_CORTEX, Cortex, label_cortex
+from nsd_imagery.synthetic.atlas import DEEP_LABELS, LABELS, OUTSIDE_CORTEX, Cortex, label_cortex, label_deep
 from nsd_imagery.synthetic.fields import smooth_field
 from nsd_imagery.synthetic.randomness import generator
 
@@ -33,7 +33,8 @@ class Brain:
         affine: (4, 4) voxel to mm; x rises to the right, y to the front, z to the top.
         mask: (X, Y, Z) bool.
         valid: (X, Y, Z) bool, part of `mask`; the rest of it has no data in NSD-Imagery.
-        rois: ROI file -> (X, Y, Z) int16: -1 outside the cortex, 0 cortex outside its ROIs, else a label.
+        rois: ROI file -> (X, Y, Z) int16: -1 outside the cortex, 0 cortex outside its ROIs, else a label; of what lies
+            below the cortex, 0 wherever there is no label.
     """
 
     subject: str
@@ -102,6 +103,7 @@ def make_brain(subject: str, *, full_size: bool) -> Brain:
     for name in LABELS:
         rois[name] = np.full(shape, OUTSIDE_CORTEX, np.int16)
         rois[name][is_cortex] = label_cortex(name, cortex)
+    rois |= {name: label_deep(name, coordinates) for name in DEEP_LABELS}
     affine = np.diag([VOXEL_MM, VOXEL_MM, VOXEL_MM, 1])
     affine[:3, 3] = -VOXEL_MM * (np.array(shape) - 1) / 2 + (0.3 * number, -17.5, 9.25)
     invalid = _invalid(generator(0, "invalid voxels", subject), rois["nsdgeneral"] == 1)

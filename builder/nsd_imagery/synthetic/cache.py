@@ -61,7 +61,8 @@ def write_cache(root: Path, request: Request) -> None:
         progress(f"{subject}: ROIs")
         brain = make_brain(subject, full_size=request.full_size)
         metadata = root / _FOLDER / "metadata" / subject
-        files.write_rois(metadata, metadata, brain)
+        files.write_rois(metadata, brain)
+        files.write_tables(metadata, brain.rois)
         files.write_masks(metadata, brain)
         progress(f"{subject}: betas")
         beta_path = _write_betas(root, seed, brain, schedule, FORMATS[request.format][-1])

@@ -9,10 +9,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from nsd_imagery.experiment import BETA_VERSIONS, RUNS
-from nsd_imagery.synthetic import behaviour, core, core_behaviour, design, files, pictures, stimuli
+from nsd_imagery.synthetic import behaviour, core, core_behaviour, core_design, design, files, pictures, stimuli
+from nsd_imagery.synthetic.atlas import DEEP_LABELS, LABELS, ON_FSAVERAGE
 from nsd_imagery.synthetic.brain import Brain, make_brain
 from nsd_imagery.synthetic.captions import write_captions
 from nsd_imagery.synthetic.events import RunEvents, imagery_runs, perception_event
+from nsd_imagery.synthetic.meanbeta import write_meanbeta
 from nsd_imagery.synthetic.request import FORMATS, Request
 from nsd_imagery.synthetic.schedule import RunSchedule, draw_schedule, nsd_ids_of
 from nsd_imagery.synthetic.signal import Voxels, session_betas
@@ -50,9 +52,11 @@ def write_release(root: Path, request: Request) -> None:
     schedule = draw_schedule(seed)
     table = stimuli.stimulus_table(seed)
     _write_experiment(root, schedule, table)
+    sessions = range(1, request.perception_sessions + 1)
+    if sessions:
+        files.write_bytes(root / "nsddata/experiments/nsd/nsd_expdesign.mat", core_design.core_design(seed))
     write_captions(root / "annotations", seed, table)
     versions = BETA_VERSIONS[:1] if request.full_size else BETA_VERSIONS
-    sessions = range(1, request.perception_sessions + 1)
     for subject in dict.fromkeys(request.subjects):
         progress(f"{subject}: behaviour and ROIs")
         _write_behaviour(root, seed, subject, schedule)
@@ -71,10 +75,10 @@ def write_release(root: Path, request: Request) -> None:
 
 
 def _write_experiment(root: Path, schedule: tuple[RunSchedule, ...], table: pa.Table) -> None:
-    matrices = design.mat_bytes("stimulus", design.design_matrices(schedule))
+    matrices = design.mat_bytes(stimulus=design.design_matrices(schedule))
     files.write_bytes(root / _EXPERIMENT / "designmatrixGLMsingle.mat", matrices)
     for stimulus_set, targets in TARGETS.items():
-        pairs = design.mat_bytes("pair_list", design.pair_list(stimulus_set))
+        pairs = design.mat_bytes(pair_list=design.pair_list(stimulus_set))
         files.write_bytes(root / _EXPERIMENT / f"{stimulus_set}_pair_list.mat", pairs)
         for target in targets if stimulus_set != "C" else ():
             path = root / _EXPERIMENT / "rawtargetimages" / f"set{stimulus_set}" / target.listed_name
@@ -93,7 +97,10 @@ def _write_behaviour(root: Path, seed: int, subject: str, schedule: tuple[RunSch
 
 def _write_maps(root: Path, brain: Brain) -> None:
     folder = root / "nsddata/ppdata" / brain.subject / "func1pt8mm"
-    files.write_rois(folder / "roi", root / "nsddata/freesurfer" / brain.subject / "label", brain)
+    files.write_rois(folder / "roi", brain)
+    files.write_tables(root / "nsddata/freesurfer" / brain.subject / "label", LABELS)
+    files.write_tables(root / "nsddata/freesurfer/fsaverage/label", ON_FSAVERAGE)
+    files.write_tables(root / "nsddata/templates", DEEP_LABELS, ".ctab")
     files.write_masks(folder, brain)
     files.write_volume(folder / "mean_nsdimagery.nii.gz", brain.mean_volume(), brain.affine)
 
@@ -122,6 +129,8 @@ def _write_betas(root: Path, brain: Brain, scan: _Scan, voxels: Voxels, endings:
     betas = session_betas(voxels, scan.runs, brain.inside(scan.valid))
     for ending in endings:
         files.write_betas(folder / f"{scan.name}.{ending}", betas, brain)
+    if scan.folder == "betas":
+        write_meanbeta(folder / f"{scan.name.replace('betas', 'meanbeta')}.nii.gz", betas, brain)
 
 
 def _write_ncsnr(root: Path, brain: Brain, voxels: Voxels) -> None:
