@@ -392,10 +392,22 @@ class TestAnatomy:
             assert set(np.unique(labels)) <= set(table)
             assert not np.any((labels > 0) & (roi(root, "nsdgeneral", subject) >= 0))
 
-    def test_the_full_size_brain_has_the_true_grid_and_number_of_voxels(self) -> None:
-        brain = make_brain("subj05", full_size=True)
-        assert brain.mask.shape == GRIDS["subj05"]
-        assert np.sum(brain.rois["nsdgeneral"] == 1) == NSDGENERAL_VOXELS["subj05"]
+    @pytest.mark.slow
+    @pytest.mark.parametrize("subject", SUBJECTS)
+    def test_nsdgeneral_of_true_size_is_a_folded_sheet_with_the_true_number_of_voxels(self, subject: str) -> None:
+        brain = make_brain(subject, full_size=True)
+        assert brain.mask.shape == GRIDS[subject]
+        inside = brain.rois["nsdgeneral"] == 1
+        assert inside.sum() == NSDGENERAL_VOXELS[subject]
+        assert np.all(brain.mask[inside])
+        assert np.mean(inside[brain.rois["prf-visualrois"] > 0]) > 0.6
+        runs = np.sum(inside[1:] & ~inside[:-1]) + np.sum(inside[0])
+        box = [np.ptp(at) + 1 for at in np.nonzero(inside)]
+        if subject == "subj01":
+            assert runs == pytest.approx(7000, rel=0.1)
+            assert box == pytest.approx([42, 46, 61], abs=1)
+        assert runs == pytest.approx(7000, rel=0.25)
+        assert box == pytest.approx([42, 46, 61], rel=0.1)
 
 
 class TestBetas:

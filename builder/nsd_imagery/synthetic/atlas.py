@@ -42,7 +42,10 @@ DEEP_LABELS: Final[dict[str, dict[int, str]]] = {
 ON_FSAVERAGE: Final = ("nsdgeneral", "streams", "Kastner2015", "HCP_MMP1", "corticalsulc")
 """Atlases made on fsaverage, where their tables are, too."""
 
-_DEEP_PLACES: Final = {"MTL": ((0.3, 0.0, -0.25), (0.15, 0.4, 0.15)), "thalamus": ((0.16, -0.1, 0.1), (0.14, 0.2, 0.14))}
+_DEEP_PLACES: Final = {
+    "MTL": ((0.3, 0.0, -0.25), (0.15, 0.4, 0.15)),
+    "thalamus": ((0.16, -0.1, 0.1), (0.14, 0.2, 0.14)),
+}
 """Centre of each in the right half of the brain, and half of its extent, along x, y, z."""
 
 _EARLY_RINGS: Final = (0.36, 0.50, 0.64)
