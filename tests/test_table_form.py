@@ -87,7 +87,7 @@ def test_whole_numbers_have_no_point_and_what_is_absent_is_nan(release: Path) ->
 
 
 def test_an_image_is_named_where_an_attended_target_was_present_and_there_alone(release: Path) -> None:
-    n_present = {run: 0 for run in RUNS}
+    n_present = dict.fromkeys(RUNS, 0)
     for run, line in every_run(release):
         is_present = run.startswith("att") and line[b"GROUNDTRUTH"] == b"1"
         n_present[run] += is_present

@@ -10,10 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nsd_imagery.atomic import replace_text
-from nsd_imagery.errors import DataError, MissingDataError, MissingEmbeddingError, UsageError
-from nsd_imagery.identity import Identity, identity, read_unchanged
-from nsd_imagery.learn.clip_config import printable
-from nsd_imagery.learn.clip_file import (
+from nsd_imagery.embeddings import (
     KINDS,
     Embedding,
     Key,
@@ -22,6 +19,9 @@ from nsd_imagery.learn.clip_file import (
     read_embeddings,
     read_maker,
 )
+from nsd_imagery.errors import DataError, MissingDataError, MissingEmbeddingError, UsageError
+from nsd_imagery.identity import Identity, identity, read_unchanged
+from nsd_imagery.learn.clip_config import printable
 from nsd_imagery.learn.clip_folder import folder_name
 from nsd_imagery.sources.cache_files import embeddings_folder
 from nsd_imagery.sources.pictures import open_stimuli, pictures_file, target_files

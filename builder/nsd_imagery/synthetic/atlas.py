@@ -131,7 +131,7 @@ def label_deep(name: str, coordinates: NDArray[np.float32]) -> NDArray[np.int16]
 
 
 def label_table(name: str) -> str:
-    """The text of a ROI file's table: number and name, one space between them, as public readers of the release take it."""
+    """The text of a ROI file's table: number and name, one space between them, as public readers take it."""
     names = {0: "Unknown", **(LABELS | DEEP_LABELS)[name]}
     return "".join(f"{number} {label}\n" for number, label in names.items())
 

@@ -138,7 +138,7 @@ def _make_cortex(subject: str, coordinates: NDArray[np.float32], n_nsdgeneral: i
 
 def _folded_cortex(subject: str, coordinates: NDArray[np.float32], in_nsdgeneral: NDArray[np.bool_]) -> Cortex:
     """Areas lie around the back as on a small brain, whatever the depth in the folds; directions fill the box."""
-    front = np.array(BOX_CENTRE, np.float32) + (0, BOX_HALF[1], 0)
+    front = np.add(BOX_CENTRE, (0, BOX_HALF[1], 0), dtype=np.float32)
     scaled = (coordinates - front) / np.array((BOX_HALF[0], 2 * BOX_HALF[1], BOX_HALF[2]))
     points = (scaled / np.linalg.norm(scaled, axis=1, keepdims=True)).astype(np.float32)
     polar = np.arccos(np.clip(-points[:, 1], -1, 1))

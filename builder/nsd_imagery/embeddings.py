@@ -13,8 +13,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from nsd_imagery.atomic import replacing
-from nsd_imagery.errors import DataError, MissingDataError, reason
-from nsd_imagery.learn.clip_config import printable
+from nsd_imagery.errors import DataError, MissingDataError, printable, reason
 
 KINDS = ("image", "text")
 
