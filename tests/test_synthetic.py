@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -26,9 +27,9 @@ from nsd_imagery.atomic import naming_later
 from nsd_imagery.errors import FolderError, UsageError
 from nsd_imagery.experiment import CORE_SESSIONS, GRIDS, NSDGENERAL_VOXELS, SUBJECTS
 from nsd_imagery.identity import identity
-from nsd_imagery.synthetic import synth
+from nsd_imagery.synthetic import SIGNALS, synth
 from nsd_imagery.synthetic.brain import make_brain
-from nsd_imagery.synthetic.signal import pattern
+from truth import latents, planted
 
 COLUMNS = (
     "SUBJECT SESSION RUN TRIAL CONDITION CUE FRAMEFILE IMAGEFILE GROUNDTRUTH ISCORRECT CHANGEMIND TOTAL1 TOTAL2 BUTTON "
@@ -501,23 +502,39 @@ class TestBetas:
             other.append(similar[~np.eye(6, dtype=bool)].mean())
         assert np.mean(own) > np.mean(other) + 0.05
 
-    def test_a_stimulus_has_one_pattern_of_its_own(self) -> None:
-        at = make_brain("subj01", full_size=False).coordinates
-        one = pattern(3, "nsd28751", at)
-        assert np.array_equal(one, pattern(3, "nsd28751", at))
-        assert abs(np.corrcoef(one, pattern(3, "nsd28752", at))[0, 1]) < 0.3
-        assert abs(np.corrcoef(one, pattern(4, "nsd28751", at))[0, 1]) < 0.3
+    def test_a_stimulus_has_one_latent_of_its_own(self, root: Path) -> None:
+        found = latents(root)
+        assert len(found) == 18 + 48
+        assert {vector.shape for vector in found.values()} == {(32,)}
+        names = [name.removesuffix(".png") for of_set in "AC" for _, name, _ in pairs(root, of_set)]
+        alike = np.corrcoef([found[name] for name in (*names, *(f"nsd{nsd_id}" for nsd_id in SET_B_IDS))])
+        assert np.abs(alike[~np.eye(len(alike), dtype=bool)]).max() < 0.7
+        as_text = latents(root, "text")
+        assert all(np.array_equal(vector, as_text[stimulus]) for stimulus, vector in found.items())
 
-    def test_the_pattern_of_a_target_is_in_the_betas_where_it_was_seen(self, root: Path) -> None:
-        brain = make_brain("subj01", full_size=False)
-        where = valid_nsdgeneral(root) & (roi(root, "prf-visualrois") > 0)
-        coordinates = (2 * np.argwhere(where) + 1) / where.shape - 1
-        planted = pattern(7, "nsd28751", coordinates.astype(np.float32))
-        betas = percent(root, where)[rows("visB")]
-        seen = averages((betas - betas.mean(axis=0)) / betas.std(axis=0), letters(root, "visB"))
-        found = {letter: np.corrcoef(planted, row)[0, 1] for letter, row in zip(sorted("WKBCDT"), seen, strict=True)}
-        assert max(found, key=lambda letter: found[letter]) == "W"
-        assert where.shape == brain.shape
+    def test_a_photograph_resembles_the_concept_that_it_stands_for(self, root: Path) -> None:
+        found = latents(root)
+        words = {cue: name for _, name, cue in pairs(root, "C")}
+        own, other = [], []
+        for line in behaviour(root, "visC"):
+            photograph = found[f"nsd{int(line['FRAMEFILE'][14:19]) - 1}"]
+            for cue, word in words.items():
+                alike = np.corrcoef(photograph, found[word])[0, 1]
+                (own if cue == line["CONDITION"] else other).append(alike)
+        assert np.mean(own) == pytest.approx(0.8, abs=0.1)
+        assert abs(np.mean(other)) < 0.1
+
+    @pytest.mark.parametrize("subject", SUBJECTS_HERE)
+    def test_the_pattern_of_a_target_is_in_the_betas_where_it_was_seen(self, root: Path, subject: str) -> None:
+        names = {cue: name.removesuffix(".png") for _, name, cue in pairs(root, "A")}
+        where = roi(root, "nsdgeneral", subject) == 1
+        where &= volume(functional(root, subject) / "valid_nsdimagery.nii.gz") == 1
+        where &= roi(root, "prf-visualrois", subject) > 0
+        betas = volume(beta_file(root, "nii.gz", subject=subject))[where].T[rows("visA")] / 300
+        seen = averages((betas - betas.mean(axis=0)) / betas.std(axis=0), letters(root, "visA"))
+        patterns = planted(root, [names[letter] for letter in sorted(names)], where, subject)
+        alike = np.corrcoef(patterns, seen)[:6, 6:]
+        assert np.array_equal(alike.argmax(axis=0), np.arange(6))
 
 
 @pytest.mark.slow
@@ -586,7 +603,7 @@ class TestWriting:
 
     def test_the_marker_says_what_the_release_was_drawn_from(self, root: Path) -> None:
         marker = json.loads((root / "synthetic.json").read_text())
-        assert marker == {"format_version": 1, "seed": 7, "full_size": False, "subjects": list(SUBJECTS_HERE)}
+        assert marker == {"format_version": 2, "seed": 7, "full_size": False, "subjects": list(SUBJECTS_HERE)}
 
     def test_progress_names_each_subject(self, tmp_path: Path) -> None:
         said: list[str] = []
@@ -611,9 +628,11 @@ class TestWriting:
             synth(path)
 
     @pytest.mark.parametrize(("marker", "says"), [
-        ('{"format_version": 1, "seed": 7, "full_size": false, "subjects": []}', "seed 7, not seed 0"),
-        ('{"format_version": 1, "seed": 0, "full_size": true, "subjects": []}', "full_size True, not full_size False"),
+        ('{"format_version": 2, "seed": 7, "full_size": false, "subjects": []}', "seed 7, not seed 0"),
+        ('{"format_version": 2, "seed": 0, "full_size": true, "subjects": []}', "full_size True, not full_size False"),
         ('{"format_version": 9, "seed": 0, "full_size": false, "subjects": []}', "format_version 9"),
+        ('{"format_version": 1, "seed": 0, "full_size": false, "subjects": []}', "format_version 1, not"),
+        ('{"format_version": 2, "seed": 0, "full_size": false, "signal": "none", "subjects": []}', "signal none, not"),
         ("not json", "cannot be read"),
         ("[]", "does not say"),
     ])  # fmt: skip
@@ -629,6 +648,14 @@ class TestWriting:
         ({"subjects": []}, "one or more of subj01"),
         ({"seed": -1}, "seed must be"),
         ({"format": "mgh"}, "hdf5, nii.gz, both"),
+        ({"signal": "reel"}, "real, strong, none, or a Signal, not 'reel' .did you mean 'real'"),
+        ({"signal": 3}, "real, strong, none, or a Signal, not 3"),
+        ({"signal": replace(SIGNALS["real"], letter=-0.1)}, "letter must be a size of 0 or more, not -0.1"),
+        ({"signal": replace(SIGNALS["real"], noise=float("nan"))}, "noise must be a size of 0 or more, not nan"),
+        ({"signal": replace(SIGNALS["real"], vision_early=0.3)}, "vision_early must be three sizes, .* not 0.3"),
+        ({"signal": replace(SIGNALS["real"], vision_early=(1, 2))}, "vision_early must be three sizes, .*1, 2"),
+        ({"signal": replace(SIGNALS["real"], level=(1, 2, 3))}, "level must be a size"),
+        ({"signal": replace(SIGNALS["real"], lag_one=1)}, "lag_one is a correlation below 1, not 1"),
     ])  # fmt: skip
     def test_arguments_that_cannot_be_meant_are_refused_before_anything_is_written(
         self, tmp_path: Path, arguments: dict[str, Any], says: str

@@ -19,7 +19,7 @@ from nsd_imagery.errors import UsageError
 from nsd_imagery.experiment import CORE_SESSIONS
 from nsd_imagery.synthetic import synth
 from nsd_imagery.synthetic.pictures import nsd_picture, picture_id
-from nsd_imagery.synthetic.signal import pattern
+from truth import planted as planted_of
 
 pytestmark = pytest.mark.slow
 
@@ -106,10 +106,11 @@ def zscore(betas: NDArray[np.float64]) -> NDArray[np.float64]:
     return (betas - betas.mean(axis=0)) / betas.std(axis=0)
 
 
-def planted(ids: NDArray[np.int64], where: NDArray[np.bool_]) -> NDArray[np.float64]:
+def planted(
+    root: Path, ids: NDArray[np.int64], where: NDArray[np.bool_], subject: str = "subj01"
+) -> NDArray[np.float64]:
     """(n_pictures, n_voxels) the patterns of pictures, in C order of the voxels."""
-    at = ((2 * np.argwhere(where) + 1) / where.shape - 1).astype(np.float32)
-    return np.stack([pattern(SEED, f"nsd{nsd_id}", at) for nsd_id in ids])
+    return planted_of(root, [f"nsd{nsd_id}" for nsd_id in ids], where, subject)
 
 
 def similarity(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -275,9 +276,9 @@ class TestBetas:
         where = early(root, subject)
         betas = core_betas(root, session, where, subject)
         ids = nsd_ids(responses[subject], session)
-        assert similarity(betas, planted(ids, where)).mean() > 0.2
-        assert abs(similarity(betas, planted(ids + 1, where)).mean()) < 0.05
-        assert abs(similarity(betas[1:], planted(ids[:-1], where)).mean()) < 0.1
+        assert similarity(betas, planted(root, ids, where, subject)).mean() > 0.2
+        assert abs(similarity(betas, planted(root, ids[::-1], where, subject)).mean()) < 0.05
+        assert abs(similarity(betas[1:], planted(root, ids[:-1], where, subject)).mean()) < 0.1
 
     def test_a_picture_of_set_b_evokes_in_core_what_it_evokes_in_vision_and_its_neighbours_do_not(
         self, root: Path, responses: dict[str, Lines]
@@ -303,8 +304,9 @@ class TestBetas:
             where = early(root, subject)
             betas = imagery_betas(root, VIS_C, where, subject)
             ids = vis_c_ids(root, subject)
-            own.append(similarity(betas, planted(ids, where)).mean())
-            beside += [similarity(betas, planted(ids + step, where)).mean() for step in (-1, 1)]
+            own.append(similarity(betas, planted(root, ids, where, subject)).mean())
+            others = (np.roll(ids, step) for step in (-1, 1))
+            beside += [similarity(betas, planted(root, other, where, subject)).mean() for other in others]
         assert min(own) > max(beside) + 0.05
 
 
@@ -329,7 +331,7 @@ class TestNcsnr:
 
     def test_is_the_ratio_of_signal_and_noise_in_the_betas(self, root: Path, responses: dict[str, Lines]) -> None:
         where = (functional(root, "valid_session01") == 1) & (functional(root, "roi/nsdgeneral") == 1)
-        patterns = planted(nsd_ids(responses["subj01"], 1), where)
+        patterns = planted(root, nsd_ids(responses["subj01"], 1), where)
         found = similarity(core_betas(root, 1, where).T, patterns.T)
         ncsnr = volume(betas_folder(root, f"betas_{VERSIONS[0]}") / "ncsnr.nii.gz")[where]
         expected = ncsnr / np.sqrt(1 + ncsnr**2)

@@ -10,6 +10,7 @@ from nsd_imagery.experiment import CORE_SESSIONS, CORE_TRIALS_PER_SESSION, SUBJE
 from nsd_imagery.synthetic.events import RunEvents, perception_event
 from nsd_imagery.synthetic.randomness import generator
 from nsd_imagery.synthetic.stimuli import core_order, subject_pictures
+from nsd_imagery.synthetic.truth import Truth
 
 TRIALS_BY_RUN = (63, 62) * 6
 """Trials of each run of a session."""
@@ -36,15 +37,20 @@ def trial_slots(run: NDArray[np.int64], trial: NDArray[np.int64]) -> NDArray[np.
     return _LEAD_SLOTS + trial * _SLOTS // np.array(TRIALS_BY_RUN)[run]
 
 
-def core_runs(seed: int, subject: str, session: int) -> list[RunEvents]:
-    """The 12 runs of a session (from 1, as in the file names), in order."""
+def shown_in(seed: int, subject: str, session: int) -> list[int]:
+    """The 750 pictures of a session (from 1, as in the file names), 0-based ids in order of presentation."""
     first = (session - 1) * CORE_TRIALS_PER_SESSION
-    shown = shown_pictures(seed, subject)[first : first + CORE_TRIALS_PER_SESSION]
+    return shown_pictures(seed, subject)[first : first + CORE_TRIALS_PER_SESSION].tolist()
+
+
+def core_runs(truth: Truth, subject: str, session: int) -> list[RunEvents]:
+    """The 12 runs of a session (from 1, as in the file names), in order."""
+    shown = np.array(shown_in(truth.seed, subject, session))
     runs = np.split(shown, np.cumsum(TRIALS_BY_RUN)[:-1])
     return [
         (
-            [perception_event(int(nsd_id)) for nsd_id in nsd_ids],
-            generator(seed, "core noise", subject, session, run),
+            [perception_event(truth, int(nsd_id)) for nsd_id in nsd_ids],
+            generator(truth.seed, "core noise", subject, session, run),
         )
         for run, nsd_ids in enumerate(runs, start=1)
     ]

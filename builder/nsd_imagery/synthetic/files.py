@@ -72,6 +72,14 @@ def write_volume(path: Path, volume: NDArray[np.generic], affine: NDArray[np.flo
     _write_nifti(path, volume.shape, affine, dtype, [volume.astype(dtype).ravel(order="F")])
 
 
+def write_volumes(
+    path: Path, shape: tuple[int, int, int, int], volumes: Iterable[NDArray[np.float32]], affine: NDArray[np.float64]
+) -> None:
+    """Write (X, Y, Z) volumes, one after the other, as .nii.gz of `shape` and float32."""
+    flat = (volume.astype(_LITTLE_FLOAT32).ravel(order="F") for volume in volumes)
+    _write_nifti(path, shape, affine, _LITTLE_FLOAT32, flat)
+
+
 def write_rois(folder: Path, brain: Brain) -> None:
     """Write the ROI volumes, whole and by hemisphere."""
     for name, labels in brain.rois.items():

@@ -13,12 +13,15 @@ from nsd_imagery.synthetic import behaviour, core, core_behaviour, core_design, 
 from nsd_imagery.synthetic.atlas import DEEP_LABELS, LABELS, ON_FSAVERAGE
 from nsd_imagery.synthetic.brain import Brain, make_brain
 from nsd_imagery.synthetic.captions import write_captions
+from nsd_imagery.synthetic.effects import signal_of
 from nsd_imagery.synthetic.events import RunEvents, imagery_runs, perception_event
 from nsd_imagery.synthetic.meanbeta import write_meanbeta
 from nsd_imagery.synthetic.request import FORMATS, Request
-from nsd_imagery.synthetic.schedule import RunSchedule, draw_schedule, nsd_ids_of
+from nsd_imagery.synthetic.schedule import RunSchedule, nsd_ids_of
 from nsd_imagery.synthetic.signal import Voxels, session_betas
 from nsd_imagery.synthetic.targets import SET_B_NSD_IDS, TARGETS
+from nsd_imagery.synthetic.truth import Truth, draw_truth
+from nsd_imagery.synthetic.truth_files import write_truth, write_weights
 
 _EXPERIMENT = Path("nsddata/experiments/nsdimagery")
 
@@ -49,7 +52,8 @@ def write_release(root: Path, request: Request) -> None:
     """
     seed, progress = request.seed, request.progress
     progress("experiment")
-    schedule = draw_schedule(seed)
+    truth = draw_truth(seed, signal_of(request.signal))
+    schedule = truth.schedule
     table = stimuli.stimulus_table(seed)
     _write_experiment(root, schedule, table)
     sessions = range(1, request.perception_sessions + 1)
@@ -66,12 +70,14 @@ def write_release(root: Path, request: Request) -> None:
             _write_core(root, seed, brain, sessions)
         for version in versions:
             progress(f"{subject}: {version}")
-            voxels = Voxels(seed, brain, version)
-            for scan in _scans(seed, brain, schedule, sessions):
+            voxels = Voxels(truth, brain, version)
+            for scan in _scans(truth, brain, sessions):
                 progress(f"{subject}: {version}, {scan.name}")
                 _write_betas(root, brain, scan, voxels, FORMATS[request.format])
             if sessions:
-                _write_ncsnr(root, brain, voxels)
+                _write_ncsnr(root, truth, brain, voxels)
+        write_weights(root, brain, voxels)
+    write_truth(root, truth)
 
 
 def _write_experiment(root: Path, schedule: tuple[RunSchedule, ...], table: pa.Table) -> None:
@@ -115,12 +121,10 @@ def _write_core(root: Path, seed: int, brain: Brain, sessions: range) -> None:
         files.write_volume(path, brain.valid_in_core(session), brain.affine)
 
 
-def _scans(seed: int, brain: Brain, schedule: tuple[RunSchedule, ...], sessions: range) -> Iterator[_Scan]:
-    subject = brain.subject
-    runs = imagery_runs(seed, subject, schedule)
-    yield _Scan("betas_nsdimagery", "nsdimagerybetas", runs, brain.valid)
+def _scans(truth: Truth, brain: Brain, sessions: range) -> Iterator[_Scan]:
+    yield _Scan("betas_nsdimagery", "nsdimagerybetas", imagery_runs(truth, brain.subject), brain.valid)
     for session in sessions:
-        runs = core.core_runs(seed, subject, session)
+        runs = core.core_runs(truth, brain.subject, session)
         yield _Scan(f"betas_session{session:02d}", "betas", runs, brain.valid_in_core(session))
 
 
@@ -133,8 +137,8 @@ def _write_betas(root: Path, brain: Brain, scan: _Scan, voxels: Voxels, endings:
         write_meanbeta(folder / f"{scan.name.replace('betas', 'meanbeta')}.nii.gz", betas, brain)
 
 
-def _write_ncsnr(root: Path, brain: Brain, voxels: Voxels) -> None:
-    snr = voxels.snr(perception_event(SET_B_NSD_IDS[0]))
+def _write_ncsnr(root: Path, truth: Truth, brain: Brain, voxels: Voxels) -> None:
+    snr = voxels.snr(perception_event(truth, SET_B_NSD_IDS[0]))
     snr[~brain.inside(brain.valid)] = 0
     path = _betas_folder(root, brain, "betas", voxels) / "ncsnr.nii.gz"
     files.write_volume(path, brain.to_volume(snr), brain.affine)
