@@ -10,6 +10,7 @@ from pathlib import Path
 CORE_SESSION = "nsddata_betas/ppdata/subj01/func1pt8mm/betas_fithrf_GLMdenoise_RR/betas_session01.nii.gz"
 NSDGENERAL = "nsddata/ppdata/subj01/func1pt8mm/roi/nsdgeneral.nii.gz"
 BETAS = "nsddata_betas/ppdata/subj01/func1pt8mm/nsdimagerybetas_fithrf_GLMdenoise_RR/betas_nsdimagery"
+MEAN_MAP = BETAS.replace("betas_nsdimagery", "meanbeta_nsdimagery") + ".nii.gz"
 
 
 def startup(_root: Path, _out: Path) -> None:
@@ -25,6 +26,11 @@ def build(root: Path, out: Path) -> None:
     _command("build", str(root), "--out", str(out))
 
 
+def build_three(root: Path, out: Path) -> None:
+    """The same, of three ROIs."""
+    _command("build", str(root), "--out", str(out), "--roi", "nsdgeneral,V1,early")
+
+
 def build_3mm(root: Path, out: Path) -> None:
     """The same, smoothed over 3 mm."""
     _build_smoothed(root, out, 3)
@@ -33,6 +39,21 @@ def build_3mm(root: Path, out: Path) -> None:
 def build_5mm(root: Path, out: Path) -> None:
     """The same, smoothed over 5 mm."""
     _build_smoothed(root, out, 5)
+
+
+def export(dataset: Path, out: Path) -> None:
+    """This package's command: the files that MindEye2 reads."""
+    _command("export", str(dataset), str(out), "--for", "mindeye")
+
+
+def startup_torch(_dataset: Path, _out: Path) -> None:
+    """Python and the imports of an export by the command."""
+    from nsd_imagery.cli.lean import without_pandas
+
+    without_pandas()
+    import torch  # noqa: F401
+
+    import nsd_imagery.interop.export  # noqa: F401
 
 
 def inflate(root: Path, _out: Path) -> None:
@@ -129,8 +150,11 @@ PEERS: dict[str, Callable[[Path, Path], None]] = {
     for peer in (
         startup,
         build,
+        build_three,
         build_3mm,
         build_5mm,
+        export,
+        startup_torch,
         inflate,
         inflate_core,
         nilearn_masker,

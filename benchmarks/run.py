@@ -15,7 +15,7 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-from peers import BETAS, PEERS
+from peers import BETAS, MEAN_MAP, PEERS
 
 HERE = Path(__file__).parent
 CASES = {
@@ -61,9 +61,9 @@ def prepare(work: Path) -> dict[str, Path]:
         root = roots[ending] = (work / f"only{ending}").absolute()
         shutil.rmtree(root, ignore_errors=True)
         shutil.copytree(whole / "nsddata", root / "nsddata", copy_function=os.link)
-        target = root / f"{BETAS}{ending}"
-        target.parent.mkdir(parents=True)
-        os.link(whole / f"{BETAS}{ending}", target)
+        (root / BETAS).parent.mkdir(parents=True)
+        for name in (f"{BETAS}{ending}", MEAN_MAP):
+            os.link(whole / name, root / name)
     return roots
 
 

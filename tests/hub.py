@@ -511,10 +511,14 @@ class Server(ThreadingHTTPServer):
         """A client that was killed is what some tests are about."""
 
 
-def start() -> Hub:
-    """A hub on a free port of 127.0.0.1, for as long as this process lives."""
+def start(listener: socket.socket | None = None) -> Hub:
+    """A hub on a free port of 127.0.0.1, or on a socket that listens already, for as long as this process lives."""
     hub = Hub()
-    server = Server(("127.0.0.1", 0), type("BoundHandler", (Handler,), {"hub": hub}))
+    server = Server(("127.0.0.1", 0), type("BoundHandler", (Handler,), {"hub": hub}), listener is None)
+    if listener is not None:
+        server.socket.close()
+        server.socket = listener
+        server.server_address = listener.getsockname()
     hub.url = f"http://127.0.0.1:{server.server_address[1]}"
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return hub

@@ -24,18 +24,13 @@ def expected(trials: Dataset) -> pd.DataFrame:
     frame = trials.with_format(None).to_pandas()
     assert isinstance(frame, pd.DataFrame)
     frame["about"] = frame["target"].where(frame["target"] != "", frame["nsd_id"].astype(str))
-    groups = frame.groupby(["subject", "condition", "epoch", "about"], sort=False)
-    return groups.apply(
-        lambda group: pd.Series(
-            {
-                "first": group["trial_id"].iloc[0],
-                "n": group["is_valid"].sum(),
-                "mean": np.stack([*group["betas"][group["is_valid"]]]).astype(np.float64).mean(axis=0)
-                if group["is_valid"].any()
-                else np.zeros(len(group["betas"].iloc[0])),
-            }
-        )
-    ).reset_index()
+    names = ["subject", "condition", "epoch", "about"]
+    rows = []
+    for key, group in frame.groupby(names, sort=False):
+        valid = [*group["betas"][group["is_valid"]]]
+        mean = np.stack(valid).astype(np.float64).mean(axis=0) if valid else np.zeros(len(group["betas"].iloc[0]))
+        rows.append({**dict(zip(names, key, strict=True)), "n": len(valid), "mean": mean})
+    return pd.DataFrame(rows)
 
 
 def check(trials: Dataset) -> Dataset:

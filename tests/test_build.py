@@ -247,7 +247,8 @@ def test_the_readme_names_exactly_the_shards_with_the_hash_of_their_rows(dataset
         for shard in config.shards:
             assert f"- {shard.file}\n" in readme
             assert shard.hash[:12] in shard.file
-            table = Dataset.from_file(str(dataset / shard.file)).data.table
+            with pa.ipc.open_stream(dataset / shard.file) as reader:
+                table = reader.read_all()
             logical = LogicalHash(table.schema)
             for batch in table.to_batches(max_chunksize=7):
                 logical.update(batch)
@@ -328,6 +329,7 @@ def test_changed_betas_are_read_again_though_their_rows_are_the_same(
     folder = nsd_imagery.build(own_release, tmp_path / "nsd_imagery", subjects=["subj01"], zscore="none")
     first = numbers(load(folder, "subj01-vision", hf_cache))
     path = own_release / f"{expected_betas(BETAS, 'subj01')}.hdf5"
+    path.with_name("meanbeta_nsdimagery.nii.gz").unlink()
     raw = path.read_bytes()
     path.unlink()
     path.write_bytes(raw)
@@ -417,6 +419,31 @@ def test_one_folder_never_mixes_recipes(release: Path, tmp_path: Path) -> None:
     assert {name: data for name, data in files(folder).items() if name in before} == before
 
 
+@pytest.mark.parametrize(
+    "options", [{"zscore": "none"}, {"betas": "fithrf"}, {"dtype": "float16"}, {"smoothing_fwhm": 3.0}]
+)
+def test_another_recipe_takes_the_place_of_what_is_there_only_if_that_is_said(
+    release: Path, tmp_path: Path, options: dict
+) -> None:
+    folder = nsd_imagery.build(release, tmp_path / "d", subjects=["subj01"], conditions=["imagery"])
+    before = files(folder)
+    what = {"betas": "beta_version"}.get(*options, *options)
+    for verb in (nsd_imagery.preview, nsd_imagery.build):
+        with pytest.raises(
+            FolderError, match=rf"subj01-imagery: built by another recipe \({what} was .*--replace"
+        ) as no:
+            verb(release, folder, subjects=["subj01"], conditions=["imagery"], **options)
+        assert "\n" not in str(no.value)
+    assert {name: held for name, held in files(folder).items() if ".build" not in name} == {
+        name: held for name, held in before.items() if ".build" not in name
+    }
+    nsd_imagery.build(release, folder, subjects=["subj01"], conditions=["imagery"], replace=True, **options)
+    fresh = nsd_imagery.build(release, tmp_path / "e", subjects=["subj01"], conditions=["imagery"], **options)
+    sealed = ({name: held for name, held in files(one).items() if ".build" not in name} for one in (folder, fresh))
+    assert next(sealed) == next(sealed)
+    nsd_imagery.build(release, folder, subjects=["subj01"], conditions=["imagery"], **options)  # the same recipe again
+
+
 def test_a_condition_from_other_betas_than_its_neighbours_is_refused(
     release: Path, own_release: Path, tmp_path: Path
 ) -> None:
@@ -467,7 +494,7 @@ def test_a_second_build_of_a_folder_is_refused_and_names_the_first(release: Path
         ({"roi": "v11"}, "no ROI 'v11' .did you mean"),
         ({"roi": "stream:early"}, "did you mean 'streams'"),
         ({"roi": "streams:erly"}, "no label 'erly' .did you mean 'early'"),
-        ({"roi": "streams"}, "name one of its labels"),
+        ({"roi": "lh.strems"}, "did you mean .streams"),
         ({"zscore": "runs"}, "did you mean 'run'"),
         ({"dtype": "float64"}, "no dtype"),
         ({"betas": "b3"}, "no betas 'b3'"),
@@ -532,4 +559,4 @@ def test_the_shards_are_plain_arrow_streams_of_batches_of_100_rows(dataset: Path
     (path,) = (dataset / "subj01-imagery").glob("*.arrow")
     with pa.ipc.open_stream(path) as reader:
         assert [batch.num_rows for batch in reader] == [100, 100, 88]
-    assert json.loads((dataset / "manifest.json").read_text())["format_version"] == 2
+    assert json.loads((dataset / "manifest.json").read_text())["format_version"] == 3

@@ -251,8 +251,8 @@ def test_nsd_imagery_comes_before_nsd_core_whatever_the_order_of_lines(own_tree:
     [
         (np.int16, None, None, 1 / 300),
         (np.int16, None, 100, 1 / 100),
-        (np.int16, 0.5, None, 0.5),
-        (np.int16, 0.5, 10, 0.05),
+        (np.int16, 0.002, None, 0.002),
+        (np.int16, 0.02, 10, 0.002),
         (np.float32, None, None, 1.0),
         (np.float32, None, 300, 1 / 300),
     ],
@@ -261,7 +261,7 @@ def test_stored_numbers_become_percent_by_type_and_scaling_or_by_beta_scale(
     own_tree: Path, tmp_path: Path, hf_cache: str, dtype: type, slope: float | None, scale: float | None, percent: float
 ) -> None:
     image = nib.load(own_tree / BETA_FILE)
-    stored = np.asarray(image.dataobj)
+    stored = np.asarray(image.dataobj) / (300 if percent == 1 else 1)
     (own_tree / BETA_FILE).unlink()
     changed = nib.Nifti1Image(stored.astype(dtype), image.affine)
     changed.header.set_slope_inter(slope, 0 if slope else None)
@@ -383,7 +383,7 @@ def test_ids_that_count_from_1_are_named_as_such(own_tree: Path) -> None:
     ):
         rows_of(own_tree)
     replace_file(own_tree / PRESENTED, "28751 x")
-    with pytest.raises(DataError, match="has 'x', but must have one 0-based nsd_id a line"):
+    with pytest.raises(DataError, match="line 1: nsd_id is 'x', not a number"):
         rows_of(own_tree)
     replace_file(own_tree / PRESENTED, "\n".join(presented))
     rewrite(
@@ -401,7 +401,7 @@ def test_ids_that_count_from_1_are_named_as_such(own_tree: Path) -> None:
         ("/etc/passwd", "must be a path inside the root"),
         ("../outside.nii.gz", "must be a path inside the root"),
         ("nsd_imagery/../../outside.nii.gz", "must be a path inside the root"),
-        ("nsd_imagery/link.nii.gz", "a link out of the root"),
+        ("nsd_imagery/empty.nii.gz", "a link without content: get it first"),
         ("nsd_imagery/loop.nii.gz", "has no such file"),
         ("nsd_imagery/gone.nii.gz", "has no such file"),
         ("nsd_imagery/folder.nii.gz", "no regular file"),
@@ -410,7 +410,7 @@ def test_ids_that_count_from_1_are_named_as_such(own_tree: Path) -> None:
 )
 def test_a_path_in_a_table_stays_inside_the_root(own_tree: Path, column: str, path: str, words: str) -> None:
     shutil.copy(own_tree / BETA_FILE, own_tree.parent / "outside.nii.gz")
-    (own_tree / "nsd_imagery/link.nii.gz").symlink_to(own_tree.parent / "outside.nii.gz")
+    (own_tree / "nsd_imagery/empty.nii.gz").symlink_to(own_tree.parent / "gone.nii.gz")
     (own_tree / "nsd_imagery/loop.nii.gz").symlink_to(own_tree / "nsd_imagery/loop.nii.gz")
     (own_tree / "nsd_imagery/folder.nii.gz").mkdir()
     os.mkfifo(own_tree / "nsd_imagery/pipe.nii.gz")

@@ -73,10 +73,10 @@ def test_a_whole_build_imports_no_pandas_and_leaves_it_usable(release: Path, tmp
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (("buidl", "release"), 2, "Did you mean 'build'?"),
-        (("build", "--rio", "V1"), 2, "No such option '--rio'"),
+        (("buidl", "release"), 2, "no command 'buidl' (did you mean 'build'?)"),
+        (("build", "--rio", "V1"), 2, "--roi"),
         (("build", "{release}", "--out"), 2, "'--out' requires an argument"),
-        (("build", "{release}", "--roi", "streams"), 2, "streams is an atlas; name one of its labels: streams:early"),
+        (("build", "{release}", "--roi", "stream"), 2, "no ROI 'stream' (did you mean 'streams'?)"),
         (("build", "{release}", "--roi", "nsdgeneral&stream:early"), 2, "did you mean 'streams'"),
         (("build", "{release}", "--out", "file"), 1, "is a file, not a folder"),
         (("index", "nowhere"), 1, "nowhere: no such folder"),

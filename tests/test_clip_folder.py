@@ -1,5 +1,6 @@
 """Nothing of a model's folder or of a file of embeddings is believed: what is wrong is one line, and runs no code."""
 
+import io
 import json
 import os
 import shutil
@@ -22,7 +23,7 @@ import nsd_imagery
 from clip import DIMENSIONS, save_tiny_clip
 from nsd_imagery import ClipCache
 from nsd_imagery.embeddings import Embedding, Maker, read_embeddings, write_embeddings
-from nsd_imagery.errors import BusyError, DataError, NSDImageryError
+from nsd_imagery.errors import BusyError, DataError, MissingDataError, NSDImageryError
 from nsd_imagery.learn.clip_folder import folder_name, model_files
 from nsd_imagery.learn.clip_model import Clip, open_clip
 
@@ -194,7 +195,7 @@ def test_links_of_the_cache_of_the_hub_are_followed_and_what_they_lead_to_is_has
     save_file({name: 2 * values for name, values in load_file(weights).items()}, weights, {"format": "pt"})
     assert folder_name(snapshot) != folder_name(whole)
     weights.unlink()
-    assert f"'{WEIGHTS}' is no file, or a link that leads nowhere" in refusal(snapshot)
+    assert "a link without content: get it first" in refusal(snapshot)
 
 
 def test_files_that_decide_nothing_are_no_part_of_the_name(whole: Path, model: Path) -> None:
@@ -289,7 +290,7 @@ def test_a_file_that_is_missing_or_none_is_one_line(model: Path, name: str) -> N
     (model / name).unlink()
     assert UNSOUND in refusal(model)
     os.mkfifo(model / name)
-    assert f"{name!r} is no file, or a link that leads nowhere" in refusal(model)
+    assert f"{name!r} is no file" in refusal(model)
 
 
 def test_tokens_that_the_model_has_no_weights_for_are_one_line(model: Path) -> None:
@@ -452,6 +453,17 @@ def vectors(values: Any, length: int = 4) -> pa.Array:
     return pa.FixedSizeListArray.from_arrays(pa.array(values, pa.float32()), length)
 
 
+NO_VECTOR = pa.array([[1.0] * 4, None, [1.0] * 4], pa.list_(pa.float32(), 4))
+
+
+def can_be_written(array: pa.Array) -> bool:
+    try:
+        pq.write_table(pa.table({"embedding": array}), io.BytesIO())
+    except pa.ArrowNotImplementedError:
+        return False
+    return True
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -465,7 +477,10 @@ def vectors(values: Any, length: int = 4) -> pa.Array:
         {"embedding": vectors([np.inf] * 12)},
         {"embedding": pa.array([[1.0], [2.0, 3.0], []], pa.list_(pa.float32()))},
         {"embedding": pa.array([[1] * 4] * 3, pa.list_(pa.int64(), 4))},
-        {"embedding": pa.array([[1.0] * 4, None, [1.0] * 4], pa.list_(pa.float32(), 4))},
+        pytest.param(
+            {"embedding": NO_VECTOR},
+            marks=pytest.mark.skipif(not can_be_written(NO_VECTOR), reason="an old pyarrow writes no such file"),
+        ),
         {"sources": json.dumps([1, 2, 3])},
         {"sources": json.dumps(["0"])},
         {"sources": "[" * 100_000},
@@ -547,3 +562,8 @@ def test_a_note_that_is_too_deep_is_none(release: Path, whole: Path, tmp_path: P
     (note,) = path.parent.glob(".*.json")
     note.write_text(DEEP)
     assert len(ClipCache(release, folder=path.parent))
+
+
+def test_a_name_in_letters_that_no_model_on_the_hub_has_is_one_line() -> None:
+    with pytest.raises(MissingDataError, match="mödel: no such folder, and no name of a model on the hub"):
+        opened(Path("mödel"))

@@ -2,7 +2,9 @@
 
 import json
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -14,9 +16,11 @@ from pathlib import Path
 import pytest
 
 import nsd_imagery
+from nsd_imagery.sources.release_files import expected_betas
 
 pytestmark = pytest.mark.slow
 
+VERSION = "fithrf_GLMdenoise_RR"
 COMMAND = "from nsd_imagery.cli import cluster, main; cluster._PATIENCE = 2; main()"
 LIBRARY = """
 import sys
@@ -70,14 +74,16 @@ class Cluster:
         wait_until(lambda: file.exists() and file.read_text().endswith("}"))
         self.address: str = json.loads(file.read_text())["address"]
 
-    def add_worker(self, preload: str = "") -> subprocess.Popen[bytes]:
+    def add_worker(self, preload: str = "", mount: str = "") -> subprocess.Popen[bytes]:
+        """A worker, to which `mount` shows other files than to the rest of the world."""
         script = self.folder / "preload.py"
         script.write_text(preload or "\n")
         options = ["--nthreads", "1", "--no-nanny", "--preload", str(script)]
-        return self._start("worker", self.address, *options)
+        inside = ("unshare", "-rm", "sh", "-c", f'mount {mount} && exec "$@"', "-") if mount else ()
+        return self._start("worker", self.address, *options, inside=inside)
 
-    def _start(self, kind: str, *options: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", f"distributed.cli.dask_{kind}", "--no-dashboard", *options]
+    def _start(self, kind: str, *options: str, inside: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
+        command = [*inside, sys.executable, "-m", f"distributed.cli.dask_{kind}", "--no-dashboard", *options]
         environment = {**os.environ, "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0"}
         with (self.folder / f"{kind}.log").open("ab") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder, env=environment)
@@ -199,3 +205,58 @@ def test_a_scheduler_file_that_is_not_there_is_one_line(core_release: Path, tmp_
     code, _, said = finish(build(core_release, tmp_path / "d", str(tmp_path / "none.json")))
     assert (code, said.count("\n")) == (2, 1)
     assert "none.json: no such file" in said
+
+
+def can_mount() -> bool:
+    unshare = shutil.which("unshare")
+    return unshare is not None and subprocess.run([unshare, "-rm", "true"], check=False).returncode == 0
+
+
+def of_other_bytes(release: Path, out: Path) -> tuple[Path, str]:
+    """A beta file of the same size, which differs in a byte."""
+    path, other = release / f"{expected_betas(VERSION, 'subj01')}.hdf5", out.parent / "other.hdf5"
+    raw = bytearray(path.read_bytes())
+    raw[-1] ^= 1
+    other.write_bytes(raw)
+    return path, f"--bind {other} {path}"
+
+
+def without_the_root(release: Path, _: Path) -> tuple[Path, str]:
+    return release / f"{expected_betas(VERSION, 'subj01')}.hdf5", f"-t tmpfs none {release}"
+
+
+def with_another_folder(_: Path, out: Path) -> tuple[Path, str]:
+    out.mkdir()
+    return out / ".build/mark", f"-t tmpfs none {out}"
+
+
+@pytest.mark.skipif(not can_mount(), reason="a mount of one process alone needs user namespaces")
+@pytest.mark.parametrize(
+    ("hide", "what"),
+    [
+        (of_other_bytes, "sees another file"),
+        (without_the_root, "does not see the file"),
+        (with_another_folder, "does not see the file"),
+    ],
+)
+def test_a_worker_that_sees_other_files_is_one_line_with_its_host(
+    core_release: Path, tmp_path: Path, cluster: Cluster, hide: Callable[[Path, Path], tuple[Path, str]], what: str
+) -> None:
+    path, mount = hide(core_release, tmp_path / "d")
+    cluster.add_worker(mount=mount)
+    code, _, said = finish(build(core_release, tmp_path / "d", cluster.address, "--conditions", "imagery"))
+    lines = [line for line in said.splitlines() if "has no workers" not in line]
+    assert (code, len(lines)) == (1, 1)
+    assert lines[0].startswith(f"nsd-imagery: {path}: a worker on {socket.gethostname()} {what} that the build on ")
+    assert "at the same places for all workers" in lines[0]
+
+
+def test_workers_of_another_working_folder_see_what_a_relative_path_means(
+    core_release: Path, core_dataset: Path, tmp_path: Path, cluster: Cluster
+) -> None:
+    cluster.add_worker()
+    arguments = ["build", os.path.relpath(core_release, tmp_path), "--out", "d", "--zscore", "none"]
+    command = [sys.executable, "-c", COMMAND, *arguments, "--scheduler", cluster.address]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "d/manifest.json").read_bytes() == (core_dataset / "manifest.json").read_bytes()

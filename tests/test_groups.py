@@ -52,7 +52,8 @@ def together(one: Row, other: Row, zscore: str) -> bool:
     same_session = one[:2] == other[:2]
     by_session = zscore == "session" or (zscore in ("auto", "none") and one[0] == "nsd")
     without_run = one[2] is None and other[2] is None
-    return same_session and (by_session or without_run or one[2:] == other[2:])
+    same_run = one[2] == other[2] is not None and (zscore == "run" or one[3] == other[3])
+    return same_session and (by_session or without_run or same_run)
 
 
 @given(ROWS, st.sampled_from(["auto", "run", "session", "none"]))
@@ -68,7 +69,7 @@ def test_each_row_is_in_one_group_and_with_just_the_rows_of_its_session_run_and_
         assert (of_row == at).tolist() == expected
         experiment, session, run, epoch = groups[at]
         assert (experiment, session) == row[:2]
-        assert (run, epoch) in ((-1, ""), (row[2], row[3] or ""))
+        assert (run, epoch) in ((-1, ""), (row[2], "" if zscore == "run" else row[3] or ""))
     again, of_dataset_row = groups_of(dataset_of(index_of(rows)), zscore)
     assert again == groups
     assert of_dataset_row.tolist() == of_row.tolist()
@@ -156,6 +157,6 @@ def test_a_preview_counts_the_groups_of_the_build(core_release: Path, tmp_path: 
         for zscore in ("auto", "run", "session", "none")
     }
     n_voxels = nsd_imagery.find_roi(core_release, "subj01", "nsdgeneral").flat.size
-    n_groups = {"auto": 15 + 3, "run": 15 + 3 * 12, "session": 1 + 3, "none": 15 + 3}
+    n_groups = {"auto": 15 + 3, "run": 12 + 3 * 12, "session": 1 + 3, "none": 15 + 3}
     for zscore, n in n_groups.items():
         assert bytes_out[zscore] - bytes_out["session"] == (n - n_groups["session"]) * n_voxels * 2 * 8, zscore

@@ -353,7 +353,7 @@ def test_a_push_that_is_killed_leaves_the_old_dataset_and_the_next_one_ends_righ
 ) -> None:
     nsd_imagery.push(one_subject, REPO)
     old = hub.files(REPO)
-    nsd_imagery.build(release, one_subject, zscore="none")
+    nsd_imagery.build(release, one_subject, zscore="none", replace=True)
     hung, go_on = threading.Event(), threading.Event()
 
     def hang() -> None:
@@ -585,7 +585,7 @@ def test_only_the_configs_asked_for_are_fetched_and_others_join_them(folder: Pat
 def test_a_pull_of_an_older_revision_gives_that(release: Path, one_subject: Path, hub: Hub, tmp_path: Path) -> None:
     first = nsd_imagery.push(one_subject, REPO)
     before = files(one_subject)
-    nsd_imagery.build(release, one_subject, zscore="none")
+    nsd_imagery.build(release, one_subject, zscore="none", replace=True)
     nsd_imagery.push(one_subject, REPO)
     nsd_imagery.pull(REPO, tmp_path / "old", revision=first.revision)
     assert files(tmp_path / "old") == before

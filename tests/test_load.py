@@ -295,7 +295,7 @@ def test_a_dataset_that_is_open_keeps_its_rows_when_the_folder_is_rebuilt(releas
     folder = nsd_imagery.build(release, tmp_path / "d", subjects=["subj01"], conditions=["vision"])
     trials = nsd_imagery.load(folder, "subj01-vision", "test")
     before = rows(nsd_imagery.load(folder, "subj01-vision", "test"))
-    nsd_imagery.build(release, folder, subjects=["subj01"], conditions=["vision"], zscore="none")
+    nsd_imagery.build(release, folder, subjects=["subj01"], conditions=["vision"], zscore="none", replace=True)
     np.testing.assert_equal(rows(trials), before)
     now = nsd_imagery.load(folder, "subj01-vision", "test")
     assert not np.array_equal(rows(now)["betas"], before["betas"])

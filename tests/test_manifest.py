@@ -216,16 +216,16 @@ def test_the_command_says_it_in_one_line(own: Path, name: str) -> None:
 @pytest.mark.parametrize("more", [{}, {"recipe": None, "configs": "of another kind"}])
 def test_a_newer_format_asks_for_a_newer_package_whatever_else_it_holds(own: Path, more: Json) -> None:
     path = own / "manifest.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "format_version": 3, "more": 1, **more}))
+    path.write_text(json.dumps({**json.loads(path.read_text()), "format_version": 4, "more": 1, **more}))
     for verb in (nsd_imagery.verify, nsd_imagery.info):
-        with pytest.raises(DataError, match=r"is of folder format 3, .* upgrade nsd-imagery") as caught:
+        with pytest.raises(DataError, match=r"is of folder format 4, .* upgrade nsd-imagery") as caught:
             verb(own)
         assert "is not a manifest" not in str(caught.value)
 
 
 @pytest.mark.parametrize("value", ["NaN", "-Infinity", '{"a": 1, "a": 2}'])
 def test_a_newer_format_may_be_written_otherwise(own: Path, value: str) -> None:
-    text = f'{{"configs": {value}, "format": "nsd-imagery", "format_version": 3}}'
+    text = f'{{"configs": {value}, "format": "nsd-imagery", "format_version": 4}}'
     (own / "manifest.json").write_text(text)
     with pytest.raises(DataError, match="upgrade nsd-imagery"):
         nsd_imagery.info(own)

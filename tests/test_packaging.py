@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import scipy.io
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
 GUARD = ROOT / "scripts" / "guard_data.py"
@@ -93,6 +94,23 @@ def test_sdist_and_wheels_hold_the_package_and_no_data(tree_with_data: Path, tmp
     packed = sdist_names(through_sdist)
     assert {"dataset_card.md", "pyproject.toml", "LICENSE", "builder/nsd_imagery/py.typed"} <= packed
     assert not {name for name in packed if name.startswith(("nsd_imagery", "cache", ".demo"))}
+
+
+def test_each_library_is_run_at_its_floor_in_one_of_the_lowest_environments() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    asked = [*project["dependencies"], *(line for name in extras.keys() - {"dev"} for line in extras[name])]
+    run_at = set()
+    for environment in ("base", "clip", "datasets"):
+        printed = run("scripts/lowest.py", environment, cwd=ROOT)
+        assert printed.returncode == 0, printed.stderr
+        package, *lines = printed.stdout.splitlines()
+        assert package.startswith("-e .[")
+        versions = dict(line.split("==") for line in lines)
+        run_at |= versions.items()
+    parts = [(requirement.name, part) for requirement in map(Requirement, asked) for part in requirement.specifier]
+    floors = {(name, part.version) for name, part in parts if part.operator == ">="}
+    assert {name for name, _ in floors - run_at} == {"torch"}  # for a reason that the script gives
 
 
 def image(image_class: Any) -> bytes:

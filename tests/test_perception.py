@@ -1,9 +1,11 @@
 """NSD core beside NSD-Imagery: proven labels, the shared pictures, and folders that grow session by session."""
 
 import csv
+import io
 import os
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -12,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from datasets import Dataset, DatasetDict, concatenate_datasets, load_dataset
+from scipy.io import savemat
 from torch.utils.data import DataLoader
 
 import nsd_imagery
@@ -316,18 +319,18 @@ def twice(text: str) -> str:
     [
         (edit("73KID", "0"), "line 1002: 73KID is 0, but subj01 has 1 to 73000"),
         (edit("73KID", "73001"), "line 1002: 73KID is 73001, but subj01 has 1 to 73000"),
-        (edit("73KID", "4.5"), "line 1002: 73KID is 4.5, but not a whole number"),
+        (edit("73KID", "4.5"), "line 1002: 73KID is '4.5', not a whole number"),
         (edit("73KID", "7"), r"line 1002: 73KID is 7, but .*nsd_stim_info_merged.csv shows nsdId \d+"),
         (edit("SESSION", "41"), "line 1002: SESSION is 41, but subj01 has 1 to 40"),
         (edit("RUN", "13"), "line 1002: RUN is 13, but subj01 has 1 to 12"),
         (edit("SUBJECT", "2"), "line 1002: SUBJECT is 2, but subj01 has 1"),
-        (edit("TRIAL", ""), "line 1002: TRIAL is nan, but not a whole number"),
-        (edit("TRIAL", "x"), "Row #1002: CSV conversion error to double: invalid value 'x'"),
+        (edit("TRIAL", ""), "line 1002: TRIAL is '', but must have a value"),
+        (edit("TRIAL", "x"), "line 1002: TRIAL is 'x', not a number"),
         (twice, r"line 30002: TRIAL is \d+, but SESSION 2, RUN 5 has that trial in line 1002 already"),
         (drop(1000), r"SESSION 2, RUN 5: has 62 trials, and no TRIAL \d+"),
         (drop(*range(750, 1500)), "SESSION 2, RUN 1: has 0 trials, and no TRIAL 1"),
         (lambda text: text.replace("73KID", "KID", 1), "73KID"),
-        (lambda _: "<html>Access denied</html>", "is not NSD's responses.tsv"),
+        (lambda _: "<html>Access denied</html>", "has not the columns of NSD's responses.tsv"),
     ],
 )
 def test_a_fault_in_responses_tsv_names_line_column_and_value(
@@ -345,6 +348,80 @@ def test_a_wrong_picture_is_named_with_the_one_that_the_trial_shows(own_core_rel
     rewrite(responses_file(own_core_release, "subj01"), edit("73KID", "7"))
     with pytest.raises(DataError, match=rf"shows nsdId {kid - 1} \(73KID {kid}\) to subj01 in trial 1001$"):
         nsd.read_sessions(ReleaseTables(own_core_release), "subj01", BETAS)
+
+
+def write_design(root: Path, rng: np.random.Generator, subject: int = 1) -> Path:
+    """nsd_expdesign.mat of the pictures that responses.tsv shows, made by its own rules: 1-based, 10,000 a subject."""
+    shown = [int(float(line["73KID"])) for line in lines(root)]
+    own = np.array([*dict.fromkeys(shown), *(kid for kid in range(1, 10_200) if kid not in set(shown))][:10_000])
+    pictures = np.stack([rng.permutation(73_000)[:10_000] + 1 for _ in range(8)])
+    pictures[subject - 1] = rng.permutation(own)
+    position = {kid: at for at, kid in enumerate(pictures[subject - 1].tolist(), start=1)}
+    order = rng.integers(1, 10_001, 30_000)
+    order[: len(shown)] = [position[kid] for kid in shown]
+    path = root / "nsddata/experiments/nsd/nsd_expdesign.mat"
+    path.unlink(missing_ok=True)
+    wanted = {"masterordering": order[None].astype(float), "subjectim": pictures.astype(float)}
+    savemat(path, {"basiccnt": np.zeros((1, 3)), **wanted}, do_compression=True)
+    return path
+
+
+def test_the_design_of_core_proves_the_order_of_its_pictures(own_core_release: Path, rewrite: Rewrite) -> None:
+    read = partial(nsd.read_sessions, ReleaseTables(own_core_release), "subj01", BETAS)
+    before = read()
+    write_design(own_core_release, np.random.default_rng(0))
+    after = nsd.read_sessions(ReleaseTables(own_core_release), "subj01", BETAS)
+    assert all(one.rows.equals(other.rows) for one, other in zip(before, after, strict=True))
+    kids = [int(float(line["73KID"])) for line in lines(own_core_release)]
+    first = next(at for at, kid in enumerate(kids) if kid != kids[0])
+
+    def exchange(text: str) -> str:
+        """In the table of pictures, too, so that nothing but the design can tell."""
+        head, *body = text.splitlines()
+        body[0], body[first] = (
+            "\t".join([*one.split("\t")[:4], other.split("\t")[4], *one.split("\t")[5:]])
+            for one, other in ((body[0], body[first]), (body[first], body[0]))
+        )
+        return "\n".join([head, *body]) + "\n"
+
+    def exchange_trials(text: str) -> str:
+        head, *body = csv.reader(text.splitlines())
+        columns = [at for at, name in enumerate(head) if name.startswith("subject1_rep")]
+        for fields in body:
+            for at in columns:
+                trial = int(float(fields[at] or 0))
+                fields[at] = {1: str(first + 1), first + 1: "1"}.get(trial, fields[at])
+        written = io.StringIO()
+        csv.writer(written, lineterminator="\n").writerows([head, *body])
+        return written.getvalue()
+
+    rewrite(responses_file(own_core_release, "subj01"), exchange)
+    rewrite(stim_info_file(own_core_release), exchange_trials)
+    words = rf"line 2: 73KID is {kids[first]}, but .*nsd_expdesign.mat shows nsdId {kids[0] - 1} \(73KID {kids[0]}\)"
+    with pytest.raises(DataError, match=words):
+        nsd.read_sessions(ReleaseTables(own_core_release), "subj01", BETAS)
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        {"masterordering": np.zeros((1, 30_000))},
+        {"masterordering": np.full((1, 30_000), 1.5)},
+        {"masterordering": np.ones((1, 29_999))},
+        {"subjectim": np.full((8, 10_000), 73_001.0)},
+        {"subjectim": np.full((8, 10_000), np.nan)},
+        {"subjectim": np.array([["text"]])},
+        {"other": np.ones(3)},
+    ],
+)
+def test_a_design_of_core_that_is_none_is_one_line(own_core_release: Path, spoilt: dict[str, np.ndarray]) -> None:
+    path = own_core_release / "nsddata/experiments/nsd/nsd_expdesign.mat"
+    sound = {"masterordering": np.ones((1, 30_000)), "subjectim": np.ones((8, 10_000))}
+    path.unlink(missing_ok=True)
+    savemat(path, spoilt if "other" in spoilt else sound | spoilt)
+    with pytest.raises(DataError, match=r"nsd_expdesign\.mat: (masterordering|subjectim|has no variable)") as raised:
+        nsd.read_sessions(ReleaseTables(own_core_release), "subj01", BETAS)
+    assert "\n" not in str(raised.value)
 
 
 def test_a_picture_is_shown_three_times_and_not_a_fourth(own_core_release: Path, rewrite: Rewrite) -> None:

@@ -304,7 +304,7 @@ def saved_as(folder: Path, version: int, group: Callable[[str], str] = str) -> P
     """Give what was saved another version, and its groups other names."""
     path = folder / "preprocessor.json"
     said = json.loads(path.read_text())
-    assert said["format_version"] == 2
+    assert said["format_version"] == 3
     said["format_version"] = version
     said["fitted"]["groups"] = [group(name) for name in said["fitted"]["groups"]]
     path.write_text(json.dumps(said))
@@ -318,7 +318,7 @@ def test_what_the_version_before_saved_loads_where_its_groups_are_the_same_now(
     older = NSDPreprocessor.load(saved_as(preprocessor.save(tmp_path / "older"), version=1))
     for rows in (train, imagery):
         np.testing.assert_array_equal(older.transform(rows, voxels), preprocessor.transform(rows, voxels))
-    assert json.loads((older.save(tmp_path / "again") / "preprocessor.json").read_text())["format_version"] == 2
+    assert json.loads((older.save(tmp_path / "again") / "preprocessor.json").read_text())["format_version"] == 3
     plain = NSDPreprocessor(pca=2).fit(train, voxels).save(tmp_path / "plain")
     assert NSDPreprocessor.load(saved_as(plain, version=1)).options.pca == 2
 
@@ -335,11 +335,24 @@ def test_what_the_version_before_fitted_without_run_numbers_is_refused_in_one_li
         NSDPreprocessor(zscore="session").fit(imagery, voxels).save(folder)
 
 
+def test_what_the_version_before_fitted_by_run_and_epoch_is_refused_in_one_line(
+    dataset: Path, voxels: Dataset, imagery: Dataset, tmp_path: Path
+) -> None:
+    folder = NSDPreprocessor(zscore="run").fit(imagery, voxels).save(tmp_path / "older")
+    saved_as(folder, 2)
+    assert NSDPreprocessor.load(folder).options.zscore == "run"  # imagery has no epochs
+    NSDPreprocessor(zscore="run").fit(imagery, voxels).save(folder)
+    saved_as(folder, 2, lambda name: f"{name}/cue")
+    with pytest.raises(DataError, match=r"older: .*epochs of attention apart .*: fit and save it again") as error:
+        NSDPreprocessor.load(folder)
+    assert "\n" not in str(error.value)
+
+
 def test_what_a_newer_version_saved_asks_for_an_upgrade(imagery: Dataset, voxels: Dataset, tmp_path: Path) -> None:
-    folder = saved_as(NSDPreprocessor(zscore="run").fit(imagery, voxels).save(tmp_path / "newer"), version=3)
+    folder = saved_as(NSDPreprocessor(zscore="run").fit(imagery, voxels).save(tmp_path / "newer"), version=4)
     said = json.loads((folder / "preprocessor.json").read_text())
     (folder / "preprocessor.json").write_text(json.dumps({**said, "options": {"of": "tomorrow"}}))
-    with pytest.raises(DataError, match="newer: is a preprocessor of format 3; 2 is known here: upgrade nsd-imagery"):
+    with pytest.raises(DataError, match="newer: is a preprocessor of format 4; 3 is known here: upgrade nsd-imagery"):
         NSDPreprocessor.load(folder)
 
 

@@ -194,7 +194,7 @@ BEHAVIOUR_SAYS = {"BUTTON": {"response"}, "RT": {"response_time"}}
 """What only the behaviour files say of a trial: the columns of theirs that may change a column of the rows."""
 
 ATTENTION_SAYS = {**BEHAVIOUR_SAYS, "GROUNDTRUTH": {"target_present"}}
-"""Whether the target of an attention trial was there to detect no other file of the release says."""
+"""That a target was absent, which IMAGEFILE says too, may be left out."""
 
 MANIFEST_SAYS = {
     **{name: {name} for name in ("caption", "snr_estimate", "repeat_index", "is_valid", "roi_mask_path")},

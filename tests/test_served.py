@@ -39,6 +39,14 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def own_release(own_release: Path) -> Path:
+    """Without the maps of means, by which other betas in the place of these are refused."""
+    for path in own_release.rglob("meanbeta_*"):
+        path.unlink()
+    return own_release
+
+
+@pytest.fixture
 def hdf5(own_release: Path) -> Path:
     """The one beta file of a root of subj01, which a test may replace."""
     (own_release / f"{BETAS}.nii.gz").unlink()
@@ -337,6 +345,16 @@ def test_voxels_without_data_that_valid_excludes_are_no_holes(release: Path, dat
     assert nsd_imagery.info(dataset)["notes"] == []
     voxels = nsd_imagery.load(dataset, "subj01-voxels", "train")
     assert not all(voxels["valid_nsdimagery"][:])
+
+
+def test_what_a_folder_is_said_to_lack_is_not_said_when_it_is_there(own_release: Path, tmp_path: Path) -> None:
+    table = own_release / "nsddata/experiments/nsd/nsd_stim_info_merged.csv"
+    away = table.rename(tmp_path / "table")
+    out = nsd_imagery.build(own_release, tmp_path / "d", **ONE)
+    assert [note for note in nsd_imagery.info(out)["notes"] if table.name in note]
+    away.rename(table)
+    nsd_imagery.build(own_release, out, **ONE)
+    assert not [note for note in nsd_imagery.info(out)["notes"] if table.name in note]
 
 
 # Files of the user, and the seal.

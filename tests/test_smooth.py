@@ -145,13 +145,15 @@ def test_the_width_is_in_manifest_and_card_and_decides_what_is_kept(release: Pat
     assert "Gaussian" not in (folder / "README.md").read_text()
     with pytest.raises(FolderError, match="built with smoothing_fwhm"):
         nsd_imagery.build(release, folder, conditions=["imagery"], smoothing_fwhm=3, **options)
-    smoothed = shards(nsd_imagery.build(release, folder, conditions=["vision"], smoothing_fwhm=3, **options))
+    smoothed = shards(
+        nsd_imagery.build(release, folder, conditions=["vision"], smoothing_fwhm=3, replace=True, **options)
+    )
     assert smoothed["subj01-vision-V1"] != plain["subj01-vision-V1"]
     assert smoothed["subj01-voxels-V1"] == plain["subj01-voxels-V1"]
     assert open_manifest(folder).recipe.smoothing_fwhm == 3.0
     assert "Gaussian of 3.0 mm" in (folder / "README.md").read_text()
     assert nsd_imagery.verify(folder, root=release, deep=True).passed
-    wider = nsd_imagery.build(release, folder, conditions=["vision"], smoothing_fwhm=5, **options)
+    wider = nsd_imagery.build(release, folder, conditions=["vision"], smoothing_fwhm=5, replace=True, **options)
     assert shards(wider)["subj01-vision-V1"] != smoothed["subj01-vision-V1"]
 
 

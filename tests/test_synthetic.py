@@ -538,6 +538,22 @@ class TestBetas:
 
 
 @pytest.mark.slow
+class TestMeans:
+    @pytest.mark.parametrize("version", VERSIONS)
+    @pytest.mark.parametrize("subject", SUBJECTS_HERE)
+    def test_the_map_of_means_is_that_of_the_stored_numbers_over_all_trials(
+        self, root: Path, subject: str, version: str
+    ) -> None:
+        path = beta_file(root, "nii.gz", version, subject)
+        image = Nifti1Image.from_filename(path.with_name("meanbeta_nsdimagery.nii.gz"))
+        assert image.get_data_dtype() == np.dtype("<f4")
+        betas = Nifti1Image.from_filename(path)
+        assert np.array_equal(image.affine, betas.affine)
+        stored = np.asarray(betas.dataobj)
+        assert stored.dtype == np.int16
+        assert np.array_equal(np.asarray(image.dataobj), stored.mean(axis=3, dtype=np.float64).astype(np.float32))
+
+
 class TestWriting:
     def test_the_same_arguments_give_the_same_files_whatever_else_is_written(self, root: Path, tmp_path: Path) -> None:
         other = synth(tmp_path / "other", subjects=["subj04"], seed=7, format="hdf5")

@@ -197,6 +197,20 @@ def test_an_item_is_a_row_of_its_batch_and_columns_choose_what_is_in_it(built: P
     torch.testing.assert_close(item["clip_embedding"], batch["clip_embedding"][1])
 
 
+def test_a_dataset_ends_with_its_last_row(built: Path) -> None:
+    trials = TRIALS(built, condition="imagery", stimuli={"nsd28751"}, columns=["subject"])
+    trials_with_more = TRIALS(
+        built, condition="imagery", stimuli={"nsd28751"}, clip_cache={"nsd28751": np.ones(2)},
+        preprocessor=HalfTheVoxels(),
+    )  # fmt: skip
+    for one in (trials, trials_with_more):
+        assert len(one) == len(list(one)) == 16
+        same(one[[-1, -16]], one[[15, 0]])
+        for index in (16, -17, 10**9, [0, 16]):
+            with pytest.raises(IndexError, match="there are 16"):
+                one[index]
+
+
 def test_a_stimulus_without_a_vector_is_named_with_what_leaves_it_out(built: Path) -> None:
     pictures = {"nsd28751": torch.ones(4), "nsd30856": torch.zeros(4)}
     with pytest.raises(

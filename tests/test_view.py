@@ -109,6 +109,32 @@ def test_one_row_a_slice_an_array_and_negative_numbers_choose_as_in_a_list(datas
             view[index]
 
 
+@pytest.mark.parametrize("columns", [["subject", "stimulus"], ["subject"], ["nsd_id"], ["betas"], []])
+def test_a_view_ends_with_its_last_row_whatever_columns_it_has(dataset: Path, columns: list[str]) -> None:
+    """Words that are the same in all rows are kept once, and know nothing of an end."""
+    trials = trials_of(dataset).select(range(5))
+    view = nsd_imagery.torch_view(trials, columns)
+    assert len(view) == len(view.__getitems__([0, 1, 2, 3, 4])) == 5
+    for index in (5, -6, 10**9, -(10**9), [0, 5], np.array([-6]), np.uint64(2**63), torch.tensor(5)):
+        with pytest.raises(IndexError, match="there are 5"):
+            view[index]
+        if not isinstance(index, int) and np.ndim(index):
+            with pytest.raises(IndexError):
+                view.read(np.asarray(index))
+            with pytest.raises(IndexError):
+                view.__getitems__(list(index))
+    assert len(list(view)) == 5
+    for index in (slice(3, 100), slice(-2, None), slice(None, None, -1), slice(9, 12), slice(10**9, 10**10)):
+        assert [len(values) for values in view[index].values()] == [len(range(5)[index])] * len(columns)
+        same(view[index], view[list(range(5))[index]])
+    same(view[[-1, -5]], view[[4, 0]])
+    empty = nsd_imagery.torch_view(trials.select([]), columns)
+    assert list(empty) == []
+    for index in (0, -1):
+        with pytest.raises(IndexError, match="there are 0"):
+            empty[index]
+
+
 def test_a_batch_is_its_own_memory(dataset: Path) -> None:
     view = nsd_imagery.torch_view(trials_of(dataset))
     before = view[[4, 5]]

@@ -27,7 +27,7 @@ import nsd_imagery
 from nsd_imagery.errors import DataError, MissingDataError, SpaceError
 from nsd_imagery.rows.choose import Choice, choose_rows
 from nsd_imagery.sources.pictures import open_pictures, read_picture
-from nsd_imagery.volumes import nifti
+from nsd_imagery.volumes import nifti, unpacked
 from nsd_imagery.volumes.betas import LARGEST, Scaling, refuse_unlikely
 from nsd_imagery.volumes.grid import Grid
 from nsd_imagery.volumes.hdf5 import open_dataset
@@ -41,6 +41,7 @@ from nsd_imagery.volumes.read import (
     rows_with_data,
 )
 from nsd_imagery.volumes.roi import Roi
+from nsd_imagery.volumes.unpacked import file_digest
 
 SHAPE = (5, 6, 7)
 AFFINE = np.array([[-1.8, 0, 0, 3], [0, 1.8, 0, -4], [0, 0, 1.8, 5], [0, 0, 0, 1.0]])
@@ -328,7 +329,7 @@ def test_extensions_before_the_data_are_skipped(tmp_path: Path, kind: type, name
 def reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both ways of reading gzip: the class that isal keeps to itself, and what is left where it has none."""
     if request.param == "public":
-        monkeypatch.delattr(nifti.isal_zlib, "_GzipReader")
+        monkeypatch.delattr(unpacked.isal_zlib, "_GzipReader")
 
 
 @pytest.mark.usefixtures("reader")
@@ -339,7 +340,7 @@ def test_volumes_larger_than_what_is_read_at_once_are_whole(tmp_path: Path, name
     everywhere = np.arange(data[..., 0].size)
     found = read_betas(path, Grid(data.shape[:3], AFFINE), everywhere, None)
     np.testing.assert_array_equal(found.stored, data.reshape(-1, 3).T)
-    assert found.file_digest == nifti.file_digest(path)
+    assert found.file_digest == file_digest(path)
 
 
 @pytest.mark.usefixtures("reader")
@@ -384,7 +385,7 @@ def test_a_gzip_header_of_any_length_is_read_in_bounded_memory(
     finally:
         tracemalloc.stop()
     np.testing.assert_array_equal(betas.stored, DATA[MASK].T)
-    assert betas.file_digest == nifti.file_digest(path)
+    assert betas.file_digest == file_digest(path)
 
 
 @pytest.mark.usefixtures("reader")
@@ -573,9 +574,9 @@ def test_betas_or_a_picture_that_cannot_be_unpacked_are_the_fault_of_their_file(
         file.create_dataset("imgBrick", shape, np.uint8, chunks=chunk, fletcher32=True)[3] = 1
     damage(pictures, "imgBrick")
     with open_pictures(pictures) as brick:
-        assert not read_picture(brick, 4).any()
+        assert not read_picture(brick, 4, pictures).any()
         with pytest.raises(DataError, match=r"nsd_stimuli.hdf5: is not a sound HDF5 file .*: copy the file again"):
-            read_picture(brick, 3)
+            read_picture(brick, 3, pictures)
 
 
 def test_another_grid_or_place_than_the_masks_is_an_error(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from nsd_imagery.dataset.info import info as info
     from nsd_imagery.dataset.plan import plan as plan
     from nsd_imagery.imagery_trial import ImageryTrial as ImageryTrial
+    from nsd_imagery.interop.export import export as export
     from nsd_imagery.learn.clip_cache import ClipCache as ClipCache
     from nsd_imagery.learn.dataset import NSDImageryDataset as NSDImageryDataset
     from nsd_imagery.learn.embed import embed as embed
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from nsd_imagery.share.receive import pull as pull
     from nsd_imagery.share.send import push as push
     from nsd_imagery.sources.root import find_roi as find_roi
+    from nsd_imagery.sources.root import rois as rois
     from nsd_imagery.synthetic import Signal as Signal
     from nsd_imagery.synthetic import synth as synth
     from nsd_imagery.trials import index as index
@@ -50,6 +52,7 @@ _HOMES = {
     "average_repeats": "nsd_imagery.rows.average",
     "build": "nsd_imagery.dataset.build",
     "embed": "nsd_imagery.learn.embed",
+    "export": "nsd_imagery.interop.export",
     "find_roi": "nsd_imagery.sources.root",
     "index": "nsd_imagery.trials",
     "info": "nsd_imagery.dataset.info",
@@ -60,6 +63,7 @@ _HOMES = {
     "push": "nsd_imagery.share.send",
     "read_index": "nsd_imagery.trials",
     "restrict": "nsd_imagery.rows.restrict",
+    "rois": "nsd_imagery.sources.root",
     "synth": "nsd_imagery.synthetic",
     "terms_accepted": "nsd_imagery.consent",
     "to_nifti": "nsd_imagery.rows.maps",

@@ -1,15 +1,20 @@
 """Files that are whole or not there: written beside their place, synced, then renamed."""
 
 import contextlib
+import errno
 import os
 import re
 import secrets
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from nsd_imagery import locks
+
+_NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF)
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 _PREFIX = ".partial-"
 _PARTIAL = re.compile(rf"{re.escape(_PREFIX)}[0-9a-f]{{16}}")
@@ -81,7 +86,7 @@ def replace_texts(texts: Mapping[Path, str]) -> None:
 
 
 def link(old: Path, new: Path, beside: Path) -> None:
-    """Give a file a second name, which at no moment is that of nothing.
+    """Give a file a second name, which at no moment is that of nothing; a copy, where a file can have only one name.
 
     Args:
         old: The file.
@@ -91,7 +96,15 @@ def link(old: Path, new: Path, beside: Path) -> None:
     if new.exists() and new.samefile(old):
         return
     partial = beside / f"{_PREFIX}{secrets.token_hex(8)}"
-    os.link(old, partial)
+    try:
+        os.link(old, partial)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        with naming_later(beside) as (file, name), old.open("rb") as source:
+            shutil.copyfileobj(source, file)
+            name(new)
+        return
     try:
         partial.replace(new)
     finally:
@@ -99,18 +112,27 @@ def link(old: Path, new: Path, beside: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make renames in `folder` survive a power cut."""
+    """Make renames in `folder` survive a power cut, where its file system can sync folders: some shares cannot."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_SYNC:
+            raise OSError(error.errno, error.strerror, str(folder)) from error
     finally:
         os.close(handle)
 
 
-def remove_partial(folder: Path) -> None:
-    """Remove what killed processes left half-written directly in `folder`; what a living one is writing stays."""
+def remove_partial(folder: Path, *, unknown: bool = False) -> None:
+    """Remove what killed processes left half-written directly in `folder`; what a living one is writing stays.
+
+    Args:
+        folder: The folder.
+        unknown: Whether to remove what nobody can tell to be of a living process, where the file system has no locks:
+            for who alone may write there.
+    """
     for path in folder.glob(f"{_PREFIX}*"):
         if _PARTIAL.fullmatch(path.name) and not path.is_symlink():
             with contextlib.suppress(FileNotFoundError, PermissionError), path.open("rb+") as file:
-                if locks.taken(file, unknown=False):
+                if locks.taken(file, unknown=unknown):
                     path.unlink()

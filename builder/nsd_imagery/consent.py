@@ -56,7 +56,7 @@ def require_terms(what: str) -> None:
     """Stop unless the terms are accepted.
 
     Args:
-        what: What is about to be done: "push", "pull" or "download".
+        what: What is about to be done: "push", "pull", "export" or "download".
 
     Raises:
         AccessError: They are not.

@@ -17,6 +17,8 @@ Each takes one message (so that it survives pickling between processes), and say
 to run next.
 """
 
+import contextlib
+
 _SHOWN = 120
 
 
@@ -27,14 +29,19 @@ def shown(value: object) -> str:
 
 
 def printable(text: str) -> str:
-    """A text with each control character, which a terminal would obey, and each half of a character as an escape."""
+    """A text with each control character, which a terminal would obey, and each half of a character as an escape.
+
+    What a locale of fewer letters could not read of a path is letters again where it is UTF-8.
+    """
+    with contextlib.suppress(UnicodeError):
+        text = text.encode(errors="surrogateescape").decode()
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 def reason(error: BaseException) -> str:
-    """What a library says of a file, as a message gives it: the first line, cut short where it is long."""
+    """What a library says of a file, as a message gives it: the first line, printable, cut short where it is long."""
     said = str(error).strip().splitlines()
-    return said[0][: 2 * _SHOWN] if said else type(error).__name__
+    return printable(said[0])[: 2 * _SHOWN] if said else type(error).__name__
 
 
 class NSDImageryError(Exception):

@@ -5,7 +5,7 @@ column into floats and breaks the default collate of a DataLoader.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -26,6 +26,8 @@ _ARROW_TYPES: Final[dict[str, pa.DataType]] = {
     "List(string)": pa.list_(pa.string()),
     "Image": pa.struct({"bytes": pa.binary(), "path": pa.string()}),
 }
+_RECIPE: Final = "nsd_imagery.recipe"
+
 _TYPE_NAMES: Final = {arrow_type: name for name, arrow_type in _ARROW_TYPES.items()}
 
 
@@ -60,7 +62,7 @@ TRIAL_COLUMNS: Final = (
     Column("beta_path", "string", "the beta file, relative to the root"),
     Column("beta_index", "int32", "0-based volume in that file"),
     Column("repeat_index", "int32", "from 0 in order of presentation, within subject, condition, epoch and target (nsdimagery) or picture (NSD core)"),
-    Column("is_valid", "bool", "the beta is there and not all zero in the brain"),
+    Column("is_valid", "bool", "the beta is there and not all zero (or NaN) in the brain"),
     Column("roi_mask_path", "string", "mask that the trial's manifest names, relative to the root", ""),
     Column("run_number", "int32", "number of the run in the session, 1-based (the RUN column)", -1),
     Column("snr_estimate", "float32", "signal-to-noise ratio that the trial's manifest names", float("nan")),
@@ -71,10 +73,10 @@ TRIAL_COLUMNS: Final = (
     Column("target", "string", "the target's name in the pair list, without .png, or its word (a name's nsd28752 is the release's 1-based spelling)", ""),
     Column("stimulus", "string", "nsd28751 (0-based) for an NSD picture, else the target; the key into `stimuli` and embeddings"),
     Column("cue", "string", "the letter that was shown", ""),
-    Column("cue_matches", "int8", "1 if that letter is the target's own, else 0", -1),
+    Column("cue_matches", "int8", "1 if `cue` is the letter of `target`, else 0", -1),
     Column("target_present", "int8", "attention: 1 if the target was in the picture stream, else 0", -1),
-    Column("response", "int32", "button: imagery 1 vivid, 2 not vivid; vision 1 match, 2 mismatch; attention as in the behaviour file", -1),
-    Column("response_time", "float32", "reaction time", float("nan"), "s"),
+    Column("response", "int32", "button: imagery 1 vivid, 2 not vivid; vision 1 letter and target match, 2 mismatch; attention 1 target present, 2 absent; perception as BUTTON in responses.tsv", -1),
+    Column("response_time", "float32", "RT: imagery and vision from the trial's onset; attention from the target's onset if it was present, else from the end of the picture stream; perception as RT in responses.tsv", float("nan"), "s"),
     Column("shared1000", "bool", "the picture is one of NSD's 1,000 shared pictures"),
     Column("is_shared", "bool", "the picture is one of the five imagined ones, and NSD core shows it to this subject"),
     Column("beta_version", "string", "fithrf_GLMdenoise_RR (b3) or fithrf (b2)"),
@@ -251,7 +253,22 @@ def features_yaml(schema: pa.Schema) -> list[dict[str, Any]]:
 def with_features(schema: pa.Schema) -> pa.Schema:
     """`schema` with the metadata by which the datasets library knows the features of an Arrow file."""
     features = {field.name: _feature_json(field.type) for field in schema}
-    return schema.with_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+    return _with_metadata(schema, "huggingface", {"info": {"features": features}})
+
+
+def with_recipe(schema: pa.Schema, recipe: Mapping[str, Any] | None) -> pa.Schema:
+    """`schema` with the metadata that says by which recipe its rows were made, where there is one."""
+    return schema if recipe is None else _with_metadata(schema, _RECIPE, recipe)
+
+
+def recipe_of(schema: pa.Schema) -> dict[str, Any] | None:
+    """What `with_recipe` put there; None where there is none."""
+    said = (schema.metadata or {}).get(_RECIPE.encode())
+    return None if said is None else json.loads(said)
+
+
+def _with_metadata(schema: pa.Schema, key: str, value: Mapping[str, Any]) -> pa.Schema:
+    return schema.with_metadata({**(schema.metadata or {}), key: json.dumps(value)})
 
 
 def _flat_schema(columns: Iterable[Column]) -> pa.Schema:

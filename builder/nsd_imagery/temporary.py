@@ -37,21 +37,25 @@ def own_folder() -> Path:
 def _folder_of(process: int) -> Path:
     base = Path(tempfile.gettempdir())
     _sweep(base)
-    path, lock = _made(base)
-    atexit.register(_leave, base, lock)
+    path, lock, is_locked = _made(base)
+    atexit.register(_leave, base, lock, None if is_locked else (process, path))
     return path
 
 
-def _made(base: Path) -> tuple[Path, BinaryIO]:
+def _made(base: Path) -> tuple[Path, BinaryIO, bool]:
+    """A folder, its lock, and whether that is one: some file systems have none."""
     name = f"nsd-imagery-{secrets.token_hex(8)}"
     unready = base / f".{name}"
     unready.mkdir(mode=0o700)
     lock = (unready / _LOCK).open("xb")
-    locks.taken(lock, unknown=True)
-    return unready.rename(base / name), lock
+    is_locked = bool(locks.flocked(lock))
+    return unready.rename(base / name), lock, is_locked
 
 
-def _leave(base: Path, lock: BinaryIO) -> None:
+def _leave(base: Path, lock: BinaryIO, unlocked: tuple[int, Path] | None) -> None:
+    # Without locks nobody can tell which folders are of the dead: then each process removes its own.
+    if unlocked is not None and unlocked[0] == os.getpid():
+        shutil.rmtree(unlocked[1], ignore_errors=True)
     # Not the folder itself: where a fork still lives, the lock is still held, and the folder is that fork's to remove.
     lock.close()
     _sweep(base)

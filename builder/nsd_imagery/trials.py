@@ -3,6 +3,7 @@
 `index` writes it for people and other programs. A build derives the same rows from the sources each time.
 """
 
+import json
 import logging
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ from nsd_imagery.atomic import remove_partial, replacing
 from nsd_imagery.errors import DataError, MissingDataError, reason
 from nsd_imagery.experiment import BETA_VERSIONS, SUBJECTS, Experiment
 from nsd_imagery.identity import read_unchanged
+from nsd_imagery.links import is_there
 from nsd_imagery.locks import waiting
 from nsd_imagery.progress import StepProgress
 from nsd_imagery.schema import index_schema
@@ -29,6 +31,7 @@ from nsd_imagery.volumes.read import rows_with_data
 logger = logging.getLogger(__name__)
 
 INDICES = "indices"
+FULL_INDEX = "full_index.parquet"
 INDEX_FOLDERS: dict[Experiment, str] = {"nsdimagery": "imagery", "nsd": "perception"}
 
 _NOT_OF_LABELS = ("is_valid", "caption")
@@ -38,6 +41,12 @@ def root_of_index(path: Path) -> Path | None:
     """The root that an index is of: the folder that `indices/`, which it lies in or is, lies in; None if in none."""
     folders = (folder for place in (path.absolute(), path.resolve()) for folder in (place, *place.parents))
     return next((folder.parent for folder in folders if folder.name == INDICES), None)
+
+
+def full_indices(folder: Path) -> list[Path]:
+    """The files of all subjects that the folder of an index holds, NSD-Imagery's first."""
+    files = [folder / name / FULL_INDEX for name in INDEX_FOLDERS.values()]
+    return [path for path in files if is_there(path)]
 
 
 def index(
@@ -103,7 +112,7 @@ def read_index(path: Path | str) -> pa.Table:
         MissingDataError: No such file.
         DataError: Not a Parquet file.
     """
-    if not Path(path).is_file():
+    if not is_there(Path(path)):
         msg = f"{path}: no such index; write it with: nsd-imagery index ROOT"
         raise MissingDataError(msg)
     with Path(path).open("rb") as file:
@@ -204,8 +213,8 @@ def _join(folder: Path, written: Set[Path], subjects: Sequence[str]) -> list[Pat
         for name in INDEX_FOLDERS.values():
             files = {subject: folder / name / f"{subject}.parquet" for subject in SUBJECTS}
             gone = [files[subject] for subject in subjects if files[subject] not in written]
-            parts = [read_index(path) for path in files.values() if path not in gone and path.is_file()]
-            full = folder / name / "full_index.parquet"
+            parts = [read_index(path) for path in files.values() if path not in gone and is_there(path)]
+            full = folder / name / FULL_INDEX
             if parts:
                 _write(pa.concat_tables(parts), full)
             for path in gone if parts else [full, *gone]:
@@ -217,4 +226,19 @@ def _join(folder: Path, written: Set[Path], subjects: Sequence[str]) -> list[Pat
 
 def _write(rows: pa.Table, path: Path) -> None:
     with replacing(path) as file:
-        pq.write_table(rows, file, compression="zstd")
+        pq.write_table(rows.replace_schema_metadata({"pandas": _for_pandas(rows.schema)}), file, compression="zstd")
+
+
+def _for_pandas(schema: pa.Schema) -> str:
+    """What makes pandas open whole numbers that may be absent as such, and not as floats.
+
+    It is the form that pandas itself writes, but for the versions, by which equal rows would be other bytes.
+    """
+    columns = []
+    for field in schema:
+        is_word, is_number = pa.types.is_string(field.type), pa.types.is_integer(field.type)
+        name = "unicode" if is_word else str(pa.DataType.to_pandas_dtype(field.type)().dtype)
+        stored = "object" if is_word else name.capitalize() if is_number and field.nullable else name
+        said = {"name": field.name, "field_name": field.name, "pandas_type": name, "numpy_type": stored}
+        columns.append({**said, "metadata": None})
+    return json.dumps({"index_columns": [], "column_indexes": [], "columns": columns})

@@ -3,6 +3,7 @@
 import json
 import random
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -20,10 +21,13 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 import nsd_imagery
 from clip import save_tiny_clip
+from nsd_imagery.dataset.folder import open_manifest
 from nsd_imagery.embeddings import Embedding, Maker, write_embeddings
+from nsd_imagery.share.staging import stage
 from nsd_imagery.sources import nsdimagery
 from nsd_imagery.sources.release_tables import ReleaseTables
 
+REPO, SHARD = "me/nsd-imagery", "subj01-imagery-V1v"
 BETAS = "fithrf_GLMdenoise_RR"
 SHAPE = (5, 4, 3)
 N_VOLUMES = 6
@@ -37,11 +41,12 @@ INFO = "nsd_imagery/stimuli/imagery_stimuli_info.csv"
 
 
 def write_trees(folder: Path) -> None:
-    """Write `release` (with a session of NSD core), `cache`, `dataset`, `model` and `small`, all synthetic."""
+    """Write `release` (with a session of NSD core), `cache`, `dataset`, `exchange`, `model` and `small`."""
     release = nsd_imagery.synth(folder / "release", format="hdf5")
     _write_core(release)
     _write_cache(nsd_imagery.synth(folder / "cache", layout="cache"))
     nsd_imagery.build(release, folder / "dataset", roi=["V1v"], conditions=["imagery", "perception"])
+    _write_exchange(release, folder / "exchange")
     small = folder / "small"
     small.mkdir()
     _write_niftis(small)
@@ -71,6 +76,22 @@ def _write_core(release: Path) -> None:
     shutil.copy(with_core / STIM_INFO, release / STIM_INFO)
     shutil.copy(with_core / CORE_BETAS, path)
     shutil.rmtree(with_core)
+
+
+def _write_exchange(release: Path, folder: Path) -> None:
+    """`own`, a dataset folder; `repo`, what a push of it puts on the hub; `answers`, what the hub says meanwhile."""
+    own = folder / "own"
+    nsd_imagery.build(release, own, roi=["V1v"], conditions=["imagery"])
+    staged = stage(own, open_manifest(own), REPO)
+    for file in staged:
+        path = folder / "repo" / file.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(file.content if isinstance(file.content, bytes) else file.content.read_bytes())
+    (shard,) = (folder / "repo" / SHARD).iterdir()
+    shutil.copy(shard, folder / "shard.parquet")
+    shutil.rmtree(own / ".build")
+    # In a process of its own: a hub has threads, and this one forks.
+    subprocess.run([sys.executable, Path(__file__).with_name("repositories.py"), own, folder / "answers"], check=True)
 
 
 def _write_cache(cache: Path) -> None:

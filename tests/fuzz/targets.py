@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import repositories
 from seeds import BETAS, DESIGN_FOLDER, INFO, MANIFEST, RESPONSES, SHAPE, STIM_INFO
 from transformers import AutoImageProcessor, AutoTokenizer, CLIPModel
 from transformers.models.clip import image_processing_pil_clip, tokenization_clip
@@ -43,6 +45,8 @@ class Target:
         head: Most mutations are before this byte of the file.
         slowness: How many times fewer inputs it gets where a number of inputs is given.
         is_json: Most mutations are of values and keys of JSON.
+        prepare: Called once in each process that reads, before the first file.
+        cpu_seconds: What an input may take.
     """
 
     name: str
@@ -52,6 +56,8 @@ class Target:
     head: int = 1 << 30
     slowness: int = 1
     is_json: bool = False
+    prepare: Callable[[], None] = lambda: None
+    cpu_seconds: float = 1.0
 
 
 _WARM = (AutoImageProcessor, AutoTokenizer, CLIPModel, image_processing_pil_clip, tokenization_clip)
@@ -112,6 +118,28 @@ def _captions(_root: Path, file: Path) -> object:
 
 def _dataset(root: Path, _file: Path) -> object:
     return read_manifest(root), nsd_imagery.info(root)
+
+
+def _exchanged(name: str, read: Callable[[Path, Path], object], *files: str, **more: Any) -> Target:
+    """Of a dataset that goes to the hub and comes back."""
+    is_json = files[0].endswith(".json")
+    return Target(
+        name, "exchange", files, read, slowness=5, is_json=is_json, prepare=repositories.prepare, cpu_seconds=5, **more
+    )
+
+
+_EXCHANGED = (
+    _exchanged("manifest-verify", repositories.verify_folder, "own/manifest.json"),
+    _exchanged("manifest-load", repositories.load_folder, "own/manifest.json"),
+    _exchanged("manifest-push", repositories.push_folder, "own/manifest.json"),
+    _exchanged("manifest-pull", repositories.pull_repo, "repo/manifest.json"),
+    _exchanged("readme-verify", repositories.verify_folder, "own/README.md", head=3_000),
+    _exchanged("readme-push", repositories.push_folder, "own/README.md", head=3_000),
+    _exchanged("readme-pull", repositories.pull_repo, "repo/README.md", head=3_000),
+    _exchanged("shard-pull", repositories.pull_shard, "shard.parquet"),
+    _exchanged("hub-push", repositories.hear_push, *(f"answers/push/{name}.json" for name in repositories.TO_PUSH)),
+    _exchanged("hub-pull", repositories.hear_pull, *(f"answers/pull/{name}.json" for name in repositories.TO_PULL)),
+)
 
 
 TARGETS = {
@@ -186,6 +214,7 @@ TARGETS = {
             is_json=True,
         ),
         Target("embeddings", "small", ("embeddings.parquet",), lambda _, file: read_embeddings(file)),
+        *_EXCHANGED,
         Target("marker", "release", ("synthetic.json",), lambda root, _: claim(root, _REQUEST)),
     )
 }

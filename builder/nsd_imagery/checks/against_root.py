@@ -1,17 +1,19 @@
 """A built folder or an index against its source: the same rows, derived once more from the root."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from nsd_imagery.checks.catalogue import SOURCE_LABELS, SOURCE_SAME
+from nsd_imagery.checks.data import check_mean_map
 from nsd_imagery.checks.report import Finding
 from nsd_imagery.dataset.find import find_pieces
 from nsd_imagery.dataset.manifest import Manifest
 from nsd_imagery.dataset.pieces import Part, Piece, parts
-from nsd_imagery.dataset.reading import read_piece
+from nsd_imagery.dataset.reading import Reading, read_unproven
 from nsd_imagery.dataset.shards import Shard, open_shard
 from nsd_imagery.errors import NSDImageryError
 from nsd_imagery.sources.root import Root, find_root
@@ -58,17 +60,30 @@ def check_against_root(
             if piece.session.experiment == "nsd" and not deep:
                 yield SOURCE_SAME.skipped(piece.key, "NSD core is read again with --deep")
             else:
-                faults = list(_differences(folder, manifest, piece))
-                if faults and guessed:
-                    faults.append(f"compared with {root}; if it was built from another root, name that (--root)")
-                yield SOURCE_SAME.judged(piece.key, faults, piece.session.beta_path.name)
+                yield from _check_piece(folder, manifest, piece, root if guessed else None)
 
 
-def _differences(folder: Path, manifest: Manifest, piece: Piece) -> Iterator[str]:
+def _check_piece(folder: Path, manifest: Manifest, piece: Piece, guess: Path | None) -> Iterator[Finding]:
+    """One beta file, read once: the rows that it gives, and where there is one what the map of means says of it."""
+    faults, reading = [], None
     try:
-        betas = read_piece(piece).betas
+        reading = read_unproven(piece)
+    except (NSDImageryError, OSError) as error:
+        faults = [str(error)]
+    if reading is not None:
+        faults = list(_differences(folder, manifest, piece, reading))
+    if faults and guess is not None:
+        faults.append(f"compared with {guess}; if it was built from another root, name that (--root)")
+    if reading is not None and reading.mean_map is not None:
+        yield check_mean_map(reading.mean_map, piece.key)
+    yield SOURCE_SAME.judged(piece.key, faults, piece.session.beta_path.name)
+
+
+def _differences(folder: Path, manifest: Manifest, piece: Piece, reading: Reading) -> Iterator[str]:
+    recipe = replace(piece.recipe, zscore=manifest.zscore_of(piece.session.experiment))
+    try:
         for roi in piece.rois:
-            for part in parts(piece, betas, roi):
+            for part in parts(replace(piece, recipe=recipe), reading.betas, roi):
                 shard = _shard(manifest, part.config, part.split, piece.key)
                 if shard is None:
                     continue

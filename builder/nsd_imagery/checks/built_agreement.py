@@ -63,7 +63,7 @@ def percent_betas(folder: Path, manifest: Manifest, subject: str, piece: str) ->
     Raises:
         DataError: -stats has no group of a row, or nothing of the session.
     """
-    configs, zscore = manifest.configs, manifest.recipe.zscore
+    configs, zscore = manifest.configs, manifest.zscore_of("nsdimagery")
     names = [config_name(subject, condition, DEFAULT_ROI) for condition in NSDIMAGERY_CONDITIONS]
     trials = [configs[name] for name in names if name in configs]
     tables = [_table(folder, config, piece) for config in trials if any(piece == s.piece for s in config.shards)]

@@ -37,9 +37,9 @@ FILES_LABEL_TABLES = Check(
 )
 FILES_BETAS_SOUND = Check(
     "files.betas-sound",
-    "The beta file has the form of the release: number of volumes, type, scaling, layout",
+    "The beta file can be read: volumes, type and scaling as it says itself",
     "Copy betas_nsdimagery.hdf5 (or betas_sessionNN.hdf5, or the .nii.gz) again from the release: this one was "
-    "converted, cut or concatenated",
+    "cut, or is another format than its name says",
 )
 FILES_PICTURES = Check(
     "files.pictures",
@@ -66,6 +66,7 @@ _PROOF_REMEDIES: Final = {
     "never the letter that was shown",
     "photographs": f"{_COPY_RUN}: lines of visC were copied or edited",
     "ground-truth": f"{_COPY_RUN}: CONDITION, CUE or GROUNDTRUTH was edited",
+    "target-present": f"{_COPY_RUN}: GROUNDTRUTH or IMAGEFILE was changed",
     "imagery-cue": f"{_COPY_RUN}: CONDITION or CUE was edited, or the file is not of an imagery run",
     "balance": f"{_COPY_RUN}: CONDITION was edited, or lines are of another run",
     "run-order": f"{_COPY_RUN_OR_DESIGN}: the order of runs is that of RUN (in a set vision, attention, imagery)",
@@ -190,8 +191,8 @@ DATA_FORMATS = Check(
 DATA_SCALE = Check(
     "data.scale",
     "Betas have the scale of percent signal change, and rows and voxels hold data",
-    "Copy the beta file and valid_nsdimagery.nii.gz of the subject again; betas that were converted keep the release's "
-    "int16 x 300 and axes, or trial_manifest_subjAA.csv gives their beta_scale",
+    "Copy the beta file and valid_nsdimagery.nii.gz of the subject again; betas that were converted keep their axes, "
+    "and are int16 x 300 or percent as floats, or beta_scale says what (trial_manifest_subjAA.csv; NAME.json beside)",
 )
 DATA_QUESTIONS: Final = (
     Check(
@@ -230,7 +231,14 @@ DATA_QUESTIONS: Final = (
         "Nothing has to be done: to see it in the other beta version, run nsd-imagery verify ROOT --betas fithrf",
     ),
 )
-DATA: Final = (DATA_READABLE, DATA_FORMATS, DATA_SCALE, *DATA_QUESTIONS)
+DATA_MEAN_MAP = Check(
+    "data.mean-map",
+    "Each voxel's mean over all trials is that of the release's map: no voxel is damaged, in another place or of other "
+    "betas (it cannot see the order of trials)",
+    "Copy the beta file that is named and the map beside it (meanbeta_nsdimagery.nii.gz, or meanbeta_sessionNN.nii.gz) "
+    "again from one folder of the release: one is damaged, or of another subject, beta version or session",
+)
+DATA: Final = (DATA_READABLE, DATA_FORMATS, DATA_SCALE, *DATA_QUESTIONS, DATA_MEAN_MAP)
 
 # ---- index, folder, source ----------------------------------------------------------------------------------------
 
@@ -288,10 +296,3 @@ SOURCE_SAME = Check(
 SOURCE: Final = (SOURCE_LABELS, SOURCE_SAME)
 
 CHECKS: Final = (*FILES, *LABELS, *ROWS, *DATA, *INDEX, *FOLDER, *SOURCE)
-
-
-def to_markdown() -> str:
-    """`CHECKS` as a table for people."""
-    lines = ["| check | what it proves | what to do when it fails |", "|---|---|---|"]
-    lines += [f"| `{check.id}` | {check.proves} | {check.remedy.replace('<', '&lt;')} |" for check in CHECKS]
-    return "\n".join(lines)

@@ -50,3 +50,10 @@ class Check:
         return Finding(
             self.id, self.proves, printable(scope), outcome, printable(evidence), told, len(rows), self.remedy
         )
+
+
+def to_markdown(checks: Iterable[Check]) -> str:
+    """Checks as a table for people."""
+    lines = ["| check | what it proves | what to do when it fails |", "|---|---|---|"]
+    lines += [f"| `{check.id}` | {check.proves} | {check.remedy.replace('<', '&lt;')} |" for check in checks]
+    return "\n".join(lines)

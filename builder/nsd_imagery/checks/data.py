@@ -1,6 +1,7 @@
 """Checks of the numbers: are they there, of a sound scale, and do they agree with the labels?"""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -9,26 +10,27 @@ from numpy.typing import NDArray
 from nsd_imagery.checks.agreement.measure import check_session
 from nsd_imagery.checks.agreement.session import SessionBetas
 from nsd_imagery.checks.agreement.verdicts import Answer, Judgement, pool
-from nsd_imagery.checks.catalogue import DATA_QUESTIONS, DATA_SCALE
+from nsd_imagery.checks.catalogue import DATA_MEAN_MAP, DATA_QUESTIONS, DATA_SCALE
 from nsd_imagery.checks.report import Finding, Outcome
 from nsd_imagery.checks.rows import Row
 from nsd_imagery.volumes.betas import Betas
+from nsd_imagery.volumes.meanbeta import MeanMap, Verdict
 from nsd_imagery.volumes.roi import Roi
+from nsd_imagery.volumes.scale import scale_fault
 
 AREAS: Final = ("early", "higher", "V1", "V2", "V3")
 """ROIs that the questions need beside nsdgeneral."""
 
-_PLAUSIBLE = (0.05, 30.0)
-"""Mean |beta| of nsdgeneral, percent signal change; subj01 has 1 to 1.7 (NSD Data Manual), x 300 would be hundreds."""
 _SATURATED = 0.001
 _FEW = 5
 """Rows without data that the evidence names; it counts them all."""
 
 
-def check_values(betas: Betas, valid: NDArray[np.bool_] | None, scope: str) -> Finding:
+def check_values(path: Path, betas: Betas, valid: NDArray[np.bool_] | None, scope: str) -> Finding:
     """Scale, rows without data, voxels without variance, saturated values.
 
     Args:
+        path: The beta file.
         betas: Of nsdgeneral.
         valid: (n_voxels,) valid_nsdimagery at the same voxels, where there is one.
         scope: Of whom.
@@ -38,9 +40,8 @@ def check_values(betas: Betas, valid: NDArray[np.bool_] | None, scope: str) -> F
         return DATA_SCALE.judged(scope, ["every row is 0 or NaN in the whole brain"], "")
     size = float(np.abs(betas.header.scaling.percent(stored)).mean())
     flat = (stored == stored[0]).all(axis=0)
-    faults = []
-    if not _PLAUSIBLE[0] <= size <= _PLAUSIBLE[1]:
-        faults.append(f"mean |beta| is {size:.3g} percent signal change: the scaling is wrong (beta_scale?)")
+    fault = scale_fault(path, stored, betas.header)
+    faults = [] if fault is None else [f"{path}: {fault}"]
     if stored.dtype.kind == "i" and stored.dtype.itemsize == 2:
         share = float((np.abs(stored.astype(np.int32)) >= np.iinfo(np.int16).max).mean())
         if share > _SATURATED:
@@ -55,6 +56,25 @@ def check_values(betas: Betas, valid: NDArray[np.bool_] | None, scope: str) -> F
         f"{int(flat.sum())} of {flat.size:,} voxels without variance"
     )
     return DATA_SCALE.judged(scope, faults, evidence)
+
+
+_OUTCOMES: Final[dict[Verdict, Outcome]] = {
+    "fits": "pass",
+    "wrong": "fail",
+    "undecided": "not decidable",
+    "unusable": "fail",
+    "not asked": "skipped",
+}
+
+
+def check_mean_map(mean_map: MeanMap | None, scope: str) -> Finding:
+    """What the map of means says of the voxels that were read; None where there is no map."""
+    if mean_map is None:
+        return DATA_MEAN_MAP.skipped(scope, "there is no map of means beside the betas")
+    outcome = _OUTCOMES[mean_map.verdict]
+    if outcome == "fail":
+        return DATA_MEAN_MAP.judged(scope, [mean_map.said], "")
+    return DATA_MEAN_MAP.found(scope, outcome, mean_map.said)
 
 
 def _without_data(is_valid: NDArray[np.bool_]) -> str:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from nsd_imagery.checks.catalogue import (
@@ -16,13 +15,11 @@ from nsd_imagery.checks.catalogue import (
 )
 from nsd_imagery.checks.report import Finding
 from nsd_imagery.errors import NSDImageryError
-from nsd_imagery.experiment import CORE_TRIALS_PER_SESSION, N_BETAS
+from nsd_imagery.links import without_content
 from nsd_imagery.sources.session import Session
 from nsd_imagery.sources.source import Listed
-from nsd_imagery.volumes.anatomy import Anatomy, read_label_table
-from nsd_imagery.volumes.betas import BetaHeader
+from nsd_imagery.volumes.anatomy import RELEASE_ATLASES, Anatomy, read_label_table
 from nsd_imagery.volumes.grid import Grid
-from nsd_imagery.volumes.hdf5 import open_dataset
 from nsd_imagery.volumes.labels import read_labels
 from nsd_imagery.volumes.maps import Maps
 from nsd_imagery.volumes.nifti import read_volume
@@ -32,45 +29,29 @@ from nsd_imagery.volumes.roi import DEFAULT_ROI, resolve
 
 def check_presence(root: Path, subject: str, listed: Listed) -> list[Finding]:
     """Whether the files of a subject are there; those that only add something are reported as skipped."""
-    gone = [f"{path}: is not there" for path in listed.needed if not path.is_file()]
+    gone = [said for path in listed.needed if (said := _gone(path))]
     findings = [FILES_PRESENT.judged(subject, gone, f"{len(listed.needed)} files")]
     for path, use in listed.optional.items():
-        if not path.exists():
-            reason = f"{path.relative_to(root).as_posix()} is not in the root: {use}"
-            findings.append(FILES_OPTIONAL.skipped(subject, reason))
+        if _gone(path):
+            reason = without_content(path) or f"{path.relative_to(root).as_posix()} is not in the root"
+            findings.append(FILES_OPTIONAL.skipped(subject, f"{reason}: {use}"))
     return findings
 
 
-def check_betas_form(session: Session, scope: str, *, is_release: bool) -> Finding:
-    """The header and the layout of a beta file."""
+def _gone(path: Path) -> str | None:
+    return without_content(path) or (None if path.is_file() else f"{path}: is not there")
+
+
+def check_betas_form(session: Session, scope: str) -> Finding:
+    """What a beta file says of itself. Its type and layout may be any; the numbers are judged by `data`."""
     path = session.beta_path
     try:
-        header = read_header(path)
-        faults = list(_faults(session, header)) if is_release else []
+        header = read_header(path).over(session.beta_scale)
     except (NSDImageryError, OSError) as error:
         return FILES_BETAS_SOUND.judged(scope, [error], "")
     form = f"{path.name}: {header.n_volumes} volumes of {'x'.join(map(str, header.grid.shape))} {header.dtype.name}"
     evidence = f"{form}, percent signal change x {header.scaling.divisor / header.scaling.slope:g}"
-    return FILES_BETAS_SOUND.judged(scope, faults, evidence)
-
-
-def _faults(session: Session, header: BetaHeader) -> Iterator[str]:
-    path = session.beta_path
-    expected = N_BETAS if session.experiment == "nsdimagery" else CORE_TRIALS_PER_SESSION
-    if header.n_volumes != expected:
-        yield f"{path}: has {header.n_volumes} volumes, not {expected}"
-    if header.dtype != np.int16 or header.scaling.divisor != 300:
-        yield f"{path}: holds {header.dtype.name} scaled by {header.scaling}, not int16 x 300 without a scaling"
-    if path.suffix == ".hdf5":
-        with open_dataset(path, "betas") as dataset:
-            yield from _layout_faults(path, dataset)
-
-
-def _layout_faults(path: Path, dataset: h5py.Dataset) -> Iterator[str]:
-    if dataset.chunks != (dataset.shape[0], 1, 1, 1):
-        yield f"{path}: chunks are {dataset.chunks}; the release has one a voxel, ({dataset.shape[0]}, 1, 1, 1)"
-    if dataset.dtype.byteorder == ">":
-        yield f"{path}: is big-endian; the release is little-endian"
+    return FILES_BETAS_SOUND.judged(scope, [], evidence)
 
 
 _Look = Callable[[Path], tuple[Grid, set[int]]]
@@ -93,8 +74,14 @@ def check_maps(sessions: Sequence[Session], maps: Maps) -> Iterator[Finding]:
 
 
 def _check_grid(sessions: Sequence[Session], maps: Maps, look: _Look) -> Finding:
-    """Against nsdgeneral's grid and affine; an HDF5 file says only the shape."""
+    """Against nsdgeneral's grid and affine; an HDF5 file says only the shape.
+
+    A map that its user keeps among the release's is no fault where it does not fit: a build leaves it out.
+    """
     anatomy = maps.anatomy
+    volumes = [item for files in (anatomy.atlases, anatomy.left, anatomy.right) for item in files.items()]
+    own = {path for name, path in volumes if name not in RELEASE_ATLASES}
+    left_out: list[str] = []
     if DEFAULT_ROI not in anatomy.atlases:
         return FILES_ONE_GRID.skipped(anatomy.subject, f"there is no {DEFAULT_ROI} mask")
     first = anatomy.atlases[DEFAULT_ROI]
@@ -107,7 +94,10 @@ def _check_grid(sessions: Sequence[Session], maps: Maps, look: _Look) -> Finding
         try:
             look(path)[0].check_same(grid, str(path), str(first))
         except (NSDImageryError, OSError) as error:
-            faults.append(error)
+            if path in own:
+                left_out.append(path.name)
+            else:
+                faults.append(error)
     if not faults:
         try:
             check_in_brain([resolve(DEFAULT_ROI, maps)], anatomy.brain)
@@ -118,7 +108,9 @@ def _check_grid(sessions: Sequence[Session], maps: Maps, look: _Look) -> Finding
             read_header(session.beta_path).grid.check_same(grid, str(session.beta_path), str(first))
         except (NSDImageryError, OSError) as error:
             faults.append(error)
-    return FILES_ONE_GRID.judged(anatomy.subject, faults, f"{len(anatomy.volumes)} maps and {len(sessions)} beta files")
+    others = f"; left out, as they do not fit: {', '.join(left_out)}" if left_out else ""
+    n_maps = len(anatomy.volumes) - len(left_out)
+    return FILES_ONE_GRID.judged(anatomy.subject, faults, f"{n_maps} maps and {len(sessions)} beta files{others}")
 
 
 def _check_label_tables(anatomy: Anatomy, look: _Look) -> Finding:
@@ -130,7 +122,8 @@ def _check_label_tables(anatomy: Anatomy, look: _Look) -> Finding:
             labels = look(anatomy.atlases[name])[1] - {-1, 0}
             nameless = sorted(labels - set(read_label_table(table)))
         except (NSDImageryError, OSError) as error:
-            faults.append(error)
+            if name in RELEASE_ATLASES:
+                faults.append(error)
             continue
         if nameless:
             faults.append(f"{table}: has no name for {', '.join(f'{label:g}' for label in nameless[:6])}")

@@ -16,8 +16,10 @@ from nsd_imagery.dataset.folder import README
 from nsd_imagery.dataset.manifest import Config, Manifest
 from nsd_imagery.dataset.shards import LogicalHash, Shard, open_shard, read_batches, shard_fault
 from nsd_imagery.errors import DataError, reason
+from nsd_imagery.links import without_content
 from nsd_imagery.schema import (
     features_yaml,
+    recipe_of,
     stats_schema,
     stimuli_schema,
     trial_schema,
@@ -37,7 +39,7 @@ def check_folder(folder: Path, manifest: Manifest, subjects: Sequence[str] | Non
         if found.outcome == "pass":
             tables = _tables(folder, config)
             columns = FOLDER_COLUMNS.judged(
-                name, _column_faults(config, manifest, tables), f"{config.n_voxels:,} voxels"
+                name, _column_faults(folder, config, manifest, tables), f"{config.n_voxels:,} voxels"
             )
             yield columns
             if columns.outcome == "pass":
@@ -61,7 +63,7 @@ def check_card(folder: Path, manifest: Manifest) -> Finding:
     """The card is made of the manifest alone, so both must be of one build."""
     path = folder / README
     if not path.is_file():
-        return FOLDER_CARD.judged(folder.name, [f"{path}: is not there; build again"], "")
+        return FOLDER_CARD.judged(folder.name, [without_content(path) or f"{path}: is not there; build again"], "")
     text = path.read_text(encoding="utf-8", errors="replace")
     if text == card(manifest):
         return FOLDER_CARD.judged(folder.name, [], f"{len(manifest.configs)} configs")
@@ -119,7 +121,7 @@ def _tables(folder: Path, config: Config) -> dict[str, pa.Table]:
     }
 
 
-def _column_faults(config: Config, manifest: Manifest, tables: Mapping[str, pa.Table]) -> Iterator[str]:
+def _column_faults(folder: Path, config: Config, manifest: Manifest, tables: Mapping[str, pa.Table]) -> Iterator[str]:
     kind, n_voxels = config.kind, config.n_voxels
     for split, table in tables.items():
         expected = {
@@ -130,6 +132,9 @@ def _column_faults(config: Config, manifest: Manifest, tables: Mapping[str, pa.T
         }[kind]()
         if table.schema != expected:
             yield f"{split}: columns are not those of the schema: {_difference(table.schema, expected)}"
+        said = [recipe_of(open_shard(folder / shard.file).schema) for shard in config.splits[split]]
+        if any(recipe not in (None, manifest.carried_by(config)) for recipe in said):
+            yield f"{split}: its shards say another recipe than the manifest"
         if features_yaml(table.schema) != config.features:
             yield f"{split}: features are not those of the manifest"
         rows = sum(shard.rows for shard in config.splits[split])
@@ -172,7 +177,7 @@ def _check_scores(folder: Path, manifest: Manifest, subjects: Sequence[str] | No
             continue
         trials = [config for config in manifest.trials.values() if config.ground == stats.ground]
         try:
-            faults = list(score_faults(folder, stats, trials, manifest.recipe))
+            faults = list(score_faults(folder, manifest, stats, trials))
         except DataError as error:
             faults = [str(error)]
         yield FOLDER_SCORES.judged(name, faults, f"{sum(shard.rows for shard in stats.shards)} groups of trials")

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
+from nsd_imagery.errors import printable
+
 Outcome = Literal["pass", "fail", "skipped", "not decidable"]
 
 OUTCOMES: Final[tuple[Outcome, ...]] = ("fail", "not decidable", "skipped", "pass")
@@ -81,7 +83,7 @@ class Report:
         """For a terminal: what failed first, with its rows; what passed a line a kind, but for the figures of data."""
         counts = ", ".join(f"{count} {outcome}" for outcome, count in self.counts().items() if count)
         what = f"{self.kind}{', synthetic' if self.synthetic else ''}"
-        lines = [f"{self.path} ({what}): {'passed' if self.passed else 'FAILED'}; {counts or 'no check'}"]
+        lines = [f"{printable(self.path)} ({what}): {'passed' if self.passed else 'FAILED'}; {counts or 'no check'}"]
         for outcome in OUTCOMES:
             mine = [finding for finding in self.findings if finding.outcome == outcome]
             told = [f for f in mine if outcome != "pass" or f.id.startswith("data.")]

@@ -17,6 +17,8 @@ from nsd_imagery.dataset.folder import read_manifest
 from nsd_imagery.dataset.manifest import Manifest
 from nsd_imagery.errors import MissingDataError, NSDImageryError
 from nsd_imagery.experiment import BETA_VERSIONS, SUBJECTS, SYNTHETIC_MARKER
+from nsd_imagery.links import is_there, refuse_without_content
+from nsd_imagery.listing import visible
 from nsd_imagery.progress import StepProgress
 from nsd_imagery.schema import index_schema
 from nsd_imagery.sources.root import ROOT_VARIABLE, find_root, usual_folder
@@ -58,6 +60,7 @@ def verify(
     for subject in subjects or ():
         one_of("subject", subject, SUBJECTS)
     progress = progress or (lambda _: None)
+    refuse_without_content(path)
     if not path.exists():
         msg = f"{path}: no such file or folder; name a root, an index or a dataset folder"
         raise MissingDataError(msg)
@@ -104,6 +107,8 @@ def verify_folder(
         MissingDataError: No such root.
     """
     home = None if root is None else Path(root).expanduser()
+    if home is not None:
+        refuse_without_content(home)
     if home is not None and not home.is_dir():
         msg = f"{root}: no such folder; name the root that the dataset was built from"
         raise MissingDataError(msg)
@@ -172,9 +177,9 @@ def _index_files(path: Path, subjects: Sequence[str] | None) -> list[Path]:
     if path.suffix == ".parquet":
         return [path]
     folders = [path, *(path / name for name in INDEX_FOLDERS.values())]
-    files = [file for folder in folders for file in sorted(folder.glob("subj[0-9][0-9].parquet"))]
+    files = [file for folder in folders for file in visible(folder, "subj[0-9][0-9].parquet")]
     return [file for file in files if not subjects or file.stem in subjects]
 
 
 def _is_synthetic(root: Path | None) -> bool:
-    return root is not None and (root / SYNTHETIC_MARKER).is_file()
+    return root is not None and is_there(root / SYNTHETIC_MARKER)

@@ -8,8 +8,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from nsd_imagery.dataset.groups import Group, groups_of_stats, positions_among
-from nsd_imagery.dataset.manifest import Config
-from nsd_imagery.dataset.recipe import Recipe
+from nsd_imagery.dataset.manifest import Config, Manifest
 from nsd_imagery.dataset.shards import Shard, matrix, open_shard, read_batches
 from nsd_imagery.schema import BETAS
 
@@ -17,20 +16,21 @@ _TOLERANCE = 1e-3
 """Of mean and sd of float32 scores; float16 has 11 bits."""
 
 
-def score_faults(folder: Path, stats: Config, trials: Sequence[Config], recipe: Recipe) -> Iterator[str]:
+def score_faults(folder: Path, manifest: Manifest, stats: Config, trials: Sequence[Config]) -> Iterator[str]:
     """Groups of rows whose mean is not 0 or whose sd is not 1, and rows without a group.
 
     Args:
         folder: The dataset folder.
+        manifest: Of the folder.
         stats: Its `-stats` of a subject and ROI.
         trials: Its trial configs of the same subject and ROI.
-        recipe: Of the folder.
     """
-    tolerance = _TOLERANCE if recipe.dtype == "float32" else 30 * _TOLERANCE
+    tolerance = _TOLERANCE if manifest.recipe.dtype == "float32" else 30 * _TOLERANCE
     for shard in stats.shards:
         mine = [other for config in trials for other in config.shards if other.piece == shard.piece]
         if mine:
-            yield from _faults_of_piece(folder, shard, mine, recipe.zscore, tolerance)
+            zscore = manifest.zscore_of(str(shard.piece).split("/")[1])
+            yield from _faults_of_piece(folder, shard, mine, zscore, tolerance)
 
 
 def _faults_of_piece(

@@ -14,6 +14,7 @@ from nsd_imagery.checks.data import (
     AREAS,
     areas_of,
     check_agreement,
+    check_mean_map,
     check_pooled,
     check_values,
     labelled_betas,
@@ -22,8 +23,10 @@ from nsd_imagery.checks.data import (
 from nsd_imagery.checks.files import check_betas_form, check_maps, check_presence
 from nsd_imagery.checks.report import Finding
 from nsd_imagery.checks.rows import check_rows, plain_rows
+from nsd_imagery.dataset.reading import mean_map_of
 from nsd_imagery.errors import NSDImageryError
 from nsd_imagery.experiment import N_NSD_PICTURES
+from nsd_imagery.links import without_content
 from nsd_imagery.progress import StepProgress
 from nsd_imagery.sources.pictures import open_pictures, pictures_file
 from nsd_imagery.sources.root import Root
@@ -33,6 +36,9 @@ from nsd_imagery.volumes.betas import Betas
 from nsd_imagery.volumes.maps import Maps
 from nsd_imagery.volumes.read import read_betas
 from nsd_imagery.volumes.roi import DEFAULT_ROI, Roi, resolve
+
+_ROUNDING = 1e-3
+"""Of the shortest floats that betas are kept in, float16."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +86,7 @@ def _check_subject(tree: Tree, subject: str, judgements: list[Judgement]) -> Ite
     yield from check_maps(sessions, maps)
     for session in sessions:
         scope = f"{subject} {'NSD core ' if session.experiment == 'nsd' else ''}session {session.session}"
-        yield check_betas_form(session, scope, is_release=listed is not None or session.experiment == "nsd")
+        yield check_betas_form(session, scope)
         yield from check_rows(session.rows, scope)
         yield from _check_numbers(tree, session, maps, scope, judgements)
 
@@ -113,12 +119,14 @@ def _check_numbers(
         yield from () if core else no_agreement(scope, "the betas cannot be read")
         return
     yield DATA_READABLE.judged(scope, [], session.beta_path.name)
+    proof = check_mean_map(mean_map_of(session, betas, roi.grid, roi.flat), scope)
+    betas = betas.over(session.beta_scale)
     if tree.deep:
         yield _check_formats(session, roi, betas, scope)
-    betas = betas.over(session.beta_scale)
-    yield check_values(betas, valid, scope)
+    yield check_values(session.beta_path, betas, valid, scope)
     if not core:
         yield from _check_agreement(session, maps, roi, betas, scope, judgements)
+    yield proof
 
 
 def _check_agreement(session: Session, maps: Maps, roi: Roi, betas: Betas, scope: str,
@@ -144,28 +152,39 @@ def _valid(maps: Maps, roi: Roi) -> NDArray[np.bool_] | None:
 
 def _check_formats(session: Session, roi: Roi, betas: Betas, scope: str) -> Finding:
     """Neither format proves the other's numbers by itself: the release's HDF5 has no checksum."""
-    others = [path for path in other_formats(session.beta_path) if path.is_file()]
+    lacking = [said for path in other_formats(session.beta_path) if (said := without_content(path))]
+    others = [path for path in other_formats(session.beta_path) if path.is_file() and not without_content(path)]
     if not others:
-        return DATA_FORMATS.skipped(scope, f"there is only {session.beta_path.name}")
+        return DATA_FORMATS.skipped(scope, "; ".join(lacking) or f"there is only {session.beta_path.name}")
     faults: list[object] = []
     for path in others:
         try:
-            other = read_betas(path, roi.grid, roi.flat, None)
+            other = read_betas(path, roi.grid, roi.flat, None).over(session.beta_scale)
         except (NSDImageryError, OSError) as error:
             faults.append(error)
             continue
         if other.stored.shape != betas.stored.shape:
             faults.append(f"{path}: has another number of volumes than {session.beta_path.name}")
-        elif differ := int((other.stored != betas.stored).any(axis=0).sum()):
+        elif differ := int(_differ(betas, other).any(axis=0).sum()):
             faults.append(f"{path}: differs in {differ} voxels of {DEFAULT_ROI} from {session.beta_path.name}")
     return DATA_FORMATS.judged(scope, faults, f"{roi.flat.size:,} voxels of {len(others) + 1} files")
 
 
+def _differ(one: Betas, other: Betas) -> NDArray[np.bool_]:
+    """Where two files of the same betas differ: in a bit if they store them alike, else by more than a rounding."""
+    headers = one.header, other.header
+    if len({(header.dtype, header.scaling) for header in headers}) == 1:
+        return one.stored != other.stored
+    steps = [header.scaling.step(header.dtype) for header in headers]
+    percent = [betas.header.scaling.percent(betas.stored) for betas in (one, other)]
+    return np.abs(percent[0] - percent[1]) > 0.51 * max(steps) + _ROUNDING * np.abs(percent[0])
+
+
 def _check_pictures(root: Path) -> Finding:
-    path = pictures_file(root)
-    if path is None:
-        return FILES_PICTURES.skipped("", "nsd_stimuli.hdf5 is not in the root")
     try:
+        path = pictures_file(root)
+        if path is None:
+            return FILES_PICTURES.skipped("", "nsd_stimuli.hdf5 is not in the root")
         with open_pictures(path) as pictures:
             shape = pictures.shape
     except (NSDImageryError, OSError) as error:

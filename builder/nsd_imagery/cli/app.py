@@ -3,15 +3,31 @@
 import errno
 import gc
 import importlib
+import os
 import sys
+from pathlib import Path
 
 import click
 
-from nsd_imagery.cli import data, interrupts, learn, memory, share
-from nsd_imagery.errors import NSDImageryError, UsageError, printable
+from nsd_imagery.cli import data, interop, interrupts, learn, memory, share
+from nsd_imagery.cli.rois import rois
+from nsd_imagery.errors import NSDImageryError, UsageError, printable, reason
+from nsd_imagery.links import without_content
+from nsd_imagery.suggest import one_of
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+class _Verbs(click.Group):
+    """The verbs, of which a mistyped one is answered alike by every click: those before 8.4 know no nearest one."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if not ctx.resilient_parsing:  # a shell that completes asks with half a word
+            one_of("command", args[0], self.commands)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="nsd-imagery")
 @click.pass_context
 def cli(context: click.Context) -> None:
@@ -30,10 +46,12 @@ def cli(context: click.Context) -> None:
 for verb in (
     data.synth,
     data.index,
+    rois,
     data.build,
     data.verify,
     data.info,
     learn.embed,
+    interop.export,
     share.push,
     share.pull,
     share.terms,
@@ -52,6 +70,9 @@ def _line(error: BaseException) -> str:
     if memory.is_short(error):
         return memory.line(error)
     if isinstance(error, OSError) and not isinstance(error, NSDImageryError):
+        said = without_content(Path(os.fsdecode(error.filename))) if isinstance(error.filename, str | bytes) else None
+        if error.errno == errno.ENOENT and said:
+            return said
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror or error}{_HINTS.get(error.errno or 0, '')}"
     return str(error)
@@ -77,7 +98,17 @@ def main() -> None:
     except (NSDImageryError, OSError) as error:
         _say(error)
         sys.exit(2 if isinstance(error, UsageError) else 1)
+    except UnicodeEncodeError as error:  # of a library that takes no path which is not UTF-8
+        click.echo(
+            f"nsd-imagery: a path has letters that this locale has not ({reason(error)}): set PYTHONUTF8=1", err=True
+        )
+        sys.exit(1)
     except (MemoryError, ImportError, RuntimeError, SystemError) as error:
+        if "home directory" in str(error):  # pathlib's, of a path that begins with ~ and the name of no user
+            click.echo(
+                "nsd-imagery: a path begins with ~ and no user's name: write ./~ for a folder of that name", err=True
+            )
+            sys.exit(2)
         if not memory.is_short(error):
             raise
         _say(error)

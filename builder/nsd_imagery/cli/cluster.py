@@ -11,6 +11,7 @@ from typing import Any, TypeVar, cast
 import click
 
 from nsd_imagery.errors import MissingExtraError, NSDImageryError, UsageError, reason
+from nsd_imagery.shell import quoted
 
 _Result = TypeVar("_Result")
 
@@ -61,7 +62,7 @@ def _connected(scheduler: str) -> Any:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     is_file = scheduler.endswith(".json")
     if is_file and not Path(scheduler).is_file():  # the client would wait for it
-        msg = f"{scheduler}: no such file; dask scheduler --scheduler-file {scheduler} writes it"
+        msg = f"{scheduler}: no such file; dask scheduler --scheduler-file {quoted(scheduler)} writes it"
         raise UsageError(msg)
     try:
         return Client(scheduler_file=scheduler, timeout=_PATIENCE) if is_file else Client(scheduler, timeout=_PATIENCE)

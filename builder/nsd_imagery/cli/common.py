@@ -1,11 +1,16 @@
 """What the commands share: list options, what they print of a folder, progress."""
 
+import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
+
+from nsd_imagery.errors import printable
 
 ROOT_HELP = (
     "ROOT holds the release's nsddata/ and nsddata_betas/, or the Guide's nsd_imagery/; "
@@ -13,20 +18,83 @@ ROOT_HELP = (
 )
 
 
-class List(click.ParamType[tuple[str, ...]]):
+_PATTERN = re.compile(r"[*?]|\[.*\]|::")
+"""What the datasets library takes for a pattern."""
+
+_PLAIN = re.compile(r"[\w.][\w. /()-]*")
+
+
+class List(click.ParamType):  # pyright: ignore[reportMissingTypeArgument] (it takes one from click 8.4 on only)
     """Words separated by commas."""
 
     name = "A,B,..."
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
         """The words, or what a default or a program gave."""
-        words = tuple(word.strip() for word in value.split(",")) if isinstance(value, str) else tuple(value)
+        words = _words(value) if isinstance(value, str) else tuple(value)
         if not all(words):
             self.fail("an empty name between commas", param, ctx)
         return words
 
 
 LIST = List()
+
+
+def _words(text: str) -> tuple[str, ...]:
+    """What stands between the commas, which are letters in the path of a file that is there."""
+    parts, words = text.split(","), []
+    while parts:
+        counts = range(len(parts), 1, -1)
+        n_parts = next((count for count in counts if _is_file(",".join(parts[:count]).strip())), 1)
+        words.append(",".join(parts[:n_parts]).strip())
+        del parts[:n_parts]
+    return tuple(words)
+
+
+def _is_file(text: str) -> bool:
+    return "/" in text and Path(text).is_file()
+
+
+def place(path: Path | str) -> str:
+    """A path as a terminal may show it."""
+    return printable(str(path))
+
+
+def next_line(folder: Path, out: Path, config: str) -> str:
+    """What opens a dataset in Python, and what to rename where load_dataset cannot.
+
+    Args:
+        folder: The dataset folder, absolute.
+        out: As its user wrote it.
+        config: One of its configs.
+    """
+    is_plain = not out.is_absolute() and _PLAIN.fullmatch(out.as_posix())  # "./~x" would be a home, "./file:" a URL
+    where = f"./{out.as_posix()}" if is_plain else str(folder)
+    arguments = f"{_literal(where)}, {_literal(config)}"
+    other = next((part for part in folder.parts if _PATTERN.search(part) or os.path.expandvars(part) != part), None)
+    if other is None and _is_text(str(folder)):
+        return f"Next, in Python: load_dataset({arguments})"
+    instead = f"Next, in Python: import nsd_imagery; nsd_imagery.load({arguments})"
+    if other is None:
+        return f"{instead}\n  load_dataset cannot open a path of these letters in this locale: set PYTHONUTF8=1 for it"
+    return (
+        f"{instead}\n  load_dataset takes *, ?, [], :: and $NAME in a path for a pattern, and does not find the "
+        f"folder, or finds others: rename {_literal(other)} for it"
+    )
+
+
+def _literal(text: str) -> str:
+    """A text as Python reads it."""
+    return ascii(text) if not text.isprintable() or '"' in text or "\\" in text else f'"{text}"'
+
+
+def _is_text(path: str) -> bool:
+    """Whether a path is letters: where a locale is ASCII, other bytes in it are none."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def show_configs(facts: dict[str, Any]) -> None:

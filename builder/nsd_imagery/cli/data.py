@@ -6,9 +6,10 @@ from typing import Any
 
 import click
 
-from nsd_imagery.cli.common import LIST, ROOT_HELP, progress_bar, progress_line, show_configs
+from nsd_imagery.cli.common import LIST, ROOT_HELP, next_line, place, progress_bar, progress_line, show_configs
 from nsd_imagery.cli.lean import without_pandas
 from nsd_imagery.experiment import BETA_VERSIONS, CONDITIONS
+from nsd_imagery.shell import quoted
 
 
 @click.command()
@@ -65,7 +66,7 @@ def synth(root: Path, subjects: tuple[str, ...], **options: Any) -> None:
 
     with progress_line("synth") as progress:
         run(root, subjects=subjects, progress=progress, **options)
-    click.echo(f"{root}: a synthetic release of {', '.join(subjects)}.  Next: nsd-imagery build {root}")
+    click.echo(f"{place(root)}: a synthetic release of {', '.join(subjects)}.  Next: nsd-imagery build {quoted(root)}")
 
 
 @click.command(epilog=ROOT_HELP)
@@ -85,17 +86,17 @@ def index(root: Path | None, **options: Any) -> None:
       nsd-imagery index release
       nsd-imagery index /data/nsd --subjects subj01,subj05 --out my_indices
     """
+    from nsd_imagery.trials import full_indices, read_index
     from nsd_imagery.trials import index as run
-    from nsd_imagery.trials import read_index
 
     without_pandas()
     with progress_line("index") as progress:
         folder = run(root, progress=progress, **options)
-    for path in sorted(folder.glob("*/full_index.parquet")):
+    for path in full_indices(folder):
         rows = read_index(path)
         valid = sum(rows["is_valid"].to_pylist())
         names = ", ".join(rows["subject"].unique().to_pylist())
-        click.echo(f"{path}: {rows.num_rows:,} rows of {names}, {valid:,} with data")
+        click.echo(f"{place(path)}: {rows.num_rows:,} rows of {names}, {valid:,} with data")
 
 
 @click.command(epilog=ROOT_HELP)
@@ -116,7 +117,8 @@ def index(root: Path | None, **options: Any) -> None:
     type=str,
     default="auto",
     show_default=True,
-    help="Trials that a voxel is z-scored over: auto (run; session in perception), run, session, or none (percent).",
+    help="Trials that a voxel is z-scored over: auto (run, in attention run and epoch; session in perception), run "
+    "(both epochs of attention together, as published code does), session, or none (percent).",
 )
 @click.option("--dtype", type=str, default="float32", show_default=True, help="float32 or float16.")
 @click.option(
@@ -130,8 +132,9 @@ def index(root: Path | None, **options: Any) -> None:
 )
 @click.option("--captions", type=click.Path(path_type=Path), help="Folder of COCO's captions_{train,val}2017.json.")
 @click.option("--source", type=str, help="release or cache, where ROOT holds a subject in both trees.")
-@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes; at most one a file.")
 @click.option("--scheduler", help="Address of a Dask scheduler (or its scheduler.json), instead of processes.")
+@click.option("--replace", is_flag=True, help="Let this recipe take the place of another one that is there.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be read, kept and written.")
 def build(out: Path, workers: int, scheduler: str | None, dry_run: bool, **options: Any) -> None:
     """Build the dataset folder from ROOT, or bring it up to date.
@@ -170,19 +173,20 @@ def build(out: Path, workers: int, scheduler: str | None, dry_run: bool, **optio
     facts = info_of(folder)
     show_configs(facts)
     trials = next(name for name in facts["configs"] if ConfigName.parse(name).kind in CONDITIONS)
-    where = out if out.is_absolute() else f"./{out.as_posix()}"
-    click.echo(f'{folder}: built.  Next, in Python: load_dataset("{where}", "{trials}")')
+    click.echo(f"{place(folder)}: built.  {next_line(folder, out, trials)}")
 
 
 def _show_preview(found: Any, out: Path) -> None:
     for piece in found.pieces:
         unpacked = f"{piece.bytes_unpacked / 1e6:,.0f} MB of betas from a file of {piece.bytes_in / 1e6:,.0f} MB"
         state = f"read {unpacked} for {', '.join(piece.todo)}" if piece.todo else "kept"
-        click.echo(f"  {piece.key:<24} {state}  ({piece.beta_path})")
+        click.echo(f"  {piece.key:<24} {state}  ({place(piece.beta_path)})")
+    for sentence in found.notes:
+        click.echo(f"  note: {sentence}")
     todo = sum(bool(piece.todo) for piece in found.pieces)
     click.echo(
-        f"{out}: {todo} of {len(found.pieces)} pieces to do: {found.bytes_unpacked / 1e9:.2f} GB of betas to read "
-        f"from files of {found.bytes_in / 1e9:.2f} GB, about "
+        f"{place(out)}: {todo} of {len(found.pieces)} pieces to do: {found.bytes_unpacked / 1e9:.2f} GB of betas to "
+        f"read from files of {found.bytes_in / 1e9:.2f} GB, about "
         f"{found.bytes_out / 1e9:.2f} GB to write, {found.bytes_free / 1e9:.1f} GB free"
     )
 
@@ -238,5 +242,7 @@ def info(dataset: Path, as_json: bool) -> None:
         click.echo(json.dumps(facts, indent=1))
         return
     recipe = ", ".join(f"{key} {value}" for key, value in facts["recipe"].items())
-    click.echo(f"{dataset}: {'synthetic, ' if facts['synthetic'] else ''}{facts['bytes'] / 1e6:.1f} MB; {recipe}")
+    click.echo(
+        f"{place(dataset)}: {'synthetic, ' if facts['synthetic'] else ''}{facts['bytes'] / 1e6:.1f} MB; {recipe}"
+    )
     show_configs(facts)

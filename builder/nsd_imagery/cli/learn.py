@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from nsd_imagery.cli.common import LIST, ROOT_HELP, progress_line
+from nsd_imagery.cli.common import LIST, ROOT_HELP, place, progress_line
 from nsd_imagery.experiment import BETA_VERSIONS
 
 
@@ -52,4 +52,4 @@ def embed(root: Path | None, **options: Any) -> None:
         if lacking := sorted(of_kind[other] - of_kind[kind]):
             click.echo(f"  no {kind}: {', '.join(lacking[:8])}{' ...' if len(lacking) > 8 else ''} ({len(lacking)})")
     counts = " and ".join(f"{len(stimuli):,} {kind}" for kind, stimuli in of_kind.items())
-    click.echo(f"{path}: {counts} embeddings by {maker.model} {maker.revision}".rstrip())
+    click.echo(f"{place(path)}: {counts} embeddings by {maker.model} {maker.revision}".rstrip())

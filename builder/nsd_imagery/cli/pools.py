@@ -5,10 +5,10 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from multiprocessing import resource_tracker
-from typing import IO, TypeVar
+from typing import IO, Any, TypeVar
 
 import click
 
@@ -24,12 +24,12 @@ def with_executor(workers: int, scheduler: str | None, work: Callable[[Executor 
     """Do some work with an executor of its own, and once more with a new one if that breaks.
 
     Args:
-        workers: Processes; with 1 the work is done here.
+        workers: Processes, of which no more are started than there are tasks; with 1 the work is done here.
         scheduler: Address of a Dask scheduler, or its file; instead of processes.
         work: Keeps what it had finished.
 
     Raises:
-        UsageError: Both are named, or there is no scheduler.
+        UsageError: Both are named, there is no scheduler, or the processes would run the calling program again.
         MissingExtraError: `distributed` is not installed.
         NSDImageryError: A worker died twice, or the scheduler is gone.
     """
@@ -59,15 +59,28 @@ def _with_processes(workers: int, work: Callable[[Executor | None], _Result]) ->
 @contextmanager
 def _processes(workers: int, said: IO[bytes]) -> Iterator[Executor]:
     with ExitStack() as stack:
-        with interrupts.held_back(), _stderr_to(said):  # a terminal sends Ctrl-C to all processes; it is the parent's
+        with interrupts.held_back(), _stderr_to(said):
             resource_tracker.ensure_running()
-            # Spawn: a fork would copy threads of Arrow and HDF5 in whatever state they are.
-            pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=begin)
+            pool = _Processes(workers, said)
             stack.callback(pool.shutdown, wait=True, cancel_futures=True)
             stack.push(_kill_if_interrupted)
-            for _ in range(workers):  # a pool starts a worker a task; this one is to start while the parent plans
-                pool.submit(os.getpid)
         yield pool
+
+
+class _Processes(ProcessPoolExecutor):
+    """A pool whose processes are spawned as tasks come, one a task at most, and say nothing to the user.
+
+    By spawn: a fork would copy threads of Arrow and HDF5 in whatever state they are, and start all of them at once.
+    """
+
+    def __init__(self, workers: int, said: IO[bytes]) -> None:
+        super().__init__(workers, multiprocessing.get_context("spawn"), initializer=begin)
+        self._said = said
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        # A terminal sends Ctrl-C to all processes; it is the parent's.
+        with interrupts.held_back(), _stderr_to(self._said):
+            return super().submit(fn, *args, **kwargs)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from nsd_imagery.cli.common import LIST, progress_line, show_configs
+from nsd_imagery.cli.common import LIST, place, progress_line, show_configs
 from nsd_imagery.cli.lean import without_pandas
 
 
@@ -70,7 +70,7 @@ def pull(repo: str, out: Path, **options: Any) -> None:
     with progress_line("pull") as progress:
         folder = run(repo, out, progress=lambda done, total, name: progress(f"{done}/{total} {name}"), **options)
     show_configs(info_of(folder))
-    click.echo(f"{folder}: pulled from {repo}")
+    click.echo(f"{place(folder)}: pulled from {repo}")
 
 
 @click.command()
@@ -78,7 +78,7 @@ def pull(repo: str, out: Path, **options: Any) -> None:
 def terms(accept: bool) -> None:
     """Show what NSD's terms ask of you, and whether you accepted them here.
 
-    Push and pull ask for it; nothing on synthetic data does.
+    Push, pull and export ask for it; nothing on synthetic data does.
 
     \b
     Examples:

@@ -40,7 +40,8 @@ def build(
         executor: Runs the pieces: a process pool, or that of a Dask client; default: here.
         progress: Called with a `state.BuildState` at the start, after each piece, and each second of a long
             reading here.
-        **options: Of `plan`: subjects, conditions, roi, zscore, dtype, betas, captions, source, smoothing_fwhm.
+        **options: Of `plan`: subjects, conditions, roi, zscore, dtype, betas, captions, source, smoothing_fwhm,
+            replace.
 
     Returns:
         The dataset folder.

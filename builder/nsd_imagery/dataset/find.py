@@ -8,13 +8,13 @@ from nsd_imagery.dataset.names import config_name, is_config, roi_suffix
 from nsd_imagery.dataset.pieces import Piece, split_rows
 from nsd_imagery.dataset.recipe import Recipe
 from nsd_imagery.errors import MissingDataError, UsageError, shown
-from nsd_imagery.experiment import CONDITIONS, EXPERIMENTS, Experiment
+from nsd_imagery.experiment import CONDITIONS, EXPERIMENTS, SUBJECTS, Experiment
 from nsd_imagery.sources.root import Root
 from nsd_imagery.sources.session import Session
 from nsd_imagery.suggest import one_of
 from nsd_imagery.volumes.maps import Maps
 from nsd_imagery.volumes.read import check_in_brain
-from nsd_imagery.volumes.roi import Roi, resolve
+from nsd_imagery.volumes.roi import Roi, plain_name, resolve
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,14 +41,15 @@ def find_pieces(
     """The pieces of a root; see `plan.plan`."""
     for condition in conditions or ():
         one_of("condition", condition, CONDITIONS)
+    _refuse_unsound_names(rois)
     names = root.choose(subjects)
     sessions = root.sessions(names, _experiments(conditions), captions)
     _refuse_missing(root.path, names if subjects else None, conditions, sessions)
     maps = {name: Maps(root.anatomy(name)) for name in dict.fromkeys(session.subject for session in sessions)}
-    subject_rois = {name: tuple(resolve(roi, own) for roi in rois) for name, own in maps.items()}
+    subject_rois = {name: _resolved(rois, own) for name, own in maps.items()}
     for name, own in maps.items():
         check_in_brain(subject_rois[name], own.anatomy.brain)
-    _refuse_unsound_names(subject_rois)
+    _refuse_same_suffix(subject_rois)
     pieces = []
     for session in sessions:
         here = tuple(name for name in conditions or CONDITIONS if split_rows(session.rows, name))
@@ -56,6 +57,12 @@ def find_pieces(
         valid = anatomy.valid(session.experiment, session.session)
         pieces.append(Piece(session, here, subject_rois[session.subject], anatomy.brain, recipe, valid))
     return Found(tuple(pieces), maps)
+
+
+def _resolved(names: Sequence[str], maps: Maps) -> tuple[Roi, ...]:
+    """Each ROI once, however often and in whatever letters it is named."""
+    rois = [resolve(name, maps) for name in names]
+    return tuple({roi.name: roi for roi in rois}.values())
 
 
 def _experiments(conditions: Sequence[str] | None) -> tuple[Experiment, ...] | None:
@@ -80,13 +87,17 @@ def _refuse_missing(
             raise MissingDataError(msg)
 
 
-def _refuse_unsound_names(subject_rois: dict[str, tuple[Roi, ...]]) -> None:
-    for subject, rois in subject_rois.items():
+def _refuse_unsound_names(rois: Sequence[str]) -> None:
+    for name in rois:
+        if not (plain_name(name).isprintable() and is_config(config_name(SUBJECTS[0], "perception", name))):
+            msg = f"{shown(name)}: a dataset cannot name this ROI; rename the mask file"
+            raise UsageError(msg)
+
+
+def _refuse_same_suffix(subject_rois: dict[str, tuple[Roi, ...]]) -> None:
+    for rois in subject_rois.values():
         by_suffix: dict[str, str] = {}
         for roi in rois:
-            if not (roi.plain_name.isprintable() and is_config(config_name(subject, "perception", roi.name))):
-                msg = f"{shown(roi.name)}: a dataset cannot name this ROI; rename the mask file"
-                raise UsageError(msg)
             if by_suffix.setdefault(roi_suffix(roi.name), roi.name) != roi.name:
                 first = by_suffix[roi_suffix(roi.name)]
                 msg = f"ROIs {first} and {roi.name} would both be configs ...{roi_suffix(roi.name)}; rename a mask file"

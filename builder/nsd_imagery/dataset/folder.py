@@ -11,7 +11,10 @@ from nsd_imagery.dataset.names import SHARD_FILE, is_config
 from nsd_imagery.dataset.parsing import parse, read
 from nsd_imagery.dataset.shards import BUILD
 from nsd_imagery.errors import FolderError, MissingDataError
+from nsd_imagery.links import is_there, refuse_without_content
+from nsd_imagery.listing import visible
 from nsd_imagery.locks import holding
+from nsd_imagery.shell import quoted
 
 MANIFEST = "manifest.json"
 README = "README.md"
@@ -31,19 +34,20 @@ def locked(folder: Path) -> Iterator[None]:
         return f"{folder}: another build is writing here ({holder}); wait for it, or use another --out"
 
     with holding(folder / BUILD / "lock", busy):
-        remove_partial(folder / BUILD)
-        remove_partial(folder)
+        remove_partial(folder / BUILD, unknown=True)
+        remove_partial(folder, unknown=True)
         yield
 
 
 def refuse_foreign(folder: Path) -> None:
     """Raise FolderError if the folder holds files and nothing that this package wrote."""
+    refuse_without_content(folder)
     if folder.exists() and not folder.is_dir():
         msg = f"{folder}: is a file, not a folder for a dataset; use another --out"
         raise FolderError(msg)
     if not folder.is_dir() or (folder / BUILD / "lock").is_file():
         return
-    others = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    others = [path.name for path in visible(folder)]
     if others and read_manifest(folder) is None:
         msg = f"{folder}: holds files that are no dataset of nsd-imagery ({', '.join(others[:3])}); use another --out"
         raise FolderError(msg)
@@ -53,12 +57,11 @@ def read_manifest(folder: Path) -> Manifest | None:
     """The manifest of a sealed folder, None where there is none.
 
     Raises:
+        MissingDataError: It is a link without content.
         DataError: There is one that cannot be read, or that a later version of this package wrote.
     """
     path = folder / MANIFEST
-    if not path.is_file():
-        return None
-    return read(path, path)
+    return read(path, path) if is_there(path) else None
 
 
 def open_manifest(folder: Path) -> Manifest:
@@ -70,7 +73,7 @@ def open_manifest(folder: Path) -> Manifest:
     """
     manifest = read_manifest(folder)
     if manifest is None:
-        msg = f"{folder}: no dataset here (no manifest.json); build one: nsd-imagery build ROOT --out {folder}"
+        msg = f"{folder}: no dataset here (no manifest.json); build one: nsd-imagery build ROOT --out {quoted(folder)}"
         raise MissingDataError(msg)
     return manifest
 
@@ -111,7 +114,7 @@ def _remove_leftovers(folder: Path, named: Collection[str], configs: Iterable[st
         place = folder / config
         if not is_config(config) or place.is_symlink() or not place.is_dir():
             continue
-        for path in place.iterdir():
+        for path in visible(place):
             is_shard = SHARD_FILE.fullmatch(path.name) and path.is_file() and not path.is_symlink()
             if is_shard and f"{config}/{path.name}" not in named:
                 path.unlink()

@@ -1,7 +1,7 @@
 """Which rows are z-scored together: one answer, for builds, previews, checks and preprocessors."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 
 from nsd_imagery.suggest import one_of
 
-_BY_RUN: Final[Mapping[str, tuple[str, ...]]] = {
-    "auto": ("nsdimagery",),
-    "run": ("nsdimagery", "nsd"),
-    "session": (),
-    "none": ("nsdimagery",),
+_BY_EPOCH: Final[Mapping[str, str]] = {"nsdimagery": "epoch", "nsd": "session"}
+_FINEST: Final[Mapping[str, Mapping[str, str]]] = {
+    "auto": _BY_EPOCH,
+    "run": {"nsdimagery": "run", "nsd": "run"},
+    "session": {"nsdimagery": "session", "nsd": "session"},
+    "none": _BY_EPOCH,
 }
-"""By the option zscore: the experiments whose rows are grouped by run and epoch; those of others are by session."""
+"""By the option zscore and the experiment: what the rows of a group share, beside what is coarser."""
 
 
 class Group(NamedTuple):
@@ -25,7 +26,7 @@ class Group(NamedTuple):
         experiment: "nsdimagery" or "nsd".
         session: Number of the session, 1-based.
         run_number: Number of the run, 1-based; -1 for a whole session, or for those of its rows that have no run.
-        epoch: "cue" or "detection" of a run of attention, else "".
+        epoch: "cue" or "detection" of a run of attention, "" where both are together or there is none.
     """
 
     experiment: str
@@ -43,12 +44,13 @@ class Group(NamedTuple):
 def groups_of(rows: pa.Table, zscore: str) -> tuple[list[Group], NDArray[np.int64]]:
     """The groups that rows are z-scored in.
 
-    Rows without a run number are one group of their session, whatever their epoch.
+    By run, both epochs of attention are together, as published code has them; `auto` keeps them apart, because they are
+    of two events. Rows without a run number are one group of their session, whatever their epoch.
 
     Args:
         rows: Of one subject: of an index, where what is absent is null, or of a dataset, where it is -1 or "".
-        zscore: "auto" (by run in nsdimagery, by session in NSD core), "run" or "session"; "none" is as "auto", for the
-            statistics that a build keeps whether or not it z-scores.
+        zscore: "auto" (by run and epoch in nsdimagery, by session in NSD core), "run" or "session"; "none" is as
+            "auto", for the statistics that a build keeps whether or not it z-scores.
 
     Returns:
         The groups, sorted, and (n_rows,) the position among them of each row's group.
@@ -56,14 +58,9 @@ def groups_of(rows: pa.Table, zscore: str) -> tuple[list[Group], NDArray[np.int6
     Raises:
         UsageError: No such zscore.
     """
-    one_of("zscore", zscore, _BY_RUN)
-    by_run = _BY_RUN[zscore]
-    of_rows = [
-        Group(experiment, session, run, epoch or "")
-        if experiment in by_run and run is not None and run > 0
-        else Group(experiment, session)
-        for experiment, session, run, epoch in zip(*_values(rows), strict=True)
-    ]
+    one_of("zscore", zscore, _FINEST)
+    finest = _FINEST[zscore]
+    of_rows = [_group(finest[str(values[0])], values) for values in zip(*_values(rows), strict=True)]
     groups = sorted(set(of_rows))
     return groups, _positions(of_rows, groups)
 
@@ -77,6 +74,13 @@ def positions_among(groups: Sequence[Group], rows: pa.Table, zscore: str) -> NDA
     """(n_rows,) the position among some groups of the one that each row is z-scored in; -1 where it is none of them."""
     found, of_row = groups_of(rows, zscore)
     return _positions(found, groups)[of_row]
+
+
+def _group(finest: str, values: Sequence[Any]) -> Group:
+    experiment, session, run, epoch = values
+    if finest == "session" or run is None or run < 1:
+        return Group(experiment, session)
+    return Group(experiment, session, run, (epoch or "") if finest == "epoch" else "")
 
 
 def _values(table: pa.Table) -> list[list[object]]:

@@ -7,6 +7,7 @@ from nsd_imagery.dataset.card import notes
 from nsd_imagery.dataset.folder import open_manifest, shard_files
 from nsd_imagery.dataset.manifest import Config, Manifest
 from nsd_imagery.experiment import CONDITIONS, CORE_SESSIONS, SUBJECTS
+from nsd_imagery.links import without_content
 
 
 def info(dataset: Path | str) -> dict[str, Any]:
@@ -50,8 +51,7 @@ def _config(config: Config) -> dict[str, Any]:
 def _missing(folder: Path, manifest: Manifest) -> list[str]:
     configs = manifest.configs.values()
     here = {config.subject for config in configs} - {""}
-    gone = [file for file in shard_files(manifest) if not (folder / file).is_file()]
-    sentences = [f"{file}: this shard is gone; build again" for file in gone]
+    sentences = [fault for file in shard_files(manifest) if (fault := _shard_fault(folder, file))]
     for subject in sorted(here):
         have = {config.condition for config in configs if config.subject == subject}
         if lacking := [condition for condition in CONDITIONS if condition not in have]:
@@ -62,6 +62,11 @@ def _missing(folder: Path, manifest: Manifest) -> list[str]:
     if others := [subject for subject in SUBJECTS if subject not in here]:
         sentences.append(f"subjects not built: {', '.join(others)}")
     return sentences
+
+
+def _shard_fault(folder: Path, file: str) -> str | None:
+    path = folder / file
+    return without_content(path) or (None if path.is_file() else f"{file}: this shard is gone; build again")
 
 
 def _missing_sessions(name: str, config: Config) -> str:

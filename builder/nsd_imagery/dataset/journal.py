@@ -13,6 +13,7 @@ from nsd_imagery.dataset.reading import fingerprint
 from nsd_imagery.dataset.shards import BUILD, Shard, shard_fault
 from nsd_imagery.errors import DataError
 from nsd_imagery.identity import Identity, identity
+from nsd_imagery.listing import visible
 from nsd_imagery.volumes.roi import Roi
 
 
@@ -37,7 +38,7 @@ class Made:
     notes: tuple[str, ...]
 
 
-def write(job: Job, made: Made, found: Identity, validity: str) -> None:
+def write(job: Job, made: Made, found: Identity, validity: str, noted_map: Identity | None = None) -> None:
     """Note that a piece is finished for one ROI, after its shards are safely on disk.
 
     Args:
@@ -45,19 +46,25 @@ def write(job: Job, made: Made, found: Identity, validity: str) -> None:
         made: What was made.
         found: Identity of the beta file when it was read.
         validity: See `reading.Reading`.
+        noted_map: The same.
     """
     said = {"stat": found, "source_id": made.source_id, "validity": validity, "notes": made.notes}
+    if noted_map is not None:
+        said["noted_map"] = noted_map
     _write(job.folder, made.entry, made.shards, said)
 
 
 def finished(job: Job) -> dict[str, Made]:
     """By ROI, what an earlier build made of the same file by the same recipe, under the names that it had then.
 
-    The file is known by its identity; the shards are read, and proven to be those that were made.
+    The file is known by its identity; the shards are read, and proven to be those that were made. A map of means that
+    came later, or in the place of one that fitted, is no reason to read the betas again; one in the place of a map that
+    there is a note on is.
     """
     expected = {"stat": identity(job.piece.session.beta_path)}
-    found = {roi.name: _found(job, roi, fingerprint(job.piece, roi), expected) for roi in job.piece.rois}
-    return {roi: made for roi, made in found.items() if made is not None}
+    entries = {roi: fingerprint(job.piece, roi) for roi in job.piece.rois}
+    found = [_found(job, roi, name, expected) for roi, name in entries.items() if _is_note_true(job, name)]
+    return {made.roi: made for made in found if made is not None}
 
 
 def of_other_file(
@@ -79,8 +86,12 @@ def of_other_file(
 
 
 def source_ids(job: Job) -> list[str]:
-    """The source ids of what earlier builds made of a job's piece for its ROIs, whatever its file is now."""
-    entries = [_entry(job.folder, fingerprint(job.piece, roi)) for roi in job.piece.rois]
+    """The source ids of what earlier builds made of a job's piece for its ROIs, whatever its file is now.
+
+    Without those whose note on the map of means is of another map than there is now.
+    """
+    names = [fingerprint(job.piece, roi) for roi in job.piece.rois]
+    entries = [_entry(job.folder, name) for name in names if _is_note_true(job, name)]
     return [entry["source_id"] for entry in entries if entry and isinstance(entry.get("source_id"), str)]
 
 
@@ -123,6 +134,12 @@ def _entry(folder: Path, name: str) -> dict[str, Any] | None:
     except (FileNotFoundError, ValueError):
         return None
     return {"notes": [], **entry} if isinstance(entry, dict) else None
+
+
+def _is_note_true(job: Job, name: str) -> bool:
+    """Whether the map of means that the notes of an entry are on is still the same; also if they are on none."""
+    noted, path = (_entry(job.folder, name) or {}).get("noted_map"), job.piece.session.mean_path
+    return noted is None or (path is not None and noted == identity(path))
 
 
 def _read(folder: Path, name: str, expected: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[Shard, ...]] | None:
@@ -201,7 +218,7 @@ def _renamed(job: Job, shard: Shard) -> Shard:
 
 def entries(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     """The entries of a folder that can be read."""
-    for path in sorted((folder / BUILD).glob("*.json")):
+    for path in visible(folder / BUILD, "*.json"):
         try:
             entry = json.loads(path.read_text(encoding="utf-8"))
         except ValueError:

@@ -5,6 +5,7 @@ what it needs to read, mask and write; nothing of sources, cards or the command.
 """
 
 import logging
+import socket
 import traceback
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import (
@@ -13,13 +14,16 @@ from concurrent.futures import (
     CancelledError,
     Executor,
     Future,
+    ProcessPoolExecutor,
     ThreadPoolExecutor,
     wait,
 )
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from nsd_imagery.dataset import journal
+from nsd_imagery.dataset.elsewhere import Seen, mark, refuse_other_files, seen
 from nsd_imagery.dataset.jobs import Job
 from nsd_imagery.dataset.journal import Made
 from nsd_imagery.dataset.pieces import Part, parts
@@ -76,11 +80,10 @@ def _write(job: Job, reading: Reading) -> list[Made]:
     made = []
     for roi in piece.rois:
         entry, source_id = reading.fingerprints[roi.name], reading.source_id(piece, roi)
-        one = journal.of_other_file(job, roi, entry, reading.identity, source_id, reading.validity)
-        if one is None:
-            shards = tuple(_shard(job, part) for part in parts(piece, reading.betas, roi))
-            one = Made(piece.key, roi.name, entry, source_id, shards, reading.notes(piece, roi))
-            journal.write(job, one, reading.identity, reading.validity)
+        known = journal.of_other_file(job, roi, entry, reading.identity, source_id, reading.validity)
+        shards = known.shards if known else tuple(_shard(job, part) for part in parts(piece, reading.betas, roi))
+        one = Made(piece.key, roi.name, entry, source_id, shards, reading.notes(piece, roi))
+        journal.write(job, one, reading.identity, reading.validity, reading.noted_map)
         made.append(one)
     return made
 
@@ -181,10 +184,18 @@ def _end(at: int, job: Job, written: Future[list[Made]]) -> _Result:
         return at, error
 
 
+def make_elsewhere(job: Job, expected: Seen, host: str) -> list[Made]:
+    """As `make`, by a worker that may see other files at the places of the job's; DataError where it does."""
+    refuse_other_files(expected, host)
+    return make(job)
+
+
 def _spread(todo: dict[int, Job], executor: Executor) -> Iterator[_Result]:
     running: dict[Future[list[Made]], tuple[int, int]] = {}
+    is_here = not todo or isinstance(executor, ProcessPoolExecutor | ThreadPoolExecutor)
+    marked = None if is_here else mark(next(iter(todo.values())).folder)
     for at, job in todo.items():
-        running[_submit(job, executor)] = (at, 1)
+        running[_submit(job, executor, marked)] = (at, 1)
     while running:
         for future in _finished(running, executor):
             at, attempt = running.pop(future)
@@ -193,15 +204,18 @@ def _spread(todo: dict[int, Job], executor: Executor) -> Iterator[_Result]:
                 yield at, future.result()
             elif attempt < _TRIES:
                 _log(todo[at], error, attempt)
-                running[_submit(todo[at], executor)] = (at, attempt + 1)
+                running[_submit(todo[at], executor, marked)] = (at, attempt + 1)
             else:
                 yield at, error
 
 
-def _submit(job: Job, executor: Executor) -> Future[list[Made]]:
+def _submit(job: Job, executor: Executor, marked: Path | None) -> Future[list[Made]]:
+    """Have a piece made, by a worker of another machine if the folder is marked for those."""
     if _is_cut_off(executor):
         raise BrokenExecutor(_GIVEN_UP)
-    return executor.submit(make, job)
+    if marked is None:
+        return executor.submit(make, job)
+    return executor.submit(make_elsewhere, job, seen(job, marked), socket.gethostname())
 
 
 def _finished(running: Collection[Future[list[Made]]], executor: Executor) -> set[Future[list[Made]]]:
@@ -242,7 +256,7 @@ def _failed(jobs: Sequence[Job], failures: dict[int, BaseException]) -> BaseExce
         f"{jobs[at].piece.key}\n{''.join(traceback.format_exception(error))}" for at, error in sorted(failures.items())
     ]
     path = jobs[0].folder / BUILD / FAILURES
-    path.write_text("\n".join(texts), encoding="utf-8")
+    path.write_text("\n".join(texts), encoding="utf-8", errors="backslashreplace")
     (first, error), *others = sorted(failures.items())
     for at, other in others:
         error.add_note(f"{jobs[at].piece.key} failed too: {other}")

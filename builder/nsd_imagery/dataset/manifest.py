@@ -71,6 +71,16 @@ class Manifest:
     configs: Mapping[str, Config]
     format_version: int = FORMAT_VERSION
 
+    def zscore_of(self, experiment: str) -> str:
+        """The zscore by which `groups_of` finds the groups of an experiment's rows."""
+        is_older = self.format_version < FORMAT_VERSION and self.recipe.zscore == "run"
+        return "auto" if is_older and experiment == "nsdimagery" else self.recipe.zscore
+
+    def carried_by(self, config: Config) -> dict[str, Any] | None:
+        """The recipe that the shards of a config say in their schema, as those of trials do; None where they do not."""
+        says = config.kind == "trials" and self.format_version >= FORMAT_VERSION
+        return self.recipe.options if says else None
+
     @property
     def shards(self) -> Iterator[Shard]:
         """Those of all configs."""

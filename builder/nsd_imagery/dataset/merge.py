@@ -1,6 +1,6 @@
 """The manifest to come: of what is built, or pulled, and of what stays in the folder."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from nsd_imagery.dataset.jobs import in_order
@@ -8,7 +8,7 @@ from nsd_imagery.dataset.journal import Made
 from nsd_imagery.dataset.manifest import Config, Manifest
 from nsd_imagery.dataset.names import SIDECARS, STIMULI, ConfigName
 from nsd_imagery.dataset.pieces import Piece, config_splits
-from nsd_imagery.dataset.recipe import Recipe
+from nsd_imagery.dataset.recipe import FORMAT_VERSION, Recipe
 from nsd_imagery.dataset.shards import Shard
 from nsd_imagery.errors import FolderError, printable
 from nsd_imagery.experiment import CONDITIONS
@@ -18,7 +18,9 @@ from nsd_imagery.volumes.roi import DEFAULT_ROI, Roi
 Configs = Mapping[str, Config]
 
 
-def start(pieces: Sequence[Piece], recipe: Recipe, old: Manifest | None, *, synthetic: bool) -> Manifest:
+def start(
+    pieces: Sequence[Piece], recipe: Recipe, old: Manifest | None, *, synthetic: bool, replacing: bool
+) -> Manifest:
     """The manifest of a build without any config.
 
     Args:
@@ -26,15 +28,26 @@ def start(pieces: Sequence[Piece], recipe: Recipe, old: Manifest | None, *, synt
         recipe: The options.
         old: The manifest of the folder, if it has one.
         synthetic: Whether `synth` wrote the data.
+        replacing: Whether configs may take the place of those of another recipe.
 
     Raises:
-        FolderError: Configs that stay in the folder were built by another recipe.
+        FolderError: Configs that stay in the folder were built by another recipe; or those that are built again were,
+            and nothing was said of replacing them.
     """
     new = Manifest(synthetic, recipe, {})
     built = {config for piece in pieces for roi in piece.rois for config, _ in config_splits(piece, roi)}
     kept = sorted(name for name in (old or new).configs if _is_kept(name, built))
     _refuse_other_recipe(new, old, kept)
+    if old is not None and not replacing:
+        _refuse_to_replace(old, recipe, [name for name in old.trials if name in built])
     return new
+
+
+def renewal(old: Manifest | None) -> tuple[str, ...]:
+    """The sentence for a folder that an earlier version wrote, of which a build keeps nothing."""
+    if old is None or old.format_version == FORMAT_VERSION:
+        return ()
+    return (f"the folder is of format {old.format_version}, and {FORMAT_VERSION} is written now: all is made anew",)
 
 
 def describe(pieces: Sequence[Piece], made: Sequence[Made]) -> dict[str, Config]:
@@ -62,7 +75,7 @@ def merge(manifest: Manifest, old: Manifest | None, built: Configs, staying: Map
     kept = {name: config for name, config in before.items() if name not in built}
     _refuse_other_masks(kept, before, built)
     _refuse_other_sources(kept, built)
-    with_stats = {name: _add_stats(built[name], before[name], shards) for name, shards in staying.items()}
+    with_stats = {name: _add_stats(built[name], before[name], shards) for name, shards in staying.items() if shards}
     return replace(manifest, configs=dict(sorted({**kept, **built, **with_stats}.items(), key=_order)))
 
 
@@ -93,17 +106,35 @@ def take(theirs: Manifest, old: Manifest | None, configs: Configs) -> Manifest:
 def _refuse_other_recipe(new: Manifest, old: Manifest | None, kept: Sequence[str]) -> None:
     if old is None or not kept:
         return
-    facts = [
+    facts = (
         {"format_version": one.format_version, "synthetic": one.synthetic, **one.recipe.options} for one in (old, new)
-    ]
-    for what in dict.fromkeys([*facts[0], *facts[1]]):
-        was, now = (one.get(what) for one in facts)
-        if was != now:
-            msg = (
-                f"{', '.join(kept[:3])}: built with {what} {was}, now it is {now}, and one folder holds "
-                "one; use another --out, or build those again too"
-            )
-            raise FolderError(msg)
+    )
+    for what, was, now in _changed(*facts):
+        msg = (
+            f"{', '.join(kept[:3])}: built with {what} {was}, now it is {now}, and one folder holds "
+            "one; use another --out, or build those again too"
+        )
+        raise FolderError(msg)
+
+
+def _refuse_to_replace(old: Manifest, recipe: Recipe, configs: Sequence[str]) -> None:
+    """What was built by another recipe is somebody's dataset: its numbers would be others under the same names."""
+    changed = list(_changed(old.recipe.options, recipe.options))
+    if configs and changed:
+        said = ", ".join(f"{what} was {was}, and now is {now}" for what, was, now in changed)
+        more = f" and {len(configs) - 3} more" if len(configs) > 3 else ""
+        msg = (
+            f"{', '.join(configs[:3])}{more}: built by another recipe ({said}); use another --out, or let this one "
+            "take its place: --replace (in Python, replace=True)"
+        )
+        raise FolderError(msg)
+
+
+def _changed(old: Mapping[str, object], new: Mapping[str, object]) -> Iterator[tuple[str, object, object]]:
+    """What two manifests say otherwise: its name, what it was, what it is now."""
+    for what in {**old, **new}:
+        if old.get(what) != new.get(what):
+            yield what, old.get(what), new.get(what)
 
 
 def _is_kept(name: str, built: Collection[str]) -> bool:
@@ -125,13 +156,15 @@ def _with(config: Config, shard: Shard, source_id: str, notes: Sequence[str]) ->
 
 
 def _add_stats(config: Config, old: Config, shards: Sequence[Shard]) -> Config:
+    """A `-stats` config with shards that stay of the old one, and with its notes but those on what is built now."""
+    notes = [note for note in old.notes if not note.startswith(tuple(f"{key}: " for key in config.sources))]
     return replace(
         config,
         splits={
             "train": tuple(sorted([*config.splits["train"], *shards], key=lambda shard: in_order(str(shard.piece))))
         },
         sources={**config.sources, **{str(shard.piece): old.sources[str(shard.piece)] for shard in shards}},
-        notes=tuple(dict.fromkeys([*config.notes, *old.notes])),
+        notes=tuple(dict.fromkeys([*config.notes, *notes])),
     )
 
 

@@ -65,8 +65,11 @@ class ConfigName:
 
     @property
     def roi_name(self) -> str:
-        """The ROI as `volumes.roi` reads it, where a config name can spell it: a dot is the `:` of atlas:label."""
-        return DEFAULT_ROI if self.roi is None else self.roi.replace(".", ":")
+        """The ROI as `volumes.roi` reads it, where a config name can spell it: a dot is the `:` of atlas:label.
+
+        That of a hemisphere (lh.V1) is one.
+        """
+        return DEFAULT_ROI if self.roi is None else re.sub(r"(?<!\b[lr]h)\.", ":", self.roi)
 
     def is_of(self, roi: str) -> bool:
         """Whether a ROI of this name, which has lost the folders of a mask file, may be the one of the config."""

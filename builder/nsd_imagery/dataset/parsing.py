@@ -12,7 +12,7 @@ from typing import Any, NoReturn, TypeVar
 
 from nsd_imagery.dataset.manifest import CONFIG_KEYS, FORMAT, Config, Manifest
 from nsd_imagery.dataset.names import SPLITS, STIMULI, ConfigName, shard_name
-from nsd_imagery.dataset.recipe import FORMAT_VERSION, Recipe
+from nsd_imagery.dataset.recipe import FORMAT_VERSION, OLDEST_FORMAT, Recipe
 from nsd_imagery.dataset.shards import Shard
 from nsd_imagery.errors import DataError, UsageError, reason, shown
 from nsd_imagery.experiment import CONDITIONS, EXPERIMENTS, SUBJECTS
@@ -81,8 +81,8 @@ def parse(text: str, where: Path | str, remedy: str = _REMEDY) -> Manifest | Non
     except (ValueError, RecursionError) as error:
         msg = f"{where}: is not a manifest of nsd-imagery ({reason(error)}); {remedy}"
         raise DataError(msg) from error
-    version = shown(said["format_version"])
-    msg = f"{where}: is of folder format {version}, and this nsd-imagery reads {FORMAT_VERSION}: upgrade nsd-imagery"
+    version, known = shown(said["format_version"]), f"{OLDEST_FORMAT} and {FORMAT_VERSION}"
+    msg = f"{where}: is of folder format {version}, and this nsd-imagery reads {known}: upgrade nsd-imagery"
     raise DataError(msg)
 
 
@@ -92,8 +92,8 @@ def _is_newer(version: Any) -> bool:
 
 def _manifest(said: Mapping[str, Any]) -> Manifest:
     version = said.get("format_version")
-    if type(version) is not int or version != FORMAT_VERSION:
-        _wrong(f"folder format {shown(version)}, not {FORMAT_VERSION}")
+    if type(version) is not int or not OLDEST_FORMAT <= version <= FORMAT_VERSION:
+        _wrong(f"folder format {shown(version)}, not {OLDEST_FORMAT} or {FORMAT_VERSION}")
     _only(said, _KEYS)
     configs = _typed(said, "configs", dict)
     if not configs:

@@ -16,7 +16,7 @@ from nsd_imagery.dataset.groups import Group, groups_of
 from nsd_imagery.dataset.names import config_name
 from nsd_imagery.dataset.recipe import Recipe
 from nsd_imagery.dataset.shards import ROWS_PER_BATCH
-from nsd_imagery.schema import dataset_rows, stats_schema, trial_schema
+from nsd_imagery.schema import dataset_rows, stats_schema, trial_schema, with_recipe
 from nsd_imagery.sources.session import Session
 from nsd_imagery.volumes.betas import Betas
 from nsd_imagery.volumes.normalize import Moments, moments
@@ -49,9 +49,15 @@ class Piece:
         return self.session.key
 
     @property
+    def maps(self) -> list[Path]:
+        """The maps that have a say in what its betas become."""
+        return [path for path in (self.brain, self.valid) if path is not None]
+
+    @property
     def files(self) -> list[Path]:
-        """The files that its betas are read from: the beta file, then maps."""
-        return [self.session.beta_path, *(path for path in (self.brain, self.valid) if path is not None)]
+        """The files that its betas are read from: the beta file, then maps; the map of means only proves them."""
+        mean_path = self.session.mean_path
+        return [self.session.beta_path, *self.maps, *([] if mean_path is None else [mean_path])]
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +89,7 @@ def parts(piece: Piece, betas: Betas, roi: Roi) -> Iterator[Part]:
     numbers = _Numbers.of(piece, betas, roi)
     is_valid = pa.array(numbers.is_valid)
     columns = dataset_rows(rows.set_column(rows.schema.get_field_index("is_valid"), "is_valid", is_valid))
-    schema = trial_schema(roi.flat.size, piece.recipe.dtype)
+    schema = with_recipe(trial_schema(roi.flat.size, piece.recipe.dtype), piece.recipe.options)
     for condition in piece.conditions:
         config = config_name(piece.session.subject, condition, roi.name)
         for split, chosen in split_rows(rows, condition).items():
@@ -179,7 +185,7 @@ def _batches(
     betas = schema.field("betas").type
     for start in range(0, len(rows), ROWS_PER_BATCH):
         part = rows[start : start + ROWS_PER_BATCH]
-        values = np.empty((len(part), betas.list_size), betas.value_type.to_pandas_dtype())
+        values = np.empty((len(part), betas.list_size), f"f{betas.value_type.bit_width // 8}")
         numbers.fill(values, part)
         scalars = columns.slice(start, len(part)).combine_chunks().to_batches()[0]
         yield pa.record_batch([*scalars.columns, _vectors(values, betas)], schema=schema)

@@ -5,6 +5,7 @@ The folder is safe at every moment: what a build writes is not part of the datas
 """
 
 import importlib
+import logging
 from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -14,17 +15,22 @@ from nsd_imagery.dataset import journal
 from nsd_imagery.dataset.find import find_pieces
 from nsd_imagery.dataset.folder import locked, read_manifest, refuse_foreign, seal
 from nsd_imagery.dataset.jobs import jobs_of, shard_positions, staying_stats
+from nsd_imagery.dataset.main_guard import refuse_unguarded_main
 from nsd_imagery.dataset.make import make_all
 from nsd_imagery.dataset.manifest import Config, Manifest
-from nsd_imagery.dataset.merge import describe, merge, start
+from nsd_imagery.dataset.merge import describe, merge, renewal, start
 from nsd_imagery.dataset.pieces import Piece
 from nsd_imagery.dataset.preview import Preview, bytes_to_write, preview_jobs, refuse_full_disk
+from nsd_imagery.dataset.reading import refuse_other_units
 from nsd_imagery.dataset.recipe import Recipe, RecipeOptions
 from nsd_imagery.dataset.state import BuildProgress
 from nsd_imagery.experiment import BETA_VERSIONS, SYNTHETIC_MARKER
+from nsd_imagery.links import is_there
 from nsd_imagery.sources.root import find_root
 from nsd_imagery.volumes.maps import Maps
 from nsd_imagery.volumes.roi import DEFAULT_ROI
+
+logger = logging.getLogger(__name__)
 
 
 class Options(RecipeOptions, total=False):
@@ -35,6 +41,7 @@ class Options(RecipeOptions, total=False):
     roi: str | Sequence[str]
     captions: Path | str | None
     source: str | None
+    replace: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +55,7 @@ class Plan:
         pieces: In order, each with all its ROIs.
         maps: By subject.
         synthetic: Whether `synth` wrote the root.
+        replacing: Whether configs may take the place of those of another recipe.
     """
 
     root: Path
@@ -56,19 +64,24 @@ class Plan:
     pieces: tuple[Piece, ...] = field(repr=False)
     maps: dict[str, Maps] = field(repr=False)
     synthetic: bool
+    replacing: bool = False
 
     def preview(self) -> Preview:
-        """What `build` would read, keep and write; nothing is written.
+        """What `build` would read, keep and write, after a look at a few betas of each file; nothing is written.
 
         Raises:
-            DataError: The manifest of the folder is damaged, or a beta file that would be read.
-            FolderError: The folder would mix data of two recipes.
+            DataError: The manifest of the folder is damaged, or a beta file is, or is not percent signal change.
+            FolderError: The folder would mix data of two recipes, or holds the same configs by another one.
         """
         old = read_manifest(self.folder)
-        start(self.pieces, self.recipe, old, synthetic=self.synthetic)
+        self._start(old)
         positions = shard_positions(self.pieces, staying_stats(old, self.pieces))
         jobs = jobs_of(self.pieces, self.folder, positions)
-        return preview_jobs(jobs, [journal.finished(job) for job in jobs], self.folder)
+        found = preview_jobs(jobs, [journal.finished(job) for job in jobs], self.folder, renewal(old))
+        for piece, state in zip(self.pieces, found.pieces, strict=True):
+            if state.todo:
+                refuse_other_units(piece)
+        return found
 
     def build(self, executor: Executor | None = None, progress: BuildProgress | None = None) -> Path:
         """Build the dataset folder, or bring it up to date; configs that are not planned stay as they are.
@@ -83,15 +96,20 @@ class Plan:
             The dataset folder.
 
         Raises:
-            MissingDataError, DataError: A file is gone or damaged.
-            FolderError: The folder holds something else, or would mix data of two recipes.
+            UsageError: `executor` starts processes that would run the calling program again.
+            MissingDataError, DataError: A file is gone or damaged, or a worker sees another one.
+            FolderError: The folder holds something else, would mix data of two recipes, or holds the same configs by
+                another one.
             BusyError: Another build is writing there.
             SpaceError: The disk has too little room for it.
             BrokenExecutor: A worker of `executor` died; call again with a new one, and what is finished is kept.
         """
+        refuse_unguarded_main(executor)
         with locked(self.folder):
             old = read_manifest(self.folder)
-            manifest = start(self.pieces, self.recipe, old, synthetic=self.synthetic)
+            manifest = self._start(old)
+            for sentence in renewal(old):
+                logger.warning("%s: %s", self.folder, sentence)
             staying = staying_stats(old, self.pieces)
             positions = shard_positions(self.pieces, staying)
             journal.refuse_unsound(self.folder, staying)
@@ -105,6 +123,9 @@ class Plan:
             manifest = merge(manifest, old, configs, journal.relink(self.folder, staying, positions))
             seal(self.folder, manifest)
         return self.folder
+
+    def _start(self, old: Manifest | None) -> Manifest:
+        return start(self.pieces, self.recipe, old, synthetic=self.synthetic, replacing=self.replacing)
 
 
 def plan(
@@ -120,6 +141,7 @@ def plan(
     captions: Path | str | None = None,
     source: str | None = None,
     smoothing_fwhm: float | None = None,
+    replace: bool = False,
 ) -> Plan:
     """Find out what to build, without reading a beta or writing a file.
 
@@ -136,6 +158,8 @@ def plan(
         source: "release" or "cache", for a root that holds a subject in both.
         smoothing_fwhm: Smooth each volume, before z-scoring, within the voxels of the brain that have data, with a
             Gaussian of this full width at half maximum, mm. Default: betas as they are.
+        replace: Let configs that `out` has by another recipe (betas, z-scores, smoothing, dtype) be replaced; else that
+            is refused.
 
     Returns:
         The plan; `preview()` says what it would do, and `build()` does it.
@@ -153,8 +177,8 @@ def plan(
     refuse_foreign(folder)
     source_root = find_root(root, betas, source)
     found = find_pieces(source_root, recipe, subjects, conditions, rois, captions)
-    synthetic = (source_root.path / SYNTHETIC_MARKER).is_file()
-    return Plan(source_root.path, folder, recipe, found.pieces, found.maps, synthetic)
+    synthetic = is_there(source_root.path / SYNTHETIC_MARKER)
+    return Plan(source_root.path, folder, recipe, found.pieces, found.maps, synthetic, replace)
 
 
 def _sidecars(todo: Plan, old: Manifest | None) -> dict[str, Config]:

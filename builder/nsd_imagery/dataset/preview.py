@@ -49,10 +49,12 @@ class Preview:
     Attributes:
         pieces: All pieces, in order.
         bytes_free: Room on the disk of the dataset folder.
+        notes: What else there is to know before it, in sentences.
     """
 
     pieces: tuple[PieceState, ...]
     bytes_free: int
+    notes: tuple[str, ...] = ()
 
     @property
     def bytes_in(self) -> int:
@@ -70,19 +72,22 @@ class Preview:
         return sum(piece.bytes_unpacked for piece in self.pieces)
 
 
-def preview_jobs(jobs: Sequence[Job], finished: Sequence[Mapping[str, Made]], folder: Path) -> Preview:
+def preview_jobs(
+    jobs: Sequence[Job], finished: Sequence[Mapping[str, Made]], folder: Path, notes: Sequence[str] = ()
+) -> Preview:
     """Say what is left of the jobs of a build, without writing anything.
 
     Args:
         jobs: The jobs.
         finished: Of each, what `journal.finished` gave.
         folder: The dataset folder.
+        notes: What else there is to know, in sentences.
 
     Raises:
         DataError: A beta file that is to be read is damaged, or of another grid than the masks.
     """
     states = (_state(job, made) for job, made in zip(jobs, finished, strict=True))
-    return Preview(tuple(states), _bytes_free(folder))
+    return Preview(tuple(states), _bytes_free(folder), tuple(notes))
 
 
 def bytes_to_write(jobs: Sequence[Job], finished: Sequence[Mapping[str, Made]]) -> int:

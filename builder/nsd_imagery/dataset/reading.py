@@ -17,11 +17,15 @@ from nsd_imagery.dataset.shards import LogicalHash
 from nsd_imagery.errors import DataError, MissingDataError
 from nsd_imagery.identity import Identity, identity, read_unchanged
 from nsd_imagery.progress import ShareProgress, unwatched
+from nsd_imagery.sources.session import Session
 from nsd_imagery.volumes.betas import Betas
-from nsd_imagery.volumes.grid import FlatIndex
-from nsd_imagery.volumes.nifti import file_digest, is_nifti
-from nsd_imagery.volumes.read import brain_voxels, inside_voxels, read_betas
+from nsd_imagery.volumes.grid import FlatIndex, Grid
+from nsd_imagery.volumes.meanbeta import MeanMap, hold_against_means
+from nsd_imagery.volumes.nifti import is_nifti
+from nsd_imagery.volumes.read import brain_voxels, inside_voxels, read_betas, read_sample
 from nsd_imagery.volumes.roi import Roi, union
+from nsd_imagery.volumes.scale import refuse_unlikely_scale
+from nsd_imagery.volumes.unpacked import file_digest
 
 _FEW = 8
 _MOST = 0.01
@@ -38,6 +42,8 @@ class Reading:
         within: Says of which voxels smoothed betas were made; empty for betas as they are.
         is_empty: (n_voxels,) True where a voxel holds nothing in any volume although `valid_*` says that it has data.
         fingerprints: By ROI, of the piece.
+        mean_map: What the map of means says of all voxels that were read; None where there is none.
+        noted_map: Identity of that map, where the notes are of it.
     """
 
     betas: Betas
@@ -45,6 +51,8 @@ class Reading:
     within: str
     is_empty: NDArray[np.bool_]
     fingerprints: Mapping[str, str]
+    mean_map: MeanMap | None
+    noted_map: Identity | None
 
     def source_id(self, piece: Piece, roi: Roi) -> str:
         """What the numbers of a ROI came from: the file's bytes, or (HDF5) its geometry and the ROI's block.
@@ -69,7 +77,10 @@ class Reading:
     def notes(self, piece: Piece, roi: Roi) -> tuple[str, ...]:
         """What the betas of a ROI lack, in sentences."""
         n_empty = int(self.is_empty[columns_of(piece, roi)].sum())
-        return (f"{piece.key}: {_empty(n_empty, piece, roi)}",) if n_empty else ()
+        lacks = [_empty(n_empty, piece, roi)] if n_empty else []
+        if self.mean_map is not None and self.mean_map.note:
+            lacks.append(self.mean_map.note)
+        return tuple(f"{piece.key}: {lack}" for lack in lacks)
 
 
 def read_piece(piece: Piece, progress: ShareProgress = unwatched) -> Reading:
@@ -77,12 +88,14 @@ def read_piece(piece: Piece, progress: ShareProgress = unwatched) -> Reading:
 
     Raises:
         MissingDataError: A file is not there; or the recipe smooths and nothing says where the brain is.
-        DataError: A file is damaged, of another grid, or was never written whole.
+        DataError: A file is damaged, of another grid, or was never written whole; or the map of means is of other
+            betas.
     """
-    (found, *_), (betas, is_empty, said) = read_unchanged(piece.files, lambda: (*_read(piece, progress), _said(piece)))
-    reading = Reading(betas, found, said.within, is_empty, said.fingerprints)
+    reading = read_unproven(piece, progress)
+    if reading.mean_map is not None and reading.mean_map.verdict == "wrong":
+        raise DataError(reading.mean_map.said)
     for roi in piece.rois:
-        n_empty = int(is_empty[columns_of(piece, roi)].sum())
+        n_empty = int(reading.is_empty[columns_of(piece, roi)].sum())
         if n_empty > max(_FEW, _MOST * roi.flat.size) or n_empty == roi.flat.size:
             msg = (
                 f"{piece.session.beta_path}: {_empty(n_empty, piece, roi)}: the file was never written whole; copy it "
@@ -90,6 +103,37 @@ def read_piece(piece: Piece, progress: ShareProgress = unwatched) -> Reading:
             )
             raise DataError(msg)
     return reading
+
+
+def refuse_other_units(piece: Piece) -> None:
+    """Look at a few of a piece's betas, whether they can be percent signal change.
+
+    Raises:
+        DataError: They cannot be, or the file is damaged or of another grid.
+    """
+    session = piece.session
+    header, stored = read_sample(session.beta_path, piece.rois[0].grid, union(piece.rois))
+    refuse_unlikely_scale(session.beta_path, stored, header.over(session.beta_scale), sampled=True)
+
+
+def read_unproven(piece: Piece, progress: ShareProgress = unwatched) -> Reading:
+    """As `read_piece`, but the numbers may be wrong: the map of means, or where there are none, only says so."""
+    (found, *others), (betas, is_empty, mean_map, said) = read_unchanged(
+        piece.files, lambda: (*_read(piece, progress), _said(piece))
+    )
+    noted = others[-1] if mean_map is not None and mean_map.note else None
+    return Reading(betas, found, said.within, is_empty, said.fingerprints, mean_map, noted)
+
+
+def mean_map_of(session: Session, betas: Betas, grid: Grid, voxels: FlatIndex) -> MeanMap | None:
+    """What the map of means of a session says of betas as they were read; None where there is none.
+
+    What NSD core's maps are of is not documented, only likely.
+    """
+    if session.mean_path is None:
+        return None
+    certain = session.experiment == "nsdimagery"
+    return hold_against_means(session.mean_path, session.beta_path, betas, grid, voxels, certain=certain)
 
 
 @dataclass(frozen=True)
@@ -137,7 +181,7 @@ def fingerprint(piece: Piece, roi: Roi) -> str:
     ]
     whole = xxhash.xxh3_128(json.dumps(said, sort_keys=True).encode())
     whole.update(roi.flat.tobytes())
-    for path in piece.files[1:]:
+    for path in piece.maps:
         whole.update(_digest(path, *identity(path)))
     whole.update(b"" if piece.recipe.smoothing_fwhm is None else smoothing_mask(piece).tobytes())
     return whole.hexdigest()
@@ -172,18 +216,27 @@ def _said(piece: Piece) -> _Said:
     return _Said(within, {roi.name: fingerprint(piece, roi) for roi in piece.rois})
 
 
-def _read(piece: Piece, progress: ShareProgress) -> tuple[Betas, NDArray[np.bool_]]:
+def _read(piece: Piece, progress: ShareProgress) -> tuple[Betas, NDArray[np.bool_], MeanMap | None]:
     session, grid, voxels = piece.session, piece.rois[0].grid, union(piece.rois)
     brain = brain_voxels(piece.brain)
     if piece.recipe.smoothing_fwhm is None:
         betas = read_betas(session.beta_path, grid, voxels, brain, progress)
-        return betas.over(session.beta_scale), _is_empty(piece, voxels, betas, voxels)
+        mean_map = mean_map_of(session, betas, grid, voxels)
+        return _plausible(session, betas), _is_empty(piece, voxels, betas, voxels), mean_map
     # Here, because scipy.ndimage takes longer to import than a session to smooth.
     from nsd_imagery.volumes.smooth import smooth, smoother
 
     by = smoother(grid, voxels, smoothing_mask(piece), piece.recipe.smoothing_fwhm)
     betas = read_betas(session.beta_path, grid, by.needs, brain, progress)
-    return smooth(betas.over(session.beta_scale), by), _is_empty(piece, voxels, betas, by.needs)
+    is_empty, mean_map = _is_empty(piece, voxels, betas, by.needs), mean_map_of(session, betas, grid, by.needs)
+    return smooth(_plausible(session, betas), by), is_empty, mean_map
+
+
+def _plausible(session: Session, betas: Betas) -> Betas:
+    """The betas with the scaling of their session, by which they can be percent signal change."""
+    scaled = betas.over(session.beta_scale)
+    refuse_unlikely_scale(session.beta_path, scaled.stored, scaled.header)
+    return scaled
 
 
 def _id_of_file(size: int, digest: str, within: str) -> str:

@@ -11,8 +11,11 @@ from nsd_imagery.suggest import one_of
 ZSCORES = ("auto", "run", "session", "none")
 DTYPES = ("float32", "float16")
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Of the dataset folder; goes up when the same input gives other rows or files."""
+
+OLDEST_FORMAT = 2
+"""Of folders that are still read. Format 2 kept the epochs of attention apart by run, and no shard had a recipe."""
 
 
 class RecipeOptions(TypedDict, total=False):
@@ -30,7 +33,7 @@ class Recipe:
 
     Attributes:
         beta_version: fithrf_GLMdenoise_RR or fithrf.
-        zscore: "run", "session", "none", or "auto": by run in nsdimagery, by session in NSD core.
+        zscore: "run", "session", "none", or "auto": by run and epoch in nsdimagery, by session in NSD core.
         dtype: Of `betas`.
         smoothing_fwhm: Full width at half maximum, mm, of the Gaussian that betas are smoothed with; None for none.
 

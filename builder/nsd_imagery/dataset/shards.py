@@ -5,6 +5,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,7 +19,8 @@ from numpy.typing import NDArray
 from nsd_imagery.atomic import naming_later
 from nsd_imagery.dataset.names import shard_name
 from nsd_imagery.errors import DataError
-from nsd_imagery.schema import features_yaml, with_features
+from nsd_imagery.links import without_content
+from nsd_imagery.schema import features_yaml, recipe_of, with_features
 
 BUILD = ".build"
 """Folder in a dataset folder for what is not part of the dataset: unfinished files, journals, the lock."""
@@ -38,7 +40,7 @@ class Shard:
         rows: Number of rows.
         bytes: Size of the file.
         sha256: Of the file.
-        hash: xxh3_128 of the logical rows (schema and values), whatever the file format and batches.
+        hash: xxh3_128 of the logical rows (schema, recipe and values), whatever the file format and batches.
         piece: The session that its rows are of, of trials and `-stats` in a manifest: "subj01/nsdimagery/01".
     """
 
@@ -107,6 +109,8 @@ def shard_fault(folder: Path, shard: Shard) -> str | None:
         shard: The shard, as a manifest or a journal has it.
     """
     path = folder / shard.file
+    if said := without_content(path):
+        return said
     if not path.is_file():
         return f"{path}: is not there; build again"
     if (size := path.stat().st_size) != shard.bytes:
@@ -125,7 +129,7 @@ def open_shard(path: Path) -> pa.Table:
         DataError: The file is gone, cut short, or no Arrow stream.
     """
     try:
-        with pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as reader:
+        with pa.memory_map(os.fsencode(path)) as source, pa.ipc.open_stream(source) as reader:
             return reader.read_all()
     except (OSError, pa.ArrowInvalid) as error:
         msg = f"{path}: is not a sound shard ({error}); build again"
@@ -135,7 +139,7 @@ def open_shard(path: Path) -> pa.Table:
 def read_batches(path: Path) -> Iterator[pa.RecordBatch]:
     """The batches of a shard, one in memory at a time, whatever its size; see `open_shard`."""
     try:
-        with pa.OSFile(str(path)) as source, pa.ipc.open_stream(source) as reader:
+        with pa.OSFile(os.fsencode(path)) as source, pa.ipc.open_stream(source) as reader:
             yield from reader
     except (OSError, pa.ArrowInvalid) as error:
         msg = f"{path}: is not a sound shard ({error}); build again"
@@ -159,7 +163,8 @@ class LogicalHash:
     """A hash of rows that does not depend on batches, file format or padding."""
 
     def __init__(self, schema: pa.Schema) -> None:
-        self._schema = json.dumps(features_yaml(schema), sort_keys=True)
+        features, recipe = features_yaml(schema), recipe_of(schema)
+        self._schema = json.dumps(features if recipe is None else [features, recipe], sort_keys=True)
         self._columns = [_ColumnHash() for _ in schema]
 
     def update(self, batch: pa.RecordBatch) -> None:

@@ -11,6 +11,7 @@ from nsd_imagery.dataset.names import STIMULI, config_name
 from nsd_imagery.dataset.pieces import Piece
 from nsd_imagery.dataset.shards import batches_of, write_shard
 from nsd_imagery.dataset.stimuli import make_stimuli, stimulus_rows, without_image
+from nsd_imagery.errors import printable
 from nsd_imagery.experiment import NSDIMAGERY_CONDITIONS
 from nsd_imagery.schema import features_yaml, stimuli_schema
 from nsd_imagery.sources.session import Session
@@ -37,18 +38,20 @@ def write_sidecars(pieces: Sequence[Piece], maps: Mapping[str, Maps], root: Path
     rois = {piece.session.subject: piece.rois for piece in pieces}
     for subject in rois:
         for roi, table in zip(rois[subject], voxel_tables(rois[subject], maps[subject]), strict=True):
-            configs[config_name(subject, "voxels", roi.name)] = _write_voxels(subject, roi, table, folder)
+            configs[config_name(subject, "voxels", roi.name)] = _write_voxels(roi, table, maps[subject], folder)
     _add_stimuli(configs, [piece.session for piece in pieces], root, folder, old)
     return configs
 
 
-def _write_voxels(subject: str, roi: Roi, table: pa.Table, folder: Path) -> Config:
+def _write_voxels(roi: Roi, table: pa.Table, maps: Maps, folder: Path) -> Config:
+    subject = maps.anatomy.subject
     name = config_name(subject, "voxels", roi.name)
     shard = write_shard(folder, name, "train", (0, 1), table.schema, batches_of(table))
     files = sorted({path.name for path in roi.files})
     sources = dict.fromkeys(files, f"xxh3_128:{xxhash.xxh3_128(roi.flat.tobytes()).hexdigest()}")
+    notes = tuple(map(printable, maps.notes))
     return Config("voxels", subject, "", roi.plain_name, int(roi.flat.size),
-                  features_yaml(table.schema), {"train": (shard,)}, sources)  # fmt: skip
+                  features_yaml(table.schema), {"train": (shard,)}, sources, notes)  # fmt: skip
 
 
 def _add_stimuli(configs: dict[str, Config], sessions: Sequence[Session], root: Path, folder: Path,

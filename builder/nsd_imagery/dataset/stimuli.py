@@ -132,7 +132,7 @@ def _with_images(root: Path, rows: Sequence[StimulusRow]) -> list[StimulusRow]:
         with open_pictures(path) as pictures:
             for at, row in enumerate(filled):
                 if images[at] is None and row["nsd_id"] >= 0:
-                    images[at] = png(read_picture(pictures, row["nsd_id"]))
+                    images[at] = png(read_picture(pictures, row["nsd_id"], path))
     return [
         {**row, "image": None if image is None else {"bytes": image, "path": None}}
         for row, image in zip(filled, images, strict=True)

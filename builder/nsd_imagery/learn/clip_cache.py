@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import logging
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,12 +25,18 @@ from nsd_imagery.errors import DataError, MissingDataError, MissingEmbeddingErro
 from nsd_imagery.identity import Identity, identity, read_unchanged
 from nsd_imagery.learn.clip_config import printable
 from nsd_imagery.learn.clip_folder import folder_name
+from nsd_imagery.links import is_there
+from nsd_imagery.listing import visible
+from nsd_imagery.shell import quoted
 from nsd_imagery.sources.cache_files import embeddings_folder
 from nsd_imagery.sources.pictures import open_stimuli, pictures_file, target_files
 from nsd_imagery.sources.root import find_root
 from nsd_imagery.suggest import one_of
 
+logger = logging.getLogger(__name__)
+
 _MAKE = "make it with: nsd-imagery embed ROOT --model FOLDER_OR_ID"
+_EMBEDDINGS = re.compile(r".*-[0-9a-f]{12}\.parquet")
 _FEW = 8
 """Names that a message lists."""
 
@@ -76,7 +84,7 @@ class ClipCache(Mapping[str, NDArray[np.float32]]):
             more = f" and {len(changed) - _FEW} more" if len(changed) > _FEW else ""
             msg = (
                 f"{self.path}: was made of other pictures of {', '.join(changed[:_FEW])}{more} than {home} holds now: "
-                f"run again: nsd-imagery embed {home}, with the same options"
+                f"run again: nsd-imagery embed {quoted(home)}, with the same options"
             )
             raise DataError(msg)
 
@@ -157,7 +165,7 @@ def _other_pictures(root: Path, rows: Mapping[Key, Embedding]) -> list[str]:
 
 def _choose(folder: Path, model: Path | str | None, revision: str | None) -> Path:
     """The one file of a model and revision."""
-    makers = {path: read_maker(path) for path in sorted(folder.glob("*.parquet")) if path.is_file()}
+    makers = {path: maker for path in visible(folder, "*.parquet") if (maker := _maker(path)) is not None}
     if not makers:
         msg = f"{folder}: no embeddings; {_MAKE}"
         raise MissingDataError(msg)
@@ -171,6 +179,23 @@ def _choose(folder: Path, model: Path | str | None, revision: str | None) -> Pat
         raise MissingDataError(msg)
     msg = f"{folder}: say which embeddings, by model= and revision= or folder=; there are: {here}"
     raise UsageError(msg)
+
+
+def _maker(path: Path) -> Maker | None:
+    """What made a file of embeddings; None for a folder, and, with a note, for a table of the user's own.
+
+    Raises:
+        DataError: The file has a name that `embed` gives, and is damaged.
+    """
+    if not is_there(path):
+        return None
+    try:
+        return read_maker(path)
+    except DataError as error:
+        if _EMBEDDINGS.fullmatch(path.name):
+            raise
+        logger.warning("left out: %s", error)
+        return None
 
 
 def _is_of(maker: Maker, model: Path | str | None, revision: str | None) -> bool:

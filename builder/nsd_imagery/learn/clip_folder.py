@@ -17,6 +17,7 @@ import xxhash
 
 from nsd_imagery.errors import DataError, shown
 from nsd_imagery.learn.clip_config import CONFIGS, Unsound, checked, printable, token, tokens
+from nsd_imagery.links import without_content
 
 _CONFIG = "config.json"
 _WEIGHTS = "model.safetensors"
@@ -103,10 +104,12 @@ def _names(folder: Path) -> set[str]:
 
 def _is_file(folder: Path, name: str) -> bool:
     path = folder / name
+    if said := without_content(path):
+        raise Unsound(said)
     if path.is_file():
         return True
     if path.is_symlink() or path.exists():
-        raise Unsound(f"{shown(name)} is no file, or a link that leads nowhere")
+        raise Unsound(f"{shown(name)} is no file")
     return False
 
 

@@ -23,6 +23,7 @@ from nsd_imagery.errors import (
 )
 from nsd_imagery.identity import read_unchanged
 from nsd_imagery.learn.clip_folder import confined, folder_name, model_files, unsound
+from nsd_imagery.links import refuse_without_content
 
 try:
     import torch
@@ -31,7 +32,7 @@ except ModuleNotFoundError as error:
     message = "nsd-imagery embed needs torch and transformers: pip install 'nsd-imagery[clip]'"
     raise MissingExtraError(message) from error
 
-_HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
+_HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
 _HUB_FILES = ["*.json", "*.txt", "*.safetensors"]
 
 
@@ -122,6 +123,7 @@ def _device(device: str | None) -> torch.device:
 def _find(model: Path | str, revision: str | None) -> tuple[Path, str, str]:
     """The folder of a model; its name and commit on the hub, empty for a folder of the user's."""
     folder = Path(model).expanduser()
+    refuse_without_content(folder)
     if folder.is_dir():
         if revision is not None:
             msg = f"{model}: is a folder, which has no revision; leave --revision out"

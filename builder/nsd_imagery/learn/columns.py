@@ -4,6 +4,7 @@ A batch is made without Arrow, whose threads do not survive a fork. Labels are k
 of a batch in thirty places would take half as long as copying its betas.
 """
 
+import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -14,7 +15,8 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from nsd_imagery.errors import DataError
-from nsd_imagery.rows.vectors import Rows, row_vectors, table_of
+from nsd_imagery.rows.vectors import Rows, has_vectors, is_number, is_word, row_vectors, table_of, vector_length
+from nsd_imagery.schema import BETAS
 
 Values = torch.Tensor | list[str]
 """Of one column: a tensor whose first axis is the row, or words."""
@@ -23,14 +25,28 @@ Reader = Callable[[Rows], Iterable[Values]]
 """Some rows of one or more columns, in the order of these."""
 
 
-def is_readable(arrow_type: pa.DataType) -> bool:
-    """Whether a column of this type is numbers, words, or vectors of numbers."""
-    return is_vector(arrow_type) or _is_number(arrow_type) or pa.types.is_string(arrow_type)
+def is_readable(dataset: Dataset, name: str) -> bool:
+    """Whether a column is numbers, words, or vectors of numbers that are all of one length.
+
+    Raises:
+        UsageError, DataError: It is `betas`, and these are no such vectors: rows are never read without them unasked.
+    """
+    arrow_type = dataset.data.schema.field(name).type
+    return is_number(arrow_type) or is_word(arrow_type) or is_vector(dataset, name)
 
 
-def is_vector(arrow_type: pa.DataType) -> bool:
-    """Whether it is a vector of numbers, always of one length."""
-    return pa.types.is_fixed_size_list(arrow_type) and _is_number(arrow_type.value_type)
+def is_vector(dataset: Dataset, name: str) -> bool:
+    """Whether a column is vectors of numbers that are all of one length; raises as `is_readable`."""
+    arrow_type = dataset.data.schema.field(name).type
+    if name == BETAS.name:
+        return vector_length(dataset, name) >= 0
+    if not has_vectors(arrow_type):
+        return False
+    if pa.types.is_fixed_size_list(arrow_type):
+        return True
+    with contextlib.suppress(DataError):
+        return vector_length(dataset, name) >= 0
+    return False
 
 
 def single_values(dataset: Dataset, names: Sequence[str]) -> list[tuple[list[str], Reader]]:
@@ -67,8 +83,8 @@ def vectors_of(dataset: Dataset, name: str, dtype: torch.dtype | None) -> Reader
         DataError: A row has no vector.
     """
     rows_in_memory = row_vectors(dataset, name)
-    vector = dataset.data.schema.field(name).type
-    empty = np.empty((0, vector.list_size), vector.value_type.to_pandas_dtype())
+    number = dataset.data.schema.field(name).type.value_type
+    empty = np.empty((0, vector_length(dataset, name)), number.to_pandas_dtype())
 
     def read(rows: Rows) -> list[Values]:
         chosen = [rows_in_memory[row] for row in rows.tolist()]
@@ -102,7 +118,3 @@ def _shared(column: pa.StringArray) -> list[str]:
     coded = column.dictionary_encode()
     words = coded.dictionary.to_pylist()
     return [words[code] for code in coded.indices.to_pylist()]
-
-
-def _is_number(arrow_type: pa.DataType) -> bool:
-    return any(test(arrow_type) for test in (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean))

@@ -1,6 +1,7 @@
 """A torch dataset of trials by the interface of the NSD-Imagery guide, from an index, a root or a built folder."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,13 @@ from numpy.typing import ArrayLike
 
 from nsd_imagery.errors import DataError, UsageError
 from nsd_imagery.learn.contract import Preprocessor, RowPreprocessor, bind, row_options
-from nsd_imagery.learn.view import Batch, BatchDataset, torch, torch_view
+from nsd_imagery.learn.view import Batch, BatchDataset, positions, torch, torch_view
 from nsd_imagery.rows.choose import Choice, choose_rows, choose_voxels
+from nsd_imagery.rows.mapped import carried
 from nsd_imagery.rows.vectors import Rows, table_of
 from nsd_imagery.schema import BETAS
+from nsd_imagery.sources.root import usual_folder
+from nsd_imagery.trials import root_of_index
 from nsd_imagery.volumes.roi import DEFAULT_ROI
 
 EMBEDDING = "clip_embedding"
@@ -78,12 +82,22 @@ class NSDImageryDataset(BatchDataset):
         wanted = row_options(preprocessor)
         zscore = wanted.zscore if zscore is None else zscore
         choice = Choice(subject, condition, sessions, split, stimuli, roi, zscore, betas, source, wanted.smoothing_fwhm)
-        self._arguments = (index_path, root, choice)
-        self.trials = trials = choose_rows(*self._arguments)
-        self._view = torch_view(trials, columns if columns is None else list(dict.fromkeys([*columns, BETAS.name])))
+        self._source = _pinned(index_path, root), replace(choice, stimuli=None)
+        self.trials = trials = choose_rows(index_path, root, choice)
+        self._columns = None if columns is None else list(dict.fromkeys([*columns, BETAS.name]))
+        self._view = torch_view(trials, self._columns)
         self._transform = None if preprocessor is None else bind(preprocessor, trials, lambda: self.voxels)
         stimuli_of_rows = table_of(trials, ["stimulus"]).column("stimulus").to_pylist()
         self._embeddings = None if clip_cache is None else _embeddings(stimuli_of_rows, clip_cache)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The view is of the same rows as `trials`: of rows in memory, each would take its own copy of the betas along.
+        said = {name: value for name, value in self.__dict__.items() if name != "_view"}
+        return {**said, "trials": carried(self.trials, self.trials.column_names)}
+
+    def __setstate__(self, said: dict[str, Any]) -> None:
+        self.__dict__.update(said)
+        self._view = torch_view(self.trials, self._columns)
 
     def __len__(self) -> int:
         return len(self._view)
@@ -91,18 +105,28 @@ class NSDImageryDataset(BatchDataset):
     @cached_property
     def voxels(self) -> Dataset:
         """The rows of `-voxels`, one a column of betas before `transform`."""
-        return choose_voxels(*self._arguments)
+        (path, root), choice = self._source
+        return choose_voxels(path, root, choice)
 
     def read(self, rows: Rows) -> Batch:
-        """The batch of some rows, each from 0 to `len(self) - 1`."""
+        """See `BatchDataset.read`."""
+        rows = positions(rows, len(self))
         batch = self._view.read(rows)
         if self._transform is not None:
             betas: Any = batch[BETAS.name]
-            batch[BETAS.name] = torch.from_numpy(self._transform(betas.numpy(), rows % len(self)))
+            batch[BETAS.name] = torch.from_numpy(self._transform(betas.numpy(), rows))
         if self._embeddings is not None:
             vectors, stimulus = self._embeddings
             batch[EMBEDDING] = vectors[stimulus[rows]]
         return batch
+
+
+def _pinned(index_path: Path | str | None, root: Path | str | None) -> tuple[Path | None, Path | None]:
+    """Both paths as they are meant now and here, for another process may have another folder or environment."""
+    path = None if index_path is None else Path(index_path).expanduser().absolute()
+    home = root_of_index(path) if root is None and path is not None and path.is_file() else root
+    place = usual_folder() if home is None else Path(home).expanduser()
+    return path, None if place is None else place.absolute()
 
 
 def _embeddings(stimuli: Sequence[str], cache: Mapping[str, ArrayLike]) -> tuple[torch.Tensor, Rows]:

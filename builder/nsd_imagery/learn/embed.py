@@ -26,6 +26,8 @@ from nsd_imagery.experiment import BETA_VERSIONS, Experiment
 from nsd_imagery.identity import Identity, identity, read_unchanged
 from nsd_imagery.learn.clip_cache import changed_pictures, note_pictures, picture_identities
 from nsd_imagery.learn.clip_model import Clip, open_clip
+from nsd_imagery.links import is_there
+from nsd_imagery.listing import visible
 from nsd_imagery.locks import holding
 from nsd_imagery.progress import CountProgress
 from nsd_imagery.sources.cache_files import embeddings_folder
@@ -193,7 +195,7 @@ def _items(root: Path, texts: dict[str, str]) -> list[Item]:
 def _file_of(folder: Path, clip: Clip) -> Path:
     """The file of a model; it is found again if the folder of the model has another name now."""
     ending = f"-{_short(clip)}.parquet"
-    return next(iter(sorted(folder.glob(f"*{ending}"))), folder / f"{clip.label}{ending}")
+    return next(iter(visible(folder, f"*{ending}")), folder / f"{clip.label}{ending}")
 
 
 def _short(clip: Clip) -> str:
@@ -202,7 +204,7 @@ def _short(clip: Clip) -> str:
 
 def _there(path: Path, clip: Clip) -> tuple[Identity, dict[Key, Embedding]]:
     """What the file holds already, and which file it was read from."""
-    if not path.is_file():
+    if not is_there(path):
         return [], {}
     (known,), rows = read_unchanged([path], lambda: _read(path, clip))
     return known, rows

@@ -13,7 +13,7 @@ from nsd_imagery.dataset.recipe import refuse_unsound_fwhm
 from nsd_imagery.errors import DataError, MissingDataError, UsageError
 from nsd_imagery.learn.labels import Labels, Origin, column
 from nsd_imagery.learn.voxel_scores import Matrix, ncsnr, principal_components, reliability
-from nsd_imagery.rows.vectors import row_vectors
+from nsd_imagery.rows.vectors import row_vectors, vector_length
 from nsd_imagery.schema import BETAS
 from nsd_imagery.suggest import one_of
 from nsd_imagery.volumes.betas import Scaling
@@ -88,7 +88,7 @@ class Fitted:
 
 def fit_rows(trials: Dataset, voxels: Dataset, labels: Labels, options: Options) -> Fitted:
     """What rows, all of them valid, have to teach; see `NSDPreprocessor.fit`."""
-    groups = tuple(sorted(set(labels.group.tolist()))) if options.zscore else ()
+    groups = tuple(sorted(labels.groups)) if options.zscore else ()
     score = _score(trials, voxels, options)
     parts: list[Moments] = []
     scores: list[Matrix] = []
@@ -109,7 +109,7 @@ def fit_rows(trials: Dataset, voxels: Dataset, labels: Labels, options: Options)
 
 def adapt_to_rows(fitted: Fitted, trials: Dataset, labels: Labels) -> Fitted:
     """With the groups of these rows, all of them valid, that were not known; see `NSDPreprocessor.adapt`."""
-    new = tuple(sorted(set(labels.group.tolist()) - set(fitted.groups)))
+    new = tuple(sorted(set(labels.groups) - set(fitted.groups)))
     more = group_moments(betas_of(trials, fitted.columns), labels, new)
     arrays = {
         name: np.concatenate([getattr(fitted.by, name), getattr(more, name)]) for name in ("n_trials", *_BY_VOXEL)
@@ -124,7 +124,7 @@ def betas_of(trials: Dataset, columns: NDArray[np.int64] | slice) -> Matrix:
 
 def group_moments(betas: Matrix, labels: Labels, groups: Sequence[str]) -> Moments:
     """Statistics of each voxel over the valid rows of each group."""
-    return moments(betas, _numbers(labels, groups), len(groups), labels.is_valid, Scaling())
+    return moments(betas, labels.positions(groups), len(groups), labels.is_valid, Scaling())
 
 
 def zscored(betas: Matrix, labels: Labels, groups: Sequence[str], by: Moments) -> Matrix:
@@ -135,9 +135,9 @@ def zscored(betas: Matrix, labels: Labels, groups: Sequence[str], by: Moments) -
     """
     if not groups:
         return betas
-    number = _numbers(labels, groups)
+    number = labels.positions(groups)
     if (number < 0).any():
-        unknown = ", ".join(sorted(set(labels.group[number < 0].tolist()))[:4])
+        unknown = ", ".join(sorted({labels.groups[group] for group in labels.of_row[number < 0].tolist()})[:4])
         msg = (
             f"the preprocessor has no mean and sd of {unknown}: fit it on rows of that run or session, or take them "
             "from the rows themselves: preprocessor.adapt(trials, voxels)"
@@ -146,15 +146,8 @@ def zscored(betas: Matrix, labels: Labels, groups: Sequence[str], by: Moments) -
     return zscore_by(betas, number, labels.is_valid, by)
 
 
-def _numbers(labels: Labels, groups: Sequence[str]) -> NDArray[np.int64]:
-    """(n_rows,) the position of each row's group; -1 where it is none of them."""
-    positions = {group: number for number, group in enumerate(groups)}
-    return np.array([positions.get(group, -1) for group in labels.group.tolist()], np.int64)
-
-
 def _blocks(trials: Dataset) -> Iterator[tuple[slice, Matrix]]:
-    n_voxels = trials.data.schema.field(BETAS.name).type.list_size
-    for start in range(0, n_voxels, _VOXELS_AT_A_TIME):
+    for start in range(0, vector_length(trials, BETAS.name), _VOXELS_AT_A_TIME):
         part = slice(start, start + _VOXELS_AT_A_TIME)
         yield part, betas_of(trials, part)
 

@@ -1,6 +1,6 @@
 """What a preprocessor must know of rows besides their betas: where they come from, and which are z-scored together."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nsd_imagery.dataset.groups import Group, groups_of
 from nsd_imagery.errors import DataError, UsageError
-from nsd_imagery.rows.vectors import Rows, table_of
+from nsd_imagery.rows.vectors import Rows, label_table, vector_length
 from nsd_imagery.schema import BETAS
 
 
@@ -36,17 +36,24 @@ class Labels:
 
     Attributes:
         origin: Of all of them.
-        group: (n_rows,) the name of the group that each is z-scored in, "" where all are one.
+        groups: Names of the groups that they are z-scored in; "" where all are one.
+        of_row: (n_rows,) the position of each row's group.
         is_valid: (n_rows,) whether it holds data.
     """
 
     origin: Origin
-    group: NDArray[np.str_]
+    groups: tuple[str, ...]
+    of_row: NDArray[np.int64]
     is_valid: NDArray[np.bool_]
 
     def of(self, rows: Rows) -> "Labels":
         """Those of some of the rows."""
-        return Labels(self.origin, self.group[rows], self.is_valid[rows])
+        return Labels(self.origin, self.groups, self.of_row[rows], self.is_valid[rows])
+
+    def positions(self, among: Sequence[str]) -> NDArray[np.int64]:
+        """(n_rows,) the position of each row's group among some; -1 where it is none of them."""
+        position = {group: number for number, group in enumerate(among)}
+        return np.array([position.get(group, -1) for group in self.groups], np.int64)[self.of_row]
 
 
 def labels_of(trials: Dataset, voxels: Dataset, zscore: str | None) -> Labels:
@@ -63,12 +70,13 @@ def labels_of(trials: Dataset, voxels: Dataset, zscore: str | None) -> Labels:
     """
     if not trials.num_rows:
         raise UsageError("there are no rows to preprocess")
-    n_columns = trials.data.schema.field(BETAS.name).type.list_size
+    n_columns = vector_length(trials, BETAS.name)
     if n_columns != voxels.num_rows:
         msg = f"betas have {n_columns} columns, but -voxels {voxels.num_rows} rows: take the -voxels of the same config"
         raise DataError(msg)
     one = {name: _the_one(column(trials, name), name) for name in ("subject", "beta_version")}
-    return Labels(Origin(**one, voxels=_digest(voxels)), _groups(trials, zscore), column(trials, "is_valid"))
+    groups, of_row = _groups(trials, zscore)
+    return Labels(Origin(**one, voxels=_digest(voxels)), groups, of_row, column(trials, "is_valid"))
 
 
 def valid_rows(trials: Dataset) -> Dataset:
@@ -84,8 +92,8 @@ def valid_rows(trials: Dataset) -> Dataset:
 
 
 def column(trials: Dataset, name: str) -> NDArray[Any]:
-    """(n_rows,) a column of numbers or words."""
-    return table_of(trials, [name]).column(name).to_numpy()
+    """(n_rows,) a label column."""
+    return label_table(trials, [name]).column(name).to_numpy()
 
 
 def refuse_other_origin(fitted: Origin, given: Origin) -> None:
@@ -98,11 +106,11 @@ def refuse_other_origin(fitted: Origin, given: Origin) -> None:
             raise DataError(msg)
 
 
-def _groups(trials: Dataset, zscore: str | None) -> NDArray[np.str_]:
+def _groups(trials: Dataset, zscore: str | None) -> tuple[tuple[str, ...], NDArray[np.int64]]:
     if zscore is None:
-        return np.full(trials.num_rows, "")
-    groups, of_row = groups_of(table_of(trials, Group._fields), zscore)
-    return np.array([group.name for group in groups])[of_row]
+        return ("",), np.zeros(trials.num_rows, np.int64)
+    groups, of_row = groups_of(label_table(trials, Group._fields), zscore)
+    return tuple(group.name for group in groups), of_row
 
 
 def _the_one(values: NDArray[Any], name: str) -> str:

@@ -1,6 +1,6 @@
 """`NSDPreprocessor`: smoothing, z-scores, voxel selection and PCA that know nothing but the rows they are fitted on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from nsd_imagery.learn import saved
 from nsd_imagery.learn.contract import RowOptions, Transform
 from nsd_imagery.learn.fitting import Fitted, Options, adapt_to_rows, fit_rows, zscored
 from nsd_imagery.learn.labels import Labels, labels_of, refuse_other_origin, valid_rows
-from nsd_imagery.rows.vectors import Rows, row_vectors
+from nsd_imagery.rows.vectors import Rows, refuse_splits, row_vectors
 from nsd_imagery.schema import BETAS
 
 
@@ -29,10 +29,10 @@ class NSDPreprocessor:
         smoothing_fwhm: mm. Betas that are masked can no longer be smoothed, so `NSDImageryDataset` has them smoothed
             while it reads the volumes of a root or an index, and refuses a folder that was not built with the same
             --smoothing-fwhm. None takes betas as they come. `fit` and `transform` never smooth.
-        zscore: "run", "session", or "auto" (by run in nsdimagery, by session in NSD core): each voxel over the rows of
-            the group, which is that of a build, among those that `fit` and `adapt` are given. A build z-scores over all
-            trials of a run, also those of a test split; so this is for betas in percent signal change, which
-            `NSDImageryDataset` then asks for. None takes betas as they come.
+        zscore: "run", "session", or "auto" (by run and epoch in nsdimagery, by session in NSD core): each voxel over
+            the rows of the group, which is that of a build, among those that `fit` and `adapt` are given. A build
+            z-scores over all trials of a run, also those of a test split; so this is for betas in percent signal
+            change, which `NSDImageryDataset` then asks for. None takes betas as they come.
         selection: Which voxels are kept: "reliability" (correlation of odd and even presentations) or "ncsnr" (noise
             ceiling signal-to-noise ratio) of the rows that it is fitted on, or "ncsnr_release": the release's map,
             which was made from all of NSD core, test pictures among them. None keeps all.
@@ -109,6 +109,8 @@ class NSDPreprocessor:
             DataError: Another subject, ROI, beta version or number of voxels, or a run or session that it has no mean
                 and sd of.
         """
+        if isinstance(betas, Mapping):
+            refuse_splits(betas)
         if not isinstance(betas, Dataset):
             return self.apply(np.asarray(betas), None)
         if voxels is None:

@@ -15,12 +15,14 @@ from nsd_imagery.atomic import replace_text, replacing
 from nsd_imagery.errors import DataError, MissingDataError, shown
 from nsd_imagery.learn.fitting import Fitted, Options
 from nsd_imagery.learn.labels import Origin
+from nsd_imagery.links import without_content
 from nsd_imagery.volumes.betas import Scaling
 from nsd_imagery.volumes.normalize import Moments
 
-FORMAT, FORMAT_VERSION = "nsd-imagery-preprocessor", 2
+FORMAT, FORMAT_VERSION = "nsd-imagery-preprocessor", 3
 """The version goes up when the same options mean other groups. In version 1 rows without a run number were groups of
-their run and epoch, named "nsdimagery/1/-1" and "nsdimagery/1/-1/cue"; since 2 they are one group of their session."""
+their run and epoch, named "nsdimagery/1/-1" and "nsdimagery/1/-1/cue"; since 2 they are one group of their session.
+Until 2, zscore "run" kept the epochs of attention apart; since 3 they are one group of their run."""
 
 _OPTIONS, _ARRAYS = "preprocessor.json", "preprocessor.npz"
 
@@ -60,8 +62,8 @@ def read(folder: Path) -> tuple[Options, Fitted | None]:
         options, fitted = Options(**said["options"]), said["fitted"]
         if fitted is not None:
             fitted = _from_npz((folder / _ARRAYS).read_bytes(), fitted)
-    if version == 1 and fitted is not None:
-        _refuse_groups_without_run(folder, fitted.groups)
+    if fitted is not None:
+        _refuse_other_groups(folder, version, options.zscore, fitted.groups)
     return options, fitted
 
 
@@ -71,7 +73,7 @@ def _faults_named(folder: Path) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         msg = f"{error.filename}: no such file; write it with NSDPreprocessor.save"
-        raise MissingDataError(msg) from error
+        raise MissingDataError(without_content(Path(error.filename)) or msg) from error
     except (ValueError, KeyError, TypeError) as error:
         msg = f"{folder}: is no preprocessor as NSDPreprocessor.save writes it ({error}): save it again"
         raise DataError(msg) from error
@@ -84,14 +86,20 @@ def _version_of(said: dict[str, Any]) -> int:
     return version
 
 
-def _refuse_groups_without_run(folder: Path, groups: Sequence[str]) -> None:
-    old = [name for name in groups if name.split("/")[2:3] == ["-1"]]
-    if old:
-        msg = (
-            f"{folder}: was fitted when trials without a run number were groups of their own ({', '.join(old[:4])}); "
-            "they are z-scored with those of their session now: fit and save it again"
-        )
-        raise DataError(msg)
+def _refuse_other_groups(folder: Path, version: int, zscore: str | None, groups: Sequence[str]) -> None:
+    """Groups that an older version made of rows which are in other ones now; all others are what they were."""
+    without_run = [name for name in groups if version < 2 and name.split("/")[2:3] == ["-1"]]
+    of_epochs = [name for name in groups if version < 3 and zscore == "run" and len(name.split("/")) > 3]
+    for old, were, are in (
+        (without_run, "trials without a run number were groups of their own", "with those of their session"),
+        (of_epochs, "zscore 'run' kept the epochs of attention apart", "together, as 'auto' does not"),
+    ):
+        if old:
+            msg = (
+                f"{folder}: was fitted when {were} ({', '.join(old[:4])}); they are z-scored {are} now: fit and save "
+                "it again"
+            )
+            raise DataError(msg)
 
 
 def _to_npz(fitted: Fitted) -> bytes:

@@ -9,7 +9,8 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from nsd_imagery.errors import MissingExtraError, UsageError
-from nsd_imagery.rows.vectors import Rows
+from nsd_imagery.rows.mapped import carried
+from nsd_imagery.rows.vectors import Rows, refuse_splits
 from nsd_imagery.schema import BETAS
 from nsd_imagery.suggest import one_of
 
@@ -57,8 +58,21 @@ class BatchDataset(torch.utils.data.Dataset[Any]):
 
     def __getitems__(self, indices: Sequence[int]) -> list[TorchRow]:
         batch = self[list(indices)]
-        columns = [values.unbind() if isinstance(values, torch.Tensor) else values for values in batch.values()]
-        return [dict(zip(batch, values, strict=True)) for values in zip(*columns, strict=True)]
+        columns = {name: one.unbind() if isinstance(one, torch.Tensor) else one for name, one in batch.items()}
+        return [{name: values[at] for name, values in columns.items()} for at in range(len(indices))]
+
+
+def positions(rows: Rows, n_rows: int) -> Rows:
+    """Rows by their numbers from 0, where negative ones may have counted from the end.
+
+    Raises:
+        IndexError: There is no such row.
+    """
+    if ((rows < -n_rows) | (rows >= n_rows)).any():
+        wrong = rows[(rows < -n_rows) | (rows >= n_rows)][0]
+        msg = f"row {wrong}: there are {n_rows}"
+        raise IndexError(msg)
+    return np.where(rows < 0, rows + n_rows, rows).astype(np.int64, copy=False)
 
 
 class TorchView(BatchDataset):
@@ -67,11 +81,9 @@ class TorchView(BatchDataset):
     def __init__(self, dataset: Dataset, columns: Sequence[str], dtype: torch.dtype | None) -> None:
         self._arguments = (dataset, tuple(columns), dtype)
         self._n_rows = dataset.num_rows
-        types = {name: dataset.data.schema.field(name).type for name in columns}
-        named = single_values(dataset, [name for name in columns if not is_vector(types[name])])
-        for name in columns:
-            if is_vector(types[name]):
-                named.append(([name], vectors_of(dataset, name, dtype if name == BETAS.name else None)))
+        vectors = [name for name in columns if is_vector(dataset, name)]
+        named = single_values(dataset, [name for name in columns if name not in vectors])
+        named += [([name], vectors_of(dataset, name, dtype if name == BETAS.name else None)) for name in vectors]
         self._readers = [reader for _, reader in named]
         stacked = [name for names, _ in named for name in names]
         self._position = {name: stacked.index(name) for name in columns}
@@ -81,12 +93,14 @@ class TorchView(BatchDataset):
 
     def read(self, rows: Rows) -> Batch:
         """See `BatchDataset.read`."""
+        rows = positions(rows, self._n_rows)
         values = [of_column for reader in self._readers for of_column in reader(rows)]
         return {name: values[position] for name, position in self._position.items()}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # A dataset pickles as the paths of its files, so a spawned worker maps them anew.
-        return TorchView, self._arguments
+        # Rows in files pickle as the paths of these, so a spawned worker maps them anew.
+        dataset, columns, dtype = self._arguments
+        return TorchView, (carried(dataset, columns or dataset.column_names[:1]), columns, dtype)
 
 
 def torch_view(dataset: Dataset, columns: Sequence[str] | None = None, dtype: torch.dtype | None = None) -> TorchView:
@@ -98,29 +112,29 @@ def torch_view(dataset: Dataset, columns: Sequence[str] | None = None, dtype: to
         DataLoader(view, batch_size=None, sampler=BatchSampler(RandomSampler(view), 32, drop_last=False))
 
     `DataLoader(view, batch_size=32, shuffle=True)` gives the same batches and copies betas once more. Workers map the
-    same files; nothing is sent to them.
+    same files; nothing is sent to them but which rows they are. Rows in memory are sent, and none but these.
 
     Args:
         dataset: What `load` or `load_dataset` gave, filtered, shuffled or not. Its format is ignored.
-        columns: Default: all columns of numbers, strings, and vectors of numbers.
+        columns: Default: all columns of numbers, strings, and vectors of numbers that are of one length.
         dtype: Of `betas` alone; default: as stored.
 
     Returns:
-        A map-style torch dataset. Integers are int64, as from `with_format("torch")`; all else is as stored.
+        A map-style torch dataset. Integers are int64 and classes their numbers, as from `with_format("torch")`; all
+        else is as stored.
 
     Raises:
         UsageError: Not a dataset with one split, no such column, or a column that makes no tensor.
-        DataError: A column of integers or strings has nulls.
+        DataError: A column of integers or strings has nulls, or `betas` are not of one length.
         MissingExtraError: torch is not installed.
     """
-    if not isinstance(dataset, Dataset):
-        msg = f"torch_view takes a Dataset, not a {type(dataset).__name__}: name a split, for example split='test'"
-        raise UsageError(msg)
-    types = {field.name: field.type for field in dataset.data.schema}
+    refuse_splits(dataset)
+    names = dataset.column_names
     for name in columns or ():
-        one_of("column", name, types)
-        if not is_readable(types[name]):
-            msg = f"column {name!r} is {types[name]}: no tensor and no string; leave it out of columns"
+        one_of("column", name, names)
+        if not is_readable(dataset, name):
+            arrow_type = dataset.data.schema.field(name).type
+            msg = f"column {name!r} is {arrow_type}: no tensor and no string; leave it out of columns"
             raise UsageError(msg)
-    chosen = [name for name in types if is_readable(types[name])] if columns is None else columns
+    chosen = [name for name in names if is_readable(dataset, name)] if columns is None else columns
     return TorchView(dataset, chosen, dtype)

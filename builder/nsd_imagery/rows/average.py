@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from nsd_imagery.dataset.shards import ROWS_PER_BATCH, LogicalHash
 from nsd_imagery.errors import UsageError
-from nsd_imagery.rows.vectors import Rows, row_vectors, table_of
+from nsd_imagery.rows.vectors import Rows, label_table, refuse_splits, row_vectors, vector_length
 from nsd_imagery.schema import AVERAGE_COLUMNS, BETAS, N_REPEATS, average_schema
 
 _NO_PICTURE = {"nsd_id": -1, "coco_id": -1, "caption": "", "shared1000": False, "is_shared": False}
@@ -32,15 +32,17 @@ def average_repeats(dataset: Dataset) -> Dataset:
 
     Raises:
         UsageError: Not rows of a trial config.
+        DataError: `betas` are not of one length, or a label is not what a build writes.
     """
-    lacking = [column.name for column in AVERAGE_COLUMNS if column.name not in dataset.column_names]
-    if lacking or BETAS.name not in dataset.column_names:
-        msg = f"these rows cannot be averaged, they have no {', '.join(lacking) or BETAS.name}: load a trial config"
-        raise UsageError(msg)
+    refuse_splits(dataset)
     names = [column.name for column in AVERAGE_COLUMNS]
-    labels = table_of(dataset, names).combine_chunks()
+    lacking = [name for name in (*names, BETAS.name) if name not in dataset.column_names]
+    if lacking:
+        msg = f"these rows cannot be averaged, they have no {', '.join(lacking)}: load a trial config"
+        raise UsageError(msg)
+    labels = label_table(dataset, names).combine_chunks()
     groups = _repeats(labels)
-    schema = average_schema(dataset.features[BETAS.name].length)
+    schema = average_schema(vector_length(dataset, BETAS.name))
     batches = list(_batches(labels, groups, row_vectors(dataset, BETAS.name), schema))
     return Dataset(
         pa.Table.from_batches(batches, schema),

@@ -1,5 +1,6 @@
 """Rows by subject, condition, session and split, from whatever there is: a built folder, an index file, or a root."""
 
+import logging
 import uuid
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -18,15 +19,19 @@ from nsd_imagery.dataset.reading import read_piece
 from nsd_imagery.dataset.recipe import ZSCORES, Recipe
 from nsd_imagery.errors import MissingDataError, UsageError
 from nsd_imagery.experiment import BETA_VERSIONS, CONDITIONS
+from nsd_imagery.links import refuse_without_content
+from nsd_imagery.listing import visible
 from nsd_imagery.rows.indexed import index_rows, pieces_of_index
 from nsd_imagery.rows.load import load
 from nsd_imagery.schema import BETAS, trial_schema
 from nsd_imagery.sources.root import SOURCES, Root, find_root
 from nsd_imagery.suggest import one_of
-from nsd_imagery.trials import root_of_index
+from nsd_imagery.trials import FULL_INDEX, root_of_index
 from nsd_imagery.volumes.maps import Maps
 from nsd_imagery.volumes.roi import DEFAULT_ROI, resolve
 from nsd_imagery.volumes.voxels import voxel_tables
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,7 @@ def choose_rows(path: Path | str | None, root: Path | str | None, choice: Choice
     elif place.is_file():
         trials = _of_index(place, root, choice)
     else:
+        refuse_without_content(place)
         msg = f"{place}: no such index, root or built folder; write an index with: nsd-imagery index ROOT"
         raise MissingDataError(msg)
     if not trials.num_rows:
@@ -114,6 +120,8 @@ def choose_voxels(path: Path | str | None, root: Path | str | None, choice: Choi
         subject = _subject_of_root(home, choice)
     maps = Maps(home.anatomy(subject))
     (table,) = voxel_tables([resolve(choice.roi, maps)], maps)
+    for note in maps.notes:
+        logger.warning("%s", note)
     return Dataset(table, fingerprint=uuid.uuid4().hex)
 
 
@@ -135,9 +143,12 @@ def _refuse_unknown(choice: Choice) -> None:
 
 
 def _root(place: Path | None, root: Path | str | None, choice: Choice) -> Root:
-    indices = sorted(place.glob("*.parquet")) if place else []
+    indices = (
+        [path for name in ("subj[0-9][0-9].parquet", FULL_INDEX) for path in visible(place, name)] if place else []
+    )
     if indices:
-        msg = f"{place}: is a folder of indices; name one of its files: {', '.join(path.name for path in indices)}"
+        names = ", ".join(sorted(path.name for path in indices))
+        msg = f"{place}: is a folder of indices; name one of its files: {names}"
         raise UsageError(msg)
     return find_root(place or root, choice.beta_version or BETA_VERSIONS[0], choice.source)
 
@@ -162,7 +173,8 @@ def _of_folder(folder: Path, choice: Choice) -> Dataset:
     trials = concatenate_datasets(loaded)
     experiment, trial_id = (trials.data.column(name).to_numpy() for name in ("experiment", "trial_id"))
     _refuse_missing_sessions(choice, trials.data.column("session").unique().to_pylist())
-    return _chosen(trials, np.lexsort((trial_id, experiment != "nsdimagery")), choice)
+    order = np.lexsort((trial_id, experiment != "nsdimagery"))
+    return trials.select(order[_is_chosen(trials.data.table, choice)[order]])
 
 
 def _subject_of_folder(folder: Path, choice: Choice) -> str:
@@ -235,14 +247,14 @@ def _refuse_missing_sessions(choice: Choice, here: Collection[int]) -> None:
 
 
 def _read(pieces: Sequence[Piece], rows: pa.Table, choice: Choice) -> Dataset:
-    """Dataset rows of pieces, in the order of the index rows that they are of."""
+    """Dataset rows of pieces, in the order of the index rows that they are of; no others are kept in memory."""
     _refuse_missing_sessions(choice, {piece.session.session for piece in pieces})
     batches = [batch for piece in pieces for batch in _batches(piece, choice)]
     schema = trial_schema(pieces[0].rois[0].flat.size, pieces[0].recipe.dtype)
     trials = Dataset(pa.Table.from_batches(batches, schema), fingerprint=uuid.uuid4().hex)
     position = {trial: number for number, trial in enumerate(rows["trial_id"].to_pylist())}
     positions = [position[trial] for trial in trials.data.column("trial_id").to_pylist()]
-    return _chosen(trials, np.argsort(positions), choice)
+    return trials.select(np.argsort(positions))
 
 
 def _batches(piece: Piece, choice: Choice) -> Iterator[pa.RecordBatch]:
@@ -254,15 +266,18 @@ def _batches(piece: Piece, choice: Choice) -> Iterator[pa.RecordBatch]:
         return
     for part in parts(replace(piece, conditions=conditions), read_piece(piece).betas, piece.rois[0]):
         if part.split in choice.splits and BETAS.name in part.schema.names:
-            yield from part.batches
+            for batch in part.batches:
+                keep = _is_chosen(batch, choice)
+                yield batch if keep.all() else batch.filter(pa.array(keep))
 
 
-def _chosen(trials: Dataset, order: NDArray[np.int64], choice: Choice) -> Dataset:
-    keep = np.ones(trials.num_rows, np.bool_)
+def _is_chosen(rows: pa.Table | pa.RecordBatch, choice: Choice) -> NDArray[np.bool_]:
+    """(n_rows,) whether the session and the stimulus of each row are of the choice."""
+    keep = np.ones(rows.num_rows, np.bool_)
     if choice.sessions is not None:
-        keep &= np.isin(trials.data.column("session").to_numpy(), choice.sessions)
+        keep &= np.isin(rows.column("session").to_numpy(), choice.sessions)
     if choice.stimuli is not None:
-        stimuli = trials.data.column("stimulus").to_pylist()
+        stimuli = rows.column("stimulus").to_pylist()
         wanted = {stimulus for stimulus in set(stimuli) if stimulus in choice.stimuli}
         keep &= np.array([stimulus in wanted for stimulus in stimuli], np.bool_)
-    return trials.select(order[keep[order]])
+    return keep

@@ -12,7 +12,9 @@ from nsd_imagery.dataset.pieces import Piece, split_rows
 from nsd_imagery.dataset.recipe import Recipe
 from nsd_imagery.errors import DataError, MissingDataError
 from nsd_imagery.experiment import CONDITIONS
+from nsd_imagery.links import is_there
 from nsd_imagery.schema import index_schema
+from nsd_imagery.shell import quoted
 from nsd_imagery.sources.root import Root
 from nsd_imagery.sources.session import Session
 from nsd_imagery.trials import disagreements, read_index
@@ -81,7 +83,7 @@ def pieces_of_index(path: Path, rows: pa.Table, root: Root, roi: str, recipe: Re
 
 
 def _refuse_missing_file(path: Path, beta_path: Path) -> None:
-    if not beta_path.is_file():
+    if not is_there(beta_path):
         msg = f"{beta_path}: no such file, but {path} names it: pass root= of the data that this index is of"
         raise MissingDataError(msg)
 
@@ -127,6 +129,6 @@ def _refuse_other_labels(path: Path, rows: pa.Table, own: Mapping[str, list[Sess
             what = f"{what} {found.proven!r}" if found.column != "trial_id" else f"{what} nothing of such a trial"
             msg = (
                 f"{path}: {what}: this is the index of another root, or an old one; pass its own root=, or write it "
-                f"again with: nsd-imagery index {root}"
+                f"again with: nsd-imagery index {quoted(root)}"
             )
             raise DataError(msg)

@@ -1,23 +1,18 @@
 """Open a config of a built folder where it lies: memory-mapped, without the second copy that `load_dataset` makes."""
 
-import json
-import os
-import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import overload
 
-import pyarrow as pa
-import xxhash
 from datasets import Dataset, DatasetDict, DatasetInfo, Features, NamedSplit
 from datasets.splits import SplitDict, SplitInfo
-from datasets.table import MemoryMappedTable, Table, concat_tables
+from datasets.table import Table, concat_tables
 
 from nsd_imagery.dataset.folder import open_manifest
 from nsd_imagery.dataset.manifest import Config
 from nsd_imagery.dataset.shards import Shard
-from nsd_imagery.errors import DataError, MissingDataError
-from nsd_imagery.schema import features_yaml
+from nsd_imagery.errors import UsageError
+from nsd_imagery.rows.mapped import fingerprint, map_shards
 from nsd_imagery.suggest import one_of
 from nsd_imagery.temporary import own_folder
 
@@ -36,6 +31,9 @@ def load(
     Rows, features and order are those of `load_dataset`. Nothing is copied, so a rebuilt folder is never stale, and
     the folder may be read-only. Sizes of shards are checked, not their contents.
 
+    A pickle of the rows is the paths of their shards, and the numbers of those rows that `filter`, `sort` or `select`
+    left. It opens in every process that has the folder at this path, and is refused where that was built anew.
+
     Args:
         path: A built folder.
         config: For example "subj01-imagery".
@@ -47,7 +45,7 @@ def load(
         The dataset of the split, or all splits by name.
 
     Raises:
-        UsageError: The folder has no such config, or the config no such split.
+        UsageError: The folder has no such config, or the config no such split, or the cache cannot be there.
         MissingDataError: No built folder, or a shard is gone.
         DataError: A shard is not what the manifest says.
     """
@@ -58,58 +56,36 @@ def load(
     if split is not None:
         one_of(f"split of {config}", split, splits)
     info = _info(folder, config, splits)
-    cache_root = Path(cache_dir).expanduser().absolute() if cache_dir else own_folder()
+    cache_root = _writable(Path(cache_dir).expanduser().absolute() if cache_dir else own_folder())
     if split is not None:
         return _open(folder, configs[config], split, info, cache_root)
     return DatasetDict({name: _open(folder, configs[config], name, info, cache_root) for name in splits})
 
 
+def _writable(cache_root: Path) -> Path:
+    """The folder itself, if it is one that the datasets library can write to.
+
+    Raises:
+        UsageError: It is not.
+    """
+    try:
+        why = "with :: in it, which is a URL there;" if "::" in str(cache_root) else ""
+        str(cache_root).encode()
+    except UnicodeEncodeError:
+        why = "of these letters in this locale: set PYTHONUTF8=1, or"
+    if why:
+        msg = f"{cache_root}: the datasets library can write to no path {why} pass another cache_dir="
+        raise UsageError(msg)
+    return cache_root
+
+
 def _open(folder: Path, config: Config, split: str, info: DatasetInfo, cache_root: Path) -> Dataset:
     shards = config.splits[split]
-    fingerprint = _fingerprint(config.features, shards)
-    place = cache_root / f"{fingerprint}-{xxhash.xxh64_hexdigest(os.fsencode(folder))}"
-    place.mkdir(parents=True, exist_ok=True)
-    tables = [_table(folder, shard, config.features, place) for shard in shards]
+    tables = map_shards(folder, config.features, shards, cache_root)
     info = info.copy()
     info.features = Features.from_arrow_schema(tables[0].schema)
-    return Dataset(concat_tables(tables), info=info, split=NamedSplit(split), fingerprint=fingerprint)
-
-
-def _table(folder: Path, shard: Shard, features: Sequence[Mapping[str, Any]], place: Path) -> Table:
-    path = folder / shard.file
-    again = f"build again: nsd-imagery build ROOT --out {folder}"
-    if not path.is_file():
-        msg = f"{path}: this shard is gone; {again}"
-        raise MissingDataError(msg)
-    if (size := path.stat().st_size) != shard.bytes:
-        msg = f"{path}: this shard has {size:,} bytes, not {shard.bytes:,} as in the manifest; {again}"
-        raise DataError(msg)
-    try:
-        table = MemoryMappedTable.from_file(str(_link(path, place)))
-        if table.num_rows != shard.rows or features_yaml(table.schema) != features:
-            raise pa.ArrowInvalid("its rows or columns are not those of the manifest")
-    except PermissionError:
-        raise
-    except (pa.ArrowException, OSError, DataError) as error:
-        msg = f"{path}: this shard is damaged ({error}); delete it and {again}"
-        raise DataError(msg) from error
-    return table
-
-
-def _link(path: Path, place: Path) -> Path:
-    """A link to the shard: the datasets library writes what `filter` makes beside the file that it was told to open."""
-    link = place / path.name
-    if not link.is_symlink():
-        partial = place / uuid.uuid4().hex
-        partial.symlink_to(path)
-        partial.replace(link)
-    return link
-
-
-def _fingerprint(features: Sequence[Mapping[str, Any]], shards: Shards) -> str:
-    """By what is in the shards, so that nothing which was made of other rows is ever taken for that of these."""
-    said = [features, *([shard.file, shard.hash] for shard in shards)]
-    return xxhash.xxh64_hexdigest(json.dumps(said).encode())
+    table = concat_tables(list[Table](tables))
+    return Dataset(table, info=info, split=NamedSplit(split), fingerprint=fingerprint(config.features, shards))
 
 
 def _info(folder: Path, config: str, splits: Mapping[str, Shards]) -> DatasetInfo:

@@ -8,7 +8,7 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nsd_imagery.errors import DataError
+from nsd_imagery.errors import DataError, reason
 from nsd_imagery.volumes.grid import SAME_PLACE_MM
 from nsd_imagery.volumes.nifti import read_header
 
@@ -43,4 +43,8 @@ def to_nifti(vector: ArrayLike, voxels: Any, like: Path | str, fill: float = 0) 
 
 
 def _columns(voxels: Mapping[str, Any], names: str) -> NDArray[Any]:
-    return np.stack([np.asarray(voxels[name][:]) for name in names], axis=1)
+    try:
+        return np.stack([np.asarray(voxels[name][:]) for name in names], axis=1)
+    except (KeyError, ValueError) as error:  # of a mapping; of a Dataset
+        msg = f"voxels lack a column ({reason(error)}): give the rows of -voxels, with i, j, k, x, y and z"
+        raise DataError(msg) from error

@@ -7,10 +7,11 @@ from typing import cast
 
 import numpy as np
 import pyarrow as pa
-from datasets import Dataset, Features
+from datasets import Dataset, Features, List, Value
 from numpy.typing import NDArray
 
 from nsd_imagery.errors import DataError, UsageError
+from nsd_imagery.rows.vectors import label_table, row_vectors, vector_length
 from nsd_imagery.sources.root import find_roi
 from nsd_imagery.volumes.grid import SAME_PLACE_MM
 from nsd_imagery.volumes.roi import Roi
@@ -53,7 +54,7 @@ def restrict(dataset: Dataset, voxels: Dataset, roi: Roi | Dataset | str, root: 
         UsageError: No such ROI name, or a name for no rows, which do not say whose ROI it is.
         MissingDataError: A mask file is not there.
     """
-    n_voxels = dataset.features["betas"].length
+    n_voxels = vector_length(dataset, "betas")
     if n_voxels != voxels.num_rows:
         msg = f"betas have {n_voxels} columns, but -voxels {voxels.num_rows} rows: load the -voxels of the same config"
         raise DataError(msg)
@@ -61,14 +62,12 @@ def restrict(dataset: Dataset, voxels: Dataset, roi: Roi | Dataset | str, root: 
         if not dataset.num_rows:
             msg = f"there is no row that says whose {roi!r} is meant: give the ROI as find_roi(root, subject, {roi!r})"
             raise UsageError(msg)
-        roi = find_roi(root, dataset.with_format(None)[0]["subject"], roi)
+        roi = find_roi(root, label_table(dataset, ["subject"])["subject"][0].as_py(), roi)
     columns, n_wanted = _columns_in(roi, voxels)
     n_missing = n_wanted - len(columns)
     if n_missing:
         logger.warning("%d of the %d voxels of the ROI are not in the dataset", n_missing, n_wanted)
-    kept = voxels.with_format(None).select(columns)
-    numbered = kept.remove_columns("column").add_column("column", np.arange(len(columns), dtype=np.int32))
-    return Restricted(_pick(dataset, columns), numbered.select_columns(voxels.column_names), n_missing)
+    return Restricted(_pick(dataset, columns), _renumbered(voxels, columns), n_missing)
 
 
 def _columns_in(roi: Roi | Dataset, voxels: Dataset) -> tuple[NDArray[np.int64], int]:
@@ -100,24 +99,37 @@ def _places(voxels: Roi | Dataset) -> tuple[NDArray[np.int64], NDArray[np.float6
     if isinstance(voxels, Roi):
         ijk = voxels.grid.ijk(voxels.flat)
         return ijk, voxels.grid.xyz(ijk)
-    plain = voxels.with_format("numpy")
-    ijk, xyz = (np.stack([np.asarray(plain[axis][:]) for axis in axes], axis=1) for axes in ("ijk", "xyz"))
+    table = label_table(voxels, [*"ijk", *"xyz"])
+    ijk, xyz = (np.stack([table[axis].to_numpy() for axis in axes], axis=1) for axes in ("ijk", "xyz"))
     return ijk.astype(np.int64), xyz.astype(np.float64)
 
 
+def _renumbered(voxels: Dataset, columns: NDArray[np.int64]) -> Dataset:
+    """Some rows of `-voxels`, in memory, with the positions that their columns of `betas` have now."""
+    table = cast(pa.Table, voxels.with_format("arrow").select(columns)[:])
+    numbers = pa.array(np.arange(len(columns)), pa.int32())
+    position = table.column_names.index("column")
+    return _dataset(table.set_column(position, "column", numbers), voxels, column=Value("int32"))
+
+
 def _pick(dataset: Dataset, columns: NDArray[np.int64]) -> Dataset:
-    plain = dataset.with_format("arrow")
-    position = plain.column_names.index("betas")
-    schema = plain.features.arrow_schema
-    vector = pa.list_(schema.field("betas").type.value_type, len(columns))
-    schema = schema.set(position, pa.field("betas", vector)).remove_metadata()
+    rows, vectors = dataset.with_format("arrow"), row_vectors(dataset, "betas")
+    position = rows.column_names.index("betas")
+    number = rows.data.schema.field("betas").type.value_type
     tables = []
-    for batch in plain.iter(_ROWS_AT_A_TIME):
+    for start, batch in enumerate(rows.iter(_ROWS_AT_A_TIME)):
         table = cast(pa.Table, batch)
-        betas = table["betas"].combine_chunks()
-        values = betas.flatten().to_numpy().reshape(len(betas), -1)[:, columns]
-        picked = pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), type=vector)
-        tables.append(table.replace_schema_metadata().set_column(position, schema.field("betas"), picked).cast(schema))
-    info = dataset.info.copy()
-    info.features = Features.from_arrow_schema(schema)
-    return Dataset(pa.concat_tables(tables) if tables else schema.empty_table(), info=info, split=dataset.split)
+        some = vectors[start * _ROWS_AT_A_TIME :][: len(table)]
+        values = pa.array(np.concatenate([vector[columns] for vector in some]), number)
+        tables.append(table.set_column(position, "betas", pa.FixedSizeListArray.from_arrays(values, len(columns))))
+    vector = List(dataset.features["betas"].feature, length=len(columns))
+    return _dataset(pa.concat_tables(tables) if tables else None, dataset, betas=vector)
+
+
+def _dataset(table: pa.Table | None, like: Dataset, **features: object) -> Dataset:
+    """A dataset as another one, but for some features; None stands for no rows."""
+    info = like.info.copy()
+    info.features = Features({**like.features, **features})
+    schema = info.features.arrow_schema.remove_metadata()
+    rows = pa.table(schema.empty_table() if table is None else table.replace_schema_metadata().cast(schema))
+    return Dataset(rows, info=info, split=like.split)

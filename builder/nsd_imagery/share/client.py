@@ -32,6 +32,9 @@ _MOST_CONFLICTS = 20
 _MOST_BYTES = 256 * 2**20
 """Of an answer that is no file."""
 
+_FEW_BYTES = 16
+"""Of an answer at a time, where a part is waited for until it is whole, however slowly its bytes come."""
+
 _NO_CONTENT = re.compile(
     r"/api/repos/create|/api/datasets/[^/]+/[^/]+/settings|.*\.git/info/lfs/objects/(batch|verify)"
 )
@@ -212,15 +215,23 @@ def _sessions(watch: Watch) -> Iterator[None]:
     configure: Callable[..., None] = vars(_http)["configure_http_backend"]
     usual: Callable[[], Any] = vars(_http)["_GLOBAL_BACKEND_FACTORY"]
 
+    opened: list[Any] = []
+
     class Watched:
         def __init__(self, adapter: Any) -> None:
             self.adapter = adapter
 
         def send(self, request: Any, timeout: Any = None, **options: Any) -> Any:
-            watch.asked(request.method, request.url, request.headers)
+            method, url = request.method, request.url
+            watch.asked(method, url, request.headers)
             response = self.adapter.send(request, timeout=timeout or watch.seconds, **options)
-            watch.answered(request.method, request.url, response.status_code, response.headers)
-            watch.done(request.method, request.url)
+            opened.append(response.raw)
+            watch.answered(method, url, response.status_code, response.headers)
+            if is_hub(url) and "/resolve/" not in url:
+                stream = response.raw.stream
+                response.raw.stream = lambda _, **options: watch.read(stream(_FEW_BYTES, **options), method, url)
+            else:
+                watch.done(method, url)
             return response
 
         def close(self) -> None:
@@ -228,6 +239,7 @@ def _sessions(watch: Watch) -> Iterator[None]:
 
     def session() -> Any:
         made = usual()
+        opened.append(made)
         for prefix, adapter in list(made.adapters.items()):
             made.mount(prefix, Watched(adapter))
         return made
@@ -237,3 +249,5 @@ def _sessions(watch: Watch) -> Iterator[None]:
         yield
     finally:
         configure(usual)
+        for one in opened:  # answers too: a session closes no connection of which not all was read
+            one.close()

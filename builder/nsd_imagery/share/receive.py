@@ -18,6 +18,7 @@ from nsd_imagery.dataset.preview import refuse_full_disk
 from nsd_imagery.dataset.shards import Shard, write_shard
 from nsd_imagery.errors import DataError, MissingDataError, reason
 from nsd_imagery.progress import CountProgress
+from nsd_imagery.schema import with_recipe
 from nsd_imagery.share.parquet import read_parquet
 from nsd_imagery.share.remote import check_name, download, holds_file, hub, state, url_of
 from nsd_imagery.share.staging import HUB, note, parquet_name
@@ -78,7 +79,7 @@ def pull(
             if progress:
                 progress(done, len(todo), shard.file)
             if shard.file not in here:
-                fetched[shard.file] = _fetched(folder, repo, commit, wanted[shard.config], shard)
+                fetched[shard.file] = _fetched(folder, repo, commit, manifest, shard)
         wanted = {name: _with(config, fetched) for name, config in wanted.items()}
         seal(folder, take(manifest, old, wanted))
         note(folder, "pull.json", repo, url=url_of(repo), revision=commit, configs=list(wanted))
@@ -119,17 +120,18 @@ def _is_here(folder: Path, shard: Shard) -> bool:
     return path.is_file() and _sha256(path) == shard.sha256
 
 
-def _fetched(folder: Path, repo: str, commit: str, config: Config, shard: Shard) -> Shard:
+def _fetched(folder: Path, repo: str, commit: str, manifest: Manifest, shard: Shard) -> Shard:
     """Bring one shard into the folder. Returns it as it is here: other batches are other bytes of the same rows."""
-    name = parquet_name(shard.file)
+    name, config = parquet_name(shard.file), manifest.configs[shard.config]
     with hub(repo) as link:
         parquet = download(link, name, commit, folder / HUB / "pull")
     shards = config.splits[shard.split]
     position = (shards.index(shard), len(shards))
     try:
-        rows = read_parquet(parquet, config.features, shard.rows, shard.bytes)
-        made = write_shard(folder, shard.config, shard.split, position, *rows)
-    except (pa.ArrowException, OSError, DataError) as error:
+        schema, batches = read_parquet(parquet, config.features, shard.rows, shard.bytes)
+        carrying = with_recipe(schema, manifest.carried_by(config))
+        made = write_shard(folder, shard.config, shard.split, position, carrying, batches)
+    except (pa.ArrowException, OSError, UnicodeDecodeError, DataError) as error:
         if getattr(error, "errno", None):
             raise  # of this machine: a full disk
         msg = f"{repo}: {name} cannot be read ({reason(error)})"

@@ -219,7 +219,7 @@ def hub(repo: str) -> Iterator[Link]:
     """
     outer = sys.exc_info()[1]
     try:
-        with _quiet(), watched(repo) as watch:
+        with _quiet(), _by_http(), watched(repo) as watch:
             yield Link(repo, HfApi(), watch)
     except NSDImageryError as error:
         if (made := clean(error)) is error:
@@ -257,6 +257,17 @@ def commit_id(link: Link, sha: object) -> str:
 
 def _no_answer(link: Link, why: str) -> HubError:
     return HubError(redacted(f"{link.repo}: the answer is not a hub's ({why}); {AGAIN}"))
+
+
+@contextmanager
+def _by_http() -> Iterator[None]:
+    """Without Xet, whose own client sends and brings files past what watches the requests, and past their time-outs."""
+    is_off = constants.HF_HUB_DISABLE_XET
+    constants.HF_HUB_DISABLE_XET = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_DISABLE_XET = is_off
 
 
 @contextmanager

@@ -16,18 +16,19 @@ from nsd_imagery.consent import require_terms
 from nsd_imagery.dataset.folder import MANIFEST, README, locked, open_manifest, shard_files
 from nsd_imagery.dataset.manifest import Manifest
 from nsd_imagery.errors import DataError, FolderError, HubError, MissingDataError, shown
+from nsd_imagery.links import is_there
+from nsd_imagery.listing import is_hidden
 from nsd_imagery.progress import CountProgress
 from nsd_imagery.share.remote import Link, Remote, check_name, create, exists, hub, look, refuse_public, url_of
 from nsd_imagery.share.said import AGAIN, redacted
 from nsd_imagery.share.staging import Staged, last_revision, note, stage
 from nsd_imagery.share.upload import upload
+from nsd_imagery.shell import quoted
 
 _FILES_PER_COMMIT = 200
 """Few commits, and still places to go on from."""
 
 _SHARD = re.compile(r"[^/]+/[^/]+-\d{5}-of-\d{5}-[0-9a-f]{12}\.parquet")
-_DEFAULTS = (".gitattributes", README)
-"""What the hub itself may put into a new repo."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ def push(
 def _verified(folder: Path, manifest: Manifest, root: Path | str | None, progress: CountProgress | None) -> Report:
     """The report on a folder that passes."""
     files = list(shard_files(manifest))
-    if gone := [file for file in files if not (folder / file).is_file()]:
+    if gone := [file for file in files if not is_there(folder / file)]:
         msg = f"{folder / gone[0]}: this shard is gone; build again"
         raise MissingDataError(msg)
     say = progress and (lambda what: progress(0, len(files), f"verify: {what}"))
@@ -138,8 +139,8 @@ def _verified(folder: Path, manifest: Manifest, root: Path | str | None, progres
     first = f"{failed[0].id} of {failed[0].scope}: {failed[0].offending[0]}" if failed else "no check could be made"
     more = f" (and {len(failed) - 1} more checks)" if len(failed) > 1 else ""
     msg = (
-        f"{folder}: does not pass verify, so nothing is pushed: {first}{more}; see nsd-imagery verify {folder}, then "
-        f"mend it: nsd-imagery build ROOT --out {folder}"
+        f"{folder}: does not pass verify, so nothing is pushed: {first}{more}; see nsd-imagery verify "
+        f"{quoted(folder)}, then mend it: nsd-imagery build ROOT --out {quoted(folder)}"
     )
     raise DataError(msg)
 
@@ -158,7 +159,8 @@ def _private_repo(link: Link, dry_run: bool, last: str) -> Remote:
         create(link)
     refuse_public(link, f" now, and was private when {last[:7]} was pushed" if last else "")
     remote = look(link)
-    foreign = sorted(path for path in remote.files if path not in _DEFAULTS and not _SHARD.fullmatch(path))
+    foreign = sorted(path for path in remote.files if path != README and not _SHARD.fullmatch(path))
+    foreign = [path for path in foreign if not any(map(is_hidden, path.split("/")))]
     if foreign and MANIFEST not in remote.files:
         named = redacted(", ".join(shown(path)[1:-1] for path in foreign[:3]))
         msg = f"{link.repo}: holds files that are no dataset of nsd-imagery ({named}); push to another name"

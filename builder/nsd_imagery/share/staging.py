@@ -18,6 +18,7 @@ from nsd_imagery.dataset.card import card
 from nsd_imagery.dataset.folder import BUILD, MANIFEST, README
 from nsd_imagery.dataset.manifest import Manifest
 from nsd_imagery.dataset.shards import Shard
+from nsd_imagery.listing import visible
 from nsd_imagery.progress import CountProgress
 from nsd_imagery.schema import BETAS
 from nsd_imagery.share.parquet import ENCODING, to_parquet
@@ -62,7 +63,7 @@ def stage(
     todo = list(manifest.shards)
     remove_partial(folder / HUB)
     keep = {staged_name(shard) for shard in todo}
-    for path in (folder / HUB).glob("*-*.*"):
+    for path in visible(folder / HUB, "*-*.*"):
         if _STAGED.fullmatch(path.name) and path.with_suffix(".parquet").name not in keep:
             path.unlink()
     files = []

@@ -26,6 +26,7 @@ class Trial:
         cue: Letter that was shown, by the CUE column.
         frame_cue: The same by FRAMEFILE.
         picture: What FRAMEFILE says was on the screen: a file's stem, or "blank...".
+        image: What IMAGEFILE names, in attention the target's frame where it was present: a file's stem.
         ground_truth: Vision: target and letter match. Attention: the target was present. None if blank.
         button: The button, None where nobody pressed.
         response_time: RT in s, None where nobody pressed.
@@ -37,6 +38,7 @@ class Trial:
     cue: str
     frame_cue: str
     picture: str
+    image: str | None
     ground_truth: bool | None
     button: int | None
     response_time: float | None
@@ -69,7 +71,7 @@ def read_behaviour(path: Path, subject: str, name: str) -> RunBehaviour:
     Raises:
         DataError: A column or a trial is missing or twice, or a value cannot be.
     """
-    lines = read_lines(path, "\t", COLUMNS, "NSD-Imagery's behaviour", quoted=False)
+    lines = read_lines(path, "\t", COLUMNS, "NSD-Imagery's behaviour")
     numbers = {line.required("RUN") for line in lines}
     subjects = {_subject(line) for line in lines}
     sessions = {line.required("SESSION") for line in lines}
@@ -106,7 +108,7 @@ def _subject(line: Line) -> str:
 
 
 def _trial(line: Line) -> Trial:
-    frame = _FRAME_FILE.fullmatch((line.text("FRAMEFILE") or "").replace("\\", "/").rpartition("/")[2])
+    frame = _FRAME_FILE.fullmatch(_name(line.text("FRAMEFILE") or ""))
     if frame is None:
         raise line.error("FRAMEFILE", "not <picture>_cue<LETTER>.png")
     truth = line.whole("GROUNDTRUTH")
@@ -119,11 +121,20 @@ def _trial(line: Line) -> Trial:
         cue=line.letter("CUE"),
         frame_cue=frame["cue"],
         picture=frame["picture"],
+        image=_stem(line.text("IMAGEFILE")),
         ground_truth=None if truth is None else bool(truth),
         button=line.whole("BUTTON"),
         response_time=None if rt is None else rt / 1000,
         onset=line.decimal("TRIALONSET"),
     )
+
+
+def _name(path: str) -> str:
+    return path.replace("\\", "/").rpartition("/")[2]
+
+
+def _stem(path: str | None) -> str | None:
+    return None if path is None else _name(path).removesuffix(".png")
 
 
 def _set(values: object) -> str:

@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+from nsd_imagery.links import find, refuse_without_content
+from nsd_imagery.listing import visible
 from nsd_imagery.sources import release_files
 from nsd_imagery.sources.session import BETA_FORMATS
+from nsd_imagery.sources.volume_files import other_files, volume_files
 from nsd_imagery.volumes.anatomy import Anatomy
 
 IMAGERY = "nsd_imagery/"
@@ -49,35 +52,45 @@ def expected_file(subject: str, session: int) -> str:
 
 
 def betas_file(root: Path, subject: str, session: int) -> Path | None:
-    """The betas of a session under one of the Guide's two names; None if they are not there."""
+    """The betas of a session under one of the Guide's two names; None if they are not there.
+
+    Raises:
+        MissingDataError: There are only links without content.
+    """
     folder = root / "nsd_imagery" / "betas" / subject
     names = [name.format(session) + ending for name in _BETA_NAMES for ending in BETA_FORMATS]
-    return next((path for name in names if (path := folder / name).is_file()), None)
+    return find(folder / name for name in names)
 
 
 def stim_info_file(root: Path) -> Path | None:
     """NSD's table of pictures, in the release's place or beside the Guide's stimulus files; None if there is none."""
     of_release = release_files.stim_info_file(root)
     places = [of_release.parent, stimuli_info_file(root).parent, root / "nsd_hdf5"]
-    return next((path for place in places if (path := place / of_release.name).is_file()), None)
+    return find(place / of_release.name for place in places)
 
 
 def anatomy(root: Path, subject: str, mask: Path | None = None) -> Anatomy:
-    """The masks and maps of a subject: `metadata/subjAA/*.nii.gz`, else those of a release tree in the same root.
+    """The masks and maps of a subject: those in `metadata/subjAA/`, else those of a release tree in the same root.
 
     Args:
         root: The root.
         subject: Whose.
         mask: What the trial manifest names as roi_mask_path; stands for nsdgeneral.
+
+    Raises:
+        MissingDataError: A map that says where there is data, or a folder, is a link without content.
     """
     folder = root / _METADATA / subject
-    volumes = {path.name.removesuffix(".nii.gz"): path for path in sorted(folder.glob("*.nii.gz"))}
+    volumes = volume_files(folder)
     shared = release_files.anatomy(root, subject)
     maps = ("brainmask", "valid_nsdimagery")
+    for name in maps:
+        if name in volumes:
+            refuse_without_content(volumes[name])
     atlases = {name: path for name, path in volumes.items() if not name.startswith(("lh.", "rh.")) and name not in maps}
     if mask is not None:
         atlases["nsdgeneral"] = mask
-    tables = {path.name.removesuffix(".mgz.ctab"): path for path in sorted(folder.glob("*.mgz.ctab"))}
+    tables = {path.name.removesuffix(".mgz.ctab"): path for path in visible(folder, "*.mgz.ctab")}
     return Anatomy(
         subject,
         atlases={**shared.atlases, **atlases},
@@ -88,4 +101,5 @@ def anatomy(root: Path, subject: str, mask: Path | None = None) -> Anatomy:
         valid_nsdimagery=volumes.get("valid_nsdimagery", shared.valid_nsdimagery),
         valid_nsd=shared.valid_nsd,
         ncsnr_nsd=shared.ncsnr_nsd,
+        unread={**shared.unread, **other_files(folder)},
     )

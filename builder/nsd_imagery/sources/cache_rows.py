@@ -1,6 +1,7 @@
 """The rows of the Guide's cache tree: a trial manifest becomes sessions, each checked against its beta file."""
 
 import json
+import os
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,12 +9,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from nsd_imagery.errors import MissingDataError, shown
+from nsd_imagery.errors import DataError, MissingDataError, shown
 from nsd_imagery.experiment import Experiment
 from nsd_imagery.schema import trial_id, trial_table
 from nsd_imagery.sources import cache_files
 from nsd_imagery.sources.cache_tables import CacheTables
 from nsd_imagery.sources.design import nsd_id_of_name, stimulus_key
+from nsd_imagery.sources.json_files import stated_beta_scale, whole_number
 from nsd_imagery.sources.manifest_proof import prove
 from nsd_imagery.sources.session import Session, repeat_indices
 from nsd_imagery.sources.stim_info import StimInfo, picture_columns
@@ -105,12 +107,15 @@ def _check_presented(tables: CacheTables, entries: Sequence[Entry]) -> None:
 
 def _check_session_count(tables: CacheTables, subject: str, entries: Sequence[Entry]) -> None:
     """No trial is of a session that subject_sessions.json does not count: {"subj01": {"sessions": 2, ...}}."""
-    path, counts = cache_files.subject_sessions_file(tables.root), tables.session_counts
-    said = counts.get(subject) if isinstance(counts, dict) else None
+    path, said = cache_files.subject_sessions_file(tables.root), tables.session_counts.get(subject)
     said = said.get("sessions") if isinstance(said, dict) else said
-    known = range(1, said + 1) if isinstance(said, int) else said
-    if not isinstance(known, range | list):
+    if said is None:
         return
+    numbers = [whole_number(one) for one in (said if isinstance(said, list) else [said])]
+    if None in numbers:
+        msg = f"{path}: sessions of {subject} is {shown(said)}, but must be how many, or a list of their numbers"
+        raise DataError(msg)
+    known = numbers if isinstance(said, list) else range(1, (numbers[0] or 0) + 1)
     for entry in entries:
         if entry["session"] not in known and _experiment(entry) == "nsdimagery":
             raise entry.error("session", f"but {path} has {json.dumps(said)[:60]} for {subject}")
@@ -153,8 +158,10 @@ def _session(root: Path, subject: str, beta_version: str, key: tuple[Experiment,
             f"{n_volumes - len(entries)} of the {n_volumes} volumes of {beta_path.name} have no line in the manifest"
         )
         notes = (*notes, f"{subject} session {number}: {lacking}")
-    rows = _rows(subject, beta_version, key, entries, beta_path.relative_to(root).as_posix(), info, imagined)
-    return Session(subject, experiment, number, beta_path, rows, notes, scales.pop())
+    named = os.fsencode(beta_path.relative_to(root)).decode()
+    rows = _rows(subject, beta_version, key, entries, named, info, imagined)
+    scale = scales.pop() or stated_beta_scale(beta_path)
+    return Session(subject, experiment, number, beta_path, rows, notes, scale)
 
 
 def _beta_path(root: Path, subject: str, number: int, entries: Sequence[Entry]) -> Path:

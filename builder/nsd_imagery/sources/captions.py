@@ -11,6 +11,8 @@ from typing import Any, TextIO
 import pyarrow as pa
 
 from nsd_imagery.errors import DataError, MissingDataError, shown
+from nsd_imagery.links import is_there
+from nsd_imagery.sources.json_files import whole_number
 from nsd_imagery.sources.session import Captions, Session
 
 COCO_SPLITS = ("train2017", "val2017")
@@ -32,11 +34,11 @@ def caption_files(root: Path, folder: Path | None) -> list[Path]:
     """The caption files in a folder that was named, else in the root.
 
     Raises:
-        MissingDataError: The folder that was named has none.
+        MissingDataError: The folder that was named has none, or one is a link without content.
     """
     places = [folder] if folder is not None else [root / place for place in _PLACES]
     for place in places:
-        files = [path for split in COCO_SPLITS if (path := place / f"captions_{split}.json").is_file()]
+        files = [path for split in COCO_SPLITS if is_there(path := place / f"captions_{split}.json")]
         if files:
             return files
     if folder is not None:
@@ -54,8 +56,9 @@ def read_captions(path: Path, coco_ids: Collection[int]) -> Captions:
     wanted = set(coco_ids)
     found: dict[int, list[str]] = defaultdict(list)
     for annotation in _annotations(path):
-        coco_id, caption = (annotation.get(key) if isinstance(annotation, dict) else None for key in _KEYS)
-        if not isinstance(coco_id, int) or not isinstance(caption, str):
+        said, caption = (annotation.get(key) if isinstance(annotation, dict) else None for key in _KEYS)
+        coco_id = whole_number(said)
+        if coco_id is None or not isinstance(caption, str):
             msg = f"{path}: an annotation has no number image_id or no text caption: {shown(annotation)}"
             raise DataError(msg)
         if coco_id in wanted:

@@ -8,9 +8,12 @@ from numpy.typing import NDArray
 
 from nsd_imagery.errors import DataError, MissingDataError
 from nsd_imagery.experiment import CORE_SESSIONS, CORE_TRIALS_PER_SESSION
+from nsd_imagery.links import is_there, without_content
 from nsd_imagery.schema import trial_id, trial_table
 from nsd_imagery.sources import release_files
+from nsd_imagery.sources.core_proof import prove_order, prove_pictures
 from nsd_imagery.sources.design import stimulus_key
+from nsd_imagery.sources.json_files import stated_beta_scale
 from nsd_imagery.sources.nsdimagery import imagined_pictures
 from nsd_imagery.sources.release_tables import ReleaseTables
 from nsd_imagery.sources.responses import Responses, read_responses
@@ -24,21 +27,26 @@ _NO_PAIR_LIST = "B_pair_list.mat is not in the root: is_shared is false in perce
 def unlabelled(root: Path, subject: str) -> Path | None:
     """The first file that is not in the root and that rows of NSD core cannot be made without."""
     needed = (release_files.responses_file(root, subject), release_files.stim_info_file(root))
-    return next((path for path in needed if not path.is_file()), None)
+    return next((path for path in needed if not is_there(path)), None)
 
 
 def read_sessions(tables: ReleaseTables, subject: str, beta_version: str) -> list[Session]:
     """The NSD core sessions of a subject whose betas are in the root, in rising order.
 
     Repeats are counted over all of responses.tsv, whichever sessions are in the root. Each 73KID is proven by
-    nsd_stim_info_merged.csv, which says by trial what was shown.
+    nsd_stim_info_merged.csv, which says by trial what was shown, and by nsd_expdesign.mat where that is there.
 
     Raises:
-        MissingDataError: responses.tsv or nsd_stim_info_merged.csv, which has the split, is not there.
+        MissingDataError: responses.tsv or nsd_stim_info_merged.csv, which has the split, is not there, or a beta file
+            is a link without content.
         DataError: Two files contradict each other, or one is damaged.
     """
     root = tables.root
     files = release_files.nsd_betas(root, subject, beta_version)
+    for path in (release_files.nsd_betas_folder(root, subject, beta_version), *files.values()):
+        if said := without_content(path):
+            msg = f"{said}; or leave NSD core out (--conditions)"
+            raise MissingDataError(msg)
     if not files:
         return []
     responses = read_responses(release_files.required(release_files.responses_file(root, subject)), subject)
@@ -47,8 +55,10 @@ def read_sessions(tables: ReleaseTables, subject: str, beta_version: str) -> lis
         path = release_files.stim_info_file(root)
         msg = f"{path}: no such file; copy it from the release: it says which pictures are shared"
         raise MissingDataError(msg)
-    _prove(responses, info, subject)
-    has_targets = release_files.pair_list_file(root, "B").is_file()
+    prove_pictures(responses, info, subject)
+    if tables.core_design is not None:
+        prove_order(responses, tables.core_design, subject)
+    has_targets = is_there(release_files.pair_list_file(root, "B"))
     imagined = imagined_pictures(tables.targets("B")) if has_targets else set()
     notes = () if imagined else (_NO_PAIR_LIST,)
     return [
@@ -59,25 +69,11 @@ def read_sessions(tables: ReleaseTables, subject: str, beta_version: str) -> lis
             path,
             _rows(root, subject, number, path, beta_version, responses, info, imagined),
             notes,
+            stated_beta_scale(path),
+            release_files.mean_map(path),
         )
         for number, path in files.items()
     ]
-
-
-def _prove(responses: Responses, info: StimInfo, subject: str) -> None:
-    """Check each picture against the table of pictures, whose trials are counted from 1 over all sessions."""
-    trial = np.arange(1, len(responses.nsd_id) + 1)
-    planned = info.trials[subject]
-    wrong = ~(planned[responses.nsd_id] == trial[:, None]).any(axis=1)
-    if wrong.any():
-        at = int(np.flatnonzero(wrong)[0])
-        shown = np.flatnonzero((planned == trial[at]).any(axis=1))
-        what = f"shows nsdId {shown[0]} (73KID {shown[0] + 1})" if shown.size else "shows no picture"
-        msg = (
-            f"{responses.path}, line {responses.line[at]}: 73KID is {responses.nsd_id[at] + 1}, but {info.path} {what} "
-            f"to {subject} in trial {trial[at]}"
-        )
-        raise DataError(msg)
 
 
 def _rows(root: Path, subject: str, number: int, path: Path, beta_version: str, responses: Responses, info: StimInfo,

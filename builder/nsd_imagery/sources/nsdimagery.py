@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from nsd_imagery.errors import DataError, MissingDataError
 from nsd_imagery.experiment import N_BETAS, TRIALS_PER_RUN
+from nsd_imagery.links import without_content
 from nsd_imagery.schema import trial_id, trial_table
 from nsd_imagery.sources import release_files
 from nsd_imagery.sources.behaviour import RunBehaviour, Trial
@@ -17,6 +18,7 @@ from nsd_imagery.sources.design import (
     shared_number_of_name,
     stimulus_key,
 )
+from nsd_imagery.sources.json_files import stated_beta_scale
 from nsd_imagery.sources.proof import Contradiction, SessionFiles, prove_session
 from nsd_imagery.sources.release_tables import ReleaseTables
 from nsd_imagery.sources.session import Session, repeat_indices
@@ -37,6 +39,9 @@ def read_session(tables: ReleaseTables, subject: str, beta_version: str) -> Sess
         expected = release_files.expected_betas(beta_version, subject)
         msg = f"{root}: no {expected}.hdf5 or .nii.gz; copy it from the release"
         raise MissingDataError(msg)
+    if said := without_content(beta_path):
+        msg = f"{said}; or leave {subject} out (--subjects)"
+        raise MissingDataError(msg)
     n_volumes = read_header(beta_path).n_volumes
     if n_volumes != N_BETAS:
         msg = f"{beta_path}: has {n_volumes} volumes, a session of NSD-Imagery has {N_BETAS}: copy the file again"
@@ -46,7 +51,8 @@ def read_session(tables: ReleaseTables, subject: str, beta_version: str) -> Sess
     _prove_photographs(files, info)
     rows = _rows(root, subject, beta_path, files, beta_version, info)
     notes = () if info is not None else (NO_STIM_INFO,)
-    return Session(subject, "nsdimagery", 1, beta_path, rows, notes)
+    scale, mean_path = stated_beta_scale(beta_path), release_files.mean_map(beta_path)
+    return Session(subject, "nsdimagery", 1, beta_path, rows, notes, scale, mean_path)
 
 
 def _prove_photographs(files: SessionFiles, info: StimInfo | None) -> None:

@@ -14,6 +14,8 @@ from PIL.PngImagePlugin import PngImageFile
 
 from nsd_imagery.errors import DataError, reason, shown
 from nsd_imagery.experiment import N_NSD_PICTURES
+from nsd_imagery.links import find, is_there
+from nsd_imagery.listing import visible
 from nsd_imagery.sources import cache_files, release_files
 from nsd_imagery.sources.design import nsd_id_of_name, stimulus_key
 from nsd_imagery.volumes.hdf5 import open_dataset, reading
@@ -30,13 +32,14 @@ def target_file(root: Path, stimulus_set: str, target: str) -> Path | None:
 
     Raises:
         DataError: The name of the target is no name of a file.
+        MissingDataError: The picture is a link without content.
     """
     name = PurePosixPath(f"{target}.png")
     if len(name.parts) != 1 or "\0" in target:
         msg = f"{root}: target {shown(target)} is no name of a file"
         raise DataError(msg)
     path = release_files.target_images_folder(root, stimulus_set) / name
-    return path if path.is_file() else None
+    return path if is_there(path) else None
 
 
 def read_png(path: Path) -> bytes:
@@ -62,15 +65,22 @@ def read_png(path: Path) -> bytes:
 
 
 def pictures_file(root: Path) -> Path | None:
-    """NSD's picture file, in the release's place or the Guide's; None where the root has none."""
-    places = (release_files.pictures_file(root), cache_files.pictures_file(root))
-    return next((path for path in places if path.is_file()), None)
+    """NSD's picture file, in the release's place or the Guide's; None where the root has none.
+
+    Raises:
+        MissingDataError: It is a link without content.
+    """
+    return find((release_files.pictures_file(root), cache_files.pictures_file(root)))
 
 
 def target_files(root: Path) -> dict[str, Path]:
-    """The pictures of the targets of sets A and B by `stimulus`."""
-    files = [path for name in "AB" for path in sorted(release_files.target_images_folder(root, name).glob("*.png"))]
-    return {stimulus_key(nsd_id_of_name(path.stem), path.stem): path for path in files}
+    """The pictures of the targets of sets A and B by `stimulus`.
+
+    Raises:
+        MissingDataError: One is a link without content.
+    """
+    files = [path for name in "AB" for path in visible(release_files.target_images_folder(root, name), "*.png")]
+    return {stimulus_key(nsd_id_of_name(path.stem), path.stem): path for path in files if is_there(path)}
 
 
 @contextmanager
@@ -88,9 +98,9 @@ def open_stimuli(root: Path) -> Iterator[Callable[[str], NDArray[np.uint8] | Non
             if stimulus in targets:
                 return _pixels(read_png(targets[stimulus]))
             number = _NSD_STIMULUS.fullmatch(stimulus)
-            if number is None or pictures is None or int(number[1]) >= N_NSD_PICTURES:
+            if number is None or pictures is None or path is None or int(number[1]) >= N_NSD_PICTURES:
                 return None
-            return read_picture(pictures, int(number[1]))
+            return read_picture(pictures, int(number[1]), path)
 
         yield picture
 
@@ -114,13 +124,13 @@ def open_pictures(path: Path) -> Iterator[h5py.Dataset]:
         yield pictures
 
 
-def read_picture(pictures: h5py.Dataset, nsd_id: int) -> NDArray[np.uint8]:
-    """The picture of a 0-based NSD id, (425, 425, 3), of the dataset that `open_pictures` gives.
+def read_picture(pictures: h5py.Dataset, nsd_id: int, path: Path) -> NDArray[np.uint8]:
+    """The picture of a 0-based NSD id, (425, 425, 3), of the dataset that `open_pictures` gives of a file.
 
     Raises:
         DataError: The file is damaged.
     """
-    with reading(Path(pictures.file.filename)):
+    with reading(path):
         return np.asarray(pictures[nsd_id])
 
 

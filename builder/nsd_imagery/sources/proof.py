@@ -155,6 +155,17 @@ def ground_truth(files: SessionFiles) -> Iterator[Contradiction]:
             yield Contradiction(behaviour.path, what, trial.number)
 
 
+def target_present(files: SessionFiles) -> Iterator[Contradiction]:
+    """GROUNDTRUTH in attention runs is 1 where IMAGEFILE names the attended target's frame, and only there."""
+    for behaviour, trial in files.runs("attention"):
+        target = files.targets[behaviour.run.stimulus_set].get(trial.condition)
+        if target is not None and bool(trial.ground_truth) != _shows(trial.image, target, behaviour.run.stimulus_set):
+            truth = "absent" if trial.ground_truth is None else int(trial.ground_truth)
+            image = "absent" if trial.image is None else repr(trial.image)
+            what = f"GROUNDTRUTH is {truth}, CONDITION {trial.condition!r} ({target.name}), but IMAGEFILE is {image}"
+            yield Contradiction(behaviour.path, what, trial.number)
+
+
 def imagery_cue(files: SessionFiles) -> Iterator[Contradiction]:
     """The target imagined is the one whose letter was shown."""
     for behaviour, trial in files.runs("imagery"):
@@ -213,8 +224,8 @@ def design_columns(files: SessionFiles) -> Iterator[Contradiction]:
 PROOFS = tuple(
     Proof(find.__name__.replace("_", "-"), (find.__doc__ or "").rstrip("."), find)
     for find in (
-        run_numbers, letters, cue_shown, seen_picture, photographs, ground_truth, imagery_cue, balance, run_order,
-        design_columns,
+        run_numbers, letters, cue_shown, seen_picture, photographs, ground_truth, target_present, imagery_cue, balance,
+        run_order, design_columns,
     )
 )  # fmt: skip
 """What a build proves of a session, in order: later ones rely on earlier ones."""
@@ -229,6 +240,11 @@ def design_follows(behaviour: RunBehaviour, design: RunDesign) -> str:
         if len(design.columns) == len(rival) and _first_misfit(rival, design.columns.tolist()) is None:
             return name
     return "neither"
+
+
+def _shows(image: str | None, target: Target, stimulus_set: str) -> bool:
+    """Whether a picture of the stream is the target's: for a word (set C), any photograph."""
+    return image is not None and (stimulus_set == "C" or image.startswith(target.name))
 
 
 def _first_misfit(letters: Sequence[str], columns: Sequence[int]) -> int | None:

@@ -5,23 +5,26 @@ spelled here.
 """
 
 import re
+from collections import defaultdict
 from pathlib import Path
 
 from nsd_imagery.errors import MissingDataError
 from nsd_imagery.experiment import SUBJECTS
+from nsd_imagery.links import first, is_there, without_content
+from nsd_imagery.listing import visible
 from nsd_imagery.sources.session import BETA_FORMATS
+from nsd_imagery.sources.volume_files import other_files, volume_file, volume_files
 from nsd_imagery.volumes.anatomy import Anatomy
-
-_TEMPLATES = ("MTL", "thalamus")
-"""Atlases whose label tables are the same for all subjects."""
 
 
 def subjects_with_betas(root: Path, beta_version: str) -> tuple[str, ...]:
-    """Subjects of whom betas of a version are in the root, of NSD-Imagery or of NSD core."""
+    """Subjects of whom betas of a version are in the root, of NSD-Imagery or of NSD core, or links to such."""
     return tuple(
         subject
         for subject in SUBJECTS
-        if nsdimagery_betas(root, subject, beta_version) is not None or nsd_betas(root, subject, beta_version)
+        if nsdimagery_betas(root, subject, beta_version) is not None
+        or nsd_betas(root, subject, beta_version)
+        or without_content(nsd_betas_folder(root, subject, beta_version))
     )
 
 
@@ -31,9 +34,9 @@ def expected_betas(beta_version: str, subject: str = "subjAA") -> str:
 
 
 def nsdimagery_betas(root: Path, subject: str, beta_version: str) -> Path | None:
-    """The beta file of a subject's NSD-Imagery session; None if it is not in the root."""
+    """The beta file of a subject's NSD-Imagery session, or a link without content; None if neither is in the root."""
     stem = root / expected_betas(beta_version, subject)
-    return next((path for ending in BETA_FORMATS if (path := stem.with_name(stem.name + ending)).is_file()), None)
+    return first(stem.with_name(stem.name + ending) for ending in BETA_FORMATS)
 
 
 def expected_nsd_betas(beta_version: str, subject: str = "subjAA") -> str:
@@ -41,16 +44,31 @@ def expected_nsd_betas(beta_version: str, subject: str = "subjAA") -> str:
     return f"nsddata_betas/ppdata/{subject}/func1pt8mm/betas_{beta_version}/betas_session"
 
 
+def nsd_betas_folder(root: Path, subject: str, beta_version: str) -> Path:
+    """Where the beta files of NSD core lie."""
+    return (root / expected_nsd_betas(beta_version, subject)).parent
+
+
 def nsd_betas(root: Path, subject: str, beta_version: str) -> dict[int, Path]:
-    """The beta files of NSD core by session (1-based), in rising order; those that are in the root."""
+    """The beta files of NSD core by session (1-based), or links without content, in rising order.
+
+    Those that are in the root; none where their folder is such a link.
+    """
     stem = root / expected_nsd_betas(beta_version, subject)
-    found: dict[int, Path] = {}
-    for ending in BETA_FORMATS:
-        for path in stem.parent.glob(f"{stem.name}*{ending}"):
+    found: dict[int, list[Path]] = defaultdict(list)
+    for ending in BETA_FORMATS if not without_content(stem.parent) else ():
+        for path in visible(stem.parent, f"{stem.name}*{ending}"):
             number = re.fullmatch(r"(\d\d)", path.name.removeprefix(stem.name).removesuffix(ending))
-            if number and path.is_file():
-                found.setdefault(int(number[1]), path)
-    return dict(sorted(found.items()))
+            if number:
+                found[int(number[1])].append(path)
+    best = {number: first(paths) for number, paths in sorted(found.items())}
+    return {number: path for number, path in best.items() if path is not None}
+
+
+def mean_map(beta_path: Path) -> Path | None:
+    """The map of the means of a beta file's voxels over all trials, which lies beside it; None if it does not."""
+    session = beta_path.name.removeprefix("betas").partition(".")[0]
+    return _if_file(beta_path.with_name(f"meanbeta{session}.nii.gz"))
 
 
 def behaviour_file(root: Path, subject: str, run_name: str) -> Path:
@@ -88,13 +106,18 @@ def stim_info_file(root: Path) -> Path:
     return root / "nsddata" / "experiments" / "nsd" / "nsd_stim_info_merged.csv"
 
 
+def core_design_file(root: Path) -> Path:
+    """The design of NSD core: the order of its pictures."""
+    return root / "nsddata" / "experiments" / "nsd" / "nsd_expdesign.mat"
+
+
 def required(path: Path) -> Path:
     """The path, if it is a file.
 
     Raises:
-        MissingDataError: It is not there.
+        MissingDataError: It is not there, or a link without content.
     """
-    if not path.is_file():
+    if not is_there(path):
         msg = f"{path}: no such file; copy it from the release"
         raise MissingDataError(msg)
     return path
@@ -102,20 +125,23 @@ def required(path: Path) -> Path:
 
 def mask_file(root: Path, subject: str, name: str) -> Path:
     """A mask or atlas of a subject."""
-    return _space(root, subject) / "roi" / f"{name}.nii.gz"
+    return volume_file(_space(root, subject) / "roi", name)
 
 
 def brain_file(root: Path, subject: str) -> Path:
     """The brain mask of a subject."""
-    return _space(root, subject) / "brainmask.nii.gz"
+    return volume_file(_space(root, subject), "brainmask")
 
 
 def anatomy(root: Path, subject: str) -> Anatomy:
-    """The masks and maps of a subject that are in the root."""
+    """The masks and maps of a subject that are in the root.
+
+    Raises:
+        MissingDataError: One that says where there is data, or a folder, is a link without content.
+    """
     space = _space(root, subject)
-    masks = sorted(mask_file(root, subject, "any").parent.glob("*.nii.gz"))
-    volumes = {path.name.removesuffix(".nii.gz"): path for path in masks}
-    valid_nsd = sorted(space.glob("valid_session[0-9][0-9].nii.gz"))
+    volumes = volume_files(space / "roi")
+    valid_nsd = volume_files(space, "valid_session[0-9][0-9]")
     return Anatomy(
         subject,
         atlases={name: path for name, path in volumes.items() if not name.startswith(("lh.", "rh."))},
@@ -123,26 +149,27 @@ def anatomy(root: Path, subject: str) -> Anatomy:
         left={name[3:]: path for name, path in volumes.items() if name.startswith("lh.")},
         right={name[3:]: path for name, path in volumes.items() if name.startswith("rh.")},
         brain=_if_file(brain_file(root, subject)),
-        valid_nsdimagery=_if_file(space / "valid_nsdimagery.nii.gz"),
-        valid_nsd={int(path.name[len("valid_session") :][:2]): path for path in valid_nsd},
-        ncsnr_nsd=_if_file(
-            root / "nsddata_betas" / "ppdata" / subject / "func1pt8mm" / "betas_fithrf_GLMdenoise_RR" / "ncsnr.nii.gz"
-        ),
+        valid_nsdimagery=_if_file(volume_file(space, "valid_nsdimagery")),
+        valid_nsd={int(name[-2:]): path for name, path in valid_nsd.items() if is_there(path)},
+        ncsnr_nsd=_if_file(volume_file((root / expected_nsd_betas("fithrf_GLMdenoise_RR", subject)).parent, "ncsnr")),
+        unread=other_files(space / "roi"),
     )
 
 
 def _label_tables(root: Path, subject: str) -> dict[str, Path]:
     """By atlas: the subject's own, else those of fsaverage, else those among the templates."""
-    templates = {name: root / "nsddata" / "templates" / f"{name}.ctab" for name in _TEMPLATES}
-    found = {name: path for name, path in templates.items() if path.is_file()}
-    for owner in ("fsaverage", subject):
-        tables = sorted((root / "nsddata" / "freesurfer" / owner / "label").glob("*.mgz.ctab"))
-        found |= {path.name.removesuffix(".mgz.ctab"): path for path in tables}
+    freesurfer = root / "nsddata" / "freesurfer"
+    places = {freesurfer / subject / "label": ".mgz.ctab", freesurfer / "fsaverage" / "label": ".mgz.ctab"}
+    places[root / "nsddata" / "templates"] = ".ctab"
+    found: dict[str, Path] = {}
+    for folder, ending in places.items():
+        for path in visible(folder, f"*{ending}"):
+            found.setdefault(path.name.removesuffix(ending), path)
     return found
 
 
 def _if_file(path: Path) -> Path | None:
-    return path if path.is_file() else None
+    return path if is_there(path) else None
 
 
 def _space(root: Path, subject: str) -> Path:

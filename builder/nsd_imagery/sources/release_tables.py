@@ -4,8 +4,10 @@ from functools import cache, cached_property
 from pathlib import Path
 
 from nsd_imagery.experiment import RUNS, STIMULUS_SETS
+from nsd_imagery.links import is_there
 from nsd_imagery.sources import release_files
 from nsd_imagery.sources.behaviour import RunBehaviour, read_behaviour
+from nsd_imagery.sources.core_design import CoreDesign, read_core_design
 from nsd_imagery.sources.design import RunDesign, Target, read_design, read_targets
 from nsd_imagery.sources.proof import SessionFiles
 from nsd_imagery.sources.release_files import required
@@ -42,7 +44,13 @@ class ReleaseTables:
     def stim_info(self) -> StimInfo | None:
         """NSD's table of pictures; None where the root has none."""
         path = release_files.stim_info_file(self.root)
-        return read_stim_info_once(path) if path.is_file() else None
+        return read_stim_info_once(path) if is_there(path) else None
+
+    @cached_property
+    def core_design(self) -> CoreDesign | None:
+        """The order of NSD core's pictures; None where the root has no file that says so."""
+        path = release_files.core_design_file(self.root)
+        return read_core_design(path) if path.is_file() else None
 
     @cached_property
     def _design(self) -> tuple[RunDesign, ...]:

@@ -5,11 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
-from pyarrow import csv
 
-from nsd_imagery.errors import DataError, reason
+from nsd_imagery.errors import DataError
 from nsd_imagery.experiment import (
     CORE_REPEATS,
     CORE_RUN_TRIALS,
@@ -19,9 +17,14 @@ from nsd_imagery.experiment import (
     N_NSD_PICTURES,
     SUBJECTS,
 )
+from nsd_imagery.sources.columns import DECIMAL_OR_ABSENT, WHOLE, WHOLE_OR_ABSENT, read_columns
 from nsd_imagery.sources.session import repeat_indices
 
-_COLUMNS = ("SUBJECT", "SESSION", "RUN", "TRIAL", "73KID", "BUTTON", "RT")
+_COLUMNS = {
+    **dict.fromkeys(("SUBJECT", "SESSION", "RUN", "TRIAL", "73KID"), WHOLE),
+    "BUTTON": WHOLE_OR_ABSENT,
+    "RT": DECIMAL_OR_ABSENT,
+}
 _TRIAL = ("SESSION", "RUN", "TRIAL")
 
 Numbers = NDArray[np.int64]
@@ -61,9 +64,7 @@ def read_responses(path: Path, subject: str) -> Responses:
         DataError: A column is missing, a value cannot be, a trial is missing or twice, or a picture comes too often;
             names line, column and value.
     """
-    columns = _read(path)
-    line = np.arange(len(columns["SESSION"])) + 2
-    whole = {name: _whole(path, name, columns[name], line) for name in ("SUBJECT", *_TRIAL, "73KID")}
+    columns, line = read_columns(path, "\t", _COLUMNS, "NSD's responses.tsv")
     limits = {
         "SUBJECT": (SUBJECTS.index(subject) + 1,) * 2,
         "SESSION": (1, CORE_SESSIONS[subject]),
@@ -72,43 +73,18 @@ def read_responses(path: Path, subject: str) -> Responses:
         "73KID": (1, N_NSD_PICTURES),
     }
     for name, (first, last) in limits.items():
-        wrong = (whole[name] < first) | (whole[name] > last)
+        wrong = (columns[name] < first) | (columns[name] > last)
         span = f"{first} to {last}" if first != last else f"{first}"
-        _refuse(path, name, whole[name], line, wrong, f"{subject} has {span}")
-    pressed = ~np.isnan(columns["BUTTON"])
-    _whole(path, "BUTTON", columns["BUTTON"][pressed], line[pressed])
-    order = np.lexsort([whole[name] for name in reversed(_TRIAL)])
-    session, run, trial = (whole[name][order] for name in _TRIAL)
+        _refuse(path, name, columns[name], line, wrong, f"{subject} has {span}")
+    order = np.lexsort([columns[name] for name in reversed(_TRIAL)])
+    session, run, trial = (columns[name][order] for name in _TRIAL)
     _check_complete(path, line[order], session, run, trial)
-    nsd_id = whole["73KID"][order] - 1
+    nsd_id = columns["73KID"][order] - 1
     repeat = np.array(repeat_indices(nsd_id.tolist()), np.int64)
     _refuse(path, "73KID", nsd_id + 1, line[order], repeat >= CORE_REPEATS, f"shown {CORE_REPEATS} times already")
     return Responses(
         path, line[order], session, run, nsd_id, repeat, columns["BUTTON"][order], columns["RT"][order] / 1000
     )
-
-
-def _read(path: Path) -> dict[str, NDArray[np.float64]]:
-    types = dict.fromkeys(_COLUMNS, pa.float64())
-    try:
-        table = csv.read_csv(
-            path,
-            read_options=csv.ReadOptions(use_threads=False),
-            parse_options=csv.ParseOptions(delimiter="\t"),
-            convert_options=csv.ConvertOptions(
-                column_types=types, include_columns=[*types], null_values=["", "NaN", "nan", "NA"]
-            ),
-        )
-    except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
-        msg = f"{path}: is not NSD's responses.tsv ({reason(error)}): copy the file again"
-        raise DataError(msg) from error
-    return {name: table[name].to_numpy() for name in _COLUMNS}
-
-
-def _whole(path: Path, name: str, values: NDArray[np.float64], line: Numbers) -> Numbers:
-    is_whole = np.isfinite(values) & (np.abs(values) < 1e6) & (values == np.floor(values))
-    _refuse(path, name, values, line, ~is_whole, "not a whole number")
-    return values.astype(np.int64)
 
 
 def _refuse(path: Path, name: str, values: NDArray[Any], line: Numbers, wrong: NDArray[np.bool_], why: str) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from nsd_imagery.errors import DataError, MissingDataError, UsageError
 from nsd_imagery.experiment import BETA_VERSIONS, EXPERIMENTS, SUBJECTS, Experiment
+from nsd_imagery.links import refuse_without_content
+from nsd_imagery.shell import quoted
 from nsd_imagery.sources.cache import Cache
 from nsd_imagery.sources.captions import with_captions
 from nsd_imagery.sources.release import Release
@@ -17,6 +19,7 @@ from nsd_imagery.suggest import one_of
 from nsd_imagery.volumes.anatomy import Anatomy
 from nsd_imagery.volumes.maps import Maps
 from nsd_imagery.volumes.roi import Roi, resolve
+from nsd_imagery.volumes.roi_listing import RoiListing, list_rois
 
 ROOT_VARIABLE = "NSD_CACHE_ROOT"
 
@@ -173,6 +176,7 @@ def find_root(root: Path | str | None = None, beta_version: str = BETA_VERSIONS[
         UsageError: No such beta version or source.
     """
     path = Path(root).expanduser() if root else _usual_place()
+    refuse_without_content(path)
     if path.is_file():
         msg = f"{path}: is a file; name the folder that holds nsddata/ and nsddata_betas/, or the Guide's nsd_imagery/"
         raise MissingDataError(msg)
@@ -180,7 +184,7 @@ def find_root(root: Path | str | None = None, beta_version: str = BETA_VERSIONS[
         said = "" if root else f" (no ROOT was given, so ${ROOT_VARIABLE} or ./cache)"
         msg = (
             f"{path}: no such folder{said}; name the one that holds nsddata/ and nsddata_betas/, "
-            f"or make one: nsd-imagery synth {path}"
+            f"or make one: nsd-imagery synth {quoted(path)}"
         )
         raise MissingDataError(msg)
     one_of("betas", beta_version, BETA_VERSIONS)
@@ -190,8 +194,13 @@ def find_root(root: Path | str | None = None, beta_version: str = BETA_VERSIONS[
 
 
 def usual_folder() -> Path | None:
-    """The folder that a root lies in that nobody named; None if there is none."""
+    """The folder that a root lies in that nobody named; None if there is none.
+
+    Raises:
+        MissingDataError: It is a link that leads to nothing.
+    """
     place = _usual_place()
+    refuse_without_content(place)
     return place if place.is_dir() else None
 
 
@@ -205,6 +214,34 @@ def find_roi(root: Path | str | None, subject: str, name: str, source: str | Non
     """
     one_of("subject", subject, SUBJECTS)
     return resolve(name, Maps(find_root(root, source=source).anatomy(subject)))
+
+
+def rois(
+    root: Path | str | None = None, subjects: Sequence[str] | None = None, source: str | None = None
+) -> list[RoiListing]:
+    """What can be named as a ROI, by subject, with sizes, and what is missing for the rest; see `volumes.roi`.
+
+    Args:
+        root: Folder with the release tree or the Guide's cache tree; default $NSD_CACHE_ROOT, else ./cache.
+        subjects: Default: all whose betas are there.
+        source: "release" or "cache", for a root that holds a subject in both.
+
+    Raises:
+        UsageError: No such subject or source.
+        MissingDataError: There is no such folder, nobody's data in it, or no mask of a subject.
+        DataError: nsdgeneral is damaged.
+    """
+    here = find_root(root, source=source)
+    named = [subjects] if isinstance(subjects, str) else subjects
+    for subject in named or ():
+        one_of("subject", subject, SUBJECTS)
+    listed = [list_rois(Maps(here.anatomy(subject))) for subject in named or here.choose(None)]
+    for listing in listed:
+        if not listing.rois:
+            why = "; ".join(listing.missing[:1]) or "the release has them in nsddata/ppdata/subjAA/func1pt8mm/roi"
+            msg = f"{here.path}: no mask of {listing.subject} can be read: {why}"
+            raise MissingDataError(msg)
+    return listed
 
 
 def validate(session: Session) -> None:

@@ -28,6 +28,7 @@ class Session:
         rows: Index rows in the order of the volumes; `is_valid` says only that the volume is there.
         notes: What these rows lack because the root does, in sentences.
         beta_scale: What the stored betas are percent signal change times, where the source says so.
+        mean_path: The map of the means of its voxels over all trials, absolute, where the source has one.
         captions: All captions of the pictures of the rows, where COCO's files are there.
     """
 
@@ -38,6 +39,7 @@ class Session:
     rows: pa.Table
     notes: tuple[str, ...] = ()
     beta_scale: float | None = None
+    mean_path: Path | None = None
     captions: Captions = field(default_factory=dict, repr=False)
 
     @property

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
-from pyarrow import csv
 
-from nsd_imagery.errors import DataError, reason
+from nsd_imagery.errors import DataError
 from nsd_imagery.experiment import CORE_SESSIONS, CORE_TRIALS_PER_SESSION, N_NSD_PICTURES, SUBJECTS
 from nsd_imagery.identity import identity
+from nsd_imagery.sources.columns import FLAG, WHOLE, read_columns
 
 NO_STIM_INFO = "nsd_stim_info_merged.csv is not in the root: coco_id is absent, and is_shared false everywhere"
 
@@ -54,29 +53,20 @@ def read_stim_info(path: Path) -> StimInfo:
         subject: [f"subject{number}_rep{repeat}" for repeat in _REPEATS]
         for number, subject in enumerate(SUBJECTS, start=1)
     }
-    trials = dict.fromkeys((column for columns in repeats.values() for column in columns), pa.int32())
-    types = {"nsdId": pa.int64(), "cocoId": pa.int64(), **trials, "shared1000": pa.bool_()}
-    try:
-        table = csv.read_csv(
-            path,
-            # Blocks of the whole file at once, one a thread, would be the peak of a small build's memory.
-            read_options=csv.ReadOptions(use_threads=False, block_size=1 << 20),
-            convert_options=csv.ConvertOptions(column_types=types, include_columns=[*types], strings_can_be_null=False),
-        )
-    except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
-        msg = f"{path}: is not NSD's stimulus table ({reason(error)}): copy the file again"
-        raise DataError(msg) from error
-    ids = table["nsdId"].to_numpy()
+    trials = dict.fromkeys((column for columns in repeats.values() for column in columns), WHOLE)
+    kinds = {"nsdId": WHOLE, "cocoId": WHOLE, **trials, "shared1000": FLAG}
+    table, _ = read_columns(path, ",", kinds, "NSD's stimulus table")
+    ids = table["nsdId"]
     if not np.array_equal(ids, np.arange(N_NSD_PICTURES)):
         msg = (
             f"{path}: nsdId must be 0 to {N_NSD_PICTURES - 1} in order, but the table has {len(ids)} rows that are not"
         )
         raise DataError(msg)
     by_subject = {
-        subject: np.stack([table[column].to_numpy() for column in columns], axis=1)
+        subject: np.stack([table[column].astype(np.int32) for column in columns], axis=1)
         for subject, columns in repeats.items()
     }
-    info = StimInfo(path, table["cocoId"].to_numpy(), table["shared1000"].to_numpy(), by_subject)
+    info = StimInfo(path, table["cocoId"], table["shared1000"], by_subject)
     _check_shared(info)
     return info
 

@@ -2,15 +2,41 @@
 
 import csv
 import math
+import os
+import re
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple, TextIO
 
 from nsd_imagery.errors import DataError, MissingDataError, shown
+from nsd_imagery.links import refuse_without_content, without_content
+
+ABSENT = frozenset(
+    (
+        "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA",
+        "NULL", "NaN", "None", "n/a", "nan", "null",
+    )
+)  # fmt: skip
+"""How tables spell that a value is absent: what pandas reads as such unless it is told otherwise."""
 
 _MOST = 2**31 - 1
 """Columns of whole numbers are int32."""
+
+_WHOLE = re.compile(r"[+-]?[0-9]{1,12}(\.0*)?")
+"""A whole number, also as a float column has it; 7.3e4 has lost digits, or is of another column."""
+
+_DELIMITERS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
+
+
+def _is_utf8(text: str) -> bool:
+    """Whether no byte of a text had to be escaped when it was read."""
+    return text.isascii() or not any("\udc80" <= letter <= "\udcff" for letter in text)
+
+
+_INDEX = re.compile(r"(Unnamed: \d+)?")
 
 
 @dataclass(frozen=True)
@@ -32,11 +58,14 @@ class Line:
         return DataError(f"{self.path}, line {self.number}: {column} is {shown(self.fields.get(column, ''))}, {why}")
 
     def text(self, column: str) -> str | None:
-        """The field without blanks around it; None where it is blank or the table has no such column."""
-        return self.fields.get(column, "").strip() or None
+        """The field without blanks around it; None where it is absent (`ABSENT`) or the table has no such column."""
+        text = self.fields.get(column, "").strip()
+        if not _is_utf8(text):
+            raise self.error(column, "which is not UTF-8: save the table again as UTF-8")
+        return None if text in ABSENT else text
 
     def decimal(self, column: str) -> float | None:
-        """A number; None where it is blank or NaN."""
+        """A number; None where it is absent."""
         text = self.text(column)
         if text is None:
             return None
@@ -50,11 +79,15 @@ class Line:
         return None if math.isnan(value) else value
 
     def whole(self, column: str) -> int | None:
-        """A whole number, also where it is written as 3.0; None where it is blank or NaN."""
-        value = self.decimal(column)
-        if value is not None and (value != int(value) or abs(value) > _MOST):
-            raise self.error(column, "not a whole number")
-        return None if value is None else int(value)
+        """A whole number, also where it is written as 3.0, but not as 3e0; None where it is absent."""
+        text = self.text(column)
+        if text is not None and _WHOLE.fullmatch(text):
+            value = int(text.partition(".")[0])
+            if abs(value) <= _MOST:
+                return value
+        elif text is None or self.decimal(column) is None:
+            return None
+        raise self.error(column, "not a whole number")
 
     def required(self, column: str) -> int:
         """A whole number that must be there."""
@@ -64,7 +97,7 @@ class Line:
         return value
 
     def flag(self, column: str) -> bool | None:
-        """True or False, also as 1 and 0; None where it is blank."""
+        """True or False, also as 1 and 0; None where it is absent."""
         text = self.text(column)
         if text is None:
             return None
@@ -83,59 +116,105 @@ class Line:
 _FLAGS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
 
 
-def read_lines(path: Path, delimiter: str, required: Sequence[str], what: str, *, quoted: bool = True) -> list[Line]:
+def read_lines(path: Path, delimiter: str, required: Sequence[str], what: str) -> list[Line]:
     """The lines of a table whose first line names the columns; blank lines are passed over.
+
+    Fields may stand in double quotes. An index that was saved along is left out: columns without a name, pandas'
+    `Unnamed: 0`, and the row names of R's write.table, for which the first line has no field.
 
     Args:
         path: A UTF-8 text file.
         delimiter: Between the fields.
         required: Columns that must be there.
         what: What the file should be, for messages.
-        quoted: Whether fields may stand in double quotes.
 
     Raises:
+        MissingDataError: It is a link without content.
         DataError: Not such a table: a column is missing or twice, a line is too short or too long.
     """
-    quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
+    header, *rows = read_rows(path, delimiter, required, what)
+    named = [at for at, name in enumerate(header.fields) if not _INDEX.fullmatch(name)]
+    return [Line(path, row.number, {header.fields[at]: row.fields[at] for at in named}) for row in rows]
+
+
+class Row(NamedTuple):
+    """The number of a line, 1-based, and its fields."""
+
+    number: int
+    fields: list[str]
+
+
+def read_rows(path: Path, delimiter: str, required: Sequence[str], what: str) -> Iterator[Row]:
+    """The names of the columns, then the other lines, each with as many fields; see `read_lines`."""
+    with _opened(path, what) as file:
+        reader = csv.reader(file, delimiter=delimiter, strict=True)
+        header = _named(path, next(reader, []), delimiter, required, what)
+        yield Row(1, header)
+        rows = (row for row in reader if any(field.strip() for field in row))
+        has_row_names = False
+        for number, row in enumerate(rows, start=1):
+            if number == 1:
+                has_row_names = len(row) == len(header) + 1 and row[0] == "1"
+            fields = row[1:] if has_row_names and row[0] == str(number) else row
+            if len(fields) != len(header):
+                msg = f"{path}, line {reader.line_num}: has {len(fields)} fields, line 1 has {len(header)}"
+                raise DataError(msg)
+            yield Row(reader.line_num, fields)
+
+
+@contextmanager
+def _opened(path: Path, what: str) -> Iterator[TextIO]:
+    refuse_without_content(path)
+    # In a column that nobody reads, any bytes may stand; see `Line.text`.
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, delimiter=delimiter, quoting=quoting, strict=True)
-            header = [name.strip() for name in next(reader, [])]
-            rows = [(reader.line_num, row) for row in reader if any(field.strip() for field in row)]
-    except (UnicodeDecodeError, csv.Error) as error:
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            yield file
+    except csv.Error as error:
         msg = f"{path}: is not a text table of {what} ({error})"
         raise DataError(msg) from error
-    missing = [column for column in required if column not in header]
-    if missing or len(set(header)) != len(header):
-        twice = sorted({name for name in header if header.count(name) > 1})
-        fault = f"missing: {', '.join(missing)}" if missing else f"twice: {shown(twice[0])}"
-        msg = f"{path}: has not the columns of {what} ({fault}; line 1: {delimiter.join(header)[:60]!r})"
+
+
+def _named(path: Path, first: list[str], delimiter: str, required: Sequence[str], what: str) -> list[str]:
+    if not all(map(_is_utf8, first)):
+        msg = f"{path}, line 1: is not UTF-8, but must name the columns of {what}; save it again as UTF-8"
         raise DataError(msg)
-    for number, row in rows:
-        if len(row) != len(header):
-            msg = f"{path}, line {number}: has {len(row)} fields, line 1 has {len(header)}"
-            raise DataError(msg)
-    return [Line(path, number, dict(zip(header, row, strict=True))) for number, row in rows]
+    header = [name.strip() for name in first]
+    missing = [column for column in required if column not in header]
+    text = delimiter.join(header)
+    if missing or len(header) == 1:
+        for other, name in _DELIMITERS.items():
+            if text.count(other) > text.count(delimiter):
+                msg = f"{path}: has {name} between its fields, not {_DELIMITERS[delimiter]}; save it again with these"
+                raise DataError(msg)
+    twice = sorted({name for name in header if header.count(name) > 1 and not _INDEX.fullmatch(name)})
+    if missing or twice:
+        fault = f"missing: {', '.join(missing)}" if missing else f"twice: {shown(twice[0])}"
+        msg = f"{path}: has not the columns of {what} ({fault}; line 1: {text[:60]!r})"
+        raise DataError(msg)
+    return header
 
 
 def named_file(root: Path, line: Line, column: str, text: str) -> Path:
     """The file in the root that a field of a table names, relative to the root and with /.
 
+    What the table says may not lead out of the root; links there are the user's own, and lead where they lead.
+
     Raises:
-        DataError: The path is absolute, has "..", is or leads through a link out of the root, or is no regular file.
-        MissingDataError: There is no such file.
+        DataError: The path is absolute, has "..", or is no regular file.
+        MissingDataError: There is no such file, or only a link without content.
     """
     relative = PurePosixPath(text)
     if relative.is_absolute() or ".." in relative.parts or not relative.parts or "\0" in text:
         raise line.error(column, "but must be a path inside the root, relative to it")
-    path = root / relative
+    where = f"{line.path}, line {line.number}: {column} is {shown(text)}"
+    path = root / os.fsdecode(str(relative).encode())  # tables are UTF-8 whatever this locale calls letters
+    if said := without_content(path):
+        raise MissingDataError(f"{where}; {said}")
     try:
-        resolved = path.resolve(strict=True)
-    except (OSError, RuntimeError):  # RuntimeError: links in a circle
-        msg = f"{line.path}, line {line.number}: {column} is {shown(text)}, but {root} has no such file: copy it there"
+        mode = path.stat().st_mode
+    except OSError:
+        msg = f"{where}, but {root} has no such file: copy it there"
         raise MissingDataError(msg) from None
-    if not resolved.is_relative_to(root.resolve()):
-        raise line.error(column, "which is a link out of the root")
-    if not stat.S_ISREG(resolved.stat().st_mode):
+    if not stat.S_ISREG(mode):
         raise line.error(column, "which is no regular file")
     return path

@@ -18,6 +18,7 @@ from nsd_imagery.experiment import N_NSD_PICTURES
 from nsd_imagery.synthetic.atlas import label_table
 from nsd_imagery.synthetic.brain import Brain
 from nsd_imagery.synthetic.pictures import SIDE, nsd_picture
+from nsd_imagery.volumes.hdf5_file import unlocked
 
 _LITTLE_INT16 = np.dtype("<i2")
 _LITTLE_FLOAT32 = np.dtype("<f4")
@@ -56,7 +57,7 @@ def _same_bytes(path: Path, other: Path) -> bool:
 @contextmanager
 def _hdf5_beside(path: Path) -> Iterator[h5py.File]:
     # HDF5 would refuse the file, which is locked already.
-    with beside(path) as partial, h5py.File(partial.name, "w", locking=False) as file:
+    with beside(path) as partial, unlocked(Path(partial.name), "w") as file:
         yield file
 
 

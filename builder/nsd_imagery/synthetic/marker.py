@@ -7,6 +7,7 @@ from typing import Any
 
 from nsd_imagery.errors import FolderError, reason
 from nsd_imagery.experiment import SYNTHETIC_MARKER
+from nsd_imagery.listing import visible
 from nsd_imagery.synthetic import files
 from nsd_imagery.synthetic.effects import DEFAULT_SIGNAL, SIGNALS, Preset, Signal, signal_of
 from nsd_imagery.synthetic.request import Request
@@ -23,11 +24,10 @@ def claim(root: Path, request: Request) -> None:
     Raises:
         FolderError: The root is not ours, or is drawn otherwise.
     """
-    try:
-        held = sorted(path.name for path in root.iterdir()) if root.exists() else []
-    except NotADirectoryError as error:
+    if root.exists() and not root.is_dir():
         msg = f"{root}: is a file, not a folder: choose another one for the synthetic release"
-        raise FolderError(msg) from error
+        raise FolderError(msg)
+    held = visible(root)
     marker = root / SYNTHETIC_MARKER
     wanted = {
         "format_version": FORMAT_VERSION,
@@ -46,11 +46,10 @@ def claim(root: Path, request: Request) -> None:
             msg = f"{root}: holds a synthetic release of {has}, not {want}: choose another folder or delete this one"
             raise FolderError(msg)
         before = set(map(str, found.get("subjects", [])))
-    elif any(not name.startswith(".") for name in held):
-        first = next(name for name in held if not name.startswith("."))
+    elif held:
         msg = (
-            f"{root}: holds data that is not synthetic ({first}, no {SYNTHETIC_MARKER}): choose an empty folder, "
-            "because synthetic data must not be mixed with real data"
+            f"{root}: holds data that is not synthetic ({held[0].name}, no {SYNTHETIC_MARKER}): choose an empty "
+            "folder, because synthetic data must not be mixed with real data"
         )
         raise FolderError(msg)
     said = {name: value for name, value in wanted.items() if _UNSAID.get(name) != value}

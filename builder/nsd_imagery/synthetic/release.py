@@ -133,8 +133,7 @@ def _write_betas(root: Path, brain: Brain, scan: _Scan, voxels: Voxels, endings:
     betas = session_betas(voxels, scan.runs, brain.inside(scan.valid))
     for ending in endings:
         files.write_betas(folder / f"{scan.name}.{ending}", betas, brain)
-    if scan.folder == "betas":
-        write_meanbeta(folder / f"{scan.name.replace('betas', 'meanbeta')}.nii.gz", betas, brain)
+    write_meanbeta(folder / f"{scan.name.replace('betas', 'meanbeta')}.nii.gz", betas, brain)
 
 
 def _write_ncsnr(root: Path, truth: Truth, brain: Brain, voxels: Voxels) -> None:

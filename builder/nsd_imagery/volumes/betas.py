@@ -67,6 +67,10 @@ class Scaling:
         """This scaling for a file whose numbers, scaled as its header says, are percent signal change x `scale`."""
         return Scaling(self.slope, self.intercept / scale, scale)
 
+    def step(self, dtype: np.dtype) -> float:
+        """Percent signal change between one stored integer and the next; 0 for floats."""
+        return abs(self.slope) / self.divisor if dtype.kind in "iu" else 0.0
+
     def percent(self, stored: NDArray[Any]) -> NDArray[np.float64]:
         """Percent signal change, float64, of stored numbers of any shape."""
         percent = stored.astype(np.float64)
@@ -92,6 +96,10 @@ class BetaHeader:
     dtype: np.dtype
     scaling: Scaling
 
+    def over(self, scale: float | None) -> "BetaHeader":
+        """This header of a file whose numbers are percent signal change x `scale`; as it is where that is None."""
+        return self if scale is None else replace(self, scaling=self.scaling.over(scale))
+
 
 @dataclass(frozen=True, eq=False)
 class Betas:
@@ -111,9 +119,7 @@ class Betas:
 
     def over(self, scale: float | None) -> "Betas":
         """These betas of a file whose numbers are percent signal change x `scale`; as they are where it is None."""
-        if scale is None:
-            return self
-        return replace(self, header=replace(self.header, scaling=self.header.scaling.over(scale)))
+        return replace(self, header=self.header.over(scale))
 
 
 def holds_data(stored: NDArray[Any]) -> NDArray[np.bool_]:

@@ -17,16 +17,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nsd_imagery.errors import DataError, reason, shown
+from nsd_imagery.links import refuse_without_content
 from nsd_imagery.progress import ShareProgress, unwatched
 from nsd_imagery.volumes.betas import BetaHeader, Betas, Scaling, holds_data, refuse_unlikely, without_nan
 from nsd_imagery.volumes.chunks import Chunks
 from nsd_imagery.volumes.grid import FlatIndex, Grid
+from nsd_imagery.volumes.hdf5_file import unlocked
 
 _VOXELS_AT_A_TIME = 256
 """Chunks that are gathered before they are turned into columns: small enough to stay in the processor's cache."""
 
 _BLOCK = 1 << 22
 """Bytes of volumes that are read at once where there are no chunks."""
+
+_SAMPLED = 16
+"""Voxels of a sample, each of one chunk."""
 
 
 def read_header(path: Path) -> BetaHeader:
@@ -65,6 +70,17 @@ def bytes_to_unpack(path: Path, grid: Grid, voxels: FlatIndex) -> int:
         return n_boxes * -(-n_volumes // n_rows) * math.prod(dataset.chunks) * dataset.dtype.itemsize
 
 
+def read_sample(path: Path, grid: Grid, voxels: FlatIndex) -> tuple[BetaHeader, NDArray[Any]]:
+    """The first chunk of volumes at a few voxels; see `read.read_sample`."""
+    with _open(path) as dataset:
+        header = _header(dataset)
+        header.grid.check_same(grid, str(path), "the mask")
+        some = voxels[:: max(1, voxels.size // _SAMPLED)][:_SAMPLED]
+        zyx = grid.ijk(some[_order(dataset, grid, some)])[:, ::-1]
+        first = [part.read().copy() for part in _parts(dataset, path, zyx) if not part.rows.start]
+        return header, np.concatenate(first, axis=1).astype(header.dtype, copy=False)
+
+
 def _header(dataset: h5py.Dataset) -> BetaHeader:
     n_volumes, *zyx = dataset.shape
     dtype = dataset.dtype.newbyteorder("=")
@@ -80,11 +96,12 @@ def open_dataset(path: Path, name: str) -> Iterator[h5py.Dataset]:
     Raises:
         DataError: The file is damaged, or has no such dataset of its own.
     """
+    refuse_without_content(path)
     with path.open("rb"):  # says which file may not be read, as h5py's own error does not
         pass
     with ExitStack() as stack:
         with reading(path):
-            file = stack.enter_context(h5py.File(path, "r"))
+            file = stack.enter_context(unlocked(path))
             dataset = _own_dataset(file, path, name)
         yield dataset
 

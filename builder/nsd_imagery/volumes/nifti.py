@@ -1,17 +1,12 @@
 """NIfTI files as a stream: one volume in memory at a time, read on to the end so that a gzip checksum is checked."""
 
-import gzip
 import io
-import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
-import xxhash
-from isal import igzip, isal_zlib
 from nibabel.nifti1 import Nifti1Header
 from nibabel.nifti2 import Nifti2Header
 from nibabel.spatialimages import HeaderDataError
@@ -20,19 +15,13 @@ from numpy.typing import NDArray
 from nsd_imagery.errors import DataError, reason
 from nsd_imagery.progress import ShareProgress, unwatched
 from nsd_imagery.volumes.betas import LARGEST, BetaHeader, Betas, Scaling, holds_data, refuse_unlikely, without_nan
+from nsd_imagery.volumes.formats import READ_ENDINGS, refuse_other_format
 from nsd_imagery.volumes.grid import FlatIndex, Grid
+from nsd_imagery.volumes.unpacked import unpacked
 
-_BROKEN: tuple[type[Exception], ...] = (gzip.BadGzipFile, zlib.error, isal_zlib.error, EOFError)  # type: ignore[assignment]
 _NIFTI2_BYTES = 540
 _ORDERS: tuple[Literal["little", "big"], ...] = ("little", "big")
 _MAX_HEADER_BYTES = 1 << 24
-_BLOCK = 1 << 22
-_UNPACKED_BLOCK = 112 << 10
-"""Of isal's public reader: from 128 KiB on, malloc may take what it makes from the system and give it back each time,
-as Dask sets it for its workers: a quarter longer."""
-
-_ZLIB_BLOCK = 1 << 18
-
 _FURTHEST_MM = 1e6
 """Far outside any scanner."""
 
@@ -50,108 +39,14 @@ class _Header:
         return self.grid.n_voxels * self.dtype.itemsize
 
 
-class _Source(io.RawIOBase):
-    """The bytes of a file on disk, digested as they are read."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self.digest = xxhash.xxh3_128()
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        count = self._file.readinto(buffer)  # type: ignore[attr-defined]
-        self.digest.update(memoryview(buffer)[:count])
-        return count
-
-    def restart(self) -> None:
-        """Go back to the first byte, and digest from there."""
-        self._file.seek(0)
-        self.digest.reset()
-
-
-class _Unpacked(io.RawIOBase):
-    """The bytes that are packed in a source.
-
-    isal is fastest, but takes no member whose gzip header is beyond its buffer; zlib takes a header of any length
-    (RFC 1952 has no limit on a name or a comment), a piece at a time.
-    """
-
-    def __init__(self, source: _Source) -> None:
-        self._source = source
-        self._reader, self._step = _isal_reader(source)
-        self._given = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        view = memoryview(buffer)[: self._step]
-        try:
-            count = self._reader.readinto(view)
-        except OverflowError:
-            self._source.restart()
-            self._reader = io.BufferedReader(_Inflated(self._source))
-            _skip(self._reader, self._given)
-            count = self._reader.readinto(view)
-        self._given += count
-        return count
-
-
-class _Inflated(io.RawIOBase):
-    """The bytes that are packed in a source, by zlib: in a few blocks of memory whatever the members' headers hold."""
-
-    def __init__(self, source: _Source) -> None:
-        self._source = source
-        self._packed = b""
-        self._member = _gzip_member()
-        self._is_between = False
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        view = memoryview(buffer)
-        while self._has_packed():
-            if self._is_between:
-                self._packed = self._packed.lstrip(b"\0")  # padding, as the gzip readers take it
-                self._is_between = not self._packed
-                continue
-            made = self._member.decompress(self._packed, len(view))
-            self._packed = self._member.unconsumed_tail
-            if self._member.eof:
-                self._packed, self._member, self._is_between = self._member.unused_data, _gzip_member(), True
-            if made:
-                view[: len(made)] = made
-                return len(made)
-        if not self._is_between:
-            msg = "Compressed file ended before the end-of-stream marker was reached"
-            raise EOFError(msg)
-        return 0
-
-    def _has_packed(self) -> bool:
-        self._packed = self._packed or self._source.read(_ZLIB_BLOCK) or b""
-        return bool(self._packed)
-
-
 def is_nifti(path: Path) -> bool:
     """Whether a file's name says that it is NIfTI, packed or not."""
-    return path.name.endswith((".nii", ".nii.gz"))
-
-
-def file_digest(path: Path) -> str:
-    """xxh3_128 of the bytes of a file as they lie on disk, as `read_betas` gives it."""
-    digest = xxhash.xxh3_128()
-    with path.open("rb", buffering=0) as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
+    return path.name.endswith(READ_ENDINGS)
 
 
 def read_header(path: Path) -> BetaHeader:
     """The header of a 4-D NIfTI file; see `read.read_header`."""
-    with _open(path) as (stream, _):
+    with unpacked(path) as (stream, _):
         return _beta_header(_read_header(stream, path))
 
 
@@ -159,7 +54,7 @@ def read_betas(
     path: Path, grid: Grid, voxels: FlatIndex, brain: FlatIndex | None, progress: ShareProgress = unwatched
 ) -> Betas:
     """Stream the volumes of a NIfTI file past a mask; see `read.read_betas`."""
-    with _open(path) as (stream, source):
+    with unpacked(path) as (stream, source):
         header = _read_header(stream, path)
         header.grid.check_same(grid, str(path), "the mask")
         positions = grid.file_order(voxels)
@@ -182,13 +77,24 @@ def bytes_to_unpack(path: Path, grid: Grid, voxels: FlatIndex) -> int:
     return header.n_volumes * header.grid.n_voxels * header.dtype.itemsize
 
 
+def read_sample(path: Path, grid: Grid, voxels: FlatIndex) -> tuple[BetaHeader, NDArray[Any]]:
+    """The first volume past a mask; see `read.read_sample`."""
+    with unpacked(path) as (stream, _):
+        header = _read_header(stream, path)
+        header.grid.check_same(grid, str(path), "the mask")
+        first = next(_volumes(stream, header, path))
+        stored = first.take(grid.file_order(voxels), mode="clip").astype(header.dtype.newbyteorder("="))
+        return _beta_header(header), stored[np.newaxis]
+
+
 def read_volume(path: Path) -> tuple[NDArray[Any], Grid]:
     """A whole 3-D volume, scaled by its header where it has a scaling, as an (x, y, z) array.
 
     Raises:
         DataError: Not a 3-D NIfTI file, or damaged.
     """
-    with _open(path) as (stream, _):
+    refuse_other_format(path)
+    with unpacked(path) as (stream, _):
         header = _read_header(stream, path)
         if header.n_volumes != 1:
             msg = f"{path}: has {header.n_volumes} volumes; a mask or map has one"
@@ -202,39 +108,6 @@ def read_volume(path: Path) -> tuple[NDArray[Any], Grid]:
 def _beta_header(header: _Header) -> BetaHeader:
     scaling = Scaling.of(header.dtype, header.slope, header.intercept)
     return BetaHeader(header.grid, header.n_volumes, header.dtype.newbyteorder("="), scaling)
-
-
-@contextmanager
-def _open(path: Path) -> Iterator[tuple[io.BufferedIOBase, _Source]]:
-    """The decompressed stream and the digested source; every way in which a file can be broken becomes a DataError."""
-    try:
-        with path.open("rb", buffering=0) as file:
-            source = _Source(file)
-            with io.BufferedReader(_Unpacked(source) if path.suffix == ".gz" else source) as stream:
-                yield stream, source
-    except _BROKEN as error:
-        msg = f"{path}: the gzip data is damaged or cut short ({error}): copy the file again"
-        raise DataError(msg) from error
-
-
-def _isal_reader(source: _Source) -> tuple[Any, int | None]:
-    """What unpacks a source, and how much of it at a time is best.
-
-    isal's public reader makes bytes first, and copies them: 5 % longer for a session of betas.
-    """
-    try:
-        return isal_zlib._GzipReader(cast(BinaryIO, source), igzip.READ_BUFFER_SIZE), None  # noqa: SLF001
-    except (AttributeError, TypeError):  # another version of isal
-        return igzip.IGzipFile(fileobj=source, mode="rb"), _UNPACKED_BLOCK
-
-
-def _gzip_member() -> Any:
-    return zlib.decompressobj(16 + zlib.MAX_WBITS)
-
-
-def _skip(stream: io.BufferedIOBase, count: int) -> None:
-    while count and (skipped := len(stream.read(min(count, _ZLIB_BLOCK)))):
-        count -= skipped
 
 
 def _read_header(stream: io.BufferedIOBase, path: Path) -> _Header:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from nsd_imagery.errors import DataError
 from nsd_imagery.identity import identity
 from nsd_imagery.progress import ShareProgress, unwatched
 from nsd_imagery.volumes import hdf5, nifti
-from nsd_imagery.volumes.betas import BetaHeader, Betas
+from nsd_imagery.volumes.betas import BetaHeader, Betas, without_nan
 from nsd_imagery.volumes.grid import FlatIndex, Grid
 from nsd_imagery.volumes.labels import read_labels
 from nsd_imagery.volumes.roi import Roi
@@ -66,6 +67,24 @@ def bytes_to_unpack(path: Path, grid: Grid, voxels: FlatIndex) -> int:
         DataError: The file is damaged, or of another grid.
     """
     return _format(path).bytes_to_unpack(path, grid, voxels)
+
+
+def read_sample(path: Path, grid: Grid, voxels: FlatIndex) -> tuple[BetaHeader, NDArray[Any]]:
+    """The header and a few betas: of some of the voxels (.hdf5) or of the first volume (.nii, .nii.gz).
+
+    Args:
+        path: A beta file.
+        grid: The masks' grid, which the file must share.
+        voxels: (n_voxels,) C-order flat indices.
+
+    Returns:
+        The header, and (n_volumes, n_voxels) numbers as stored, NaN as 0; both may be fewer than were asked for.
+
+    Raises:
+        DataError: The file is damaged, or of another grid.
+    """
+    header, stored = _format(path).read_sample(path, grid, voxels)
+    return header, without_nan(stored, path)
 
 
 def brain_voxels(mask: Path | None) -> FlatIndex | None:
