@@ -45,7 +45,7 @@ class Signal:
     level: float = 1.0
     noise: float = 1.0
     common: float = 0.0
-    drift: float = 0.15
+    drift: float = 0.1
     offset: float = 0.2
     lag_one: float = 0.34
 
@@ -63,10 +63,10 @@ SIGNALS: Final[dict[str, Signal]] = {
         common=1.3,
     ),
     "strong": Signal(
-        vision_early=(0.46, 0.46, 0.46),
-        vision_higher=(0.18, 0.18, 0.18),
-        imagery_early=(0.17, 0.17, 0.17),
-        imagery_higher=(0.14, 0.14, 0.14),
+        vision_early=(0.5, 0.5, 0.5),
+        vision_higher=(0.2, 0.2, 0.2),
+        imagery_early=(0.19, 0.19, 0.19),
+        imagery_higher=(0.16, 0.16, 0.16),
         attention_early=0.28,
         attention_higher=0.15,
         letter=0.1,
