@@ -125,4 +125,5 @@ def _answers(
 def _absent(values: NDArray[np.generic], where: NDArray[np.bool_]) -> pa.Array:
     """A column that is absent in places."""
     text = pa.array(values.astype(np.float64).astype(str), mask=where)
-    return pc.replace_substring_regex(text, pattern=r"\.0$", replacement="")
+    options = pc.ReplaceSubstringOptions(r"\.0$", "")
+    return pc.call_function("replace_substring_regex", [text], options)

@@ -72,7 +72,7 @@ def run_events(truth: Truth, schedule: RunSchedule) -> list[Event]:
             gains = signal.attention_early, signal.attention_higher
             factor = _DETECTION_GAIN[bool(schedule.present[trial])]
             events.append(Event(latent, letter, *gains, signal.level * _LEVEL["cue"]))
-            detected = (factor * gain for gain in gains)
+            detected = factor * gains[0], factor * gains[1]
             events.append(Event(latent, "", *detected, signal.level * _LEVEL["detection"]))
     return events
 

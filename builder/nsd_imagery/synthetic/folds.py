@@ -39,7 +39,7 @@ def folded_sheet(
         (X, Y, Z) bool: the cortex, and nsdgeneral in it.
     """
     shape = mask.shape
-    voxels = (coordinates * np.array(shape, np.float32) / 2).reshape(-1, 3)
+    voxels = (coordinates * np.array(shape) / 2).astype(np.float32).reshape(-1, 3)
     waves = plane_waves(generator(0, "folds", subject), voxels, _FOLD_WAVES, _FOLD_VOXELS)
     field = waves.sum(axis=0).reshape(shape)
     steepness = np.sqrt(sum(slope**2 for slope in np.gradient(field)))

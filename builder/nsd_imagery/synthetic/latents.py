@@ -38,8 +38,9 @@ class Latents:
             for trial, nsd_id in enumerate(run.photographs.tolist()):
                 concept = self.named[run.targets[run.conditions[trial]].stimulus]
                 mixed = np.float32(_CONCEPT_SHARE) * concept + rest * self._pictures[nsd_id]
-                self.named[nsd_stimulus(nsd_id)] = mixed
+                self.named[nsd_stimulus(nsd_id)] = mixed.astype(np.float32, copy=False)
 
     def of_picture(self, nsd_id: int) -> Vector:
         """That of an NSD picture (0-based id)."""
-        return self.named.get(nsd_stimulus(nsd_id), self._pictures[nsd_id])
+        name = nsd_stimulus(nsd_id)
+        return self.named[name] if name in self.named else self._pictures[nsd_id]

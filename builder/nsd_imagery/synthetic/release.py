@@ -68,15 +68,14 @@ def write_release(root: Path, request: Request) -> None:
         _write_maps(root, brain)
         if sessions:
             _write_core(root, seed, brain, sessions)
-        for version in versions:
-            progress(f"{subject}: {version}")
-            voxels = Voxels(truth, brain, version)
+        in_versions = [Voxels(truth, brain, version) for version in versions]
+        write_weights(root, brain, in_versions[0])
+        for voxels in in_versions:
             for scan in _scans(truth, brain, sessions):
-                progress(f"{subject}: {version}, {scan.name}")
+                progress(f"{subject}: {voxels.beta_version}, {scan.name}")
                 _write_betas(root, brain, scan, voxels, FORMATS[request.format])
             if sessions:
                 _write_ncsnr(root, truth, brain, voxels)
-        write_weights(root, brain, voxels)
     write_truth(root, truth)
 
 

@@ -131,7 +131,7 @@ class Voxels:
         noise = _WAVE_NOISE * self._smooth_noise(rng) + _LOCAL_NOISE * self._local_noise(rng)
         if self._signal.common:
             noise += self._signal.common * rng.standard_normal(len(self._areas), np.float32) @ self._areas
-        return noise
+        return noise.astype(np.float32, copy=False)
 
     def _smooth_noise(self, rng: np.random.Generator) -> NDArray[np.float32]:
         return rng.standard_normal(_NOISE_WAVES, np.float32) @ self._waves
