@@ -46,7 +46,8 @@ from nsd_imagery.shell import quoted
     type=click.Choice(["real", "strong", "none"]),
     default="strong",
     show_default=True,
-    help="real: trials are identified about as often as in the real data. none: noise, drift and order alone.",
+    help="real: trials are identified about as often as in the real data. strong: more often. none: noise, drift and "
+    "order alone.",
 )
 def synth(root: Path, subjects: tuple[str, ...], **options: Any) -> None:
     """Write a synthetic NSD release into ROOT.
