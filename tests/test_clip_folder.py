@@ -22,8 +22,8 @@ from safetensors.torch import load_file, save_file
 import nsd_imagery
 from clip import DIMENSIONS, save_tiny_clip
 from nsd_imagery import ClipCache
+from nsd_imagery.embeddings import Embedding, Maker, read_embeddings, write_embeddings
 from nsd_imagery.errors import BusyError, DataError, MissingDataError, NSDImageryError
-from nsd_imagery.learn.clip_file import Embedding, Maker, read_embeddings, write_embeddings
 from nsd_imagery.learn.clip_folder import folder_name, model_files
 from nsd_imagery.learn.clip_model import Clip, open_clip
 
@@ -444,7 +444,7 @@ def rewritten(path: Path, **changes: Any) -> None:
 
 
 def source_hash(keys: list[Any], sources: Any) -> str:
-    from nsd_imagery.learn.clip_file import text_digest
+    from nsd_imagery.embeddings import text_digest
 
     return text_digest(json.dumps([keys, sources]))
 
@@ -522,7 +522,7 @@ def test_a_small_file_of_embeddings_that_is_read_as_gigabytes_is_refused_before_
         import resource, sys
         from pathlib import Path
         from nsd_imagery.errors import DataError
-        from nsd_imagery.learn.clip_file import read_embeddings
+        from nsd_imagery.embeddings import read_embeddings
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         try:
             read_embeddings(Path(sys.argv[1]))

@@ -25,10 +25,10 @@ import nsd_imagery
 from clip import DIMENSIONS, LENGTH, save_tiny_clip
 from hub import Hub
 from nsd_imagery import ClipCache
+from nsd_imagery.embeddings import Embedding, Key, Maker, read_embeddings, write_embeddings
 from nsd_imagery.errors import BusyError, DataError, HubError, MissingDataError, MissingEmbeddingError, UsageError
 from nsd_imagery.learn import clip_cache, clip_model
 from nsd_imagery.learn import embed as embed_module
-from nsd_imagery.learn.clip_file import Embedding, Key, Maker, read_embeddings, write_embeddings
 from nsd_imagery.learn.clip_model import Clip
 from nsd_imagery.learn.embed import PictureOf
 

@@ -170,7 +170,7 @@ def test_the_first_voxel_that_differs_is_named_with_both_means(own_release: Path
     right = betas[i, j, k].mean()
     betas[i, j, k, 3] += 720
     write(path, betas)
-    words = rf"\[{i}, {j}, {k}\], {right + 1:.4f} and not {right:.4f}: copy"
+    words = rf"\[{i}, {j}, {k}\], {right + 1:.4f} and not {np.float32(right):.4f}: copy"
     with pytest.raises(DataError, match=words):
         nsd_imagery.build(own_release, tmp_path / "d", **ONE)
 

@@ -82,9 +82,20 @@ def test_a_bare_name_of_several_atlases_is_an_error_that_lists_them(subject: Ana
         resolve("same", Maps(twice))
 
 
-def test_a_missing_label_table_is_named(subject: Anatomy) -> None:
-    with pytest.raises(MissingDataError, match=r"no label table prf-visualrois\.mgz\.ctab"):
+def test_a_table_without_its_atlas_takes_no_label_from_an_atlas_that_is_there(subject: Anatomy) -> None:
+    """fsaverage's tables are often copied whole; Kastner2015 and HCP_MMP1 both have an FEF."""
+    atlases = {name: path for name, path in subject.atlases.items() if name != "Kastner2015"}
+    found = resolve("FEF", Maps(Anatomy("subj01", atlases, subject.label_tables)))
+    np.testing.assert_array_equal(found.flat, resolve("HCP_MMP1:FEF", Maps(subject)).flat)
+    with pytest.raises(UsageError, match="write HCP_MMP1:FEF or Kastner2015:FEF"):
+        resolve("FEF", Maps(subject))
+
+
+def test_a_missing_label_table_is_named_with_all_places_where_it_was_looked_for(subject: Anatomy) -> None:
+    with pytest.raises(MissingDataError, match=r"no label table prf-visualrois\.mgz\.ctab") as caught:
         resolve("V1", Maps(Anatomy("subj01", subject.atlases)))
+    for place in ("freesurfer/subj01/label", "freesurfer/fsaverage/label", "templates/prf-visualrois.ctab"):
+        assert f"nsddata/{place}" in str(caught.value)
 
 
 @pytest.mark.parametrize("line", ["x V1 0 0 0 0", "3", "1 again 0 0 0 0", "9 V1v 0 0 0 0"])

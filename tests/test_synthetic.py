@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -26,9 +27,9 @@ from nsd_imagery.atomic import naming_later
 from nsd_imagery.errors import FolderError, UsageError
 from nsd_imagery.experiment import CORE_SESSIONS, GRIDS, NSDGENERAL_VOXELS, SUBJECTS
 from nsd_imagery.identity import identity
-from nsd_imagery.synthetic import synth
+from nsd_imagery.synthetic import SIGNALS, synth
 from nsd_imagery.synthetic.brain import make_brain
-from nsd_imagery.synthetic.signal import pattern
+from truth import latents, planted
 
 COLUMNS = (
     "SUBJECT SESSION RUN TRIAL CONDITION CUE FRAMEFILE IMAGEFILE GROUNDTRUTH ISCORRECT CHANGEMIND TOTAL1 TOTAL2 BUTTON "
@@ -47,6 +48,7 @@ SET_B_IDS = (28751, 30856, 53881, 61177, 65872)
 ATLASES = (
     "prf-visualrois prf-eccrois streams floc-bodies floc-faces floc-places floc-words Kastner2015 HCP_MMP1 corticalsulc"
 ).split()
+DEEP = ["MTL", "thalamus"]
 
 Lines = list[dict[str, str]]
 
@@ -123,10 +125,10 @@ class TestBehaviour:
         for number, run in enumerate(RUNS, start=1):
             lines = behaviour(root, run, subject)
             assert list(lines[0]) == COLUMNS
-            assert [line["TRIAL"] for line in lines] == [f"{trial}.0" for trial in range(1, 49)]
-            assert {line["RUN"] for line in lines} == {f"{number}.0"}
-            assert {line["SESSION"] for line in lines} == {"1.0"}
-            assert {line["SUBJECT"] for line in lines} == {f"{int(subject[-2:])}.0"}
+            assert [line["TRIAL"] for line in lines] == [str(trial) for trial in range(1, 49)]
+            assert {line["RUN"] for line in lines} == {str(number)}
+            assert {line["SESSION"] for line in lines} == {"1"}
+            assert {line["SUBJECT"] for line in lines} == {str(int(subject[-2:]))}
 
     @pytest.mark.parametrize("run", RUNS)
     def test_each_target_comes_8_times_by_condition_and_8_times_by_cue(self, root: Path, run: str) -> None:
@@ -143,7 +145,7 @@ class TestBehaviour:
         lines = behaviour(root, run)
         matched = [line["CONDITION"] == line["CUE"] for line in lines]
         assert matched.count(False) == 24
-        assert [line["GROUNDTRUTH"] for line in lines] == [str(float(match)) for match in matched]
+        assert [line["GROUNDTRUTH"] for line in lines] == [str(int(match)) for match in matched]
 
     @pytest.mark.parametrize("run", ATTENTION + IMAGERY)
     def test_elsewhere_cue_and_condition_agree_and_the_frame_is_blank(self, root: Path, run: str) -> None:
@@ -173,7 +175,7 @@ class TestBehaviour:
         names = {cue: name.removesuffix(".png") for _, name, cue in pairs(root, run[3])}
         for line in behaviour(root, run):
             assert line["FRAMEFILE"] == f"{names[line['CONDITION']]}_cue{line['CUE']}.png"
-            assert line["IMAGEFILE"] == ""
+            assert line["IMAGEFILE"] == "NaN"
 
     def test_the_concepts_are_seen_in_48_different_shared_photographs(self, root: Path, table: Lines) -> None:
         shared = [int(row["nsdId"]) for row in table if row["shared1000"] == "True"]
@@ -189,28 +191,26 @@ class TestBehaviour:
 
     @pytest.mark.parametrize("run", ATTENTION)
     def test_the_attended_target_is_there_in_half_of_the_trials(self, root: Path, run: str) -> None:
-        assert Counter(letters(root, run, "GROUNDTRUTH")) == {"1.0": 24, "0.0": 24}
+        assert Counter(letters(root, run, "GROUNDTRUTH")) == {"1": 24, "0": 24}
 
-    def test_a_press_is_missing_now_and_then_and_then_its_columns_are_blank(self, root: Path) -> None:
+    def test_a_press_is_missing_now_and_then_and_then_its_columns_are_absent(self, root: Path) -> None:
         lines = [line for run in RUNS for line in behaviour(root, run)]
-        missed = [line for line in lines if not line["BUTTON"]]
+        missed = [line for line in lines if line["BUTTON"] == "NaN"]
         assert 2 <= len(missed) <= 30
         for line in missed:
-            assert not any(line[name] for name in ("RT", "ISCORRECT", "CHANGEMIND", "FINALDECISIONTIME"))
-        pressed = [line for line in lines if line["BUTTON"]]
-        assert {line["BUTTON"] for line in pressed} == {"1.0", "2.0"}
+            assert {line[name] for name in ("RT", "ISCORRECT", "CHANGEMIND", "FINALDECISIONTIME")} == {"NaN"}
+        pressed = [line for line in lines if line["BUTTON"] != "NaN"]
+        assert {line["BUTTON"] for line in pressed} == {"1", "2"}
         assert all(400 < float(line["RT"]) < 8000 for line in pressed)
 
     def test_correctness_follows_from_button_and_ground_truth(self, root: Path) -> None:
         for run in RUNS:
             for line in behaviour(root, run):
-                if line["ISCORRECT"]:
-                    said_yes = line["BUTTON"] == "1.0"
-                    assert (line["ISCORRECT"] == "1.0") == (said_yes == (line["GROUNDTRUTH"] == "1.0"))
+                if line["ISCORRECT"] != "NaN":
+                    said_yes = line["BUTTON"] == "1"
+                    assert (line["ISCORRECT"] == "1") == (said_yes == (line["GROUNDTRUTH"] == "1"))
                 else:
-                    assert run in IMAGERY or not line["BUTTON"]
-                assert bool(line["GROUNDTRUTH"]) == (run not in IMAGERY)
-                assert bool(line["IMAGEONSET"]) == bool(line["IMAGESERIESENDS"]) == (run in ATTENTION)
+                    assert run in IMAGERY or line["BUTTON"] == "NaN"
 
 
 class TestDesign:
@@ -257,6 +257,7 @@ class TestDesign:
         cell = design(root)[0, NUMBER[run]]
         length = 8 if run in ATTENTION else 4
         starts = np.nonzero(cell)[0].reshape(48, -1)[:, 0]
+        assert starts[0] == (16 if run in ATTENTION else 12)
         assert not np.any(starts % length)
         assert len(cell) == 60 * length
         assert set(np.diff(starts)) == {length, 2 * length}
@@ -322,7 +323,7 @@ class TestAnatomy:
         grids = []
         for subject in SUBJECTS_HERE:
             images = [Nifti1Image.from_filename(path) for path in functional(root, subject).rglob("*.nii.gz")]
-            assert len(images) == 3 * (len(ATLASES) + 1) + 3
+            assert len(images) == 3 * (len(ATLASES) + len(DEEP) + 1) + 3
             betas = Nifti1Image.from_filename(beta_file(root, "nii.gz", subject=subject))
             assert betas.affine is not None
             for image in images:
@@ -341,7 +342,7 @@ class TestAnatomy:
         assert 250 <= np.sum(mask == 1) <= 450
         assert np.nonzero(mask == 1)[1].mean() < np.nonzero(mask == 0)[1].mean()
 
-    @pytest.mark.parametrize("name", [*ATLASES, "nsdgeneral"])
+    @pytest.mark.parametrize("name", [*ATLASES, *DEEP, "nsdgeneral"])
     def test_the_halves_make_up_the_whole(self, root: Path, name: str) -> None:
         whole, left, right = (roi(root, prefix + name) for prefix in ("", "lh.", "rh."))
         assert np.array_equal(np.maximum(left, right), whole)
@@ -375,10 +376,39 @@ class TestAnatomy:
         assert tables["nsdgeneral.mgz.ctab"] == "0 Unknown 1 nsdgeneral".split()
         assert {"V1v", "hV4"} <= set(tables["Kastner2015.mgz.ctab"])
 
-    def test_the_full_size_brain_has_the_true_grid_and_number_of_voxels(self) -> None:
-        brain = make_brain("subj05", full_size=True)
-        assert brain.mask.shape == GRIDS["subj05"]
-        assert np.sum(brain.rois["nsdgeneral"] == 1) == NSDGENERAL_VOXELS["subj05"]
+    def test_atlases_made_on_fsaverage_have_their_table_there_too_and_no_other_has(self, root: Path) -> None:
+        own, shared = (root / "nsddata/freesurfer" / owner / "label" for owner in ("subj01", "fsaverage"))
+        found = {path.name.removesuffix(".mgz.ctab") for path in shared.iterdir()}
+        assert found == {"nsdgeneral", "streams", "Kastner2015", "HCP_MMP1", "corticalsulc"}
+        assert all(path.read_bytes() == (own / path.name).read_bytes() for path in shared.iterdir())
+
+    @pytest.mark.parametrize("name", DEEP)
+    def test_what_lies_below_the_cortex_has_its_table_among_the_templates_alone(self, root: Path, name: str) -> None:
+        assert not list((root / "nsddata/freesurfer").rglob(f"{name}.*"))
+        lines = (root / f"nsddata/templates/{name}.ctab").read_text().splitlines()
+        table = {int(line.split(" ")[0]): line.split(" ")[1] for line in lines}
+        for subject in SUBJECTS_HERE:
+            labels = roi(root, name, subject)
+            assert len(np.unique(labels)) > 4
+            assert set(np.unique(labels)) <= set(table)
+            assert not np.any((labels > 0) & (roi(root, "nsdgeneral", subject) >= 0))
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("subject", SUBJECTS)
+    def test_nsdgeneral_of_true_size_is_a_folded_sheet_with_the_true_number_of_voxels(self, subject: str) -> None:
+        brain = make_brain(subject, full_size=True)
+        assert brain.mask.shape == GRIDS[subject]
+        inside = brain.rois["nsdgeneral"] == 1
+        assert inside.sum() == NSDGENERAL_VOXELS[subject]
+        assert np.all(brain.mask[inside])
+        assert np.mean(inside[brain.rois["prf-visualrois"] > 0]) > 0.6
+        runs = np.sum(inside[1:] & ~inside[:-1]) + np.sum(inside[0])
+        box = [np.ptp(at) + 1 for at in np.nonzero(inside)]
+        if subject == "subj01":
+            assert runs == pytest.approx(7000, rel=0.1)
+            assert box == pytest.approx([42, 46, 61], abs=1)
+        assert runs == pytest.approx(7000, rel=0.25)
+        assert box == pytest.approx([42, 46, 61], rel=0.1)
 
 
 class TestBetas:
@@ -472,23 +502,39 @@ class TestBetas:
             other.append(similar[~np.eye(6, dtype=bool)].mean())
         assert np.mean(own) > np.mean(other) + 0.05
 
-    def test_a_stimulus_has_one_pattern_of_its_own(self) -> None:
-        at = make_brain("subj01", full_size=False).coordinates
-        one = pattern(3, "nsd28751", at)
-        assert np.array_equal(one, pattern(3, "nsd28751", at))
-        assert abs(np.corrcoef(one, pattern(3, "nsd28752", at))[0, 1]) < 0.3
-        assert abs(np.corrcoef(one, pattern(4, "nsd28751", at))[0, 1]) < 0.3
+    def test_a_stimulus_has_one_latent_of_its_own(self, root: Path) -> None:
+        found = latents(root)
+        assert len(found) == 18 + 48
+        assert {vector.shape for vector in found.values()} == {(32,)}
+        names = [name.removesuffix(".png") for of_set in "AC" for _, name, _ in pairs(root, of_set)]
+        alike = np.corrcoef([found[name] for name in (*names, *(f"nsd{nsd_id}" for nsd_id in SET_B_IDS))])
+        assert np.abs(alike[~np.eye(len(alike), dtype=bool)]).max() < 0.7
+        as_text = latents(root, "text")
+        assert all(np.array_equal(vector, as_text[stimulus]) for stimulus, vector in found.items())
 
-    def test_the_pattern_of_a_target_is_in_the_betas_where_it_was_seen(self, root: Path) -> None:
-        brain = make_brain("subj01", full_size=False)
-        where = valid_nsdgeneral(root) & (roi(root, "prf-visualrois") > 0)
-        coordinates = (2 * np.argwhere(where) + 1) / where.shape - 1
-        planted = pattern(7, "nsd28751", coordinates.astype(np.float32))
-        betas = percent(root, where)[rows("visB")]
-        seen = averages((betas - betas.mean(axis=0)) / betas.std(axis=0), letters(root, "visB"))
-        found = {letter: np.corrcoef(planted, row)[0, 1] for letter, row in zip(sorted("WKBCDT"), seen, strict=True)}
-        assert max(found, key=lambda letter: found[letter]) == "W"
-        assert where.shape == brain.shape
+    def test_a_photograph_resembles_the_concept_that_it_stands_for(self, root: Path) -> None:
+        found = latents(root)
+        words = {cue: name for _, name, cue in pairs(root, "C")}
+        own, other = [], []
+        for line in behaviour(root, "visC"):
+            photograph = found[f"nsd{int(line['FRAMEFILE'][14:19]) - 1}"]
+            for cue, word in words.items():
+                alike = np.corrcoef(photograph, found[word])[0, 1]
+                (own if cue == line["CONDITION"] else other).append(alike)
+        assert np.mean(own) == pytest.approx(0.8, abs=0.1)
+        assert abs(np.mean(other)) < 0.1
+
+    @pytest.mark.parametrize("subject", SUBJECTS_HERE)
+    def test_the_pattern_of_a_target_is_in_the_betas_where_it_was_seen(self, root: Path, subject: str) -> None:
+        names = {cue: name.removesuffix(".png") for _, name, cue in pairs(root, "A")}
+        where = roi(root, "nsdgeneral", subject) == 1
+        where &= volume(functional(root, subject) / "valid_nsdimagery.nii.gz") == 1
+        where &= roi(root, "prf-visualrois", subject) > 0
+        betas = volume(beta_file(root, "nii.gz", subject=subject))[where].T[rows("visA")] / 300
+        seen = averages((betas - betas.mean(axis=0)) / betas.std(axis=0), letters(root, "visA"))
+        patterns = planted(root, [names[letter] for letter in sorted(names)], where, subject)
+        alike = np.corrcoef(patterns, seen)[:6, 6:]
+        assert np.array_equal(alike.argmax(axis=0), np.arange(6))
 
 
 @pytest.mark.slow
@@ -573,7 +619,7 @@ class TestWriting:
 
     def test_the_marker_says_what_the_release_was_drawn_from(self, root: Path) -> None:
         marker = json.loads((root / "synthetic.json").read_text())
-        assert marker == {"format_version": 1, "seed": 7, "full_size": False, "subjects": list(SUBJECTS_HERE)}
+        assert marker == {"format_version": 2, "seed": 7, "full_size": False, "subjects": list(SUBJECTS_HERE)}
 
     def test_progress_names_each_subject(self, tmp_path: Path) -> None:
         said: list[str] = []
@@ -598,9 +644,11 @@ class TestWriting:
             synth(path)
 
     @pytest.mark.parametrize(("marker", "says"), [
-        ('{"format_version": 1, "seed": 7, "full_size": false, "subjects": []}', "seed 7, not seed 0"),
-        ('{"format_version": 1, "seed": 0, "full_size": true, "subjects": []}', "full_size True, not full_size False"),
+        ('{"format_version": 2, "seed": 7, "full_size": false, "subjects": []}', "seed 7, not seed 0"),
+        ('{"format_version": 2, "seed": 0, "full_size": true, "subjects": []}', "full_size True, not full_size False"),
         ('{"format_version": 9, "seed": 0, "full_size": false, "subjects": []}', "format_version 9"),
+        ('{"format_version": 1, "seed": 0, "full_size": false, "subjects": []}', "format_version 1, not"),
+        ('{"format_version": 2, "seed": 0, "full_size": false, "signal": "none", "subjects": []}', "signal none, not"),
         ("not json", "cannot be read"),
         ("[]", "does not say"),
     ])  # fmt: skip
@@ -615,6 +663,14 @@ class TestWriting:
         ({"subjects": []}, "subjects is empty: name one or more"),
         ({"seed": -1}, "seed must be"),
         ({"format": "mgh"}, "hdf5, nii.gz, both"),
+        ({"signal": "reel"}, "real, strong, none, or a Signal, not 'reel' .did you mean 'real'"),
+        ({"signal": 3}, "real, strong, none, or a Signal, not 3"),
+        ({"signal": replace(SIGNALS["real"], letter=-0.1)}, "letter must be a size of 0 or more, not -0.1"),
+        ({"signal": replace(SIGNALS["real"], noise=float("nan"))}, "noise must be a size of 0 or more, not nan"),
+        ({"signal": replace(SIGNALS["real"], vision_early=0.3)}, "vision_early must be three sizes, .* not 0.3"),
+        ({"signal": replace(SIGNALS["real"], vision_early=(1, 2))}, "vision_early must be three sizes, .*1, 2"),
+        ({"signal": replace(SIGNALS["real"], level=(1, 2, 3))}, "level must be a size"),
+        ({"signal": replace(SIGNALS["real"], lag_one=1)}, "lag_one is a correlation below 1, not 1"),
     ])  # fmt: skip
     def test_arguments_that_cannot_be_meant_are_refused_before_anything_is_written(
         self, tmp_path: Path, arguments: dict[str, Any], says: str

@@ -198,10 +198,14 @@ class TestFiles:
         roi = release / "nsddata/ppdata/subj01/func1pt8mm/roi"
         masks = {path.name for path in roi.iterdir()} | {"brainmask.nii.gz", "valid_nsdimagery.nii.gz"}
         tables = {path.name for path in (release / "nsddata/freesurfer/subj01/label").iterdir()}
+        tables |= {"MTL.mgz.ctab", "thalamus.mgz.ctab"}
         expected = {
             "synthetic.json",
             "annotations/captions_train2017.json",
             "annotations/captions_val2017.json",
+            "truth/truth.json",
+            "truth/latents.parquet",
+            *(f"truth/weights_{subject}.nii.gz" for subject in SUBJECTS),
             "nsd_hdf5/nsd_stimuli.hdf5",
             "nsd_imagery/metadata/subject_sessions.json",
             "nsd_imagery/stimuli/imagery_stimuli_info.csv",
@@ -228,7 +232,10 @@ class TestFiles:
             is_table = path.name.endswith(".ctab")
             folder = release / f"nsddata/freesurfer/{subject}/label" if is_table else functional
             same[path] = (folder / "roi" if is_roi else folder) / path.name
-        assert len(same) == 4 + 4 * 11 + 2
+            if path.name in ("MTL.mgz.ctab", "thalamus.mgz.ctab"):
+                same[path] = release / "nsddata/templates" / path.name.replace(".mgz", "")
+        same |= {path: release / "truth" / path.name for path in (root / "truth").iterdir()}
+        assert len(same) == 4 + 4 * 13 + 2 + 2 + len(SUBJECTS)
         for path, released in same.items():
             assert path.read_bytes() == released.read_bytes(), path
 
@@ -370,7 +377,7 @@ class TestWriting:
     def test_the_marker_says_the_layout_where_it_is_cache(self, root: Path) -> None:
         marker = json.loads((root / "synthetic.json").read_text())
         assert marker == {
-            "format_version": 1,
+            "format_version": 2,
             "seed": SEED,
             "full_size": False,
             "layout": "cache",
@@ -378,9 +385,9 @@ class TestWriting:
         }
 
     @pytest.mark.parametrize("marker", [
-        '{"format_version": 1, "seed": 0, "full_size": false, "subjects": []}',
-        '{"format_version": 1, "seed": 0, "full_size": false, "layout": "release", "subjects": []}',
-        '{"format_version": 1, "seed": 0, "full_size": false, "layout": "cache", "subjects": []}',
+        '{"format_version": 2, "seed": 0, "full_size": false, "subjects": []}',
+        '{"format_version": 2, "seed": 0, "full_size": false, "layout": "release", "subjects": []}',
+        '{"format_version": 2, "seed": 0, "full_size": false, "layout": "cache", "subjects": []}',
     ])  # fmt: skip
     def test_the_two_layouts_are_not_mixed_in_one_root(self, tmp_path: Path, marker: str) -> None:
         (tmp_path / "synthetic.json").write_text(marker)

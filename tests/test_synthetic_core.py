@@ -19,7 +19,7 @@ from nsd_imagery.errors import UsageError
 from nsd_imagery.experiment import CORE_SESSIONS
 from nsd_imagery.synthetic import synth
 from nsd_imagery.synthetic.pictures import nsd_picture, picture_id
-from nsd_imagery.synthetic.signal import pattern
+from truth import planted as planted_of
 
 pytestmark = pytest.mark.slow
 
@@ -61,7 +61,7 @@ def stim_info(root: Path) -> Lines:
 
 
 def numbers(lines: Lines, column: str) -> NDArray[np.float64]:
-    return np.array([float(line[column] or "nan") for line in lines])
+    return np.array([float(line[column]) for line in lines])
 
 
 def nsd_ids(lines: Lines, session: int) -> NDArray[np.int64]:
@@ -106,10 +106,11 @@ def zscore(betas: NDArray[np.float64]) -> NDArray[np.float64]:
     return (betas - betas.mean(axis=0)) / betas.std(axis=0)
 
 
-def planted(ids: NDArray[np.int64], where: NDArray[np.bool_]) -> NDArray[np.float64]:
+def planted(
+    root: Path, ids: NDArray[np.int64], where: NDArray[np.bool_], subject: str = "subj01"
+) -> NDArray[np.float64]:
     """(n_pictures, n_voxels) the patterns of pictures, in C order of the voxels."""
-    at = ((2 * np.argwhere(where) + 1) / where.shape - 1).astype(np.float32)
-    return np.stack([pattern(SEED, f"nsd{nsd_id}", at) for nsd_id in ids])
+    return planted_of(root, [f"nsd{nsd_id}" for nsd_id in ids], where, subject)
 
 
 def similarity(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -156,8 +157,6 @@ class TestResponses:
         assert min(by_rank) >= 1
         assert max(by_rank) <= 10_000
         assert all((stim_info[nsd_id]["shared1000"] == "True") == (rank <= 1000) for rank, nsd_id in by_rank.items())
-        shared = [int(row["nsdId"]) for row in stim_info if row["shared1000"] == "True"]
-        assert all(shared[rank - 1] == nsd_id for rank, nsd_id in by_rank.items() if rank <= 1000)
 
     def test_old_and_memory_columns_count_from_earlier_showings(
         self, responses: dict[str, Lines], subject: str
@@ -167,29 +166,29 @@ class TestResponses:
             before = showings.setdefault(line["73KID"], [])
             assert line["ISOLD"] == str(int(bool(before)))
             assert line["ISOLDCURRENT"] == str(int(any(one >= trial - trial % 750 for one in before)))
-            assert line["MEMORYRECENT"] == (f"{trial - before[-1] - 1:.1f}" if before else "")
-            assert line["MEMORYFIRST"] == (f"{trial - before[0] - 1:.1f}" if before else "")
+            assert line["MEMORYRECENT"] == (str(trial - before[-1] - 1) if before else "NaN")
+            assert line["MEMORYFIRST"] == (str(trial - before[0] - 1) if before else "NaN")
             before.append(trial)
 
     def test_answers_fit_each_other_and_are_mostly_right(self, responses: dict[str, Lines], subject: str) -> None:
-        pressed = [line for line in responses[subject] if line["BUTTON"]]
+        pressed = [line for line in responses[subject] if line["BUTTON"] != "NaN"]
         assert 0.97 < len(pressed) / len(responses[subject]) < 1
         for line in pressed:
-            says_old = {"1.0": "0", "2.0": "1"}[line["BUTTON"]]
-            assert line["ISCORRECT"] == str(float(says_old == line["ISOLD"]))
-            assert line["ISCORRECTCURRENT"] == str(float(says_old == line["ISOLDCURRENT"]))
-            assert float(line[f"TOTAL{line['BUTTON'][0]}"]) >= 1
-            assert line["CHANGEMIND"] == str(float(float(line["TOTAL1"]) + float(line["TOTAL2"]) > 1))
+            says_old = {"1": "0", "2": "1"}[line["BUTTON"]]
+            assert line["ISCORRECT"] == str(int(says_old == line["ISOLD"]))
+            assert line["ISCORRECTCURRENT"] == str(int(says_old == line["ISOLDCURRENT"]))
+            assert float(line[f"TOTAL{line['BUTTON']}"]) >= 1
+            assert line["CHANGEMIND"] == str(int(int(line["TOTAL1"]) + int(line["TOTAL2"]) > 1))
             assert 400 < float(line["RT"]) < 4000
         assert 0.75 < numbers(pressed, "ISCORRECT").mean() < 0.95
 
-    def test_without_a_press_its_columns_are_blank_and_the_answers_of_one_run_are_missing(
+    def test_without_a_press_its_columns_are_absent_and_the_answers_of_one_run_are_missing(
         self, responses: dict[str, Lines], subject: str
     ) -> None:
-        missed = [line for line in responses[subject] if not line["BUTTON"]]
+        missed = [line for line in responses[subject] if line["BUTTON"] == "NaN"]
         for line in missed:
-            assert not any(line[name] for name in ("ISCORRECT", "ISCORRECTCURRENT", "RT", "CHANGEMIND"))
-            no_press = ("", "") if line["MISSINGDATA"] == "1" else ("0.0", "0.0")
+            assert {line[name] for name in ("ISCORRECT", "ISCORRECTCURRENT", "RT", "CHANGEMIND")} == {"NaN"}
+            no_press = ("NaN", "NaN") if line["MISSINGDATA"] == "1" else ("0", "0")
             assert (line["TOTAL1"], line["TOTAL2"]) == no_press
         lost = [line for line in responses[subject] if line["MISSINGDATA"] == "1"]
         assert len({(line["SESSION"], line["RUN"]) for line in lost}) == 1
@@ -277,9 +276,9 @@ class TestBetas:
         where = early(root, subject)
         betas = core_betas(root, session, where, subject)
         ids = nsd_ids(responses[subject], session)
-        assert similarity(betas, planted(ids, where)).mean() > 0.2
-        assert abs(similarity(betas, planted(ids + 1, where)).mean()) < 0.05
-        assert abs(similarity(betas[1:], planted(ids[:-1], where)).mean()) < 0.1
+        assert similarity(betas, planted(root, ids, where, subject)).mean() > 0.2
+        assert abs(similarity(betas, planted(root, ids[::-1], where, subject)).mean()) < 0.05
+        assert abs(similarity(betas[1:], planted(root, ids[:-1], where, subject)).mean()) < 0.1
 
     def test_a_picture_of_set_b_evokes_in_core_what_it_evokes_in_vision_and_its_neighbours_do_not(
         self, root: Path, responses: dict[str, Lines]
@@ -305,8 +304,9 @@ class TestBetas:
             where = early(root, subject)
             betas = imagery_betas(root, VIS_C, where, subject)
             ids = vis_c_ids(root, subject)
-            own.append(similarity(betas, planted(ids, where)).mean())
-            beside += [similarity(betas, planted(ids + step, where)).mean() for step in (-1, 1)]
+            own.append(similarity(betas, planted(root, ids, where, subject)).mean())
+            others = (np.roll(ids, step) for step in (-1, 1))
+            beside += [similarity(betas, planted(root, other, where, subject)).mean() for other in others]
         assert min(own) > max(beside) + 0.05
 
 
@@ -331,7 +331,7 @@ class TestNcsnr:
 
     def test_is_the_ratio_of_signal_and_noise_in_the_betas(self, root: Path, responses: dict[str, Lines]) -> None:
         where = (functional(root, "valid_session01") == 1) & (functional(root, "roi/nsdgeneral") == 1)
-        patterns = planted(nsd_ids(responses["subj01"], 1), where)
+        patterns = planted(root, nsd_ids(responses["subj01"], 1), where)
         found = similarity(core_betas(root, 1, where).T, patterns.T)
         ncsnr = volume(betas_folder(root, f"betas_{VERSIONS[0]}") / "ncsnr.nii.gz")[where]
         expected = ncsnr / np.sqrt(1 + ncsnr**2)
@@ -391,7 +391,7 @@ class TestWriting:
         assert {path.name for path in betas_folder(root, ".").iterdir()} == {f"nsdimagerybetas_{v}" for v in VERSIONS}
         synth(root, format="hdf5", perception_sessions=1)
         names = {path.name for path in betas_folder(root, f"betas_{VERSIONS[0]}").iterdir()}
-        assert names == {"betas_session01.hdf5", "ncsnr.nii.gz"}
+        assert names == {"betas_session01.hdf5", "meanbeta_session01.nii.gz", "ncsnr.nii.gz"}
         assert [path.name for path in root.rglob("valid_session*")] == ["valid_session01.nii.gz"]
 
     def test_another_seed_shows_other_pictures(self, root: Path, tmp_path: Path) -> None:

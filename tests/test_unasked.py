@@ -19,9 +19,9 @@ from hub import Hub
 from nsd_imagery.checks.run import verify
 from nsd_imagery.dataset.folder import open_manifest, refuse_foreign
 from nsd_imagery.dataset.shards import open_shard
+from nsd_imagery.embeddings import Embedding, Maker, write_embeddings
 from nsd_imagery.errors import DataError, FolderError
 from nsd_imagery.learn.clip_cache import ClipCache
-from nsd_imagery.learn.clip_file import Embedding, Maker, write_embeddings
 from nsd_imagery.rows.choose import Choice, choose_rows, choose_voxels
 
 APPLE_DOUBLE = bytes.fromhex("00051607 00020000") + b"Mac OS X        " + bytes(4072)

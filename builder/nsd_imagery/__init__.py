@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from nsd_imagery.share.send import push as push
     from nsd_imagery.sources.root import find_roi as find_roi
     from nsd_imagery.sources.root import rois as rois
+    from nsd_imagery.synthetic import Signal as Signal
     from nsd_imagery.synthetic import synth as synth
     from nsd_imagery.trials import index as index
     from nsd_imagery.trials import read_index as read_index
@@ -46,6 +47,7 @@ _HOMES = {
     "NSDImagery": "nsd_imagery.rows.builder",
     "NSDImageryDataset": "nsd_imagery.learn.dataset",
     "NSDPreprocessor": "nsd_imagery.learn.preprocess",
+    "Signal": "nsd_imagery.synthetic",
     "accept_terms": "nsd_imagery.consent",
     "average_repeats": "nsd_imagery.rows.average",
     "build": "nsd_imagery.dataset.build",

@@ -28,8 +28,8 @@ from forks import forked, warm
 
 import nsd_imagery
 from clip import save_tiny_clip
+from nsd_imagery.embeddings import read_embeddings
 from nsd_imagery.errors import NSDImageryError
-from nsd_imagery.learn.clip_file import read_embeddings
 
 PROMPTS = "stimulus,prompt\nbar_090.0deg_450L_43W,a vertical bar\nzebra,a striped zebra\n"
 

@@ -22,7 +22,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 import nsd_imagery
 from clip import save_tiny_clip
 from nsd_imagery.dataset.folder import open_manifest
-from nsd_imagery.learn.clip_file import Embedding, Maker, write_embeddings
+from nsd_imagery.embeddings import Embedding, Maker, write_embeddings
 from nsd_imagery.share.staging import stage
 from nsd_imagery.sources import nsdimagery
 from nsd_imagery.sources.release_tables import ReleaseTables

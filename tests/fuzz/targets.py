@@ -13,8 +13,8 @@ from transformers.models.clip import image_processing_pil_clip, tokenization_cli
 
 import nsd_imagery
 from nsd_imagery.dataset.folder import read_manifest
+from nsd_imagery.embeddings import read_embeddings
 from nsd_imagery.experiment import RUNS
-from nsd_imagery.learn.clip_file import read_embeddings
 from nsd_imagery.learn.clip_model import open_clip
 from nsd_imagery.sources import cache_rows, nsd, nsdimagery
 from nsd_imagery.sources.behaviour import read_behaviour

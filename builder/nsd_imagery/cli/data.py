@@ -54,18 +54,27 @@ from nsd_imagery.spelling import subjects_of
     show_default=True,
     help="Sessions 1 to N of NSD core for each subject; more may be added later.",
 )
+@click.option(
+    "--signal",
+    type=click.Choice(["real", "strong", "none"]),
+    default="strong",
+    show_default=True,
+    help="real: trials are identified about as often as in the real data. strong: more often. none: noise, drift and "
+    "order alone.",
+)
 @JSON
 def synth(root: Path, subjects: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Write a synthetic NSD release into ROOT.
 
     It has the files, formats and quirks of the real release and none of its data: a schedule drawn from the
-    seed, and betas with a planted signal.
+    seed, and betas with a planted signal. What was planted lies in ROOT/truth: the sizes of all effects, the
+    latents of pictures and words as a file of embeddings, and each voxel's weights.
 
     \b
     Examples:
       nsd-imagery synth release
       nsd-imagery synth release --subjects subj01,subj02 --format nii.gz
-      nsd-imagery synth release --perception-sessions 2
+      nsd-imagery synth release --perception-sessions 2 --signal real
       nsd-imagery synth cache --layout cache
     """
     from nsd_imagery.synthetic import synth as run

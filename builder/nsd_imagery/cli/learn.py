@@ -42,7 +42,7 @@ def embed(root: Path | None, as_json: bool, **options: Any) -> None:
       nsd-imagery embed /data/nsd --model openai/clip-vit-large-patch14
       nsd-imagery embed /data/nsd --model ./my_clip --mode imagery --prompts prompts.csv --device cpu
     """
-    from nsd_imagery.learn.clip_file import KINDS, read_embeddings
+    from nsd_imagery.embeddings import KINDS, read_embeddings
     from nsd_imagery.learn.embed import embed as run
 
     with progress_line("embed") as progress:

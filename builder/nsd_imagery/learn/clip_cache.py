@@ -12,10 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nsd_imagery.atomic import replace_text
-from nsd_imagery.errors import DataError, MissingDataError, MissingEmbeddingError, UsageError
-from nsd_imagery.identity import Identity, identity, read_unchanged
-from nsd_imagery.learn.clip_config import printable
-from nsd_imagery.learn.clip_file import (
+from nsd_imagery.embeddings import (
     KINDS,
     Embedding,
     Key,
@@ -24,6 +21,9 @@ from nsd_imagery.learn.clip_file import (
     read_embeddings,
     read_maker,
 )
+from nsd_imagery.errors import DataError, MissingDataError, MissingEmbeddingError, UsageError
+from nsd_imagery.identity import Identity, identity, read_unchanged
+from nsd_imagery.learn.clip_config import printable
 from nsd_imagery.learn.clip_folder import folder_name
 from nsd_imagery.links import is_there
 from nsd_imagery.listing import visible

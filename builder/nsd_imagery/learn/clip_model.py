@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nsd_imagery.embeddings import Maker
 from nsd_imagery.errors import (
     HubError,
     MissingDataError,
@@ -22,7 +23,6 @@ from nsd_imagery.errors import (
 )
 from nsd_imagery.extras import how_to_install
 from nsd_imagery.identity import read_unchanged
-from nsd_imagery.learn.clip_file import Maker
 from nsd_imagery.learn.clip_folder import confined, folder_name, model_files, unsound
 from nsd_imagery.links import refuse_without_content
 

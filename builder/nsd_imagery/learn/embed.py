@@ -13,11 +13,7 @@ from numpy.typing import NDArray
 
 from nsd_imagery.atomic import remove_partial
 from nsd_imagery.dataset.stimuli import stimulus_rows
-from nsd_imagery.errors import DataError, MissingDataError, UsageError
-from nsd_imagery.experiment import BETA_VERSIONS, Experiment
-from nsd_imagery.identity import Identity, identity, read_unchanged
-from nsd_imagery.learn.clip_cache import changed_pictures, note_pictures, picture_identities
-from nsd_imagery.learn.clip_file import (
+from nsd_imagery.embeddings import (
     Embedding,
     Key,
     pixels_digest,
@@ -25,6 +21,10 @@ from nsd_imagery.learn.clip_file import (
     text_digest,
     write_embeddings,
 )
+from nsd_imagery.errors import DataError, MissingDataError, UsageError
+from nsd_imagery.experiment import BETA_VERSIONS, Experiment
+from nsd_imagery.identity import Identity, identity, read_unchanged
+from nsd_imagery.learn.clip_cache import changed_pictures, note_pictures, picture_identities
 from nsd_imagery.learn.clip_model import Clip, open_clip
 from nsd_imagery.links import is_there
 from nsd_imagery.listing import visible

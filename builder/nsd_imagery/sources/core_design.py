@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nsd_imagery.errors import DataError
 from nsd_imagery.experiment import N_NSD_PICTURES, SUBJECTS
-from nsd_imagery.sources.matlab import read_variable
+from nsd_imagery.sources.matlab import read_variables
 
 _N_TRIALS, _N_PICTURES = 30_000, 10_000
 """Of a subject, over 40 sessions; three trials a picture."""
@@ -39,12 +40,13 @@ def read_core_design(path: Path) -> CoreDesign:
     Raises:
         DataError: The file is damaged, or has other variables.
     """
-    ordering = _from_0(path, "masterordering", (1, _N_TRIALS), _N_PICTURES)
-    return CoreDesign(path, ordering[0], _from_0(path, "subjectim", (len(SUBJECTS), _N_PICTURES), N_NSD_PICTURES))
+    found = read_variables(path, ("masterordering", "subjectim"))
+    ordering = _from_0(path, "masterordering", found["masterordering"], (1, _N_TRIALS), _N_PICTURES)
+    pictures = _from_0(path, "subjectim", found["subjectim"], (len(SUBJECTS), _N_PICTURES), N_NSD_PICTURES)
+    return CoreDesign(path, ordering[0], pictures)
 
 
-def _from_0(path: Path, name: str, shape: tuple[int, int], most: int) -> NDArray[np.int64]:
-    values = read_variable(path, name)
+def _from_0(path: Path, name: str, values: NDArray[Any], shape: tuple[int, int], most: int) -> NDArray[np.int64]:
     is_sound = values.shape == shape and values.dtype.kind in "iuf" and bool(((values >= 1) & (values <= most)).all())
     if not is_sound or not (values == np.floor(values)).all():
         msg = f"{path}: {name} is not {shape[0]} x {shape[1]} whole numbers from 1 to {most}: copy the file again"

@@ -6,7 +6,7 @@ flipped byte can end the process. Here each is checked against what is there, so
 
 import math
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -104,10 +104,15 @@ class _Matrix:
 
 
 def read_variable(path: Path, name: str) -> NDArray[Any]:
-    """A variable of a MATLAB file: cells as an array of objects, text as one string a row, else numbers.
+    """A variable of a MATLAB file; see `read_variables`."""
+    return read_variables(path, (name,))[name]
+
+
+def read_variables(path: Path, names: Collection[str]) -> dict[str, NDArray[Any]]:
+    """Variables of a MATLAB file: cells as an array of objects, text as one string a row, else numbers.
 
     Raises:
-        DataError: The file is damaged, of another version, or has no such variable.
+        DataError: The file is damaged, of another version, or lacks one of them.
     """
     with path.open("rb") as file:
         contents = file.read(_MOST_BYTES + 1)
@@ -115,15 +120,19 @@ def read_variable(path: Path, name: str) -> NDArray[Any]:
     if order is None or contents[125 if order == "<" else 124] != _VERSION or len(contents) > _MOST_BYTES:
         msg = f"{path}: is not a small MATLAB file of version 5 to 7 (it starts with {contents[:20]!r})"
         raise DataError(msg)
+    found: dict[str, NDArray[Any]] = {}
     try:
         for element in _Element(0, memoryview(contents)[_HEADER_BYTES:], order).parts():
             matrix = _matrix(element)
-            if matrix.name == name:
-                return _values(matrix)
+            if matrix.name in names and matrix.name not in found:
+                found[matrix.name] = _values(matrix)
+            if len(found) == len(names):
+                return found
     except (_DamageError, zlib.error) as error:
         msg = f"{path}: is not a sound MATLAB file ({error}): copy the file again"
         raise DataError(msg) from error
-    msg = f"{path}: has no variable {name!r}"
+    missing = next(name for name in names if name not in found)
+    msg = f"{path}: has no variable {missing!r}"
     raise DataError(msg)
 
 

@@ -159,11 +159,10 @@ def anatomy(root: Path, subject: str) -> Anatomy:
     space = _space(root, subject)
     volumes = volume_files(space / "roi")
     valid_nsd = volume_files(space, "valid_session[0-9][0-9]")
-    tables = visible(root / "nsddata" / "freesurfer" / subject / "label", "*.mgz.ctab")
     return Anatomy(
         subject,
         atlases={name: path for name, path in volumes.items() if not name.startswith(("lh.", "rh."))},
-        label_tables={path.name.removesuffix(".mgz.ctab"): path for path in tables},
+        label_tables=_label_tables(root, subject),
         left={name[3:]: path for name, path in volumes.items() if name.startswith("lh.")},
         right={name[3:]: path for name, path in volumes.items() if name.startswith("rh.")},
         brain=_if_file(brain_file(root, subject)),
@@ -172,6 +171,18 @@ def anatomy(root: Path, subject: str) -> Anatomy:
         ncsnr_nsd=_if_file(volume_file((root / expected_nsd_betas("fithrf_GLMdenoise_RR", subject)).parent, "ncsnr")),
         unread=other_files(space / "roi"),
     )
+
+
+def _label_tables(root: Path, subject: str) -> dict[str, Path]:
+    """By atlas: the subject's own, else those of fsaverage, else those among the templates."""
+    freesurfer = root / "nsddata" / "freesurfer"
+    places = {freesurfer / subject / "label": ".mgz.ctab", freesurfer / "fsaverage" / "label": ".mgz.ctab"}
+    places[root / "nsddata" / "templates"] = ".ctab"
+    found: dict[str, Path] = {}
+    for folder, ending in places.items():
+        for path in visible(folder, f"*{ending}"):
+            found.setdefault(path.name.removesuffix(ending), path)
+    return found
 
 
 def _if_file(path: Path) -> Path | None:

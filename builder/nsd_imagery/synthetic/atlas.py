@@ -31,7 +31,22 @@ LABELS: Final[dict[str, dict[int, str]]] = {
         "corticalsulc": "CALC OTS CoS IPS LOS".split(),
     }.items()
 }
-"""ROI file -> number -> name. The two broad atlases hold fewer areas than the real ones."""
+"""ROI file -> number -> name, of what lies on the cortex. The two broad atlases hold fewer areas than the real ones."""
+
+DEEP_LABELS: Final[dict[str, dict[int, str]]] = {
+    "MTL": dict(enumerate("ERC area35 area36 PHC Sub CA1 CA2 CA3 DG HT".split(), start=1)),
+    "thalamus": dict(enumerate("LGN SC ventral-pulvinar dorsolateral-pulvinar dorsomedial-pulvinar".split(), start=1)),
+}
+"""The same of what lies below it; their tables are among the release's templates, the same for all subjects."""
+
+ON_FSAVERAGE: Final = ("nsdgeneral", "streams", "Kastner2015", "HCP_MMP1", "corticalsulc")
+"""Atlases made on fsaverage, where their tables are, too."""
+
+_DEEP_PLACES: Final = {
+    "MTL": ((0.3, 0.0, -0.25), (0.15, 0.4, 0.15)),
+    "thalamus": ((0.16, -0.1, 0.1), (0.14, 0.2, 0.14)),
+}
+"""Centre of each in the right half of the brain, and half of its extent, along x, y, z."""
 
 _EARLY_RINGS: Final = (0.36, 0.50, 0.64)
 _HV4_END: Final = 0.86
@@ -97,9 +112,27 @@ def label_cortex(name: str, cortex: Cortex) -> NDArray[np.int16]:
     return _LABELLERS[name](cortex)
 
 
+def label_deep(name: str, coordinates: NDArray[np.float32]) -> NDArray[np.int16]:
+    """The labels of one ROI file below the cortex: slices of a body in each hemisphere, from back to front.
+
+    Args:
+        name: Of `DEEP_LABELS`.
+        coordinates: (X, Y, Z, 3), each axis of the grid from -1 to 1.
+
+    Returns:
+        (X, Y, Z), 0 outside.
+    """
+    centre, extent = (np.array(numbers, np.float32) for numbers in _DEEP_PLACES[name])
+    mirrored = np.concatenate([np.abs(coordinates[..., :1]), coordinates[..., 1:]], axis=-1)
+    place = (mirrored - centre) / extent
+    n_labels = len(DEEP_LABELS[name])
+    slices = np.clip(((place[..., 1] + 1) / 2 * n_labels).astype(np.int16), 0, n_labels - 1)
+    return np.where((place**2).sum(axis=-1) < 1, slices + 1, 0).astype(np.int16)
+
+
 def label_table(name: str) -> str:
-    """The text of <roi>.mgz.ctab: number and name, one space between them, as public readers of the release take it."""
-    names = {0: "Unknown", **LABELS[name]}
+    """The text of a ROI file's table: number and name, one space between them, as public readers take it."""
+    names = {0: "Unknown", **(LABELS | DEEP_LABELS)[name]}
     return "".join(f"{number} {label}\n" for number, label in names.items())
 
 

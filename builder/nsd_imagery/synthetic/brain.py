@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nsd_imagery.experiment import GRIDS, NSDGENERAL_VOXELS, SUBJECTS
-from nsd_imagery.synthetic.atlas import LABELS, OUTSIDE_CORTEX, Cortex, label_cortex
+from nsd_imagery.synthetic.atlas import DEEP_LABELS, LABELS, OUTSIDE_CORTEX, Cortex, label_cortex, label_deep
 from nsd_imagery.synthetic.fields import smooth_field
+from nsd_imagery.synthetic.folds import BOX_CENTRE, BOX_HALF, folded_sheet
 from nsd_imagery.synthetic.randomness import generator
 
 VOXEL_MM = 1.8
@@ -17,8 +18,11 @@ VOXEL_MM = 1.8
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 
 _BRAIN_RADIUS = 0.94
-_CORTEX_DEPTH = {True: 0.12, False: 0.30}
-"""In units of half the grid; a small grid needs a thicker shell to be closed."""
+_CORTEX_DEPTH = 0.30
+"""Of a small brain, in units of half the grid, so that the shell is closed."""
+
+_BORDER_QUANTILE = 0.95
+"""The share of a folded nsdgeneral that is nearer to the back than what counts as its border."""
 
 _INVALID_SHARE = 0.002
 _INVALID_AT_LEAST = 3
@@ -33,7 +37,8 @@ class Brain:
         affine: (4, 4) voxel to mm; x rises to the right, y to the front, z to the top.
         mask: (X, Y, Z) bool.
         valid: (X, Y, Z) bool, part of `mask`; the rest of it has no data in NSD-Imagery.
-        rois: ROI file -> (X, Y, Z) int16: -1 outside the cortex, 0 cortex outside its ROIs, else a label.
+        rois: ROI file -> (X, Y, Z) int16: -1 outside the cortex, 0 cortex outside its ROIs, else a label; of what lies
+            below the cortex, 0 wherever there is no label.
     """
 
     subject: str
@@ -96,12 +101,17 @@ def make_brain(subject: str, *, full_size: bool) -> Brain:
     coordinates = np.stack(_axes(shape), axis=-1)
     radius = np.linalg.norm(coordinates, axis=-1)
     mask = radius < _BRAIN_RADIUS
-    is_cortex = mask & (radius > _BRAIN_RADIUS - _CORTEX_DEPTH[full_size])
-    cortex = _make_cortex(subject, coordinates[is_cortex], n_nsdgeneral)
+    if full_size:
+        is_cortex, in_nsdgeneral = folded_sheet(subject, coordinates, mask, n_nsdgeneral)
+        cortex = _folded_cortex(subject, coordinates[is_cortex], in_nsdgeneral[is_cortex])
+    else:
+        is_cortex = mask & (radius > _BRAIN_RADIUS - _CORTEX_DEPTH)
+        cortex = _make_cortex(subject, coordinates[is_cortex], n_nsdgeneral)
     rois = {}
     for name in LABELS:
         rois[name] = np.full(shape, OUTSIDE_CORTEX, np.int16)
         rois[name][is_cortex] = label_cortex(name, cortex)
+    rois |= {name: label_deep(name, coordinates) for name in DEEP_LABELS}
     affine = np.diag([VOXEL_MM, VOXEL_MM, VOXEL_MM, 1])
     affine[:3, 3] = -VOXEL_MM * (np.array(shape) - 1) / 2 + (0.3 * number, -17.5, 9.25)
     invalid = _invalid(generator(0, "invalid voxels", subject), rois["nsdgeneral"] == 1)
@@ -123,8 +133,22 @@ def _make_cortex(subject: str, coordinates: NDArray[np.float32], n_nsdgeneral: i
     border = float(np.sort(polar)[n_nsdgeneral - 1])
     in_nsdgeneral = np.zeros(len(points), bool)
     in_nsdgeneral[nearest] = True
-    shift = 0.04 * smooth_field(generator(0, "areas", subject), coordinates, 0.3)
-    return Cortex(points, (polar / border + shift).astype(np.float32), border, in_nsdgeneral)
+    return Cortex(points, polar / border + _shift(subject, coordinates), border, in_nsdgeneral)
+
+
+def _folded_cortex(subject: str, coordinates: NDArray[np.float32], in_nsdgeneral: NDArray[np.bool_]) -> Cortex:
+    """Areas lie around the back as on a small brain, whatever the depth in the folds; directions fill the box."""
+    front = np.add(BOX_CENTRE, (0, BOX_HALF[1], 0), dtype=np.float32)
+    scaled = (coordinates - front) / np.array((BOX_HALF[0], 2 * BOX_HALF[1], BOX_HALF[2]))
+    points = (scaled / np.linalg.norm(scaled, axis=1, keepdims=True)).astype(np.float32)
+    polar = np.arccos(np.clip(-points[:, 1], -1, 1))
+    border = float(np.quantile(polar[in_nsdgeneral], _BORDER_QUANTILE))
+    return Cortex(points, polar / border + _shift(subject, coordinates), border, in_nsdgeneral)
+
+
+def _shift(subject: str, coordinates: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(n_voxels,) how uneven the borders between areas are."""
+    return (0.04 * smooth_field(generator(0, "areas", subject), coordinates, 0.3)).astype(np.float32)
 
 
 def _invalid(rng: np.random.Generator, where: NDArray[np.bool_]) -> NDArray[np.bool_]:

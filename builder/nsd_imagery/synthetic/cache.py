@@ -20,11 +20,14 @@ from nsd_imagery.schema import trial_id
 from nsd_imagery.synthetic import files, stimuli
 from nsd_imagery.synthetic.brain import Brain, make_brain
 from nsd_imagery.synthetic.captions import captions_of, write_captions
+from nsd_imagery.synthetic.effects import signal_of
 from nsd_imagery.synthetic.events import imagery_runs
 from nsd_imagery.synthetic.request import FORMATS, Request
-from nsd_imagery.synthetic.schedule import RunSchedule, draw_schedule, nsd_ids_of
+from nsd_imagery.synthetic.schedule import RunSchedule, nsd_ids_of
 from nsd_imagery.synthetic.signal import Voxels, session_betas
 from nsd_imagery.synthetic.targets import TARGETS, nsd_stimulus
+from nsd_imagery.synthetic.truth import Truth, draw_truth
+from nsd_imagery.synthetic.truth_files import write_truth, write_weights
 
 MANIFEST_COLUMNS: Final = (
     "trial_id subject session trial_in_session condition nsd_id coco_id beta_path beta_index roi_mask_path "
@@ -52,7 +55,8 @@ def write_cache(root: Path, request: Request) -> None:
     """
     seed, progress = request.seed, request.progress
     progress("stimuli")
-    schedule = draw_schedule(seed)
+    truth = draw_truth(seed, signal_of(request.signal))
+    schedule = truth.schedule
     table = stimuli.stimulus_table(seed)
     coco_ids = table["cocoId"].to_numpy()
     write_captions(root / "annotations", seed, table)
@@ -61,14 +65,16 @@ def write_cache(root: Path, request: Request) -> None:
         progress(f"{subject}: ROIs")
         brain = make_brain(subject, full_size=request.full_size)
         metadata = root / _FOLDER / "metadata" / subject
-        files.write_rois(metadata, metadata, brain)
+        files.write_rois(metadata, brain)
+        files.write_tables(metadata, brain.rois)
         files.write_masks(metadata, brain)
         progress(f"{subject}: betas")
-        beta_path = _write_betas(root, seed, brain, schedule, FORMATS[request.format][-1])
+        beta_path = _write_betas(root, truth, brain, FORMATS[request.format][-1])
         rows = _manifest(subject, schedule, beta_path, coco_ids)
         files.write_bytes(_manifest_file(root, subject), _csv(MANIFEST_COLUMNS, rows))
         _remove_other_formats(root / beta_path)
         _write_sessions(root)
+    write_truth(root, truth)
 
 
 def _write_stimuli(root: Path, schedule: tuple[RunSchedule, ...], coco_ids: NDArray[np.int64]) -> None:
@@ -152,12 +158,13 @@ def _picture(nsd_id: int | None, coco_ids: NDArray[np.int64]) -> _Row:
     return {"nsd_id": nsd_id, "coco_id": coco_ids[nsd_id], "caption": captions_of(nsd_id)[0]}
 
 
-def _write_betas(root: Path, seed: int, brain: Brain, schedule: tuple[RunSchedule, ...], ending: str) -> Path:
+def _write_betas(root: Path, truth: Truth, brain: Brain, ending: str) -> Path:
     """Write the betas of the default version; the path is relative to the root."""
-    runs = imagery_runs(seed, brain.subject, schedule)
-    voxels = Voxels(seed, brain, BETA_VERSIONS[0])
+    voxels = Voxels(truth, brain, BETA_VERSIONS[0])
+    write_weights(root, brain, voxels)
     path = _FOLDER / "betas" / brain.subject / f"imagery_betas_session{_SESSION:02d}.{ending}"
-    files.write_betas(root / path, session_betas(voxels, runs, brain.inside(brain.valid)), brain)
+    betas = session_betas(voxels, imagery_runs(truth, brain.subject), brain.inside(brain.valid))
+    files.write_betas(root / path, betas, brain)
     return path
 
 

@@ -1,19 +1,21 @@
 """The behaviour file of NSD core, responses.tsv: columns and quirks as in the NSD Data Manual.
 
-The subject says of each picture whether it was shown before, in this session or an earlier one. What does not apply
-is blank; a press is missing now and then, and the answers of one run are lost.
+The subject says of each picture whether it was shown before, in this session or an earlier one. Whole numbers are
+written 1 and what does not apply NaN; a press is missing now and then, and the answers of one run are lost.
 """
 
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from nsd_imagery.experiment import CORE_SESSIONS, CORE_TRIALS_PER_SESSION, N_NSD_PICTURES
-from nsd_imagery.synthetic.core import TRIALS_BY_RUN, shown_pictures
+from nsd_imagery.experiment import CORE_SESSIONS, CORE_TRIALS_PER_SESSION
+from nsd_imagery.synthetic.behaviour import ABSENT
+from nsd_imagery.synthetic.core import SLOT_SECONDS, TRIALS_BY_RUN, shown_pictures, trial_slots
 from nsd_imagery.synthetic.randomness import generator
-from nsd_imagery.synthetic.stimuli import own_ids, shared_ids, table_text
+from nsd_imagery.synthetic.stimuli import core_order, table_text
 
 COLUMNS: Final = (
     "SUBJECT SESSION RUN TRIAL 73KID 10KID TIME ISOLD ISCORRECT RT CHANGEMIND MEMORYRECENT MEMORYFIRST ISOLDCURRENT "
@@ -27,9 +29,6 @@ _MISSED = 0.01
 _CHANGED_MIND = 0.03
 _SAYS_OLD = {True: 0.82, False: 0.13}
 
-_SLOT_SECONDS = 4
-_LEAD_BLANKS, _SLOTS = 3, 68
-"""Four-second slots of a run: blank ones before the first trial, then those of the trials and the blanks among them."""
 _RUN_SECONDS = 370
 _DAY_SECONDS = 86_400
 
@@ -37,8 +36,8 @@ _DAY_SECONDS = 86_400
 def responses_text(seed: int, subject: str) -> str:
     """The file of all sessions of a subject: a header and a line a trial, in order of SESSION, RUN, TRIAL.
 
-    Numbers from 1 as in the release: SESSION, RUN, TRIAL, 73KID (NSD id + 1) and 10KID (rank among the subject's
-    pictures, the shared1000 first). TIME is in days from the midnight before the first session, RT in ms.
+    Numbers from 1 as in the release: SESSION, RUN, TRIAL, 73KID (NSD id + 1) and 10KID (position among the
+    subject's pictures, as in nsd_expdesign.mat). TIME is in days from the midnight before the first session, RT in ms.
     """
     nsd_ids = shown_pictures(seed, subject)
     rng = generator(seed, "core behaviour", subject)
@@ -53,16 +52,16 @@ def responses_text(seed: int, subject: str) -> str:
         "RUN": run + 1,
         "TRIAL": trial + 1,
         "73KID": nsd_ids + 1,
-        "10KID": _ranks(seed, subject)[nsd_ids] + 1,
+        "10KID": core_order(seed)[: len(nsd_ids)] + 1,
         "TIME": _times(rng, session, run, trial),
         "ISOLD": is_old.astype(np.int8),
         "ISOLDCURRENT": is_old_in_session.astype(np.int8),
-        "MEMORYRECENT": _blank(recent, ~is_old),
-        "MEMORYFIRST": _blank(first, ~is_old),
+        "MEMORYRECENT": _absent(recent, ~is_old),
+        "MEMORYFIRST": _absent(first, ~is_old),
         "MISSINGDATA": is_lost.astype(np.int8),
         **_answers(rng, is_old, is_old_in_session, is_lost),
     }
-    return table_text(pa.table({name: columns[name] for name in COLUMNS}), "\t")
+    return table_text(pa.table({name: columns[name] for name in COLUMNS}), "\t", ABSENT)
 
 
 def _session_run_trial(n_sessions: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
@@ -84,14 +83,6 @@ def _since(nsd_ids: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.in
     return trials - before - 1, trials - first[picture] - 1
 
 
-def _ranks(seed: int, subject: str) -> NDArray[np.int64]:
-    """(73000,) position of a picture among the subject's 10,000, from 0; the shared1000 come first."""
-    mine = np.concatenate([shared_ids(seed), own_ids(seed)[subject]])
-    ranks = np.full(N_NSD_PICTURES, -1)
-    ranks[mine] = np.arange(len(mine))
-    return ranks
-
-
 def _times(
     rng: np.random.Generator, session: NDArray[np.int64], run: NDArray[np.int64], trial: NDArray[np.int64]
 ) -> NDArray[np.float64]:
@@ -99,8 +90,8 @@ def _times(
     n_sessions = session[-1] + 1
     days = np.cumsum(rng.integers(4, 11, n_sessions))
     starts = (days - days[0]) * _DAY_SECONDS + rng.uniform(9, 17, n_sessions) * 3600
-    slots = _LEAD_BLANKS + trial * _SLOTS // np.array(TRIALS_BY_RUN)[run]
-    seconds = starts[session] + run * _RUN_SECONDS + slots * _SLOT_SECONDS + rng.uniform(0, 0.02, len(trial))
+    seconds = starts[session] + run * _RUN_SECONDS + trial_slots(run, trial) * SLOT_SECONDS
+    seconds += rng.uniform(0, 0.02, len(trial))
     return (seconds / _DAY_SECONDS).round(10)
 
 
@@ -121,16 +112,18 @@ def _answers(
     changed = rng.random(n_trials) < _CHANGED_MIND
     milliseconds = (450 + rng.gamma(3, 180, n_trials)).clip(max=3900).round(2)
     return {
-        "ISCORRECT": _blank(says_old == is_old, ~is_pressed),
-        "ISCORRECTCURRENT": _blank(says_old == is_old_in_session, ~is_pressed),
-        "RT": _blank(milliseconds, ~is_pressed),
-        "CHANGEMIND": _blank(changed, ~is_pressed),
-        "TOTAL1": _blank(is_pressed & (~says_old | changed), is_lost),
-        "TOTAL2": _blank(is_pressed & (says_old | changed), is_lost),
-        "BUTTON": _blank(np.where(says_old, _OLD, _NEW), ~is_pressed),
+        "ISCORRECT": _absent(says_old == is_old, ~is_pressed),
+        "ISCORRECTCURRENT": _absent(says_old == is_old_in_session, ~is_pressed),
+        "RT": _absent(milliseconds, ~is_pressed),
+        "CHANGEMIND": _absent(changed, ~is_pressed),
+        "TOTAL1": _absent(is_pressed & (~says_old | changed), is_lost),
+        "TOTAL2": _absent(is_pressed & (says_old | changed), is_lost),
+        "BUTTON": _absent(np.where(says_old, _OLD, _NEW), ~is_pressed),
     }
 
 
-def _blank(values: NDArray[np.generic], where: NDArray[np.bool_]) -> pa.Array:
-    """A column that is blank in places, and therefore of floats: 1 is written 1.0."""
-    return pa.array(values.astype(np.float64).astype(str), mask=where)
+def _absent(values: NDArray[np.generic], where: NDArray[np.bool_]) -> pa.Array:
+    """A column that is absent in places."""
+    text = pa.array(values.astype(np.float64).astype(str), mask=where)
+    options = pc.ReplaceSubstringOptions(r"\.0$", "")
+    return pc.call_function("replace_substring_regex", [text], options)

@@ -39,9 +39,9 @@ def pair_list(stimulus_set: str) -> NDArray[np.object_]:
     return cells
 
 
-def mat_bytes(name: str, value: NDArray[np.object_]) -> bytes:
-    """A MATLAB 5 file of one variable, with a header that does not tell the time."""
+def mat_bytes(**variables: NDArray[np.generic]) -> bytes:
+    """A MATLAB 5 file of some variables, compressed, with a header that does not tell the time."""
     buffer = io.BytesIO()
-    savemat(buffer, {name: value}, do_compression=True)
+    savemat(buffer, variables, do_compression=True)
     header = b"MATLAB 5.0 MAT-file, Platform: GLNXA64".ljust(_MAT_HEADER_BYTES)
     return header + buffer.getvalue()[_MAT_HEADER_BYTES:]

@@ -1,6 +1,6 @@
 """What each beta of a synthetic session is the response to.
 
-Effect sizes follow what is known of the real data: more for what is seen than for what is imagined.
+Levels follow what is known of the real data: more for what is seen than for what is imagined.
 """
 
 from collections.abc import Sequence
@@ -8,32 +8,32 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nsd_imagery.experiment import STIMULUS_SETS
+from nsd_imagery.synthetic.latents import Vector
 from nsd_imagery.synthetic.randomness import generator
 from nsd_imagery.synthetic.schedule import RunSchedule
-from nsd_imagery.synthetic.targets import nsd_stimulus
+from nsd_imagery.synthetic.truth import Truth
 
-_PHOTOGRAPH_SHARE = 0.6
-
-_MEAN_LEVEL = {"vision": {"A": 0.55, "B": 0.85, "C": 1.05}, "cue": 0.5, "detection": 1.0, "imagery": 0.2}
-_GAIN_EARLY = {"vision": 0.42, "attention": 0.26, "imagery": 0.16}
-_GAIN_OTHER = {"vision": 0.16, "attention": 0.14, "imagery": 0.13}
+_LEVEL = {"vision": {"A": 0.42, "B": 0.8, "C": 1.0}, "cue": 0.5, "detection": 1.0, "imagery": 0.2}
 _DETECTION_GAIN = {True: 1.2, False: 0.8}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Event:
     """What one beta is the response to.
 
     Attributes:
-        stimuli: Pattern keys and their weights.
+        latent: Of the stimulus that is seen, attended or imagined.
+        letter: On the screen; empty where there is none.
         gain_early: Of the pattern in early visual cortex (V1 to hV4).
-        gain_other: Of the pattern in the rest of nsdgeneral.
+        gain_higher: Of the pattern in the rest.
         level: Of the voxel's response to anything at all.
     """
 
-    stimuli: tuple[tuple[str, float], ...]
+    latent: Vector
+    letter: str
     gain_early: float
-    gain_other: float
+    gain_higher: float
     level: float
 
 
@@ -41,35 +41,45 @@ RunEvents = tuple[Sequence[Event], np.random.Generator]
 """The events of one run in the order of its betas, and what its noise is drawn from."""
 
 
-def perception_event(nsd_id: int) -> Event:
+def perception_event(truth: Truth, nsd_id: int) -> Event:
     """NSD core shows a picture (0-based id): as much is evoked as where NSD-Imagery shows one of set B."""
-    stimuli = ((nsd_stimulus(nsd_id), 1.0),)
-    return Event(stimuli, _GAIN_EARLY["vision"], _GAIN_OTHER["vision"], _MEAN_LEVEL["vision"]["B"])
+    signal, of_set = truth.signal, STIMULUS_SETS.index("B")
+    level = signal.level * _LEVEL["vision"]["B"]
+    latent = truth.latents.of_picture(nsd_id)
+    return Event(latent, "", signal.vision_early[of_set], signal.vision_higher[of_set], level)
 
 
-def run_events(schedule: RunSchedule) -> list[Event]:
-    """The events of a run of NSD-Imagery in the order of its betas; an attention trial has two."""
-    condition = schedule.run.condition
-    gains = _GAIN_EARLY[condition], _GAIN_OTHER[condition]
+def run_events(truth: Truth, schedule: RunSchedule) -> list[Event]:
+    """The events of a run of NSD-Imagery in the order of its betas; an attention trial has two.
+
+    The letter of an attention trial is that of its cue epoch.
+    """
+    signal, run = truth.signal, schedule.run
+    of_set = STIMULUS_SETS.index(run.stimulus_set)
     events: list[Event] = []
     for trial, number in enumerate(schedule.conditions):
-        target = schedule.targets[number]
-        stimuli = ((target.stimulus, 1.0),)
-        if condition == "vision":
+        letter = schedule.targets[schedule.cues[trial]].cue
+        latent = truth.latents.named[schedule.targets[number].stimulus]
+        if run.condition == "vision":
             if len(schedule.photographs):
-                photograph = nsd_stimulus(int(schedule.photographs[trial]))
-                own = _PHOTOGRAPH_SHARE
-                stimuli = ((target.stimulus, (1 - own**2) ** 0.5), (photograph, own))
-            events.append(Event(stimuli, *gains, _MEAN_LEVEL["vision"][target.stimulus_set]))
-        elif condition == "imagery":
-            events.append(Event(stimuli, *gains, _MEAN_LEVEL["imagery"]))
+                latent = truth.latents.of_picture(int(schedule.photographs[trial]))
+            gains = signal.vision_early[of_set], signal.vision_higher[of_set]
+            events.append(Event(latent, letter, *gains, signal.level * _LEVEL["vision"][run.stimulus_set]))
+        elif run.condition == "imagery":
+            gains = signal.imagery_early[of_set], signal.imagery_higher[of_set]
+            events.append(Event(latent, letter, *gains, signal.level * _LEVEL["imagery"]))
         else:
+            gains = signal.attention_early, signal.attention_higher
             factor = _DETECTION_GAIN[bool(schedule.present[trial])]
-            events.append(Event(stimuli, *gains, _MEAN_LEVEL["cue"]))
-            events.append(Event(stimuli, gains[0] * factor, gains[1] * factor, _MEAN_LEVEL["detection"]))
+            events.append(Event(latent, letter, *gains, signal.level * _LEVEL["cue"]))
+            detected = factor * gains[0], factor * gains[1]
+            events.append(Event(latent, "", *detected, signal.level * _LEVEL["detection"]))
     return events
 
 
-def imagery_runs(seed: int, subject: str, schedule: tuple[RunSchedule, ...]) -> list[RunEvents]:
+def imagery_runs(truth: Truth, subject: str) -> list[RunEvents]:
     """The 12 runs of a subject's NSD-Imagery session, in order."""
-    return [(run_events(of_run), generator(seed, "noise", subject, of_run.run.name)) for of_run in schedule]
+    return [
+        (run_events(truth, of_run), generator(truth.seed, "noise", subject, of_run.run.name))
+        for of_run in truth.schedule
+    ]

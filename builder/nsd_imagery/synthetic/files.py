@@ -73,13 +73,26 @@ def write_volume(path: Path, volume: NDArray[np.generic], affine: NDArray[np.flo
     _write_nifti(path, volume.shape, affine, dtype, [volume.astype(dtype).ravel(order="F")])
 
 
-def write_rois(folder: Path, tables: Path, brain: Brain) -> None:
-    """Write the ROI volumes, whole and by hemisphere, to one folder and their label tables to another."""
+def write_volumes(
+    path: Path, shape: tuple[int, int, int, int], volumes: Iterable[NDArray[np.float32]], affine: NDArray[np.float64]
+) -> None:
+    """Write (X, Y, Z) volumes, one after the other, as .nii.gz of `shape` and float32."""
+    flat = (volume.astype(_LITTLE_FLOAT32).ravel(order="F") for volume in volumes)
+    _write_nifti(path, shape, affine, _LITTLE_FLOAT32, flat)
+
+
+def write_rois(folder: Path, brain: Brain) -> None:
+    """Write the ROI volumes, whole and by hemisphere."""
     for name, labels in brain.rois.items():
         write_volume(folder / f"{name}.nii.gz", labels, brain.affine)
         for side in ("lh", "rh"):
             write_volume(folder / f"{side}.{name}.nii.gz", brain.hemisphere(name, side), brain.affine)
-        write_bytes(tables / f"{name}.mgz.ctab", label_table(name).encode())
+
+
+def write_tables(folder: Path, names: Iterable[str], ending: str = ".mgz.ctab") -> None:
+    """Write the label tables of ROI files."""
+    for name in names:
+        write_bytes(folder / f"{name}{ending}", label_table(name).encode())
 
 
 def write_masks(folder: Path, brain: Brain) -> None:

@@ -1,5 +1,6 @@
 """The marker of a synthetic tree, synthetic.json: it keeps made-up data apart from real data and from each other."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,12 @@ from nsd_imagery.errors import FolderError, reason
 from nsd_imagery.experiment import SYNTHETIC_MARKER
 from nsd_imagery.listing import visible
 from nsd_imagery.synthetic import files
+from nsd_imagery.synthetic.effects import DEFAULT_SIGNAL, SIGNALS, Preset, Signal, signal_of
 from nsd_imagery.synthetic.request import Request
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
-_UNSAID = {"layout": "release"}
+_UNSAID = {"layout": "release", "signal": DEFAULT_SIGNAL}
 """What a marker means that does not say it."""
 
 
@@ -32,6 +34,7 @@ def claim(root: Path, request: Request) -> None:
         "seed": request.seed,
         "full_size": request.full_size,
         "layout": request.layout,
+        "signal": _said(request.signal),
     }
     before: set[str] = set()
     if marker.exists():
@@ -52,6 +55,12 @@ def claim(root: Path, request: Request) -> None:
     said = {name: value for name, value in wanted.items() if _UNSAID.get(name) != value}
     contents = {**said, "subjects": sorted({*before, *request.subjects})}
     files.write_bytes(marker, (json.dumps(contents, indent=2) + "\n").encode())
+
+
+def _said(signal: Preset | Signal) -> object:
+    """As JSON gives it back: the name of a preset, else all of its fields."""
+    known = next((name for name, preset in SIGNALS.items() if signal in (name, preset)), None)
+    return known or json.loads(json.dumps(dataclasses.asdict(signal_of(signal))))
 
 
 def _read_marker(marker: Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@ and white blocks, so that a pipeline which takes one picture for another can be 
 import io
 import math
 import zlib
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,24 +30,27 @@ _BLACK, _WHITE = 40, 215
 
 
 def target_png(target: PlantedTarget) -> bytes:
-    """The image file of a target of set A or B: 425 x 425 RGB; an NSD picture has the pixels of `nsd_picture`."""
-    if target.nsd_id is not None:
-        image = Image.fromarray(nsd_picture(target.nsd_id))
-    elif target.stimulus_set == "A":
-        image = _angle(target.name)
-    else:
-        image = _field(target.name)
+    """The image file of a target of set A or B, of `target_picture`."""
     buffer = io.BytesIO()
-    image.save(buffer, "PNG")
+    Image.fromarray(target_picture(target)).save(buffer, "PNG")
     return buffer.getvalue()
 
 
+def target_picture(target: PlantedTarget) -> NDArray[np.uint8]:
+    """What stands for a target of set A or B: (425, 425, 3); of an NSD picture, `nsd_picture`."""
+    if target.nsd_id is not None:
+        return nsd_picture(target.nsd_id)
+    return np.array(_angle(target.name) if target.stimulus_set == "A" else _field(target.name))
+
+
+@lru_cache(maxsize=64)
 def nsd_picture(nsd_id: int) -> NDArray[np.uint8]:
-    """What stands for an NSD picture (0-based id): (425, 425, 3), readable by `picture_id`."""
+    """What stands for an NSD picture (0-based id): (425, 425, 3), readable by `picture_id`, not to be written to."""
     pixels = np.array(_field(nsd_stimulus(nsd_id)))
     bits = nsd_id >> np.arange(_ID_BITS)[::-1] & 1
     strip = np.repeat(255 * bits, _BLOCK)[:, None]
     pixels[_STRIP_TOP : _STRIP_TOP + _STRIP_HEIGHT] = strip
+    pixels.flags.writeable = False
     return pixels
 
 
@@ -89,5 +93,10 @@ def _field(name: str) -> Image.Image:
     digest = zlib.crc32(name.encode())
     colour = tuple(64 + (digest >> shift) % 128 for shift in (0, 8, 16))
     image = Image.new("RGB", (SIDE, SIDE), colour)
-    ImageDraw.Draw(image).text((40, SIDE // 2 - 16), name, fill=(255, 255, 255), font=ImageFont.load_default(32))
+    ImageDraw.Draw(image).text((40, SIDE // 2 - 16), name, fill=(255, 255, 255), font=_font())
     return image
+
+
+@cache
+def _font() -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
+    return ImageFont.load_default(32)

@@ -9,15 +9,19 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from nsd_imagery.experiment import BETA_VERSIONS, RUNS
-from nsd_imagery.synthetic import behaviour, core, core_behaviour, design, files, pictures, stimuli
+from nsd_imagery.synthetic import behaviour, core, core_behaviour, core_design, design, files, pictures, stimuli
+from nsd_imagery.synthetic.atlas import DEEP_LABELS, LABELS, ON_FSAVERAGE
 from nsd_imagery.synthetic.brain import Brain, make_brain
 from nsd_imagery.synthetic.captions import write_captions
+from nsd_imagery.synthetic.effects import signal_of
 from nsd_imagery.synthetic.events import RunEvents, imagery_runs, perception_event
 from nsd_imagery.synthetic.meanbeta import write_meanbeta
 from nsd_imagery.synthetic.request import FORMATS, Request
-from nsd_imagery.synthetic.schedule import RunSchedule, draw_schedule, nsd_ids_of
+from nsd_imagery.synthetic.schedule import RunSchedule, nsd_ids_of
 from nsd_imagery.synthetic.signal import Voxels, session_betas
 from nsd_imagery.synthetic.targets import SET_B_NSD_IDS, TARGETS
+from nsd_imagery.synthetic.truth import Truth, draw_truth
+from nsd_imagery.synthetic.truth_files import write_truth, write_weights
 
 _EXPERIMENT = Path("nsddata/experiments/nsdimagery")
 
@@ -48,12 +52,15 @@ def write_release(root: Path, request: Request) -> None:
     """
     seed, progress = request.seed, request.progress
     progress("experiment")
-    schedule = draw_schedule(seed)
+    truth = draw_truth(seed, signal_of(request.signal))
+    schedule = truth.schedule
     table = stimuli.stimulus_table(seed)
     _write_experiment(root, schedule, table)
+    sessions = range(1, request.perception_sessions + 1)
+    if sessions:
+        files.write_bytes(root / "nsddata/experiments/nsd/nsd_expdesign.mat", core_design.core_design(seed))
     write_captions(root / "annotations", seed, table)
     versions = BETA_VERSIONS[:1] if request.full_size else BETA_VERSIONS
-    sessions = range(1, request.perception_sessions + 1)
     for subject in dict.fromkeys(request.subjects):
         progress(f"{subject}: behaviour and ROIs")
         _write_behaviour(root, seed, subject, schedule)
@@ -61,21 +68,22 @@ def write_release(root: Path, request: Request) -> None:
         _write_maps(root, brain)
         if sessions:
             _write_core(root, seed, brain, sessions)
-        for version in versions:
-            progress(f"{subject}: {version}")
-            voxels = Voxels(seed, brain, version)
-            for scan in _scans(seed, brain, schedule, sessions):
-                progress(f"{subject}: {version}, {scan.name}")
+        in_versions = [Voxels(truth, brain, version) for version in versions]
+        write_weights(root, brain, in_versions[0])
+        for voxels in in_versions:
+            for scan in _scans(truth, brain, sessions):
+                progress(f"{subject}: {voxels.beta_version}, {scan.name}")
                 _write_betas(root, brain, scan, voxels, FORMATS[request.format])
             if sessions:
-                _write_ncsnr(root, brain, voxels)
+                _write_ncsnr(root, truth, brain, voxels)
+    write_truth(root, truth)
 
 
 def _write_experiment(root: Path, schedule: tuple[RunSchedule, ...], table: pa.Table) -> None:
-    matrices = design.mat_bytes("stimulus", design.design_matrices(schedule))
+    matrices = design.mat_bytes(stimulus=design.design_matrices(schedule))
     files.write_bytes(root / _EXPERIMENT / "designmatrixGLMsingle.mat", matrices)
     for stimulus_set, targets in TARGETS.items():
-        pairs = design.mat_bytes("pair_list", design.pair_list(stimulus_set))
+        pairs = design.mat_bytes(pair_list=design.pair_list(stimulus_set))
         files.write_bytes(root / _EXPERIMENT / f"{stimulus_set}_pair_list.mat", pairs)
         for target in targets if stimulus_set != "C" else ():
             path = root / _EXPERIMENT / "rawtargetimages" / f"set{stimulus_set}" / target.listed_name
@@ -94,7 +102,10 @@ def _write_behaviour(root: Path, seed: int, subject: str, schedule: tuple[RunSch
 
 def _write_maps(root: Path, brain: Brain) -> None:
     folder = root / "nsddata/ppdata" / brain.subject / "func1pt8mm"
-    files.write_rois(folder / "roi", root / "nsddata/freesurfer" / brain.subject / "label", brain)
+    files.write_rois(folder / "roi", brain)
+    files.write_tables(root / "nsddata/freesurfer" / brain.subject / "label", LABELS)
+    files.write_tables(root / "nsddata/freesurfer/fsaverage/label", ON_FSAVERAGE)
+    files.write_tables(root / "nsddata/templates", DEEP_LABELS, ".ctab")
     files.write_masks(folder, brain)
     files.write_volume(folder / "mean_nsdimagery.nii.gz", brain.mean_volume(), brain.affine)
 
@@ -109,12 +120,10 @@ def _write_core(root: Path, seed: int, brain: Brain, sessions: range) -> None:
         files.write_volume(path, brain.valid_in_core(session), brain.affine)
 
 
-def _scans(seed: int, brain: Brain, schedule: tuple[RunSchedule, ...], sessions: range) -> Iterator[_Scan]:
-    subject = brain.subject
-    runs = imagery_runs(seed, subject, schedule)
-    yield _Scan("betas_nsdimagery", "nsdimagerybetas", runs, brain.valid)
+def _scans(truth: Truth, brain: Brain, sessions: range) -> Iterator[_Scan]:
+    yield _Scan("betas_nsdimagery", "nsdimagerybetas", imagery_runs(truth, brain.subject), brain.valid)
     for session in sessions:
-        runs = core.core_runs(seed, subject, session)
+        runs = core.core_runs(truth, brain.subject, session)
         yield _Scan(f"betas_session{session:02d}", "betas", runs, brain.valid_in_core(session))
 
 
@@ -123,12 +132,11 @@ def _write_betas(root: Path, brain: Brain, scan: _Scan, voxels: Voxels, endings:
     betas = session_betas(voxels, scan.runs, brain.inside(scan.valid))
     for ending in endings:
         files.write_betas(folder / f"{scan.name}.{ending}", betas, brain)
-    if scan.name == "betas_nsdimagery":
-        write_meanbeta(folder / "meanbeta_nsdimagery.nii.gz", betas, brain)
+    write_meanbeta(folder / f"{scan.name.replace('betas', 'meanbeta')}.nii.gz", betas, brain)
 
 
-def _write_ncsnr(root: Path, brain: Brain, voxels: Voxels) -> None:
-    snr = voxels.snr(perception_event(SET_B_NSD_IDS[0]))
+def _write_ncsnr(root: Path, truth: Truth, brain: Brain, voxels: Voxels) -> None:
+    snr = voxels.snr(perception_event(truth, SET_B_NSD_IDS[0]))
     snr[~brain.inside(brain.valid)] = 0
     path = _betas_folder(root, brain, "betas", voxels) / "ncsnr.nii.gz"
     files.write_volume(path, brain.to_volume(snr), brain.affine)

@@ -7,6 +7,7 @@ from typing import Final, Literal
 from nsd_imagery.errors import UsageError
 from nsd_imagery.experiment import CORE_SESSIONS
 from nsd_imagery.progress import StepProgress
+from nsd_imagery.synthetic.effects import Preset, Signal, signal_of
 
 BetaFormat = Literal["hdf5", "nii.gz", "both"]
 Layout = Literal["release", "cache"]
@@ -31,6 +32,7 @@ class Request:
     format: BetaFormat
     layout: Layout
     perception_sessions: int
+    signal: Preset | Signal
     progress: StepProgress
 
 
@@ -44,6 +46,7 @@ def check(request: Request) -> None:
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         msg = f"seed must be a whole number that is not negative, not {seed!r}"
         raise UsageError(msg)
+    signal_of(request.signal)
     _check_sessions(request.subjects, request.perception_sessions)
     if request.layout == "cache" and request.perception_sessions:
         msg = "NSD core is written in the release layout: leave out the perception sessions, or the layout cache"

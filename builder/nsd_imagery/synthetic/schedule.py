@@ -14,8 +14,8 @@ from nsd_imagery.synthetic.randomness import generator
 from nsd_imagery.synthetic.stimuli import shared_ids
 from nsd_imagery.synthetic.targets import SET_B_NSD_IDS, TARGETS, PlantedTarget
 
-LEAD_BLANKS = 3
-"""Blanks before the first trial, and as many after the last one."""
+LEAD_SECONDS = {"vision": 12, "attention": 16, "imagery": 12}
+"""Of the blanks before the first trial; there are as many after the last one."""
 
 EPOCH_SECONDS = 3
 """From the onset of an attention trial to its detection epoch."""
@@ -35,6 +35,8 @@ class RunSchedule:
         onsets: (48,) s from the start of the run, whole.
         photographs: (48,) 0-based NSD ids of what visC shows; empty in other runs.
         present: (48,) bool, attention: the target is there to be detected; elsewhere False.
+        frames: (48,) 0-based NSD ids of the photographs that stand for the concept of each trial of attC; empty in
+            other runs.
     """
 
     run: Run
@@ -43,6 +45,7 @@ class RunSchedule:
     onsets: NDArray[np.int64]
     photographs: NDArray[np.int64]
     present: NDArray[np.bool_]
+    frames: NDArray[np.int64]
 
     @property
     def targets(self) -> tuple[PlantedTarget, ...]:
@@ -67,7 +70,7 @@ def trial_seconds(run: Run) -> int:
 
 def draw_schedule(seed: int) -> tuple[RunSchedule, ...]:
     """Draw the 12 runs, in the order of the session."""
-    seen: dict[str, NDArray[np.int64]] = {}
+    seen: dict[str, RunSchedule] = {}
     return tuple(_draw_run(seed, run, seen) for run in RUNS)
 
 
@@ -77,25 +80,39 @@ def nsd_ids_of(schedule: tuple[RunSchedule, ...]) -> list[int]:
     return sorted(nsd_id for nsd_id in shown if nsd_id is not None)
 
 
-def _draw_run(seed: int, run: Run, seen: dict[str, NDArray[np.int64]]) -> RunSchedule:
+def _draw_run(seed: int, run: Run, seen: dict[str, RunSchedule]) -> RunSchedule:
+    """One run; `seen` has the vision runs before it by set, and takes this one if it is another."""
     rng = generator(seed, "schedule", run.name)
-    if run.name.startswith("img") and run.name.endswith("_1"):
-        conditions = seen[run.stimulus_set]
-    else:
-        conditions = _draw_order(rng)
-        while run.condition == "imagery" and np.array_equal(conditions, seen[run.stimulus_set]):
-            conditions = _draw_order(rng)
-    cues, photographs = conditions, np.zeros(0, np.int64)
+    conditions = _draw_conditions(rng, run, seen)
+    cues = _draw_cues(rng, conditions) if run.condition == "vision" else conditions
+    photographs = frames = np.zeros(0, np.int64)
     present = np.zeros(TRIALS_PER_RUN, bool)
-    if run.condition == "vision":
-        seen[run.stimulus_set] = conditions
-        cues = _draw_cues(rng, conditions)
     if run.name == "visC":
         others = np.setdiff1d(shared_ids(seed), SET_B_NSD_IDS)
         photographs = rng.choice(others, TRIALS_PER_RUN, replace=False)
     if run.condition == "attention":
         present[rng.permutation(TRIALS_PER_RUN)[: TRIALS_PER_RUN // 2]] = True
-    return RunSchedule(run, conditions, cues, _draw_onsets(rng, run), photographs, present)
+    onsets = _draw_onsets(rng, run)
+    if run.name == "attC":
+        shown = seen[run.stimulus_set]
+        frames = np.array([rng.choice(shown.photographs[shown.conditions == target]) for target in conditions])
+    schedule = RunSchedule(run, conditions, cues, onsets, photographs, present, frames)
+    if run.condition == "vision":
+        seen[run.stimulus_set] = schedule
+    return schedule
+
+
+def _draw_conditions(rng: np.random.Generator, run: Run, seen: dict[str, RunSchedule]) -> NDArray[np.int64]:
+    """(48,) targets: imgX_1 repeats the order of visX, imgX_2 has another."""
+    if run.condition != "imagery":
+        return _draw_order(rng)
+    in_vision = seen[run.stimulus_set].conditions
+    if run.name.endswith("_1"):
+        return in_vision
+    conditions = _draw_order(rng)
+    while np.array_equal(conditions, in_vision):
+        conditions = _draw_order(rng)
+    return conditions
 
 
 def _draw_order(rng: np.random.Generator) -> NDArray[np.int64]:
@@ -133,6 +150,7 @@ def _draw_cues(rng: np.random.Generator, conditions: NDArray[np.int64]) -> NDArr
 
 def _draw_onsets(rng: np.random.Generator, run: Run) -> NDArray[np.int64]:
     """(48,) s: blanks stand before and after the trials and, never two together, between them."""
-    gaps = 1 + rng.permutation(TRIALS_PER_RUN - 1)[: BLANKS_PER_RUN - 2 * LEAD_BLANKS]
-    blanks_before = LEAD_BLANKS + np.searchsorted(np.sort(gaps), np.arange(TRIALS_PER_RUN), side="right")
+    lead = LEAD_SECONDS[run.condition] // trial_seconds(run)
+    gaps = 1 + rng.permutation(TRIALS_PER_RUN - 1)[: BLANKS_PER_RUN - 2 * lead]
+    blanks_before = lead + np.searchsorted(np.sort(gaps), np.arange(TRIALS_PER_RUN), side="right")
     return (np.arange(TRIALS_PER_RUN) + blanks_before) * trial_seconds(run)

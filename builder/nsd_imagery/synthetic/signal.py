@@ -1,4 +1,4 @@
-"""The betas of a synthetic session: a planted pattern for each stimulus, run offsets, and noise that is not white.
+"""The betas of a synthetic session: patterns linear in the latents of stimuli, run offsets, noise that is not white.
 
 The scale follows what is known of the real data: percent signal change of mean 0.7 and sd 1.9 in nsdgeneral,
 neighbouring betas correlated by about 0.3.
@@ -6,6 +6,7 @@ neighbouring betas correlated by about 0.3.
 
 from collections.abc import Iterator, Sequence
 from itertools import chain
+from string import ascii_uppercase
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,60 +15,77 @@ from nsd_imagery.experiment import PERCENT_SIGNAL_SCALE
 from nsd_imagery.synthetic.brain import Brain
 from nsd_imagery.synthetic.events import Event, RunEvents
 from nsd_imagery.synthetic.fields import plane_waves, smooth_field
+from nsd_imagery.synthetic.latents import N_LATENTS
 from nsd_imagery.synthetic.randomness import generator
+from nsd_imagery.synthetic.truth import Truth
 
 NOISE_GAIN = {"fithrf_GLMdenoise_RR": 1.0, "fithrf": 1.2}
 """The beta version without denoising has the same signal in more noise."""
 
-LAG_ONE = 0.34
-"""Correlation of the noise of neighbouring betas."""
-
 _PATTERN_SCALE = 0.18
-_NOISE_WAVES = 64
-_WAVE_NOISE, _LOCAL_NOISE, _RUN_OFFSET = 0.65, 0.8, 0.2
+_PATTERN_WAVES, _NOISE_WAVES = 96, 64
+_WAVE_NOISE, _LOCAL_NOISE = 0.65, 0.8
 _LEAST_SNR = 0.02
+_OWN_HALF = 0.9
+"""Share of a pattern's variance that comes from the half of the latents which its area answers to."""
 
-
-def pattern(seed: int, stimulus: str, coordinates: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The pattern that a stimulus evokes wherever it is seen, attended or imagined, in either experiment.
-
-    Args:
-        seed: Seed of the release.
-        stimulus: `nsd28751` (0-based) for an NSD picture, else the target's name.
-        coordinates: (n_voxels, 3), each axis of the subject's grid from -1 to 1.
-
-    Returns:
-        (n_voxels,) of about unit variance; the same field for all subjects, on their own grids.
-    """
-    return smooth_field(generator(seed, "pattern", stimulus), coordinates, _PATTERN_SCALE)
+_LETTER_IN_HIGHER = 0.5
 
 
 class Voxels:
     """The voxels of one subject: what they answer to, and how noisily in one beta version.
 
     All arrays are over the brain's voxels in the order of `Brain.voxels`.
+
+    Attributes:
+        beta_version: Of the betas.
     """
 
-    def __init__(self, seed: int, brain: Brain, beta_version: str) -> None:
-        self._seed = seed
-        self._brain = brain
+    def __init__(self, truth: Truth, brain: Brain, beta_version: str) -> None:
+        self._brain, self._signal = brain, truth.signal
         self.beta_version = beta_version
         self._noise_gain = NOISE_GAIN[beta_version]
-        at = brain.coordinates
+        at, seed = brain.coordinates, truth.seed
         nsdgeneral = brain.inside(brain.rois["nsdgeneral"]) == 1
         cortex = brain.inside(brain.rois["nsdgeneral"]) >= 0
         early = brain.inside(brain.rois["prf-visualrois"]) > 0
         streams = brain.inside(brain.rois["streams"]) > 0
         self._responsive = np.flatnonzero(nsdgeneral | early | streams)
+        self._in_early = early[self._responsive]
+        self._areas = np.stack([early, (nsdgeneral | streams) & ~early]).astype(np.float32)
         rng = generator(seed, "voxels", brain.subject)
         spread = 0.5 * smooth_field(rng, at, 0.15) + 0.4 * rng.standard_normal(len(at), np.float32)
         self._scale = np.exp(spread - 0.05) * np.where(cortex, 1, 0.6).astype(np.float32)
         amount = np.where(nsdgeneral, 1, np.where(streams | early, 0.4, 0.0)).astype(np.float32)
         self._mean = amount * np.exp(0.5 * smooth_field(rng, at, 0.2))
-        self._in_early = early[self._responsive]
-        self._damping = np.where(nsdgeneral, 1, 0.6).astype(np.float32)[self._responsive]
+        self._plant(seed, np.where(nsdgeneral, 1, 0.6).astype(np.float32)[self._responsive])
         self._waves = plane_waves(generator(seed, "noise waves"), at, _NOISE_WAVES, _PATTERN_SCALE)
         self._waves /= np.float32(np.sqrt(_NOISE_WAVES))
+
+    def _plant(self, seed: int, damping: NDArray[np.float32]) -> None:
+        """Weights of the latents and patterns of the letters: mixtures of the same waves, smooth in space."""
+        subject, half = self._brain.subject, N_LATENTS // 2
+        at = self._brain.coordinates[self._responsive]
+        waves = plane_waves(generator(seed, "pattern waves", subject), at, _PATTERN_WAVES, _PATTERN_SCALE)
+        rng = generator(seed, "weights", subject)
+        weights = waves.T @ rng.standard_normal((_PATTERN_WAVES, N_LATENTS), np.float32)
+        is_own = self._in_early[:, None] == (np.arange(N_LATENTS) < half)
+        share = np.where(is_own, np.float32(_OWN_HALF), np.float32(1 - _OWN_HALF))
+        self._weights = weights * damping[:, None] * np.sqrt(share / (_PATTERN_WAVES * half))
+        mixing = generator(seed, "letters", subject).standard_normal((_PATTERN_WAVES, len(ascii_uppercase)), np.float32)
+        sizes = np.where(self._in_early, 1, _LETTER_IN_HIGHER).astype(np.float32) * damping
+        letters = self._signal.letter * sizes * (mixing.T @ waves) / np.float32(_PATTERN_WAVES**0.5)
+        self._letters = dict(zip(ascii_uppercase, letters, strict=True))
+
+    @property
+    def weights(self) -> NDArray[np.float32]:
+        """(n_voxels, 32): what a gain of 1 makes of each latent, in units of `scale`.
+
+        Rows have about unit length, and are 0 where nothing answers to pictures.
+        """
+        weights = np.zeros((len(self._scale), N_LATENTS), np.float32)
+        weights[self._responsive] = self._weights
+        return weights
 
     def run(self, events: Sequence[Event], rng: np.random.Generator) -> Iterator[NDArray[np.int16]]:
         """The betas of one run, one event after the other.
@@ -75,19 +93,19 @@ class Voxels:
         Yields:
             (n_voxels,) percent signal change x 300, saturated.
         """
-        at = self._brain.coordinates[self._responsive]
-        shown = dict.fromkeys(stimulus for event in events for stimulus, _ in event.stimuli)
-        patterns = {stimulus: pattern(self._seed, stimulus, at) for stimulus in shown}
-        offset = _RUN_OFFSET * self._smooth_noise(rng)
+        signal = self._signal
+        offset, slope = signal.offset * self._smooth_noise(rng), signal.drift * self._smooth_noise(rng)
+        trend = np.linspace(-(3**0.5), 3**0.5, len(events), dtype=np.float32)
         noise = None
-        for event in events:
-            fresh = _WAVE_NOISE * self._smooth_noise(rng) + _LOCAL_NOISE * self._local_noise(rng)
-            noise = fresh if noise is None else LAG_ONE * noise + np.float32((1 - LAG_ONE**2) ** 0.5) * fresh
-            percent = self._noise_gain * noise + offset + event.level * self._mean
-            evoked = np.zeros(len(self._responsive), np.float32)
-            for stimulus, weight in event.stimuli:
-                evoked += np.float32(weight) * patterns[stimulus]
-            percent[self._responsive] += self._gain(event) * evoked
+        for event, drift in zip(events, trend, strict=True):
+            fresh = self._fresh_noise(rng)
+            lag, rest = signal.lag_one, np.float32((1 - signal.lag_one**2) ** 0.5)
+            noise = fresh if noise is None else lag * noise + rest * fresh
+            percent = self._noise_gain * noise + offset + drift * slope
+            percent[self._responsive] += self._gain(event) * (self._weights @ event.latent)
+            if event.letter:
+                percent[self._responsive] += self._letters[event.letter]
+            percent = np.float32(signal.noise) * percent + np.float32(event.level) * self._mean
             percent *= self._scale * PERCENT_SIGNAL_SCALE
             limits = np.iinfo(np.int16)
             yield np.clip(np.rint(percent), limits.min, limits.max).astype(np.int16)
@@ -99,14 +117,21 @@ class Voxels:
             (n_voxels,) above 0 even where nothing is planted, as an estimate from real trials would be.
         """
         signal = np.zeros(len(self._scale), np.float32)
-        signal[self._responsive] = self._gain(event)
+        signal[self._responsive] = self._gain(event) * np.linalg.norm(self._weights, axis=1)
         waves = np.square(self._waves).sum(axis=0)
-        noise = self._noise_gain**2 * (_WAVE_NOISE**2 * waves + _LOCAL_NOISE**2) + _RUN_OFFSET**2 * waves
+        common = self._signal.common**2 * self._areas.sum(axis=0)
+        of_trial = self._noise_gain**2 * (_WAVE_NOISE**2 * waves + _LOCAL_NOISE**2 + common)
+        noise = of_trial + (self._signal.offset**2 + self._signal.drift**2) * waves
         return np.hypot(signal / np.sqrt(noise), np.float32(_LEAST_SNR))
 
     def _gain(self, event: Event) -> NDArray[np.float32]:
-        gain = np.where(self._in_early, np.float32(event.gain_early), np.float32(event.gain_other))
-        return gain * self._damping
+        return np.where(self._in_early, np.float32(event.gain_early), np.float32(event.gain_higher))
+
+    def _fresh_noise(self, rng: np.random.Generator) -> NDArray[np.float32]:
+        noise = _WAVE_NOISE * self._smooth_noise(rng) + _LOCAL_NOISE * self._local_noise(rng)
+        if self._signal.common:
+            noise += self._signal.common * rng.standard_normal(len(self._areas), np.float32) @ self._areas
+        return noise.astype(np.float32, copy=False)
 
     def _smooth_noise(self, rng: np.random.Generator) -> NDArray[np.float32]:
         return rng.standard_normal(_NOISE_WAVES, np.float32) @ self._waves

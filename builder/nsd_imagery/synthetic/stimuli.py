@@ -38,31 +38,65 @@ def own_ids(seed: int) -> dict[str, NDArray[np.int64]]:
     return {subject: np.sort(ids) for subject, ids in zip(SUBJECTS, dealt, strict=True)}
 
 
+@lru_cache(maxsize=2)
+def core_order(seed: int) -> NDArray[np.int64]:
+    """The order of NSD core, the same for all subjects.
+
+    Set B's pictures come up in the first session, so that a short synthetic core holds them, and with all their
+    repeats before the end of the subject with the fewest sessions; one other picture comes up after it.
+
+    Returns:
+        (30000,) position, from 0, of each trial's picture among the 10,000 of a subject; each comes three times.
+    """
+    rng = generator(seed, "core order")
+    free = rng.permutation(N_CORE_TRIALS)
+    last = min(CORE_SESSIONS.values()) * CORE_TRIALS_PER_SESSION
+    early, late = _special_positions(seed)
+    order = np.full(N_CORE_TRIALS, -1)
+    for position in early:
+        first = free[free < CORE_TRIALS_PER_SESSION][:1]
+        rest = free[(free >= CORE_TRIALS_PER_SESSION) & (free < last)][: CORE_REPEATS - 1]
+        taken = np.concatenate([first, rest])
+        order[taken] = position
+        free = free[~np.isin(free, taken)]
+    taken = free[free >= last][:CORE_REPEATS]
+    order[taken] = late
+    free = free[~np.isin(free, taken)]
+    order[free] = np.repeat(np.setdiff1d(np.arange(PICTURES_PER_SUBJECT), [*early, late]), CORE_REPEATS)
+    return order
+
+
+@lru_cache(maxsize=2)
+def subject_pictures(seed: int) -> NDArray[np.int64]:
+    """The pictures that NSD core was to show to each subject: (8, 10000) 0-based ids, the shared1000 first.
+
+    The shared ones rise and have the same positions for all, but for the one that `LATE_SUBJECT` never reaches.
+    """
+    shared = shared_ids(seed)
+    pictures = np.stack([np.concatenate([shared, own_ids(seed)[subject]]) for subject in SUBJECTS])
+    _, late = _special_positions(seed)
+    now = int(np.searchsorted(shared, LATE_PICTURE))
+    row = pictures[SUBJECTS.index(LATE_SUBJECT)]
+    row[[now, late]] = row[[late, now]]
+    return pictures
+
+
+def _special_positions(seed: int) -> tuple[list[int], int]:
+    """The positions of set B's pictures, and of another shared one, which comes up in the last sessions alone."""
+    shared = shared_ids(seed)
+    early = np.searchsorted(shared, SET_B_NSD_IDS).tolist()
+    return early, next(position for position in range(N_SHARED) if position not in early)
+
+
 def core_trials(seed: int, subject: str) -> NDArray[np.int32]:
     """When NSD core shows each picture to a subject.
-
-    Set B's pictures come up in the first session, so that a short synthetic core holds them, but for the one
-    that `LATE_SUBJECT` never reaches.
 
     Returns:
         (73000, 3) 1-based trials, rising, up to 30,000; 0 where the subject is not to see the picture.
     """
-    rng = generator(seed, "core trials", subject)
-    free = rng.permutation(np.arange(1, N_CORE_TRIALS + 1))
+    by_position = np.argsort(core_order(seed), kind="stable").reshape(PICTURES_PER_SUBJECT, CORE_REPEATS)
     trials = np.zeros((N_NSD_PICTURES, CORE_REPEATS), np.int32)
-    last = CORE_SESSIONS[subject] * CORE_TRIALS_PER_SESSION
-    for nsd_id in SET_B_NSD_IDS:
-        if subject == LATE_SUBJECT and nsd_id == LATE_PICTURE:
-            taken = free[free > last][:CORE_REPEATS]
-        else:
-            first = free[free <= CORE_TRIALS_PER_SESSION][:1]
-            rest = free[(free > CORE_TRIALS_PER_SESSION) & (free <= last)][: CORE_REPEATS - 1]
-            taken = np.concatenate([first, rest])
-        trials[nsd_id] = taken
-        free = free[~np.isin(free, taken)]
-    ids = np.setdiff1d(np.concatenate([shared_ids(seed), own_ids(seed)[subject]]), SET_B_NSD_IDS)
-    trials[ids] = free.reshape(len(ids), CORE_REPEATS)
-    trials.sort(axis=1)
+    trials[subject_pictures(seed)[SUBJECTS.index(subject)]] = by_position + 1
     return trials
 
 
@@ -93,9 +127,9 @@ def stimulus_table(seed: int) -> pa.Table:
     return pa.table(list(columns.values()), names=list(columns))
 
 
-def table_text(table: pa.Table, delimiter: str = ",") -> str:
-    """The table as pandas would write it: words unquoted, nulls blank; pyarrow's own writer quotes all words."""
-    cells = [pc.cast(column.combine_chunks(), pa.string()).fill_null("") for column in table.columns]
+def table_text(table: pa.Table, delimiter: str = ",", absent: str = "") -> str:
+    """The table as pandas would write it: words unquoted, nulls as said; pyarrow's own writer quotes all words."""
+    cells = [pc.cast(column.combine_chunks(), pa.string()).fill_null(absent) for column in table.columns]
     lines = pc.call_function("binary_join_element_wise", [*cells, pa.scalar(delimiter)])
     return "\n".join([delimiter.join(table.column_names), *lines.to_pylist(), ""])
 

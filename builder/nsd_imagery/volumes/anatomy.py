@@ -76,8 +76,11 @@ class Anatomy:
 
     def no_label_table(self, atlas: str) -> str:
         """The sentence for an atlas whose labels have no names."""
-        where = f"nsddata/freesurfer/{self.subject}/label"
-        return f"{self.subject}: no label table {atlas}.mgz.ctab; copy it from {where}"
+        owners = f"nsddata/freesurfer/{self.subject}/label or nsddata/freesurfer/fsaverage/label"
+        return (
+            f"{self.subject}: no label table {atlas}.mgz.ctab in {owners}, and no nsddata/templates/{atlas}.ctab; "
+            "copy one of them from the release"
+        )
 
     def refuse_unread(self, name: str) -> None:
         """Raise DataError for an atlas that is there in no other format than one that is not read."""

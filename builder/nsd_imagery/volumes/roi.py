@@ -197,9 +197,13 @@ def patches_of(atlas: str, labels: Iterable[str]) -> dict[str, list[str]]:
 
 
 def _atlas_of(label: str, masks: _Masks) -> str:
-    """The atlas that a bare label means: prf-visualrois, then a floc atlas, then the only other one that has it."""
+    """The atlas that a bare label means: prf-visualrois, then a floc atlas, then the only other one that has it.
+
+    One of which there is the table alone, as fsaverage's are often copied whole, comes last.
+    """
     having = [atlas for atlas in sorted(masks.anatomy.label_tables) if _members(label, atlas, masks)]
-    for first in ([VISUAL_ATLAS], [atlas for atlas in having if atlas.startswith(_FLOC)], having):
+    drawn = [atlas for atlas in having if atlas in masks.anatomy.atlases]
+    for first in ([VISUAL_ATLAS], [atlas for atlas in having if atlas.startswith(_FLOC)], drawn, having):
         hits = [atlas for atlas in first if atlas in having]
         if len(hits) == 1:
             return hits[0]

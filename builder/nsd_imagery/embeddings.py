@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -13,8 +14,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from nsd_imagery.atomic import replacing
-from nsd_imagery.errors import DataError, MissingDataError, reason
-from nsd_imagery.learn.clip_config import printable
+from nsd_imagery.errors import DataError, MissingDataError, printable, reason
 
 KINDS = ("image", "text")
 
@@ -75,6 +75,12 @@ def text_digest(text: str) -> str:
 
 def write_embeddings(path: Path, maker: Maker, rows: Mapping[Key, Embedding]) -> None:
     """Write rows in order of kind and stimulus; the same rows are the same bytes."""
+    with replacing(path) as file:
+        write_parquet(file, maker, rows)
+
+
+def write_parquet(file: BinaryIO, maker: Maker, rows: Mapping[Key, Embedding]) -> None:
+    """The bytes of `write_embeddings`, to an open file."""
     keys = sorted(rows)
     vectors = np.stack([rows[key].vector for key in keys]).astype(np.float32)
     sources = [rows[key].source for key in keys]
@@ -91,8 +97,7 @@ def write_embeddings(path: Path, maker: Maker, rows: Mapping[Key, Embedding]) ->
         "source_hash": text_digest(json.dumps([keys, sources])),
         "sources": json.dumps(sources),
     }
-    with replacing(path) as file:
-        pq.write_table(pa.table(arrays).replace_schema_metadata(said), file, compression="zstd")
+    pq.write_table(pa.table(arrays).replace_schema_metadata(said), file, compression="zstd")
 
 
 def read_embeddings(path: Path) -> tuple[Maker, dict[Key, Embedding]]:
