@@ -10,8 +10,10 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from nsd_imagery.atomic import replacing
 from nsd_imagery.errors import DataError
@@ -100,6 +102,22 @@ class Score:
         if self.value is None and not self.reason:
             msg = f"{self.measure} of {self.subject}, {self.roi}: has no value, and no reason why"
             raise DataError(msg)
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """A score, and the draws behind its p: what tests over ROIs and over subjects are made of.
+
+    Attributes:
+        score: The score.
+        statistic: What p belongs to, in a unit in which subjects may be averaged: never clipped, no root.
+        null: (n_draws,) the same under each drawn order; empty where there are no draws. Draw d is of the same orders
+            for all subjects and ROIs.
+    """
+
+    score: Score
+    statistic: float
+    null: NDArray[np.float64]
 
 
 _ARROW: Final[Mapping[Any, pa.DataType]] = {
