@@ -5,35 +5,31 @@ within each run over its valid trials (ddof 1). That is affine by voxel and run,
 """
 
 import hashlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
-from nsd_imagery.chance.orders import REPEATS_PER_RUN, Order
-from nsd_imagery.checks.agreement.session import ENOUGH_TRIALS
+from nsd_imagery.chance.orders import Order
 from nsd_imagery.checks.agreement.similarity import zscores
 from nsd_imagery.dataset.folder import open_manifest
-from nsd_imagery.dataset.groups import groups_of_stats, positions_among
 from nsd_imagery.dataset.manifest import Manifest, render
 from nsd_imagery.dataset.names import config_name
-from nsd_imagery.dataset.shards import matrix
 from nsd_imagery.errors import UsageError
-from nsd_imagery.experiment import RUNS, TARGETS_PER_SET, TRIALS_PER_RUN
-from nsd_imagery.rows.load import load
-from nsd_imagery.rows.vectors import label_table, row_vectors
+from nsd_imagery.evaluation.reading import (
+    LABELS,
+    ImageryRows,
+    fault_of,
+    groups_by_run,
+    name_of,
+    read_rows,
+    variance_of,
+)
+from nsd_imagery.experiment import BETA_VERSIONS, RUNS
 from nsd_imagery.suggest import one_of
 from nsd_imagery.volumes.roi import DEFAULT_ROI, Mask
-
-_LABELS: Final = (
-    *("experiment", "session", "run_number", "run_name", "condition", "stimulus_set", "epoch"),
-    *("trial_in_session", "target", "cue", "cue_matches", "is_valid"),
-)
-_SHORT: Final = {"vision": "vis", "imagery": "img", "attention": "att"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,12 +134,12 @@ def load_runs(folder: Path | str, subject: str, roi: str = DEFAULT_ROI, *, atten
     conditions = ("vision", "imagery", "attention") if attention else ("vision", "imagery")
     wanted = {condition: config_name(subject, condition, roi) for condition in conditions}
     _refuse_unknown(manifest, subject, roi, wanted, place)
-    rows = _read(place, manifest, [name for name in wanted.values() if name in manifest.configs])
+    rows = read_rows(place, manifest, [name for name in wanted.values() if name in manifest.configs])
     runs: dict[str, Run] = {}
     left_out: dict[str, str] = {}
-    for members in _groups(rows):
-        name = _name(rows, members, [*runs, *left_out])
-        fault = _fault(rows, members, list(runs.values()))
+    for members in groups_by_run(rows):
+        name = name_of(rows, members, [*runs, *left_out])
+        fault = fault_of(rows, members, {run.stimulus_set: run.targets for run in runs.values()})
         if fault:
             left_out[name] = fault
         else:
@@ -151,6 +147,27 @@ def load_runs(folder: Path | str, subject: str, roi: str = DEFAULT_ROI, *, atten
     left_out |= _absent(manifest, wanted, {name.partition("-")[0] for name in (*runs, *left_out)})
     n_voxels = int(np.any([run.betas.any(axis=0) for run in runs.values()], axis=0).sum()) if runs else 0
     return Runs(subject, roi, manifest.recipe.beta_version, digest(manifest), n_voxels, tuple(runs.values()), left_out)
+
+
+def for_across_runs(runs: Runs, across: Runs | None) -> tuple[Runs | None, str]:
+    """The runs that what is asked from one imagery run to the other may be asked of, or why there are none.
+
+    In fithrf_GLMdenoise_RR the regularisation of each voxel was chosen by how well the repeats of a label agree over
+    runs, so a test of those very labels is circular; fithrf is free of it.
+
+    Args:
+        runs: Those that are evaluated.
+        across: The same subject and ROI of another folder; not needed where `runs` are of fithrf.
+    """
+    plain = BETA_VERSIONS[1]
+    if runs.beta_version == plain:
+        return runs, ""
+    if across is None or across.beta_version != plain:
+        return None, (
+            f"the regularisation of {runs.beta_version} was chosen by agreement of these labels: build a folder with "
+            f"nsd-imagery build ROOT --betas {plain} --out DIR and pass it with --across DIR"
+        )
+    return across, ""
 
 
 def digest(manifest: Manifest) -> str:
@@ -166,94 +183,8 @@ def _refuse_unknown(manifest: Manifest, subject: str, roi: str, wanted: Mapping[
         raise UsageError(msg)
 
 
-@dataclass(frozen=True, eq=False)
-class _Rows:
-    """Trials of some configs of one subject and ROI.
-
-    Attributes:
-        column: (n_rows,) labels by name.
-        betas: (n_voxels,) views of Arrow memory, one a row.
-        letters: The target of each set's letters.
-        sd: (n_groups, n_voxels) by which betas were divided; None where they were not, or where nothing says it.
-        group: (n_rows,) the row of `sd`; -1 where there is none.
-        is_percent: Whether betas are percent signal change.
-    """
-
-    column: Mapping[str, NDArray[Any]]
-    betas: Sequence[NDArray[Any]]
-    letters: Mapping[tuple[str, str], str]
-    sd: NDArray[np.float64] | None
-    group: NDArray[np.int64]
-    is_percent: bool
-
-
-def _read(folder: Path, manifest: Manifest, configs: Sequence[str]) -> _Rows:
-    loaded = [load(folder, name, "test") for name in configs]
-    labels = pa.concat_tables([label_table(rows, _LABELS) for rows in loaded])
-    betas = [row for rows in loaded for row in row_vectors(rows, "betas")]
-    column = {name: np.array(labels[name].to_pylist()) for name in _LABELS}
-    own = column["cue_matches"] == 1
-    letters = dict(
-        zip(
-            zip(column["stimulus_set"][own].tolist(), column["cue"][own].tolist(), strict=True),
-            column["target"][own].tolist(),
-            strict=True,
-        )
-    )
-    zscore = manifest.zscore_of("nsdimagery")
-    config = manifest.configs[configs[0]]
-    stats = config_name(config.subject, "stats", config.roi)
-    if zscore == "none" or stats not in manifest.configs:
-        return _Rows(column, betas, letters, None, np.full(len(betas), -1), zscore == "none")
-    table = load(folder, stats, "train").data.table
-    group = positions_among(groups_of_stats(table), labels, zscore)
-    return _Rows(column, betas, letters, matrix(table["sd"]), group, False)
-
-
-def _groups(rows: _Rows) -> list[NDArray[np.int64]]:
-    """The rows of each run and epoch, in order of time."""
-    order = np.lexsort([rows.column[name] for name in ("epoch", "trial_in_session", "session")])
-    groups: dict[tuple[int, int, str], list[int]] = {}
-    keys = zip(*(rows.column[name][order].tolist() for name in ("session", "run_number", "epoch")), strict=True)
-    for row, key in zip(order.tolist(), keys, strict=True):
-        groups.setdefault(key, []).append(row)
-    return [np.array(members) for members in groups.values()]
-
-
-def _name(rows: _Rows, members: NDArray[np.int64], taken: Sequence[str]) -> str:
-    """The run's name; where rows have none, that of the next run of their condition and set."""
-    said = {name: rows.column[name][members[0]].item() for name in _LABELS}
-    if said["run_number"] < 1:
-        return f"rows without a run in session {said['session']}"
-    start = f"{_SHORT[said['condition']]}{said['stimulus_set']}"
-    ends = ("_1", "_2") if said["condition"] == "imagery" else ("",)
-    epoch = f"-{said['epoch']}" if said["epoch"] else ""
-    choices = [f"{said['run_name'] or start + end}{epoch}" for end in ends]
-    last = f"run {said['run_number']} of session {said['session']}{epoch}"
-    return next((name for name in choices if name not in taken), last)
-
-
-def _fault(rows: _Rows, members: NDArray[np.int64], before: Sequence[Run]) -> str:
-    """Why a run cannot be used; nothing where it can."""
-    said = {name: rows.column[name][members] for name in _LABELS}
-    if said["run_number"][0] < 1:
-        return "they have no run_number"
-    trial, n_valid = said["trial_in_session"], int(said["is_valid"].sum())
-    if not np.array_equal(trial, trial[0] + np.arange(TRIALS_PER_RUN)):
-        return f"its {len(members)} rows are not {TRIALS_PER_RUN} trials in a row"
-    targets, counts = np.unique(said["target"], return_counts=True)
-    if counts.tolist() != [REPEATS_PER_RUN] * TARGETS_PER_SET:
-        return f"its schedule is not {REPEATS_PER_RUN} trials of each of {TARGETS_PER_SET} targets"
-    if n_valid < ENOUGH_TRIALS:
-        return f"{n_valid} of its {TRIALS_PER_RUN} trials are valid, fewer than {ENOUGH_TRIALS}"
-    for run in before:
-        if run.stimulus_set == said["stimulus_set"][0] and run.targets != tuple(targets.tolist()):
-            return f"its targets are not those of {run.name}"
-    return ""
-
-
-def _run(rows: _Rows, members: NDArray[np.int64], name: str) -> Run:
-    said = {label: rows.column[label][members] for label in _LABELS}
+def _run(rows: ImageryRows, members: NDArray[np.int64], name: str) -> Run:
+    said = {label: rows.column[label][members] for label in LABELS}
     targets, order = np.unique(said["target"], return_inverse=True)
     stimulus_set, epoch = said["stimulus_set"][0].item(), said["epoch"][0].item()
     code = {target: number for number, target in enumerate(targets.tolist())}
@@ -269,19 +200,8 @@ def _run(rows: _Rows, members: NDArray[np.int64], name: str) -> Run:
         np.array(cued, np.int8),
         said["is_valid"],
         zscores(betas, said["is_valid"]).astype(np.float32),
-        _variance(rows, members, betas[said["is_valid"]]),
+        variance_of(rows, members, betas[said["is_valid"]]),
     )
-
-
-def _variance(rows: _Rows, members: NDArray[np.int64], valid: NDArray[Any]) -> NDArray[np.float64] | None:
-    """(n_voxels,) in percent signal change squared: what is left in the folder, by what it was divided by."""
-    left = valid.var(axis=0, dtype=np.float64, ddof=1)
-    group = rows.group[members]
-    if rows.is_percent:
-        return left
-    if rows.sd is None or group.min() < 0 or group.min() != group.max():
-        return None
-    return left * np.square(rows.sd[group[0]])
 
 
 def _absent(manifest: Manifest, wanted: Mapping[str, str], named: Collection[str]) -> dict[str, str]:
