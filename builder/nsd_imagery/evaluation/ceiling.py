@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from nsd_imagery.chance.orders import N_DRAWS, REPEATS_PER_RUN
-from nsd_imagery.evaluation.cells import Cell, Form, empty, key_of, measured, of_cell
+from nsd_imagery.evaluation.cells import RELIABLE, Cell, Form, empty, key_of, measured, of_cell
 from nsd_imagery.evaluation.gram import Gram, gram
 from nsd_imagery.evaluation.runs import Runs, for_across_runs
 from nsd_imagery.evaluation.score import Measured, Score
@@ -23,9 +23,6 @@ from nsd_imagery.evaluation.variance import across_runs as across_runs
 from nsd_imagery.evaluation.variance import noise_ceiling as noise_ceiling
 from nsd_imagery.evaluation.variance import pair_weights as pair_weights
 from nsd_imagery.experiment import STIMULUS_SETS
-
-RELIABLE: Final = 0.05
-"""The p up to which a signal is there to be divided by."""
 
 _LETTER: Final = "includes the letter on the screen"
 _CONCEPT: Final = "of the concept: each trial of visC showed another photograph of the word"

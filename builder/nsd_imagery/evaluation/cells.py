@@ -17,6 +17,9 @@ from nsd_imagery.experiment import TARGETS_PER_SET
 COMPARABLE_N: Final = (1, 8, 16)
 """Trials of an average for which every noise ceiling of NSD-Imagery is given, beside the condition's own number."""
 
+RELIABLE: Final = 0.05
+"""The p up to which a signal is there to be divided by."""
+
 JACKKNIFE: Final = f"jackknife over {N_BLOCKS} blocks of consecutive trials a run, t; conservative"
 
 _DRAWN: Final = "0 without signal; p by drawn orders of the sum of signal variance over voxels"
