@@ -148,7 +148,7 @@ def null_p(n_runs: int, noise: Noise, orders: NDArray[np.int8], draws: int, seed
 
 
 def coverage(n_runs: int, noise: Noise, seed: int, ncsnr: float = 0.316, n_voxels: int = 100) -> Array:
-    """(2,) how often the jackknife's intervals of signal variance and of ncsnr², of three runs, hold what was planted."""
+    """(2,) how often the jackknife's intervals of signal variance and ncsnr², of three runs, hold what was planted."""
     rng = np.random.default_rng(seed)
     planted = np.array([ncsnr**2, ncsnr**2 / (1 + noise.drift**2)])
     hits = np.zeros(2)
