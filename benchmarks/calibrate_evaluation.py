@@ -273,7 +273,7 @@ def table_of_null(n_runs: int, draws: int) -> Iterator[str]:
         for drift in (0.0, 0.3, 1.0):
             p = null_p(n_runs, Noise(drift=drift), orders, draws, 5)
             shares = " | ".join(f"{np.mean(p <= level):.4f}" for level in (0.05, 0.01, 0.001))
-            yield f"| {name} | {drift} | {shares} | {kstest(p, 'uniform').pvalue:.2f} |"
+            yield f"| {name} | {drift} | {shares} | {kstest(p, 'uniform').pvalue:.3f} |"
 
 
 def table_of_intervals(n_runs: int) -> Iterator[str]:

@@ -32,7 +32,7 @@ def wilson(hits: float, n_trials: int) -> Interval:
     share, shrink = hits / n_trials, 1 + z**2 / n_trials
     middle = (share + z**2 / (2 * n_trials)) / shrink
     half = z / shrink * (share * (1 - share) / n_trials + z**2 / (4 * n_trials**2)) ** 0.5
-    return Interval(max(0.0, middle - half), min(1.0, middle + half))
+    return Interval(min(share, max(0.0, middle - half)), max(share, min(1.0, middle + half)))
 
 
 def jackknife_variance(left_out: ArrayLike) -> float:

@@ -6,12 +6,13 @@ is held against the pairs of two targets that lie as far apart, so that what dep
 idea is the shuffle estimator's (Benjamini and Yu 2013, AOAS 7:2007, 10.1214/13-AOAS681), with distances matched
 exactly.
 
-What a trial carries over from the one before is multiplicative: signal is underestimated by some 3.4 % for each 0.1 of
+What a trial carries over from the one before is multiplicative: signal is underestimated by some 4 % for each 0.1 of
 the previous target's response, and nothing is found where there is nothing. Slow drift is noise, as it is to a decoder.
 
 Of betas as they come both are unbiased. Of z-scores, sums over voxels are divided by variances that the same trials
-gave, which takes 2.1 % off ncsnr in white noise, 1.0 % at the autocorrelation of these betas (0.34), and adds 0.6 % at
-0.5: less than can be corrected without knowing the noise.
+gave: to second order that takes 2/47 off ŝ/n̂ in white noise, and less the more neighbours are alike. ncsnr is 2.0 % low
+in white noise, 0.9 % at the autocorrelation of these betas (0.34), and 0.5 % high at 0.5 (benchmarks/EVALUATION.md);
+what would correct one makes another worse.
 """
 
 from functools import lru_cache
