@@ -113,7 +113,7 @@ def _ratio(runs: Runs, vision: list[Measured], stimulus_set: str) -> Measured:
     sets = [name for name in STIMULUS_SETS if stimulus_set in ("", name)]
     pairs = [(runs.of("vision", name), runs.of("imagery", name)) for name in sets]
     pairs = [pair for pair in pairs if all(pair)]
-    key = ("signal_variance", stimulus_set, None)
+    key = ("signal_variance", stimulus_set, 1)
     p = next(one.score.p for one in vision if key_of(one.score) == key)
     parts: list[Part] = []
     why = "" if pairs else "needs vision and imagery of a set"
@@ -131,7 +131,7 @@ def _ratio(runs: Runs, vision: list[Measured], stimulus_set: str) -> Measured:
     cell = Cell(runs, "imagery/vision", stimulus_set, "within", ("visX", "imgX"), 0, parts, notes)
     form = Form("signal_variance", None, None)
     if why:
-        return Measured(empty(cell, form, why), np.nan, np.zeros(0))
+        return empty(cell, form, why)
     one = measured(cell, form, np.zeros(0))
     return replace(one, score=replace(one.score, chance_method="0 without signal of imagery; no p, see its own"))
 

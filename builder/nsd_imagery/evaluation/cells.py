@@ -1,7 +1,7 @@
 """Scores of a condition from its sums of signal and noise, each with interval, chance, p, reference and notes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -101,7 +101,7 @@ def of_cell(cell: Cell, beside: Mapping[Key, float | None] | None = None) -> lis
     noise = sum(part.noise for part in cell.parts)
     if not cell.parts or noise <= 0:
         why = "; ".join(cell.notes) if not cell.parts else "no voxel of the ROI varies"
-        return [Measured(empty(cell, form, why), np.nan, np.zeros(0)) for form in forms]
+        return [empty(cell, form, why) for form in forms]
     drawn = null(cell.parts)
     return [measured(cell, form, form.statistic(drawn, noise), beside) for form in forms]
 
@@ -112,61 +112,54 @@ def measured(
     """One score of a cell, with its drawn values; those are none where it has no p."""
     statistic = total(cell.parts, form.statistic)
     ends = around(statistic, variance(cell.parts, form.statistic), n_blocks(cell.parts))
-    notes = (*cell.notes, *(["signal variance is estimated below 0"] if statistic < 0 and form.unit is None else []))
-    score = empty(cell, form, "; ".join(notes) or "-")
-    reference = (beside or {}).get(key_of(score))
-    score = replace(
-        score,
-        value=form.value(statistic),
-        low=form.value(ends.low),
-        high=form.value(ends.high),
-        interval=JACKKNIFE,
-        chance=0.0,
-        chance_method=_DRAWN if len(drawn) else "0 without signal",
-        reference=reference,
-        reference_method="" if reference is None else "vision, by the same estimator",
-        p=float((1 + np.count_nonzero(drawn >= statistic)) / (1 + len(drawn))) if len(drawn) else None,
-        draws=len(drawn) or None,
-        reason="; ".join(notes),
-    )
-    return Measured(score, statistic, drawn)
+    notes = (*cell.notes, "signal variance is estimated below 0") if statistic < 0 and form.unit is None else cell.notes
+    said = _nothing(cell, form)
+    reference = (beside or {}).get((form.measure, cell.stimulus_set, said["n_repeats"]))
+    said |= {
+        "value": form.value(statistic),
+        "low": form.value(ends.low),
+        "high": form.value(ends.high),
+        "interval": JACKKNIFE,
+        "chance": 0.0,
+        "chance_method": _DRAWN if len(drawn) else "0 without signal",
+        "reference": reference,
+        "reference_method": "" if reference is None else "vision, by the same estimator",
+        "p": float((1 + np.count_nonzero(drawn >= statistic)) / (1 + len(drawn))) if len(drawn) else None,
+        "draws": len(drawn) or None,
+        "reason": "; ".join(notes),
+    }
+    return Measured(Score(**said), statistic, drawn)
 
 
-def empty(cell: Cell, form: Form, reason: str) -> Score:
+def empty(cell: Cell, form: Form, reason: str) -> Measured:
     """A score without a value."""
-    runs, sets = cell.runs, cell.stimulus_set
-    return Score(
-        measure=form.measure,
-        subject=runs.subject,
-        roi=runs.roi,
-        condition=cell.condition,
-        stimulus_set=sets,
-        train=cell.rows[0],
-        test=cell.rows[1],
-        unit="mean" if (form.n_repeats or 1) > 1 else "trial",
-        n_repeats=form.n_repeats or (1 if form.measure == "noise_ceiling" else None),
-        value=None,
-        low=None,
-        high=None,
-        interval="",
-        chance=None,
-        chance_method="",
-        reference=None,
-        reference_method="",
-        p=None,
-        p_corrected=None,
-        family="",
-        n_trials=sum(part.n_valid for part in cell.parts),
-        n_subjects=1,
-        n_candidates=TARGETS_PER_SET,
-        candidates=candidates(cell.stimulus_set),
-        draws=None,
-        n_voxels=runs.n_voxels,
-        how=cell.how,
-        beta_version=runs.beta_version,
-        dataset=runs.dataset,
-        reason=reason,
-    )
+    return Measured(Score(**{**_nothing(cell, form), "reason": reason}), np.nan, np.zeros(0))
+
+
+def _nothing(cell: Cell, form: Form) -> dict[str, Any]:
+    """The fields of a score before there is a number."""
+    runs = cell.runs
+    return {
+        **dict.fromkeys(("value", "low", "high", "chance", "reference", "p", "p_corrected", "draws")),
+        **dict.fromkeys(("interval", "chance_method", "reference_method", "family", "reason"), ""),
+        "measure": form.measure,
+        "subject": runs.subject,
+        "roi": runs.roi,
+        "condition": cell.condition,
+        "stimulus_set": cell.stimulus_set,
+        "train": cell.rows[0],
+        "test": cell.rows[1],
+        "unit": "mean" if (form.n_repeats or 1) > 1 else "trial",
+        "n_repeats": form.n_repeats or 1,
+        "n_trials": sum(part.n_valid for part in cell.parts),
+        "n_subjects": 1,
+        "n_candidates": TARGETS_PER_SET,
+        "candidates": candidates(cell.stimulus_set),
+        "n_voxels": runs.n_voxels,
+        "how": cell.how,
+        "beta_version": runs.beta_version,
+        "dataset": runs.dataset,
+    }
 
 
 def candidates(stimulus_set: str) -> str:

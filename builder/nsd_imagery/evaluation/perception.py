@@ -28,7 +28,7 @@ from nsd_imagery.volumes.roi import DEFAULT_ROI
 _FEWEST_ROWS: Final = 20
 """Valid test rows of a session, without which its z-scores say too little and it is left out."""
 
-_VOXELS_AT_ONCE: Final = 1_024
+_VOXELS_AT_ONCE: Final = 512
 _Rows = NDArray[np.int64]
 
 
