@@ -15,7 +15,7 @@ from datasets import Dataset
 import nsd_imagery
 from nsd_imagery.errors import UsageError
 from nsd_imagery.evaluation.ceiling import ceilings
-from nsd_imagery.evaluation.runs import Runs, for_across_runs, load_runs
+from nsd_imagery.evaluation.runs import Run, Runs, for_across_runs, load_runs
 from nsd_imagery.sources.release_files import expected_betas
 from nsd_imagery.synthetic.schedule import draw_schedule
 
@@ -45,6 +45,12 @@ def built(release: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[.
     return build
 
 
+def named(runs: Runs, name: str) -> Run:
+    run = runs.find(name)
+    assert run is not None
+    return run
+
+
 def test_runs_are_in_order_of_time_and_each_voxel_is_zscored_within_them(runs: Runs) -> None:
     assert [run.name for run in runs] == NAMES
     assert runs.left_out == {}
@@ -61,13 +67,12 @@ def test_labels_are_the_target_seen_or_imagined_and_the_letter_that_was_on_the_s
     for planted in draw_schedule(0):
         if planted.run.condition == "attention":
             continue
-        run = runs.find(planted.run.name)
-        assert run is not None
+        run = named(runs, planted.run.name)
         names = [target.name for target in planted.targets]
         assert [run.targets[number] for number in run.order] == [names[number] for number in planted.conditions]
         assert [run.targets[number] for number in run.cued] == [names[number] for number in planted.cues]
         assert run.matched.sum() == (24 if planted.run.condition == "vision" else 48)
-    assert runs.find("visC").targets == runs.find("imgC_2").targets
+    assert named(runs, "visC").targets == named(runs, "imgC_2").targets
 
 
 @pytest.mark.parametrize(
@@ -126,7 +131,7 @@ def test_a_run_of_fewer_than_36_valid_trials_is_left_out_and_a_few_invalid_ones_
     folder = nsd_imagery.build(own_release, tmp_path / "d", subjects=["subj01"], conditions=["vision", "imagery"])
     runs = load_runs(folder, "subj01")
     assert runs.left_out == {"imgA_1": "35 of its 48 trials are valid, fewer than 36"}
-    seen = runs.find("visA")
+    seen = named(runs, "visA")
     assert np.flatnonzero(~seen.is_valid).tolist() == [3, 17]
     assert not seen.betas[[3, 17]].any()
     np.testing.assert_allclose(seen.betas[seen.is_valid].std(axis=0, ddof=1)[seen.betas.any(axis=0)], 1, atol=1e-5)
