@@ -50,10 +50,20 @@ class NullOrders:
 @cache
 def null_orders() -> NullOrders:
     """The same draws for every subject and in every process, so that results repeat and subjects can be pooled."""
+    targets, cued = _drawn()
+    return NullOrders(targets, same_target(targets), seen_against_cued(targets, cued))
+
+
+def null_targets() -> Order:
+    """(n_draws, 48) the targets of `null_orders`, without weights of pairs."""
+    return _drawn()[0]
+
+
+@cache
+def _drawn() -> tuple[Order, Order]:
     rng = np.random.default_rng(_SEED)
     targets = draw_targets(rng, N_DRAWS)
-    cued = draw_cued(rng, targets)
-    return NullOrders(targets, same_target(targets), seen_against_cued(targets, cued))
+    return targets, draw_cued(rng, targets)
 
 
 def same_target(targets: Order) -> Weights:
