@@ -17,7 +17,7 @@ BAND: Final = (0.025, 0.975)
 DRAWS: Final = 999
 """Of a band; it is looked at, not tested."""
 
-_APART: Final = np.abs(np.subtract.outer(np.arange(TRIALS_PER_RUN), np.arange(TRIALS_PER_RUN)))
+_SEED: Final = 48
 _AT_ONCE: Final = 200
 
 
@@ -25,8 +25,8 @@ _AT_ONCE: Final = 200
 class Drift:
     """Similarity of trials of two runs that are of different targets, by how far apart their positions are.
 
-    What is alike at like positions of two runs, and less so farther apart, is not of targets. With drift a curve falls;
-    it does not say what of a result is drift.
+    What two runs have in common at like positions, and less so farther apart, is not of targets: with drift the curve
+    leaves the band. It does not say what of a result is drift.
 
     Attributes:
         first: Name of a run.
@@ -34,7 +34,7 @@ class Drift:
         apart: (48,) |i - j|, from 0.
         similarity: (48,) mean correlation over voxels; NaN where there is no such pair, as at 0 between two runs of one
             order.
-        low: (48,) of the band of drawn orders of the second run.
+        low: (48,) of the band of drawn orders.
         high: (48,) the same.
         n_pairs: (48,) pairs.
     """
@@ -51,24 +51,39 @@ class Drift:
 def drift(first: Run, second: Run, gram: Gram, draws: int = DRAWS) -> Drift:
     """The drift exhibit of two runs of the same targets; visX × imgX_1, visX × imgX_2, imgX_1 × imgX_2.
 
+    The band is what the curve would be were a trial's target all that mattered: in each draw the second run's trials,
+    each with its target, are put where an order that the run could have had has such trials.
+
     Args:
         first: A run.
-        second: The run whose order is redrawn.
+        second: The run whose trials are put elsewhere.
         gram: With both.
         draws: Drawn orders.
     """
-    similarity, counted = gram.similarity(first, second), np.outer(first.is_valid, second.is_valid)
-    at = [np.flatnonzero((apart == _APART) & counted) for apart in range(TRIALS_PER_RUN)]
-    flat = similarity.ravel()
+    counted = np.outer(first.is_valid, second.is_valid) & (first.order[:, None] != second.order)
+    early, late = np.nonzero(counted)
+    similarity = gram.similarity(first, second)[counted]
 
-    def means(orders: NDArray[np.integer]) -> tuple[Matrix, NDArray[np.int64]]:
-        differ = (first.order[:, None] != orders[:, None, :]).reshape(len(orders), -1)
-        n_pairs = np.stack([differ[:, pairs].sum(axis=1) for pairs in at], axis=1)
-        sums = np.stack([differ[:, pairs] @ flat[pairs] for pairs in at], axis=1)
-        return np.divide(sums, n_pairs, out=np.full(sums.shape, np.nan), where=n_pairs > 0), n_pairs
+    def means(places: NDArray[np.int64]) -> tuple[Matrix, NDArray[np.int64]]:
+        at = np.abs(early - places[:, late]) + np.arange(len(places))[:, None] * TRIALS_PER_RUN
+        size = len(places) * TRIALS_PER_RUN
+        sums = np.bincount(at.ravel(), np.tile(similarity, len(places)), size)
+        n_pairs = np.bincount(at.ravel(), minlength=size)
+        mean = np.divide(sums, n_pairs, out=np.full(size, np.nan), where=n_pairs > 0)
+        return mean.reshape(-1, TRIALS_PER_RUN), n_pairs.reshape(-1, TRIALS_PER_RUN)
 
-    found, n_pairs = means(second.order[None])
-    orders = drawn_orders(second, draws)
-    drawn = np.vstack([means(orders[start : start + _AT_ONCE])[0] for start in range(0, len(orders), _AT_ONCE)])
-    low, high = np.nanquantile(drawn, BAND, axis=0)
+    found, n_pairs = means(np.arange(TRIALS_PER_RUN)[None])
+    places = _drawn_places(second, draws)
+    parts = [means(places[start : start + _AT_ONCE])[0] for start in range(0, len(places), _AT_ONCE)]
+    low, high = np.nanquantile(np.vstack(parts), BAND, axis=0)
     return Drift(first.name, second.name, np.arange(TRIALS_PER_RUN), found[0], low, high, n_pairs[0])
+
+
+def _drawn_places(run: Run, draws: int) -> NDArray[np.int64]:
+    """(draws, 48) where each trial of a run is put: at random among its target's places in a drawn order."""
+    orders = drawn_orders(run, draws)
+    rng = np.random.default_rng(_SEED)
+    by_target = np.argsort(orders + rng.random(orders.shape), axis=1)
+    places = np.empty(orders.shape, np.int64)
+    places[:, np.argsort(run.order, kind="stable")] = by_target
+    return places

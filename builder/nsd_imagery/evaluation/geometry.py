@@ -153,8 +153,9 @@ def shared(vision: Run, first: Run, second: Run, gram: Gram, draws: int = N_DRAW
 
 
 def noise_corrected(subjects: Sequence[Shared]) -> float:
-    """ρ = c / √(ŝ_vision ŝ_imagery), each its mean over subjects and sets first; never clipped. NaN where it has no root.
+    """Noise-corrected pattern correlation, c / √(ŝ of vision ŝ of imagery): never clipped; NaN where there is no root.
 
+    Each is its mean over subjects and sets first, as a ratio of noisy ratios would be biased (Spearman 1904).
     Subjects of unlike gain make it a little less than what each of them has (Cauchy and Schwarz).
     """
     of_all = [float(np.mean([getattr(one, name).value for one in subjects])) for name in Shared._fields]

@@ -99,7 +99,7 @@ def within(run: Run, gram: Gram, draws: int = N_DRAWS) -> Identified:
     found = _within(correlations, counted, run.is_valid, run.order[None])[:, 0]
     null = [_within(correlations, counted, run.is_valid, orders) for orders in _chunks(drawn_orders(run, draws))]
     accuracy, margin = np.hstack([np.zeros((2, 0)), *null])
-    return Identified(Drawn(found[0], accuracy), Drawn(found[1], margin), run.n_valid, run.n_valid)
+    return Identified(Drawn(float(found[0]), accuracy), Drawn(float(found[1]), margin), run.n_valid, run.n_valid)
 
 
 def between(
@@ -135,7 +135,9 @@ def between(
         found = _of_trials(chosen, test.order[None], counted[None])[:, 0]
         null = _of_trials(chosen, drawn_orders(test, draws), _counted(train, test, how, draws))
         n_tests = int(counted.sum())
-    return Identified(Drawn(found[0], null[0]), Drawn(found[1], null[1]), n_tests, int(counted.sum()), confounded)
+    return Identified(
+        Drawn(float(found[0]), null[0]), Drawn(float(found[1]), null[1]), n_tests, int(counted.sum()), confounded
+    )
 
 
 def both_ways(first: Run, second: Run, gram: Gram, draws: int = N_DRAWS) -> Identified:
@@ -163,7 +165,7 @@ def both_ways(first: Run, second: Run, gram: Gram, draws: int = N_DRAWS) -> Iden
     n_tests = first.n_valid + second.n_valid
     found = sums(second.order[None])[:, 0] / n_tests
     null = np.hstack([np.zeros((2, 0)), *(sums(part) / n_tests for part in _chunks(drawn_orders(second, draws)))])
-    return Identified(Drawn(found[0], null[0]), Drawn(found[1], null[1]), n_tests, n_tests)
+    return Identified(Drawn(float(found[0]), null[0]), Drawn(float(found[1]), null[1]), n_tests, n_tests)
 
 
 def drawn_orders(run: Run, draws: int = N_DRAWS) -> Order:
