@@ -7,18 +7,21 @@ the subject's, drawn schedules that subjects share, imgX_1 in the order of visX.
 measured here with many.
 """
 
-from collections.abc import Sequence
+import argparse
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import lfilter
-from scipy.stats import gamma
+from scipy.stats import gamma, kstest
 
 from nsd_imagery.chance.evidence import against_draws, total
 from nsd_imagery.chance.intervals import over_subjects, shared_by_schedule
-from nsd_imagery.chance.orders import draw_cued, draw_targets
+from nsd_imagery.chance.orders import N_DRAWS, draw_cued, draw_targets
 from nsd_imagery.evaluation.geometry import noise_corrected, shared
 from nsd_imagery.evaluation.gram import Gram, gram
 from nsd_imagery.evaluation.identify import Drawn, between, both_ways, within
@@ -26,6 +29,7 @@ from nsd_imagery.evaluation.runs import Run
 from nsd_imagery.evaluation.templates import How
 
 Array = NDArray[np.float64]
+Seed = int | Sequence[int]
 
 LAG_ONE = 0.34
 """Of the noise of neighbouring betas."""
@@ -113,7 +117,7 @@ def session(
         run_of(f"img{stimulus_set}_1", vision, betas(planted.imagery * imagined[vision], vision)),
         run_of(f"img{stimulus_set}_2", imagery, betas(planted.imagery * imagined[imagery], imagery)),
     )
-    return Session(*runs, gram(runs))
+    return Session(runs[0], runs[1], runs[2], gram(runs))
 
 
 def group(rng: np.random.Generator, planted: Planted, of_sets: Sequence[Schedule], n_voxels: int = 40) -> list[Session]:
@@ -145,7 +149,7 @@ class Form(NamedTuple):
 
 
 def group_p(
-    n_experiments: int, planted: Planted, forms: Sequence[Form], draws: int, seed: int, n_sets: int = 2
+    n_experiments: int, planted: Planted, forms: Sequence[Form], draws: int, seed: Seed, n_sets: int = 2
 ) -> Array:
     """(n_forms, n_experiments) pooled p over eight subjects and some sets; each experiment has one schedule."""
     rng = np.random.default_rng(seed)
@@ -170,7 +174,7 @@ class Alone(NamedTuple):
     chance: Array
 
 
-def alone(n: int, planted: Planted, draws: int, seed: int) -> Alone:
+def alone(n: int, planted: Planted, draws: int, seed: Seed) -> Alone:
     """One subject and set each."""
     rng = np.random.default_rng(seed)
     rows = []
@@ -188,7 +192,7 @@ def alone(n: int, planted: Planted, draws: int, seed: int) -> Alone:
     return Alone(*np.array(rows, np.float64).T)
 
 
-def correlation(n_groups: int, planted: Planted, seed: int, n_voxels: int = 100) -> Array:
+def correlation(n_groups: int, planted: Planted, seed: Seed, n_voxels: int = 100) -> Array:
     """(n_groups,) noise-corrected pattern correlation over eight subjects and two sets."""
     rng = np.random.default_rng(seed)
     drawn = schedules(rng, 2 * n_groups)
@@ -206,8 +210,8 @@ def group_coverage(n_groups: int, planted: Planted, draws: int, seed: int) -> tu
     values, nulls = [], []
     for place in range(n_groups):
         of_all = margins(group(rng, planted, drawn[2 * place : 2 * place + 2]), draws, "published")
-        pairs = zip(of_all[::2], of_all[1::2], strict=True)
-        values.append([(one.value + other.value) / 2 for one, other in zip(of_all[::2], of_all[1::2], strict=True)])
+        pairs = list(zip(of_all[::2], of_all[1::2], strict=True))
+        values.append([(one.value + other.value) / 2 for one, other in pairs])
         nulls.append(shared_by_schedule(np.array([(one.null + other.null) / 2 for one, other in pairs])))
     truth = float(np.mean(values))
     hits = np.zeros(2)
@@ -236,15 +240,15 @@ def wilson_coverage(n: int, planted: Planted, seed: int) -> tuple[float, float]:
 def same_patterns(rng: np.random.Generator, seed: int, schedule: Schedule, planted: Planted) -> Session:
     """A session of which the patterns depend on the seed alone: the same in imagery as in vision."""
     seen = np.random.default_rng(seed).standard_normal((6, 40))
-    runs = tuple(
+    runs = [
         run_of(name, order, sd * seen[order] + noise_of(rng, (48, 40), planted.lag_one))
         for name, order, sd in (
             ("visA", schedule.vision, planted.vision),
             ("imgA_1", schedule.vision, planted.imagery),
             ("imgA_2", schedule.imagery, planted.imagery),
         )
-    )
-    return Session(*runs, gram(runs))
+    ]
+    return Session(runs[0], runs[1], runs[2], gram(runs))
 
 
 def familywise(n_experiments: int, draws: int, seed: int) -> Array:
@@ -292,7 +296,7 @@ def chosen_by_labels(
     return np.stack(first)[best, :, voxels].T, np.stack(second)[best, :, voxels].T
 
 
-def ridge_p(n_experiments: int, draws: int, seed: int, n_subjects: int, n_voxels: int = 60) -> Array:
+def ridge_p(n_experiments: int, draws: int, seed: Seed, n_subjects: int, n_voxels: int = 60) -> Array:
     """(3, n_experiments) pooled p of imagery across runs without imagery: by labels, plain, fractions shuffled."""
     rng = np.random.default_rng(seed)
     rows = []
@@ -305,7 +309,161 @@ def ridge_p(n_experiments: int, draws: int, seed: int, n_subjects: int, n_voxels
             shuffled = chosen_by_labels(first, second, (orders[0], orders[1][other]))
             chosen = chosen_by_labels(first, second, orders)
             for number, betas in enumerate((chosen, (first[0], second[0]), shuffled)):
-                runs = tuple(map(run_of, ("imgA_1", "imgA_2"), orders, betas))
-                evidence[number].append(both_ways(*runs, gram(runs), draws).margin)
+                one, two = map(run_of, ("imgA_1", "imgA_2"), orders, betas)
+                evidence[number].append(both_ways(one, two, gram((one, two)), draws).margin)
         rows.append([pooled_p(of_all) for of_all in evidence])
     return np.array(rows).T
+
+
+Work = Callable[..., Any]
+Spread = Callable[..., Array]
+"""`spread` by some executor."""
+
+
+def spread(
+    executor: Executor, workers: int, work: Work, n: int, *arguments: object, seed: int, **more: object
+) -> Array:
+    """What n experiments give, on the last axis; each worker has some of them and a seed of its own."""
+    parts = [
+        executor.submit(work, -(-n // workers), *arguments, seed=[seed, number], **more) for number in range(workers)
+    ]
+    return np.concatenate([np.asarray(part.result()) for part in parts], axis=-1)
+
+
+def row(*cells: object) -> str:
+    """Of a Markdown table."""
+    return f"| {' | '.join(f'{cell:.3f}' if isinstance(cell, float) else str(cell) for cell in cells)} |"
+
+
+def head(*names: str) -> list[str]:
+    """Two lines."""
+    return [row(*names), "|" + "---|" * len(names)]
+
+
+P_COLUMNS = ("p ≤ .05", "p ≤ .01", "p ≤ .001", "uniform (KS p)")
+
+
+def of_p(p: Array) -> list[str]:
+    """Shares of p ≤ .05, .01, .001, and how well p is uniform (Kolmogorov and Smirnov)."""
+    shares = [f"{np.mean(p <= level):.4f}" for level in (0.05, 0.01, 0.001)]
+    return [*shares, f"{kstest(p, 'uniform').pvalue:.2g}"]
+
+
+def table_of_alone(over: Spread, n: int, draws: int) -> Iterator[str]:
+    """p of single runs without signal."""
+    names = ("within imgX_2", "visX → imgX_2", "visX → imgX_1 centred", "visX → imgX_1 detrended", "imgX across runs")
+    yield from head("drift", "form", *P_COLUMNS)
+    for drift in (0.0, 0.3, 1.0):
+        found = Alone(*over(alone, n, Planted(drift=drift), draws, seed=1))
+        for name, p in zip(names, found[:5], strict=True):
+            yield row(drift, name, *of_p(p))
+        excess = found.accuracy - found.chance
+        said = f"accuracy within {found.accuracy.mean():.4f}, mean of its draws {found.chance.mean():.4f}"
+        yield row(drift, said, f"z {excess.mean() / excess.std() * len(excess) ** 0.5:.2f}", "", "", "")
+
+
+def table_of_groups(over: Spread, n: int, draws: int) -> Iterator[str]:
+    """Pooled p of eight subjects of one schedule and three sets, without imagery."""
+    forms = {
+        "visX → imgX_2, shared draws": Form("published"),
+        "visX → imgX_2, letter-free": Form("letter-free"),
+        "visX → imgX_2, as if each subject had own draws": Form("published", own_draws=True),
+        "visX → imgX_1, raw": Form("raw", "first"),
+        "visX → imgX_1, centred": Form("centred", "first"),
+        "visX → imgX_1, detrended": Form("detrended", "first"),
+    }
+    yield from head("drift", "form", *P_COLUMNS)
+    for drift in (0.0, 0.3, 1.0):
+        found = over(group_p, n, Planted(drift=drift), list(forms.values()), draws, seed=2, n_sets=3)
+        for name, p in zip(forms, found, strict=True):
+            yield row(drift, name, *of_p(p))
+
+
+def table_of_letters(over: Spread, n: int, draws: int) -> Iterator[str]:
+    """Pooled p of eight subjects and two sets with a letter and without imagery."""
+    hows: tuple[How, ...] = ("letter-free", "letter", "published", "mismatched")
+    yield from head("templates", *P_COLUMNS)
+    found = over(group_p, n, Planted(letter=0.1, vision=0.3), [Form(how) for how in hows], draws, seed=3)
+    for how, p in zip(hows, found, strict=True):
+        yield row(how, *of_p(p))
+
+
+def table_of_ridge(over: Spread, n: int, draws: int) -> Iterator[str]:
+    """Imagery across runs without imagery."""
+    yield from head("subjects", "ridge fractions", *P_COLUMNS)
+    for n_subjects in (1, N_SUBJECTS):
+        found = over(ridge_p, n, draws, seed=4, n_subjects=n_subjects)
+        for name, p in zip(("chosen by these labels", "none", "chosen by other labels"), found, strict=True):
+            yield row(n_subjects, name, *of_p(p))
+
+
+def table_of_intervals(over: Spread, n: int, draws: int) -> Iterator[str]:
+    """Coverage of intervals, noise-corrected correlation, family-wise error."""
+    yield from head("what", "found")
+    for signal in (0.2, 0.3, 0.5):
+        planted = Planted(vision=signal, imagery=signal)
+        of_run, between_runs = np.mean([wilson_coverage(n, planted, seed) for seed in range(5, 25, 4)], axis=0)
+        yield row(f"Wilson's interval covers, within a run, signal {signal}", float(of_run))
+        yield row("the same, visX → imgX_2", float(between_runs))
+    for drift in (0.3, 1.0):
+        planted = Planted(vision=0.3, imagery=0.3, correlation=0.5, drift=drift)
+        covered, by_scatter_alone = group_coverage(n, planted, draws, 6)
+        yield row(f"interval over subjects covers, drift {drift}", covered)
+        yield row("the same without what the schedule shares", by_scatter_alone)
+    for correlated in (0.0, 0.3, 0.6):
+        planted = Planted(vision=0.316, imagery=0.316, correlation=correlated)
+        found = over(correlation, 160, planted, seed=7)
+        said = f"{found.mean():.3f} ± {found.std():.3f}"
+        yield row(f"noise-corrected correlation of eight subjects, planted {correlated}", said)
+    margins = familywise(n, draws, 8)
+    drawn = margins[..., 1:]
+    greatest = ((margins - drawn.mean(axis=2, keepdims=True)) / drawn.std(axis=2, keepdims=True)).max(axis=1)
+    yield row("family-wise error of four correlated ROIs", float(np.mean([tail(one) <= 0.05 for one in greatest])))
+    least = [min(tail(one) for one in experiment) <= 0.05 for experiment in margins]
+    yield row("the same, not corrected", float(np.mean(least)))
+
+
+def tail(values: Array) -> float:
+    """p of the first value by the others."""
+    return float((1 + np.count_nonzero(values[1:] >= values[0])) / len(values))
+
+
+TABLES = {
+    "Single runs without signal": (table_of_alone, 1.0, N_DRAWS),
+    "Eight subjects of one schedule, three sets, without imagery": (table_of_groups, 0.5, N_DRAWS),
+    "A letter of variance 0.01 of noise, without imagery: eight subjects, two sets": (table_of_letters, 0.5, N_DRAWS),
+    "Ridge fractions chosen by labels, without imagery": (table_of_ridge, 0.2, 1_999),
+    "Intervals, correlation, families": (table_of_intervals, 0.25, 999),
+}
+"""With the share of experiments that each has, and its draws at most."""
+
+
+def sections(executor: Executor, workers: int, n: int, draws: int, only: Sequence[int] = ()) -> Iterator[str]:
+    """All tables, or some by number, with n experiments and so many drawn orders."""
+
+    def over(work: Work, n: int, *arguments: object, seed: int, **more: object) -> Array:
+        return spread(executor, workers, work, n, *arguments, seed=seed, **more)
+
+    for number, (title, (table, share, most)) in enumerate(TABLES.items()):
+        if number in (only or range(len(TABLES))):
+            n_experiments, n_draws = int(n * share), min(draws, most)
+            yield f"\n### {title}\n\n{n_experiments} experiments a row, {n_draws} drawn orders.\n"
+            yield from table(over, n_experiments, n_draws)
+
+
+def main() -> None:
+    """Simulate and print."""
+    parser = argparse.ArgumentParser(description="How identification and geometry behave on planted data.")
+    parser.add_argument("--experiments", type=int, default=2_000)
+    parser.add_argument("--draws", type=int, default=N_DRAWS)
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--only", type=int, nargs="*", default=(), help="numbers of tables, from 0")
+    arguments = parser.parse_args()
+    with ProcessPoolExecutor(arguments.workers) as executor:
+        asked = (arguments.workers, arguments.experiments, arguments.draws, arguments.only)
+        for line in sections(executor, *asked):
+            print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()

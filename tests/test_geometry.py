@@ -46,8 +46,8 @@ def crossnobis(first: Array, second: Array) -> Array:
     found = np.zeros((6, 6))
     for train, test in ((first, second), (second, first)):
         for k in range(6):
-            for l in range(6):
-                found[k, l] += (train[k] - train[l]) @ (test[k] - test[l]) / len(train[k]) / 2
+            for other in range(6):
+                found[k, other] += (train[k] - train[other]) @ (test[k] - test[other]) / len(train[k]) / 2
     return found
 
 
@@ -103,9 +103,8 @@ def test_p_of_the_likeness_of_rdms_is_uniform_where_they_have_nothing_to_do_with
     rng = np.random.default_rng(4)
     found = []
     for _ in range(400):
-        one, other = (
-            rdm(*(patterns + rng.standard_normal((2, 6, 30)))) for patterns in rng.standard_normal((2, 6, 30))
-        )
+        patterns = rng.standard_normal((2, 6, 30))
+        one, other = (rdm(*(own + rng.standard_normal((2, 6, 30)))) for own in patterns)
         found.append(rdm_similarity(one, other).p)
     assert 0.03 <= np.mean(np.array(found) <= 0.05) <= 0.08
 
@@ -122,6 +121,7 @@ def test_ceilings_of_rdms_hold_the_subject_in_and_out() -> None:
 
     upper = [cosine(one, np.sum(unit, axis=0)) for one in unit]
     lower = [cosine(unit[k], np.sum([unit[j] for j in range(5) if j != k], axis=0)) for k in range(5)]
+    assert ceiling is not None
     assert ceiling == pytest.approx((np.mean(lower), np.mean(upper)))
     assert ceiling.lower < ceiling.upper <= 1
     assert rdm_ceiling(rdms[:1]) is None

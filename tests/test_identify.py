@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from nsd_imagery.evaluation.group import corrected, difference, grouped, over_se
 from nsd_imagery.evaluation.identifications import at_equal_size, identifications, measured_identifications
 from nsd_imagery.evaluation.identify import (
     Drawn,
+    Identified,
     between,
     both_ways,
     drawn_orders,
@@ -37,6 +39,7 @@ pytestmark = pytest.mark.slow
 
 SIM = benchmark("calibration_identify")
 Array = NDArray[np.float64]
+Alone = Any
 
 
 def session_of(seed: int = 0, **planted: float):
@@ -107,7 +110,7 @@ def means(run: Run, chosen: NDArray[np.bool_] | None = None) -> Array:
     return np.stack([run.betas[counted & (run.order == target)].mean(axis=0) for target in range(6)])
 
 
-def values(found) -> tuple[float, float]:
+def values(found: Identified) -> tuple[float, float]:
     return pytest.approx((found.accuracy.value, found.margin.value), abs=1e-6)
 
 
@@ -246,16 +249,16 @@ def groups_with_drift() -> dict[str, Array]:
 
 
 @pytest.mark.parametrize("form", ["within", "raw", "both_ways"])
-def test_p_is_uniform_where_there_is_nothing(form: str, without_signal) -> None:
+def test_p_is_uniform_where_there_is_nothing(form: str, without_signal: Alone) -> None:
     assert_calibrated(getattr(without_signal, form))
 
 
 @pytest.mark.parametrize("form", ["within", "raw", "centred", "detrended"])
-def test_p_is_uniform_where_runs_drift(form: str, with_drift) -> None:
+def test_p_is_uniform_where_runs_drift(form: str, with_drift: Alone) -> None:
     assert_calibrated(getattr(with_drift, form))
 
 
-def test_accuracy_without_signal_is_the_reported_chance_and_that_is_not_one_sixth(without_signal) -> None:
+def test_accuracy_without_signal_is_the_reported_chance_and_that_is_not_one_sixth(without_signal: Alone) -> None:
     excess = without_signal.accuracy - without_signal.chance
     assert abs(excess.mean()) < 3 * excess.std() / P_ALONE**0.5
     assert without_signal.chance.mean() > 1 / 6 + 0.005
@@ -461,5 +464,7 @@ def test_a_built_folder_identifies_what_was_seen(dataset: Path) -> None:
     found = measured_identifications(load_runs(dataset, "subj01"), draws=199)
     seen = one_of(found, "identification", "visX", "visX", "within", stimulus_set="").score
     assert seen.p == 1 / 200
+    assert seen.value is not None
+    assert seen.chance is not None
     assert seen.value > 2 * seen.chance
     assert one_of(found, "margin", "imgX", "imgX", "across").score.value is None

@@ -5,10 +5,11 @@ the letter-free form is what a letter cannot give, and the letter's own coeffici
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from nsd_imagery.evaluation.identify import Unit
 from nsd_imagery.evaluation.score import GROUP, Score
+from nsd_imagery.evaluation.templates import How
 from nsd_imagery.experiment import BETA_VERSIONS
 
 POOLED_SETS: Final = ("A", "B")
@@ -51,7 +52,7 @@ class Comparison:
 
     train: str
     test: str
-    how: str
+    how: How | Literal["within"]
     unit: Unit = "trial"
 
 
@@ -73,9 +74,10 @@ class PrimaryTest:
 
     def is_of(self, score: Score) -> bool:
         """Whether a score is the primary test's, over sets and subjects."""
-        said = Comparison(score.train, score.test, score.how, "mean" if score.unit == "mean" else "trial")
+        what = (self.comparison.train, self.comparison.test, self.comparison.how, self.comparison.unit)
         where = (score.measure, score.roi, score.stimulus_set, score.subject)
-        return said == self.comparison and where == (self.measure, self.roi, "", GROUP)
+        same = what == (score.train, score.test, score.how, score.unit)
+        return same and where == (self.measure, self.roi, "", GROUP)
 
 
 PRIMARY: Final = PrimaryTest(Comparison("visX", "imgX_2", "letter-free"), "margin", "nsdgeneral", POOLED_SETS)

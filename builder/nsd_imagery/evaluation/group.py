@@ -4,6 +4,7 @@ Subjects share a schedule, so they share each draw: errors that the schedule mak
 they do in the data. Sets are different runs, whose draws are independent. Across measures nothing is corrected.
 """
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Final
@@ -143,10 +144,8 @@ def difference(this: Measured, that: Measured) -> Measured:
         return Measured(
             replace(score, test=test, value=None, low=None, high=None, p=None, reason=why), np.nan, this.null
         )
-    found, low, high = score.value - other.value, None, None
-    if None not in (score.low, score.high, other.low, other.high):
-        low = found - float(np.hypot(score.value - score.low, other.high - other.value))
-        high = found + float(np.hypot(score.high - score.value, other.value - other.low))
+    found = score.value - other.value
+    low, high = _newcombe(score, other)
     null = this.null - that.null if len(this.null) == len(that.null) else np.zeros(0)
     score = replace(
         score,
@@ -164,6 +163,19 @@ def difference(this: Measured, that: Measured) -> Measured:
         reason=score.reason,
     )
     return Measured(score, found, null)
+
+
+def _newcombe(this: Score, that: Score) -> Interval | tuple[None, None]:
+    """Interval of the difference of two shares of trials, from the interval of each."""
+    if this.value is None or this.low is None or this.high is None:
+        return None, None
+    if that.value is None or that.low is None or that.high is None:
+        return None, None
+    found = this.value - that.value
+    return Interval(
+        found - math.hypot(this.value - this.low, that.high - that.value),
+        found + math.hypot(this.high - this.value, that.value - that.low),
+    )
 
 
 def _of_one(measured: Sequence[Measured]) -> Measured:

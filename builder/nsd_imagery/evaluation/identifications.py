@@ -23,7 +23,7 @@ from nsd_imagery.evaluation.group import WILSON, difference, over_sets
 from nsd_imagery.evaluation.identify import Drawn, Identified, between, both_ways, within
 from nsd_imagery.evaluation.runs import Run, Runs
 from nsd_imagery.evaluation.score import Measured, Score
-from nsd_imagery.evaluation.templates import HOWS, fault_of
+from nsd_imagery.evaluation.templates import fault_of
 from nsd_imagery.experiment import BETA_VERSIONS, STIMULUS_SETS, TARGETS_PER_SET
 
 N_SUBSETS: Final = 20
@@ -118,8 +118,7 @@ def _measured(runs: Runs, products: Gram, comparison: Comparison, stimulus_set: 
     elif comparison.train == comparison.test:
         found = both_ways(train, test, products, draws)
     else:
-        how = next(how for how in HOWS if how == comparison.how)
-        found = between(train, test, products, draws, how, comparison.unit)
+        found = between(train, test, products, draws, comparison.how, comparison.unit)
     of_measure = zip(measures, (found.accuracy, found.margin), strict=True)
     return [_score(runs, comparison, test, measure, drawn, found) for measure, drawn in of_measure]
 
@@ -138,7 +137,7 @@ def _fault(runs: Runs, comparison: Comparison, stimulus_set: str, train: Run | N
         return ""
     if train.targets != test.targets:
         return f"{train.name} and {test.name} have other targets"
-    return fault_of(train, next(how for how in HOWS if how == comparison.how))
+    return fault_of(train, comparison.how)
 
 
 def _score(runs: Runs, comparison: Comparison, test: Run, measure: str, drawn: Drawn, found: Identified) -> Measured:
@@ -226,7 +225,7 @@ def _mean_of_subsets(of_subset: Sequence[Measured], n_voxels: int) -> Measured:
     if first.value is None:
         return Measured(first, np.nan, np.zeros(0))
     value = float(np.mean([one.statistic for one in of_subset]))
-    chance = float(np.mean([one.score.chance for one in of_subset]))
+    chance = float(np.mean([one.score.chance for one in of_subset if one.score.chance is not None]))
     said = f"mean of {N_SUBSETS} random subsets of voxels, to compare ROIs of unlike size"
     notes = "; ".join(filter(None, [first.reason, said]))
     method = first.chance_method.partition(";")[0]

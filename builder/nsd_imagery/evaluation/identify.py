@@ -135,9 +135,8 @@ def between(
         found = _of_trials(chosen, test.order[None], counted[None])[:, 0]
         null = _of_trials(chosen, drawn_orders(test, draws), _counted(train, test, how, draws))
         n_tests = int(counted.sum())
-    return Identified(
-        Drawn(float(found[0]), null[0]), Drawn(float(found[1]), null[1]), n_tests, int(counted.sum()), confounded
-    )
+    accuracy, margin = Drawn(float(found[0]), null[0]), Drawn(float(found[1]), null[1])
+    return Identified(accuracy, margin, n_tests, int(counted.sum()), confounded)
 
 
 def both_ways(first: Run, second: Run, gram: Gram, draws: int = N_DRAWS) -> Identified:

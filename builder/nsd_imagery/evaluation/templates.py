@@ -5,7 +5,7 @@ hold some of the letter; least squares on target and letter takes it out. Slow d
 runs of one order, so there it must come out of both before their trials are compared.
 """
 
-from typing import Final, Literal, get_args
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +27,6 @@ detrended: the same, quadratic trends taken out of both runs.
 centred: the same, each pair of trials less the mean of the pairs that lie as far apart.
 """
 
-HOWS: Final[tuple[How, ...]] = get_args(How)
-
 _OF_LETTERS: Final = ("letter-free", "letter")
 _SUMMED: Final = np.vstack([np.eye(TARGETS_PER_SET - 1), -np.ones(TARGETS_PER_SET - 1)])
 """(6, 5) sum coding: the sixth is less the sum of the others."""
@@ -46,7 +44,7 @@ def target_and_letter(order: NDArray[np.integer], cued: NDArray[np.integer], is_
         (6, 48) what takes the coefficients of the targets, and (6, 48) of the letters, from a run's trials.
     """
     design = np.hstack([np.eye(TARGETS_PER_SET)[order], _SUMMED[cued]]) * is_valid[:, None]
-    solved = np.linalg.pinv(design)
+    solved = np.linalg.pinv(design).astype(np.float64)
     return solved[:TARGETS_PER_SET], _SUMMED @ solved[TARGETS_PER_SET:]
 
 
