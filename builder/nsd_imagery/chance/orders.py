@@ -59,6 +59,11 @@ def null_targets() -> Order:
     return _drawn()[0]
 
 
+def null_cued() -> Order:
+    """(n_draws, 48) the targets that the letters name, in vision, beside each of `null_targets`."""
+    return _drawn()[1]
+
+
 @cache
 def _drawn() -> tuple[Order, Order]:
     rng = np.random.default_rng(_SEED)
