@@ -281,7 +281,7 @@ def test_numbers_that_could_be_either_show_nothing(folders: dict[str, Path]) -> 
     for betas, is_scored in (
         (scores, True),
         (percent, False),
-        (scores.round(2), None),  # on every third step of percent signal change
+        (scores.round(1), None),  # on every thirtieth step
         (scores.round(0), None),
         (scores * np.sqrt(n / (n - 1)), None),  # ddof 0 is not of a build
         (percent + 1e-4, None),

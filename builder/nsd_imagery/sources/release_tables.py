@@ -57,7 +57,7 @@ class ReleaseTables:
     def core_design(self) -> CoreDesign | None:
         """The order of NSD core's pictures; None where the root has no file that says so."""
         path = release_files.core_design_file(self.root)
-        return read_core_design(path) if path.is_file() else None
+        return read_core_design(path) if is_there(path) else None
 
     def listed(self, subject: str, experiments: Collection[Experiment]) -> list[ListedFile]:
         """The tables that the rows of some experiments are made of, in the order in which they are read."""
