@@ -13,7 +13,8 @@ from scipy.stats import kstest
 
 from benchmarked import benchmark
 from nsd_imagery.chance.evidence import against_draws, total
-from nsd_imagery.chance.intervals import wilson
+from nsd_imagery.chance.intervals import over_subjects, shared_by_schedule, wilson
+from nsd_imagery.chance.orders import null_cued
 from nsd_imagery.errors import DataError
 from nsd_imagery.evaluation.comparisons import COMPARISONS, PRIMARY, Comparison
 from nsd_imagery.evaluation.drift import drift
@@ -26,6 +27,7 @@ from nsd_imagery.evaluation.identify import (
     between,
     both_ways,
     drawn_orders,
+    in_step,
     retrieval_at,
     two_way,
     two_way_mirage,
@@ -164,9 +166,27 @@ def test_drawn_values_are_those_of_a_run_with_that_order() -> None:
 
 def test_mismatched_trials_that_are_tested_are_redrawn_with_the_order() -> None:
     one = session_of(imagery=0.3)
-    drawn = between(one.second, one.vision, one.products, 200, "mismatched").margin.null
-    every = between(one.second, one.vision, one.products, 200, "published").margin.null
-    assert drawn.std() > 1.2 * every.std()  # half the trials
+    null = between(one.second, one.vision, one.products, 5, "mismatched").margin.null
+    letters = in_step(null_cued()[:5], one.vision)
+    for place, order in enumerate(drawn_orders(one.vision, 5)):
+        drawn = replace(one.vision, order=order, cued=letters[place])
+        assert null[place] == pytest.approx(between(one.second, drawn, one.products, 0, "mismatched").margin.value)
+
+
+def test_detrending_is_least_squares_with_the_targets_where_they_are_known() -> None:
+    one = session_of(vision=0.3, imagery=0.3, correlation=0.5, drift=1.0)
+    vision, second = with_gaps(one.vision, (3, 4)), with_gaps(one.second, (10,))
+    time = np.vander(np.arange(48.0), 3, increasing=True)
+    known, unknown = vision.is_valid, second.is_valid
+    moving = time[:, 1:] - time[known, 1:].mean(axis=0)  # the mean of the run stays in
+    design = np.hstack([np.eye(6)[vision.order], moving])[known]
+    slopes = np.linalg.lstsq(design, vision.betas[known], rcond=None)[0][6:]
+    flat = replace(vision, betas=(vision.betas - moving @ slopes) * known[:, None])
+    trend = time[unknown] @ np.linalg.lstsq(time[unknown], second.betas[unknown], rcond=None)[0]
+    residual = np.zeros(second.betas.shape)
+    residual[unknown] = second.betas[unknown] - trend
+    expected = brute_between(means(flat), replace(second, betas=residual), np.flatnonzero(unknown))
+    assert expected == values(between(vision, second, gram((vision, second)), 0, "detrended"))
 
 
 def test_least_squares_take_the_letter_out_of_targets() -> None:
@@ -429,9 +449,29 @@ def test_differences_of_runs_have_intervals_and_no_p() -> None:
     found = difference(one, two)
     assert found.score == one_of(measured, "identification", "visX", "imgX_1 − imgX_2", "detrended").score
     assert found.score.value == pytest.approx(one.statistic - two.statistic)
-    assert found.score.low < found.score.value < found.score.high
+    below, above = one.score.value - one.score.low, two.score.high - two.score.value
+    assert found.score.low == pytest.approx(found.score.value - (below**2 + above**2) ** 0.5)
+    assert found.score.high > found.score.value
     assert found.score.p is None
     assert "not separable" in found.score.reason
+
+
+def test_intervals_over_subjects_hold_what_is_shared_where_there_is_no_p_too() -> None:
+    parts = [
+        one_of(
+            measured_identifications(runs_of(f"subj0{number}", drift=1.0), draws=99),
+            "margin",
+            "visX",
+            "imgX_1 − imgX_2",
+            "detrended",
+        )
+        for number in (1, 2, 3, 4)
+    ]
+    found = grouped(parts).score
+    statistics, v = [one.statistic for one in parts], shared_by_schedule(np.array([one.null for one in parts]))
+    assert (found.low, found.high) == over_subjects(statistics, v)
+    assert v > 0
+    assert found.p is None
 
 
 def test_accuracy_at_equal_size_is_that_of_as_many_voxels() -> None:

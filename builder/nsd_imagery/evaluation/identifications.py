@@ -154,7 +154,7 @@ def _score(runs: Runs, comparison: Comparison, test: Run, measure: str, drawn: D
         value=drawn.value,
         low=low,
         high=high,
-        interval=WILSON if is_accuracy else "",
+        interval=f"{WILSON}{comparison.unit}s" if is_accuracy else "",
         chance=chance,
         chance_method=said,
         p=None if found.order_confounded else drawn.p,
