@@ -235,7 +235,12 @@ def test_templates_that_cannot_be_had_say_why() -> None:
         between(alike, one.second, one.products, 0, "letter")
     with pytest.raises(DataError, match="no such valid trial of one target"):
         between(alike, one.second, one.products, 0, "mismatched")
-    with pytest.raises(DataError, match="visA and imgA_2: other targets"):
+    with pytest.raises(DataError, match="visA has no such valid trial"):
+        between(one.second, alike, one.products, 0, "mismatched")
+    for train, test in ((unknown, one.second), (one.second, unknown)):
+        with pytest.raises(DataError, match="the letter of some trials of visA is not known"):
+            between(train, test, one.products, 0, "mismatched")
+    with pytest.raises(DataError, match="visA and imgA_2 have other targets"):
         between(one.vision, replace(one.second, targets=tuple("abcdef")), one.products, 0)
 
 

@@ -137,9 +137,7 @@ def _fault(runs: Runs, comparison: Comparison, stimulus_set: str, train: Run | N
             return f"{own}: {runs.left_out.get(own, 'the folder has no such run')}"
     if train is None or test is None or comparison.how == "within":
         return ""
-    if train.targets != test.targets:
-        return f"{train.name} and {test.name} have other targets"
-    return fault_of(train, comparison.how)
+    return fault_of(train, test, comparison.how)
 
 
 def _score(runs: Runs, comparison: Comparison, test: Run, measure: str, drawn: Drawn, found: Identified) -> Measured:

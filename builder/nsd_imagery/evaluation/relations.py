@@ -194,7 +194,7 @@ def _fault(plain: Runs, names: Sequence[str]) -> str:
         found.append(run)
     if len({run.targets for run in found}) > 1:
         return f"{', '.join(names)} have other targets"
-    return fault_of(found[0], "letter-free")
+    return fault_of(found[0], found[2], "letter-free")
 
 
 def _measured(runs: Runs, measure: str, test: Run, drawn: Drawn) -> Measured:
