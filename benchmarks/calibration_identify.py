@@ -157,8 +157,9 @@ def group_p(
     found = np.empty((len(forms), n_experiments))
     for place in range(n_experiments):
         sessions = group(rng, planted, drawn[place * n_sets : (place + 1) * n_sets])
+        of_form = {form[:2]: margins(sessions, draws, form.how, form.test) for form in forms}
         for number, form in enumerate(forms):
-            found[number, place] = pooled_p(margins(sessions, draws, form.how, form.test), form.own_draws)
+            found[number, place] = pooled_p(of_form[form[:2]], form.own_draws)
     return found
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from benchmarked import benchmark
 from nsd_imagery.evaluation.geometry import (
     Shared,
+    _lag_matched,
     noise_corrected,
     rdm,
     rdm_across,
@@ -82,6 +83,12 @@ def test_distances_within_a_run_are_unbiased_by_noise_of_neighbours_and_drift() 
         assert np.mean(plain) > true.mean() + 0.1  # noise adds to distances that are not cross-validated
         if ncsnr:
             assert np.corrcoef(np.mean(found, axis=0), true)[0, 1] > 0.95
+
+
+def test_noise_that_depends_on_distance_in_time_alone_makes_no_distance_of_targets() -> None:
+    order = SIM.schedules(np.random.default_rng(7), 1)[0].vision
+    products = 0.9 ** np.abs(np.subtract.outer(np.arange(48), np.arange(48)))
+    np.testing.assert_allclose(_lag_matched(products, order, SIM.ALL), 0, atol=1e-12)
 
 
 def test_all_other_names_of_targets_are_the_null_of_an_rdm() -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from nsd_imagery.evaluation.identify import Unit
+from nsd_imagery.evaluation.runs import Runs
 from nsd_imagery.evaluation.score import GROUP, Score
 from nsd_imagery.evaluation.templates import How
 from nsd_imagery.experiment import BETA_VERSIONS
@@ -110,6 +111,11 @@ DIFFERENCE: Final = Comparison("visX", "imgX_1 − imgX_2", "detrended")
 
 AT_EQUAL_SIZE: Final = (COMPARISONS[0], COMPARISONS[2], PRIMARY.comparison)
 """Those whose accuracies are compared over ROIs of unlike size."""
+
+
+def plain_betas(runs: Runs, across: Runs | None) -> Runs | None:
+    """The runs of which something may be asked across imagery's runs: those of fithrf; None where there are none."""
+    return next((one for one in (runs, across) if one is not None and one.beta_version == BETA_VERSIONS[1]), None)
 
 
 def run_names(comparison: Comparison) -> tuple[str, str]:

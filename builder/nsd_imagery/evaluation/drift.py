@@ -58,7 +58,7 @@ def drift(first: Run, second: Run, gram: Gram, draws: int = DRAWS) -> Drift:
         first: A run.
         second: The run whose trials are put elsewhere.
         gram: With both.
-        draws: Drawn orders.
+        draws: Drawn orders, at least one.
     """
     counted = np.outer(first.is_valid, second.is_valid) & (first.order[:, None] != second.order)
     early, late = np.nonzero(counted)
@@ -75,8 +75,11 @@ def drift(first: Run, second: Run, gram: Gram, draws: int = DRAWS) -> Drift:
     found, n_pairs = means(np.arange(TRIALS_PER_RUN)[None])
     places = _drawn_places(second, draws)
     parts = [means(places[start : start + _AT_ONCE])[0] for start in range(0, len(places), _AT_ONCE)]
-    low, high = np.nanquantile(np.vstack(parts), BAND, axis=0)
-    return Drift(first.name, second.name, np.arange(TRIALS_PER_RUN), found[0], low, high, n_pairs[0])
+    drawn = np.vstack(parts)
+    known = np.isfinite(drawn).any(axis=0)
+    band = np.full((2, TRIALS_PER_RUN), np.nan)
+    band[:, known] = np.nanquantile(drawn[:, known], BAND, axis=0)
+    return Drift(first.name, second.name, np.arange(TRIALS_PER_RUN), found[0], band[0], band[1], n_pairs[0])
 
 
 def _drawn_places(run: Run, draws: int) -> NDArray[np.int64]:

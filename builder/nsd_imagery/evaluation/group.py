@@ -22,7 +22,9 @@ PUBLISHED_SUBJECTS: Final = ("subj01", "subj02", "subj05", "subj07")
 RELIABLE: Final = 0.05
 """The p up to which one subject has it."""
 
-WILSON: Final = "Wilson, over trials"
+WILSON: Final = "Wilson, over "
+"""How an interval of shares of tests is named, before what was tested."""
+
 _OVER_SUBJECTS: Final = "t over subjects, with what the schedule makes them share"
 _DECIMALS: Final = 12
 """Means over sets of shares of trials are equal, where they are, but for rounding."""
@@ -37,7 +39,8 @@ def over_sets(measured: Sequence[Measured]) -> Measured:
     there = [one for one in measured if one.score.value is not None]
     if not there:
         reason = "; ".join(dict.fromkeys(one.score.reason for one in measured))
-        return replace(measured[0], score=replace(measured[0].score, stimulus_set="", reason=reason))
+        score = replace(measured[0].score, stimulus_set="", candidates="the 6 of each set", reason=reason)
+        return replace(measured[0], score=score)
     scores, first = [one.score for one in there], there[0].score
     missing = [one.score.stimulus_set for one in measured if one.score.value is None]
     statistic = round(float(np.mean([one.statistic for one in there])), _DECIMALS)
@@ -84,8 +87,7 @@ def grouped(measured: Sequence[Measured], value_of: Callable[[float], float] = f
     has_p = all(one.score.p is not None and len(one.null) for one in there)
     together = total([against_draws(one.statistic, one.null) for one in there]) if has_p else None
     statistics = np.array([one.statistic for one in of_subject])
-    shared = shared_by_schedule(np.array([one.null for one in of_subject])) if has_p else 0.0
-    ends = over_subjects(statistics, shared)
+    ends = over_subjects(statistics, _shared(of_subject))
     scores, first = [one.score for one in of_subject], of_subject[0].score
     score = replace(
         first,
@@ -182,13 +184,19 @@ def _of_one(measured: Sequence[Measured]) -> Measured:
     return measured[0] if len(measured) == 1 else over_sets(measured)
 
 
+def _shared(of_subject: Sequence[Measured]) -> float:
+    """What the schedule makes subjects share, where all have as many draws, be there a p or not."""
+    sizes = {len(one.null) for one in of_subject}
+    return shared_by_schedule(np.array([one.null for one in of_subject])) if len(sizes) == 1 and 0 not in sizes else 0.0
+
+
 def _subjects(measured: Iterable[Measured]) -> list[str]:
     return list(dict.fromkeys(one.score.subject for one in measured))
 
 
 def _over_trials(statistic: float, scores: Sequence[Score]) -> Interval | tuple[None, None]:
     """Wilson's interval of what was Wilson's in each set; none else."""
-    if any(score.interval != WILSON for score in scores):
+    if not all(score.interval.startswith(WILSON) for score in scores):
         return None, None
     n_tests = sum((score.n_trials if score.unit == "trial" else score.n_candidates) or 0 for score in scores)
     return wilson(statistic * n_tests, n_tests)

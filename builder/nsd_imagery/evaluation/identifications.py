@@ -1,6 +1,6 @@
 """All identification of a subject and ROI, as scores: accuracies and margins with interval, chance, p, reference."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -16,6 +16,7 @@ from nsd_imagery.evaluation.comparisons import (
     POOLED_SETS,
     Comparison,
     notes_of,
+    plain_betas,
     run_names,
 )
 from nsd_imagery.evaluation.gram import Gram, gram
@@ -24,7 +25,7 @@ from nsd_imagery.evaluation.identify import Drawn, Identified, between, both_way
 from nsd_imagery.evaluation.runs import Run, Runs
 from nsd_imagery.evaluation.score import Measured, Score
 from nsd_imagery.evaluation.templates import fault_of
-from nsd_imagery.experiment import BETA_VERSIONS, STIMULUS_SETS, TARGETS_PER_SET
+from nsd_imagery.experiment import STIMULUS_SETS, TARGETS_PER_SET
 
 N_SUBSETS: Final = 20
 """Random subsets of voxels of which an accuracy at equal ROI size is the mean."""
@@ -59,7 +60,7 @@ def measured_identifications(
         why: Why imagery across runs has no value without `across`.
     """
     products = gram(runs) if products is None else products
-    plain = runs if runs.beta_version == BETA_VERSIONS[1] else across
+    plain = plain_betas(runs, across)
     of_plain = products if plain is runs else gram(plain.of("imagery")) if plain else None
     found: dict[tuple[Comparison, str], list[Measured]] = {}
     for stimulus_set in STIMULUS_SETS:
@@ -69,7 +70,8 @@ def measured_identifications(
                 both = [_without(runs, comparison, stimulus_set, name, why) for name in ("identification", "margin")]
             else:
                 both = _measured(of, of_gram, comparison, stimulus_set, draws)
-            found[comparison, stimulus_set] = _beside(both, found, comparison, stimulus_set)
+                both = _beside(both, of, of_gram, comparison, stimulus_set)
+            found[comparison, stimulus_set] = both
     for comparison in COMPARISONS:
         parts = [found[comparison, stimulus_set] for stimulus_set in POOLED_SETS]
         found[comparison, ""] = [over_sets(pair) for pair in zip(*parts, strict=True)]
@@ -135,9 +137,7 @@ def _fault(runs: Runs, comparison: Comparison, stimulus_set: str, train: Run | N
             return f"{own}: {runs.left_out.get(own, 'the folder has no such run')}"
     if train is None or test is None or comparison.how == "within":
         return ""
-    if train.targets != test.targets:
-        return f"{train.name} and {test.name} have other targets"
-    return fault_of(train, comparison.how)
+    return fault_of(train, test, comparison.how)
 
 
 def _score(runs: Runs, comparison: Comparison, test: Run, measure: str, drawn: Drawn, found: Identified) -> Measured:
@@ -154,7 +154,7 @@ def _score(runs: Runs, comparison: Comparison, test: Run, measure: str, drawn: D
         value=drawn.value,
         low=low,
         high=high,
-        interval=WILSON if is_accuracy else "",
+        interval=f"{WILSON}{comparison.unit}s" if is_accuracy else "",
         chance=chance,
         chance_method=said,
         p=None if found.order_confounded else drawn.p,
@@ -204,18 +204,20 @@ def _without(runs: Runs, comparison: Comparison, stimulus_set: str, measure: str
 
 
 def _beside(
-    both: list[Measured],
-    found: Mapping[tuple[Comparison, str], list[Measured]],
-    comparison: Comparison,
-    stimulus_set: str,
+    both: list[Measured], runs: Runs, products: Gram, comparison: Comparison, stimulus_set: str
 ) -> list[Measured]:
-    """The same, with within-run accuracy as the reference of an accuracy of single trials."""
+    """The same, with within-run accuracy of the same betas as the reference of an accuracy of single trials.
+
+    That of the tested run; beside what is within a run of imagery, that of vision.
+    """
     name = run_names(comparison)[1] if comparison.how != "within" else "visX"
-    within_run = found.get((Comparison(name, name, "within"), stimulus_set))
-    value = within_run[0].score.value if within_run else None
-    if value is None or comparison.unit != "trial" or both[0].score.value is None:
+    run = _find(runs, name, stimulus_set)
+    if run is None or comparison == Comparison("visX", "visX", "within"):
+        return both
+    if comparison.unit != "trial" or both[0].score.value is None:
         return both
     said = f"within-run identification of {name}, same ROI"
+    value = within(run, products, 0).accuracy.value
     return [replace(both[0], score=replace(both[0].score, reference=value, reference_method=said)), *both[1:]]
 
 

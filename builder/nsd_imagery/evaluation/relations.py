@@ -14,7 +14,7 @@ import numpy as np
 from nsd_imagery.chance.evidence import Evidence, against_draws, total
 from nsd_imagery.chance.intervals import FEWEST_SUBJECTS, around, jackknife_variance, shared_by_schedule
 from nsd_imagery.chance.orders import N_DRAWS, REPEATS_PER_RUN
-from nsd_imagery.evaluation.comparisons import NO_PLAIN_BETAS, POOLED_SETS
+from nsd_imagery.evaluation.comparisons import NO_PLAIN_BETAS, POOLED_SETS, plain_betas
 from nsd_imagery.evaluation.geometry import Shared, noise_corrected, rdm_across, rdm_ceiling, rdm_similarity, rdm_within
 from nsd_imagery.evaluation.geometry import shared as shared_by
 from nsd_imagery.evaluation.gram import Gram, Matrix, gram
@@ -23,7 +23,7 @@ from nsd_imagery.evaluation.identify import Drawn
 from nsd_imagery.evaluation.runs import Run, Runs
 from nsd_imagery.evaluation.score import GROUP, Measured, Score
 from nsd_imagery.evaluation.templates import fault_of
-from nsd_imagery.experiment import BETA_VERSIONS, STIMULUS_SETS, TARGETS_PER_SET
+from nsd_imagery.experiment import STIMULUS_SETS, TARGETS_PER_SET
 
 COVARIANCE: Final = "pattern_covariance"
 SIMILARITY: Final = "rdm_similarity"
@@ -68,7 +68,7 @@ def measured_geometry(
         why: Why there is nothing of imagery without `across`.
     """
     products = gram(runs) if products is None else products
-    plain = runs if runs.beta_version == BETA_VERSIONS[1] else across
+    plain = plain_betas(runs, across)
     of_plain = products if plain is runs else gram(plain) if plain else None
     seen = {run.stimulus_set: rdm_within(run, products) for run in runs.of("vision")}
     imagined: dict[str, Matrix] = {}
@@ -194,7 +194,7 @@ def _fault(plain: Runs, names: Sequence[str]) -> str:
         found.append(run)
     if len({run.targets for run in found}) > 1:
         return f"{', '.join(names)} have other targets"
-    return fault_of(found[0], "letter-free")
+    return fault_of(found[0], found[2], "letter-free")
 
 
 def _measured(runs: Runs, measure: str, test: Run, drawn: Drawn) -> Measured:

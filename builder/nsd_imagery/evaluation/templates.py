@@ -48,17 +48,20 @@ def target_and_letter(order: NDArray[np.integer], cued: NDArray[np.integer], is_
     return solved[:TARGETS_PER_SET], _SUMMED @ solved[TARGETS_PER_SET:]
 
 
-def fault_of(train: Run, how: How) -> str:
-    """Why templates of a form cannot be had from a run; nothing where they can."""
+def fault_of(train: Run, test: Run, how: How) -> str:
+    """Why a form of templates cannot be had from a run, or another not be tested by it; nothing where they can."""
+    if train.targets != test.targets:
+        return f"{train.name} and {test.name} have other targets"
+    lettered = test if by_letter(train, test, how) else train
+    if how in (*_OF_LETTERS, "mismatched") and (lettered.cued[lettered.is_valid] < 0).any():
+        return f"the letter of some trials of {lettered.name} is not known"
     if how in _OF_LETTERS:
-        if (train.cued[train.is_valid] < 0).any():
-            return f"the letter of some trials of {train.name} is not known"
         design = np.hstack([np.eye(TARGETS_PER_SET)[train.order], _SUMMED[train.cued]])[train.is_valid]
         if np.linalg.matrix_rank(design) < design.shape[1]:
             return f"targets and letters of {train.name} cannot be told apart"
     if not members(train, how).any(axis=1).all():
         return f"{train.name} has no such valid trial of one target"
-    return ""
+    return "" if tested(train, test, how).any() else f"{test.name} has no such valid trial"
 
 
 def members(train: Run, how: How) -> NDArray[np.bool_]:
