@@ -19,11 +19,11 @@ from scipy.stats import kstest
 
 from nsd_imagery.chance.intervals import around, over_subjects, shared_by_schedule
 from nsd_imagery.chance.orders import N_DRAWS, draw_cued, draw_targets
+from nsd_imagery.chance.pairs import Variances, across_runs, drawn_signal, noise_ceiling, variances
 from nsd_imagery.evaluation.ceiling import measured_ceilings
 from nsd_imagery.evaluation.gram import gram
 from nsd_imagery.evaluation.runs import Run, Runs
 from nsd_imagery.evaluation.sums import n_blocks, total, variance, within
-from nsd_imagery.evaluation.variance import Variances, across_runs, drawn_signal, noise_ceiling, variances
 
 Array = NDArray[np.float64]
 Estimator = Callable[[Array, NDArray[np.integer]], Variances]

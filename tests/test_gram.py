@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from nsd_imagery.chance.centring import trend_removal, trends, zscores
 from nsd_imagery.chance.orders import draw_targets
-from nsd_imagery.checks.agreement.similarity import correlations, zscores
-from nsd_imagery.evaluation.gram import gram, trend_removal, trends
+from nsd_imagery.chance.pairs import pair_weights, target_means, variances
+from nsd_imagery.checks.agreement.similarity import correlations
+from nsd_imagery.evaluation.gram import gram
 from nsd_imagery.evaluation.runs import Run
-from nsd_imagery.evaluation.variance import pair_weights, target_means, variances
 
 N_VOXELS = 2_500
 

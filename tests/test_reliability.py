@@ -12,13 +12,13 @@ from scipy.stats import kstest
 
 import nsd_imagery
 from nsd_imagery.chance.orders import FIRST, SECOND, draw_targets, null_targets
+from nsd_imagery.chance.pairs import across_runs, drawn_signal, noise_ceiling, pair_weights, variances
 from nsd_imagery.evaluation.ceiling import ceilings, measured_ceilings, voxel_variances
 from nsd_imagery.evaluation.families import corrected, grouped
 from nsd_imagery.evaluation.gram import gram
 from nsd_imagery.evaluation.perception import pairs_of, perception, repeat_variances
 from nsd_imagery.evaluation.runs import Run, Runs, load_runs
 from nsd_imagery.evaluation.score import Measured, Score
-from nsd_imagery.evaluation.variance import across_runs, drawn_signal, noise_ceiling, pair_weights, variances
 
 pytestmark = pytest.mark.slow
 

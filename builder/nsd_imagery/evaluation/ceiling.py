@@ -13,15 +13,15 @@ from typing import Final
 import numpy as np
 
 from nsd_imagery.chance.orders import N_DRAWS, REPEATS_PER_RUN
+from nsd_imagery.chance.pairs import Variances, variances
+from nsd_imagery.chance.pairs import across_runs as across_runs
+from nsd_imagery.chance.pairs import noise_ceiling as noise_ceiling
+from nsd_imagery.chance.pairs import pair_weights as pair_weights
 from nsd_imagery.evaluation.cells import RELIABLE, Cell, Form, empty, key_of, measured, of_cell
 from nsd_imagery.evaluation.gram import Gram, gram
 from nsd_imagery.evaluation.runs import Runs, for_across_runs
 from nsd_imagery.evaluation.score import Measured, Score
 from nsd_imagery.evaluation.sums import Part, between, percent_products, within
-from nsd_imagery.evaluation.variance import Variances, variances
-from nsd_imagery.evaluation.variance import across_runs as across_runs
-from nsd_imagery.evaluation.variance import noise_ceiling as noise_ceiling
-from nsd_imagery.evaluation.variance import pair_weights as pair_weights
 from nsd_imagery.experiment import STIMULUS_SETS
 
 _LETTER: Final = "includes the letter on the screen"

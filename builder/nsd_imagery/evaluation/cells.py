@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nsd_imagery.chance.intervals import around
+from nsd_imagery.chance.pairs import N_BLOCKS, noise_ceiling
 from nsd_imagery.evaluation.runs import Runs
 from nsd_imagery.evaluation.score import Measured, Score
 from nsd_imagery.evaluation.sums import Part, n_blocks, null, total, variance
-from nsd_imagery.evaluation.variance import N_BLOCKS, noise_ceiling
 from nsd_imagery.experiment import TARGETS_PER_SET
 
 COMPARABLE_N: Final = (1, 8, 16)

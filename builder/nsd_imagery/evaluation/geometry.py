@@ -12,13 +12,13 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nsd_imagery.chance.orders import FIRST, N_DRAWS, SECOND
-from nsd_imagery.checks.agreement.similarity import NEIGHBOURS
-from nsd_imagery.evaluation.gram import Gram, Matrix, trend_removal
+from nsd_imagery.chance.centring import trend_removal
+from nsd_imagery.chance.orders import FIRST, N_DRAWS, NEIGHBOURS, SECOND
+from nsd_imagery.chance.pairs import drawn_signal, pair_weights, target_contrasts, target_means
+from nsd_imagery.evaluation.gram import Gram, Matrix
 from nsd_imagery.evaluation.identify import Drawn, drawn_orders, in_step
 from nsd_imagery.evaluation.runs import Run
 from nsd_imagery.evaluation.templates import templates
-from nsd_imagery.evaluation.variance import drawn_signal, pair_weights, target_contrasts, target_means
 from nsd_imagery.experiment import STIMULUS_SETS, TARGETS_PER_SET, TRIALS_PER_RUN
 from nsd_imagery.volumes.roi import Mask
 

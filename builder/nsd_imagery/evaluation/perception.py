@@ -1,4 +1,4 @@
-"""How reliable perception is: the sums-first estimator of `variance`, over the pictures of the test split with repeats.
+"""How reliable perception is: the sums-first estimator of `chance.pairs`, over repeated pictures of the test split.
 
 Repeats of a picture lie far apart, most in different sessions, so it is sessions that are matched here where distances
 are in a run of NSD-Imagery: a pair of one picture is held against the other pairs of the same two sessions. Each voxel
@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from nsd_imagery.chance.pairs import N_BLOCKS, Variances
 from nsd_imagery.dataset.folder import open_manifest
 from nsd_imagery.dataset.names import config_name
 from nsd_imagery.evaluation.cells import Cell, of_cell
@@ -20,7 +21,6 @@ from nsd_imagery.evaluation.gram import Matrix
 from nsd_imagery.evaluation.runs import Runs, digest
 from nsd_imagery.evaluation.score import Measured
 from nsd_imagery.evaluation.sums import Part
-from nsd_imagery.evaluation.variance import N_BLOCKS, Variances
 from nsd_imagery.rows.load import load
 from nsd_imagery.rows.vectors import label_table, row_vectors
 from nsd_imagery.volumes.roi import DEFAULT_ROI

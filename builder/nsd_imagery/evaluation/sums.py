@@ -11,9 +11,7 @@ import numpy as np
 
 from nsd_imagery.chance.intervals import jackknife_variance
 from nsd_imagery.chance.orders import N_DRAWS
-from nsd_imagery.evaluation.gram import Gram, Matrix
-from nsd_imagery.evaluation.runs import Run
-from nsd_imagery.evaluation.variance import (
+from nsd_imagery.chance.pairs import (
     N_BLOCKS,
     blocks_left_out,
     drawn_across,
@@ -21,6 +19,8 @@ from nsd_imagery.evaluation.variance import (
     pair_weights,
     target_contrasts,
 )
+from nsd_imagery.evaluation.gram import Gram, Matrix
+from nsd_imagery.evaluation.runs import Run
 from nsd_imagery.experiment import STIMULUS_SETS, TARGETS_PER_SET
 from nsd_imagery.volumes.roi import Mask
 

@@ -10,9 +10,10 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from nsd_imagery.evaluation.gram import Gram, Matrix, trend_removal
+from nsd_imagery.chance.centring import trend_removal
+from nsd_imagery.chance.pairs import target_means
+from nsd_imagery.evaluation.gram import Gram, Matrix
 from nsd_imagery.evaluation.runs import Run
-from nsd_imagery.evaluation.variance import target_means
 from nsd_imagery.experiment import TARGETS_PER_SET
 from nsd_imagery.volumes.roi import Mask
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy.stats import norm, t, ttest_ind
 
+from nsd_imagery.chance.centring import zscores
 from nsd_imagery.chance.evidence import (
     Array,
     Evidence,
@@ -29,7 +30,6 @@ from nsd_imagery.checks.agreement.similarity import (
     identification,
     pair_similarity,
     voxel_separation,
-    zscores,
 )
 from nsd_imagery.checks.agreement.verdicts import (
     ACQUIT,

@@ -6,30 +6,17 @@ target: pairs within two trials are left out. Removing a run's mean, and whateve
 trials are, is undone by centring: each pair is compared with the other pairs at the same distance.
 """
 
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nsd_imagery.chance.centring import zscores
 from nsd_imagery.chance.evidence import Array
-from nsd_imagery.chance.orders import FIRST, REPEATS_PER_RUN, SECOND, Order, same_target
+from nsd_imagery.chance.orders import FIRST, NEIGHBOURS, REPEATS_PER_RUN, SECOND, Order, same_target
 from nsd_imagery.experiment import TARGETS_PER_SET, TRIALS_PER_RUN
 
-NEIGHBOURS: Final = 2
-"""Trials so near in time are never compared."""
-
 _LAG = SECOND - FIRST
-
-
-def zscores(betas: NDArray[Any], is_valid: NDArray[np.bool_]) -> Array:
-    """(n_trials, n_voxels) z-scores over the valid trials; 0 in other trials and in voxels without variance."""
-    scores = np.zeros(betas.shape)
-    if np.count_nonzero(is_valid) > 1:
-        valid = betas[is_valid].astype(np.float64)
-        varies = (valid != valid[0]).any(axis=0)
-        sd = np.where(varies, valid.std(axis=0, ddof=1), np.inf)
-        scores[is_valid] = (valid - valid.mean(axis=0)) / np.where(sd > 0, sd, np.inf)
-    return scores
 
 
 def correlations(left: Array, right: Array) -> Array:

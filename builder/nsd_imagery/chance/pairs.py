@@ -21,14 +21,14 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nsd_imagery.chance.orders import FIRST, N_DRAWS, SECOND, Order, null_targets, same_target
-from nsd_imagery.checks.agreement.similarity import NEIGHBOURS
-from nsd_imagery.evaluation.gram import Matrix, trend_removal, trends
+from nsd_imagery.chance.centring import Matrix, trend_removal, trends
+from nsd_imagery.chance.orders import FIRST, N_DRAWS, NEIGHBOURS, SECOND, Order, null_targets, same_target
 from nsd_imagery.experiment import TARGETS_PER_SET, TRIALS_PER_RUN
-from nsd_imagery.volumes.roi import Mask
 
 N_BLOCKS: Final = 12
 """Blocks of consecutive trials that a run's jackknife leaves out, one after the other."""
+
+Mask = NDArray[np.bool_]
 
 _DISTANCE = SECOND - FIRST
 _BY_DISTANCE = (_DISTANCE[:, None] == np.arange(TRIALS_PER_RUN)).astype(np.float32)
@@ -155,7 +155,7 @@ def drawn_signal(products: Matrix, is_valid: Mask, draws: int = N_DRAWS) -> Matr
     """(draws,) the signal variance of one run, summed over voxels, had its order been another.
 
     Args:
-        products: (48, 48) of the run's trials, summed over voxels (`Gram.block`).
+        products: (48, 48) of the run's trials, summed over voxels.
         is_valid: (48,).
         draws: How many of `chance.orders.null_targets`.
     """
