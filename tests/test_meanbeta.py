@@ -383,14 +383,15 @@ def in_another_place(path: Path) -> None:
     [(cut_short, "damaged or cut short"), (of_another_grid, "grid is 18 x"), (in_another_place, "affine is not")],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_a_map_that_cannot_be_used_is_noted_by_a_build_and_fails_its_check(
+def test_a_map_that_cannot_be_used_is_noted_by_a_build_and_fails_a_check_of_files(
     own_release: Path, tmp_path: Path, damage: Callable[[Path], None], words: str
 ) -> None:
     damage(own_release / MAP)
-    found = finding(own_release)
-    assert found.outcome == "fail"
-    assert found.offending[0].startswith(f"{own_release / MAP}: ")
-    assert words in found.offending[0]
+    (failed,) = nsd_imagery.verify(own_release, "subj01").of("fail")
+    assert failed.id.startswith("files.")
+    assert failed.offending[0].startswith(f"{own_release / MAP}: ")
+    assert finding(own_release).outcome == "skipped"
+    assert words in finding(own_release).evidence
     folder = nsd_imagery.build(own_release, tmp_path / "d/nsd_imagery", **ONE)
     said = "meanbeta_nsdimagery.nii.gz is damaged or of another grid: the betas were not held against it"
     assert nsd_imagery.info(folder)["notes"] == [f"subj01/nsdimagery/01: {said}"]

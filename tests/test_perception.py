@@ -255,7 +255,7 @@ def test_without_the_picture_table_there_is_no_split_and_so_no_perception(
 ) -> None:
     stim_info_file(own_core_release).unlink()
     assert "subj01-perception" not in nsd_imagery.info(nsd_imagery.build(own_core_release, tmp_path / "a"))["configs"]
-    with pytest.raises(MissingDataError, match="it says which pictures are shared"):
+    with pytest.raises(MissingDataError, match=r"nsd_stim_info_merged\.csv: no such file; copy it from"):
         nsd_imagery.build(own_core_release, tmp_path / "b", conditions=["perception"])
 
 

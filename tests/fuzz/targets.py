@@ -68,7 +68,7 @@ _VOXELS = np.array([3, 17, 20, 59])
 _VOLUMES = ("betas", "floats", "second", "volume", "labels", "big")
 _BEHAVIOUR = tuple(f"nsddata/bdata/nsdimagery/nsdimagery_subj01_{run.name}.tsv" for run in RUNS)
 _DESIGN = ("designmatrixGLMsingle", "A_pair_list", "B_pair_list", "C_pair_list")
-_REQUEST = Request(("subj01",), 0, False, "hdf5", "release", 0, progress=lambda _: None)
+_REQUEST = Request(("subj01",), 0, False, "hdf5", "release", 0, "strong", progress=lambda _: None)
 
 
 def _behaviour(_root: Path, file: Path) -> object:
