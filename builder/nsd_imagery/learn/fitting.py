@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from nsd_imagery.dataset.recipe import refuse_unsound_fwhm
 from nsd_imagery.errors import DataError, MissingDataError, UsageError
+from nsd_imagery.learn import run_scores
 from nsd_imagery.learn.labels import TRAINING, Labels, Origin, column
-from nsd_imagery.learn.voxel_scores import Matrix, ncsnr, principal_components, reliability
+from nsd_imagery.learn.voxel_scores import Matrix, Score, ncsnr, principal_components, reliability
 from nsd_imagery.notices import warn_once
 from nsd_imagery.rows.vectors import row_vectors, vector_length
 from nsd_imagery.schema import BETAS
@@ -189,11 +190,26 @@ def _score(trials: Dataset, voxels: Dataset, subject: str, options: Options) -> 
     if options.selection == "ncsnr_release":
         of_release = _scores_of_release(voxels, subject)
         return lambda _, part: of_release[part]
-    named = [column(trials, name).astype(str) for name in ("condition", "epoch", "stimulus")]
-    stimulus = np.array(["/".join(words) for words in zip(*named, strict=True)])
-    make = {"reliability": reliability, "ncsnr": ncsnr}[options.selection]
-    score = make(stimulus, column(trials, "trial_id"))
+    experiments = set(column(trials, "experiment").tolist())
+    if len(experiments) > 1:
+        msg = (
+            f"selection={options.selection!r} of rows of {' and '.join(sorted(experiments))}: their stimuli vary by "
+            "other amounts, so no score is of both: fit it on rows of one"
+        )
+        raise UsageError(msg)
+    by_run = experiments == {"nsdimagery"}
+    score = _score_of_runs(trials, options.selection) if by_run else _score_of_pictures(trials, options.selection)
     return lambda betas, _: score(betas)
+
+
+def _score_of_runs(trials: Dataset, selection: str) -> Score:
+    make = {"reliability": run_scores.reliability, "ncsnr": run_scores.ncsnr}[selection]
+    return make(run_scores.pairs_of_runs(trials))
+
+
+def _score_of_pictures(trials: Dataset, selection: str) -> Score:
+    make = {"reliability": reliability, "ncsnr": ncsnr}[selection]
+    return make(column(trials, "stimulus").astype(str), column(trials, "trial_id"))
 
 
 def _scores_of_release(voxels: Dataset, subject: str) -> Matrix:

@@ -41,9 +41,13 @@ class NSDPreprocessor:
             rows. Applied to imagery in percent signal change, core's mean and sd make predictions collapse onto one
             candidate; so take it on top of z-scores of a build, for a model that was trained on such input, or where
             the level of rows is what is asked about. None takes betas as they come.
-        selection: Which voxels are kept: "reliability" (correlation of odd and even presentations) or "ncsnr" (noise
-            ceiling signal-to-noise ratio) of the rows that it is fitted on, or "ncsnr_release": the release's map,
-            which was made from all of NSD core, test pictures among them. None keeps all.
+        selection: Which voxels are kept: "ncsnr" (noise ceiling signal-to-noise ratio) or "reliability" (correlation of
+            two halves of the presentations) of the rows that it is fitted on, or "ncsnr_release": the release's map,
+            which was made from all of NSD core, test pictures among them. None keeps all. Of rows of NSD core, ncsnr is
+            as Allen et al. (2022) define it, and reliability correlates odd and even presentations. Of rows of
+            NSD-Imagery, where trials lie near each other and no target comes twice in a row, those forms find nothing
+            where ncsnr is 0.15; there both are of the unbiased variances of pairs of trials of one run that evaluation
+            reports, and below 0 as often as above where there is no signal.
         n_voxels: Keep so many, those with the highest score.
         threshold: Keep those of at least this score. A selection has one of the two.
         pca: Components to keep. Fitting them needs memory for all rows and kept voxels in float64.
@@ -74,8 +78,8 @@ class NSDPreprocessor:
 
         Raises:
             UsageError: No valid row, rows of several subjects, beta versions or kinds (z-scored, smoothed), z-scores
-                over several groups that are z-scored already, too few repeats, or fewer voxels or components than were
-                asked for.
+                over several groups that are z-scored already, too few repeats, fewer voxels or components than were
+                asked for, or a selection by rows of both experiments or of NSD-Imagery without runs.
             DataError: No voxel reaches the threshold, or `voxels` is of another ROI.
             MissingDataError: The release's ncsnr map was not in the root.
         """
