@@ -1,20 +1,24 @@
-"""Voxels that rows of NSD-Imagery choose, by signal and by nothing else."""
+"""Voxels that rows of NSD-Imagery choose, by signal and by nothing else, and rows that chose and so test nothing."""
 
 import importlib.util
+import json
 import sys
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
+import xxhash
 from datasets import Dataset, concatenate_datasets
 
 import nsd_imagery
 from nsd_imagery import NSDPreprocessor
-from nsd_imagery.errors import UsageError
+from nsd_imagery.errors import DataError, UsageError
 from nsd_imagery.evaluation.ceiling import voxel_variances
 from nsd_imagery.evaluation.runs import load_runs
 from nsd_imagery.learn import run_scores, voxel_scores
+from nsd_imagery.learn.preprocess import refuse_selected
+from nsd_imagery.schema import trial_id
 
 pytestmark = pytest.mark.slow
 
@@ -51,6 +55,11 @@ def imagery(core_dataset: Path) -> Dataset:
 @pytest.fixture(scope="module")
 def train(core_dataset: Path) -> Dataset:
     return nsd_imagery.load(core_dataset, "subj01-perception", "train")
+
+
+@pytest.fixture(scope="module")
+def test(core_dataset: Path) -> Dataset:
+    return nsd_imagery.load(core_dataset, "subj01-perception", "test")
 
 
 def label(rows: Dataset, name: str) -> np.ndarray:
@@ -225,3 +234,93 @@ def test_no_score_is_of_both_experiments(train: Dataset, imagery: Dataset, voxel
     with pytest.raises(UsageError, match=r"rows of nsd and nsdimagery: .* fit it on rows of one"):
         NSDPreprocessor(selection="ncsnr", n_voxels=9).fit(both, voxels)
     assert NSDPreprocessor(pca=2).fit(both, voxels).fitted is not None
+
+
+def by_run_name(rows: Dataset, end: str) -> Dataset:
+    return rows.select(np.flatnonzero(np.char.endswith(label(rows, "run_name"), end)))
+
+
+@pytest.mark.parametrize("options", [{"selection": "ncsnr", "n_voxels": 9}, {"pca": 2}])
+def test_rows_that_chose_are_known_and_refused_as_tests_here_and_after_saving(
+    imagery: Dataset, voxels: Dataset, options: dict[str, object], tmp_path: Path
+) -> None:
+    first, second = (by_run_name(imagery, end) for end in ("_1", "_2"))
+    is_valid = [row % 10 != 0 for row in range(first.num_rows)]
+    rows = first.remove_columns("is_valid").add_column("is_valid", is_valid)
+    preprocessor = NSDPreprocessor(zscore="run", **options).fit(rows, voxels).adapt(second, voxels)
+    for one in (preprocessor, NSDPreprocessor.load(preprocessor.save(tmp_path / "saved"))):
+        assert one.chose_by(first["trial_id"]).tolist() == is_valid  # the column as it is
+        assert not one.chose_by(second["trial_id"][:]).any()
+        refuse_selected(one, second["trial_id"][:])
+        some = [*second["trial_id"][:3], *first["trial_id"][:3]]
+        with pytest.raises(UsageError, match=r"^2 of the 6 rows to be tested chose .*: fit it on others") as error:
+            refuse_selected(one, some)
+        assert "\n" not in str(error.value)
+
+
+def test_means_and_sds_choose_nothing_and_what_is_not_fitted_has_no_answer(imagery: Dataset, voxels: Dataset) -> None:
+    for zscore in ("run", "training"):
+        refuse_selected(NSDPreprocessor(zscore=zscore).fit(imagery, voxels), imagery["trial_id"][:])
+    refuse_selected(NSDPreprocessor(smoothing_fwhm=3.0), imagery["trial_id"][:])
+    with pytest.raises(UsageError, match="not fitted"):
+        refuse_selected(NSDPreprocessor(pca=2), imagery["trial_id"][:])
+
+
+def test_ids_are_saved_once_each_however_often_a_row_was_there(
+    imagery: Dataset, voxels: Dataset, tmp_path: Path
+) -> None:
+    often = imagery.select([*range(288)] * 20)
+    folder = NSDPreprocessor(selection="ncsnr", n_voxels=9).fit(often, voxels).save(tmp_path / "often")
+    with np.load(folder / "preprocessor.npz") as arrays:
+        assert arrays["chosen_by"].tolist() == sorted(imagery["trial_id"][:])
+
+
+def test_the_map_of_the_release_was_chosen_by_all_of_nsd_core(
+    train: Dataset, test: Dataset, imagery: Dataset, voxels: Dataset
+) -> None:
+    preprocessor = NSDPreprocessor(selection="ncsnr_release", n_voxels=9).fit(train, voxels)
+    refuse_selected(preprocessor, imagery["trial_id"][:])
+    assert preprocessor.chose_by(test["trial_id"][:]).all()
+    other = [trial_id("nsd", "subj02", 1, 0)]  # subj02's, of which there is another map
+    assert not preprocessor.chose_by(other).any()
+    with pytest.raises(UsageError, match=r"with another selection .*made from all of NSD core"):
+        refuse_selected(preprocessor, test["trial_id"][:])
+    with pytest.raises(DataError, match="12 is no trial_id"):
+        preprocessor.chose_by([12])
+    # Its components were chosen by imagery, its voxels by core.
+    mixed = NSDPreprocessor(selection="ncsnr_release", n_voxels=9, pca=2).fit(imagery, voxels)
+    assert mixed.chose_by(imagery["trial_id"][:]).all()
+    assert mixed.chose_by(train["trial_id"][:]).all()
+
+
+def as_older(folder: Path) -> NSDPreprocessor:
+    """What was saved, as the version before would have."""
+    with np.load(folder / "preprocessor.npz") as arrays:
+        older = {name: values for name, values in arrays.items() if name != "chosen_by"}
+    np.savez(folder / "preprocessor.npz", **older)
+    said = json.loads((folder / "preprocessor.json").read_text())
+    said["format_version"] = 4
+    said["fitted"]["arrays"] = xxhash.xxh3_128_hexdigest((folder / "preprocessor.npz").read_bytes())
+    (folder / "preprocessor.json").write_text(json.dumps(said))
+    return NSDPreprocessor.load(folder)
+
+
+def test_of_an_older_file_rows_may_have_chosen_unless_its_groups_tell_that_they_did_not(
+    train: Dataset, test: Dataset, imagery: Dataset, voxels: Dataset, tmp_path: Path
+) -> None:
+    ids = {name: rows["trial_id"][:] for name, rows in (("test", test), ("imagery", imagery))}
+    choice = {"selection": "ncsnr", "n_voxels": 9}
+    of_two = train.select(np.flatnonzero(label(train, "session") < 3))
+    by_session = NSDPreprocessor(zscore="session", **choice).fit(of_two, voxels).adapt(imagery, voxels)
+    older = as_older(by_session.save(tmp_path / "session"))
+    refuse_selected(older, ids["imagery"])
+    assert older.chose_by(ids["test"]).tolist() == (label(test, "session") < 3).tolist()
+    with pytest.raises(UsageError, match=r"may have chosen .*: an older nsd-imagery saved it without their ids"):
+        refuse_selected(older, ids["test"])
+    untold = as_older(NSDPreprocessor(**choice).fit(train, voxels).save(tmp_path / "untold"))
+    assert untold.chose_by(ids["imagery"]).all()
+    assert not untold.chose_by([trial_id("nsdimagery", "subj02", 1, 0)]).any()  # of another subject
+    again = NSDPreprocessor.load(untold.save(tmp_path / "again"))
+    assert again.chose_by(ids["imagery"]).all()
+    plain = as_older(NSDPreprocessor(zscore="run").fit(imagery, voxels).save(tmp_path / "plain"))
+    refuse_selected(plain, ids["imagery"])

@@ -27,6 +27,9 @@ logger = logging.getLogger(__name__)
 ZSCORES = ("auto", "run", "session", TRAINING)
 SELECTIONS = ("reliability", "ncsnr", "ncsnr_release")
 
+_BY_ROWS = ("reliability", "ncsnr")
+"""The selections by the rows that are fitted on."""
+
 _VOXELS_AT_A_TIME = 1024
 """Of all rows, in float64."""
 
@@ -72,6 +75,11 @@ class Options:
         """Whether anything is to be fitted."""
         return not (self.zscore is self.selection is self.pca is None)
 
+    @property
+    def rows_choose(self) -> bool:
+        """Whether the rows that it is fitted on choose voxels or components; means and sds choose nothing."""
+        return self.selection in _BY_ROWS or self.pca is not None
+
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
@@ -86,6 +94,7 @@ class Fitted:
         by: Their statistics, of the columns that are kept.
         center: (k,) mean of what PCA saw; empty without PCA.
         components: (n_components, k); empty without PCA.
+        chosen_by: trial_id of the rows that chose voxels or components, rising, each once; None where nothing tells.
     """
 
     origin: Origin
@@ -96,6 +105,7 @@ class Fitted:
     by: Moments
     center: Matrix
     components: Matrix
+    chosen_by: NDArray[np.int64] | None
 
 
 def fit_rows(trials: Dataset, voxels: Dataset, labels: Labels, options: Options) -> Fitted:
@@ -116,7 +126,8 @@ def fit_rows(trials: Dataset, voxels: Dataset, labels: Labels, options: Options)
     if options.pca is not None:
         values = zscored(betas_of(trials, columns), labels, groups, by)
         center, components = principal_components(values, options.pca)
-    return Fitted(labels.origin, voxels.num_rows, columns, groups, len(groups), by, center, components)
+    chosen_by = _choosing(trials, options)
+    return Fitted(labels.origin, voxels.num_rows, columns, groups, len(groups), by, center, components, chosen_by)
 
 
 def adapt_to_rows(fitted: Fitted, trials: Dataset, labels: Labels) -> Fitted:
@@ -210,6 +221,13 @@ def _score_of_runs(trials: Dataset, selection: str) -> Score:
 def _score_of_pictures(trials: Dataset, selection: str) -> Score:
     make = {"reliability": reliability, "ncsnr": ncsnr}[selection]
     return make(column(trials, "stimulus").astype(str), column(trials, "trial_id"))
+
+
+def _choosing(trials: Dataset, options: Options) -> NDArray[np.int64] | None:
+    """The ids of rows that choose voxels or components."""
+    if not options.rows_choose:
+        return np.empty(0, np.int64)
+    return np.unique(column(trials, "trial_id").astype(np.int64)) if "trial_id" in trials.column_names else None
 
 
 def _scores_of_release(voxels: Dataset, subject: str) -> Matrix:
