@@ -13,6 +13,8 @@ from datasets import Dataset, concatenate_datasets
 
 import nsd_imagery
 from nsd_imagery import NSDPreprocessor
+from nsd_imagery.chance.centring import zscores
+from nsd_imagery.chance.pairs import variances
 from nsd_imagery.errors import DataError, UsageError
 from nsd_imagery.evaluation.ceiling import voxel_variances
 from nsd_imagery.evaluation.runs import load_runs
@@ -186,7 +188,12 @@ def test_reliability_and_ncsnr_keep_the_same_voxels_of_such_rows_and_one_without
     assert 0 < len(kept(rows, voxels, selection="ncsnr", threshold=0.0)) < n_voxels  # some are below 0
 
 
-def test_runs_that_lack_trials_bias_nothing(vision: Dataset) -> None:
+def test_trials_that_a_run_lacks_are_in_no_pair_and_bias_nothing(vision: Dataset) -> None:
+    is_valid = np.random.default_rng(3).random(48) > 0.3
+    order = np.unique(label(vision, "target")[:48], return_inverse=True)[1]
+    scores = zscores(planted(vision, 20, 0.3, SIMULATION.Noise(), 3)[:48], is_valid)
+    (run,) = run_scores.pairs_of_runs(vision.select(np.flatnonzero(is_valid)))
+    np.testing.assert_allclose(run.variances(scores[is_valid]), variances(scores, order, is_valid), atol=1e-9)
     found = []
     for seed in range(8):
         rows = np.sort(np.random.default_rng(seed).permutation(144)[:108])
