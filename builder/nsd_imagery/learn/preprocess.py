@@ -45,11 +45,11 @@ class NSDPreprocessor:
         selection: Which voxels are kept: "ncsnr" (noise ceiling signal-to-noise ratio) or "reliability" (correlation of
             two halves of the presentations) of the rows that it is fitted on, or "ncsnr_release": the release's map,
             which was made from all of NSD core, test pictures among them. None keeps all. Of rows of NSD core, ncsnr is
-            as Allen et al. (2022) define it, and reliability correlates odd and even presentations. Of rows of
-            NSD-Imagery, where trials lie near each other and no target comes twice in a row, those forms find nothing
-            where ncsnr is 0.15; there both are of the unbiased variances of pairs of trials of one run that evaluation
-            reports, and below 0 as often as above where there is no signal. Rows that chose voxels test nothing; see
-            `chose_by`.
+            as Allen et al. (2022) define it for z-scores by session, and reliability correlates odd and even
+            presentations. Of rows of NSD-Imagery, where trials lie near each other and no target comes twice in a row,
+            those forms find nothing in vision where ncsnr is 0.15; there both are of the unbiased variances of pairs of
+            trials of one run that evaluation reports, below 0 about as often as above where there is no signal. Rows
+            that chose voxels test nothing; see `chose_by`.
         n_voxels: Keep so many, those with the highest score.
         threshold: Keep those of at least this score. A selection has one of the two.
         pca: Components to keep. Fitting them needs memory for all rows and kept voxels in float64.

@@ -23,8 +23,6 @@ from nsd_imagery.learn.labels import column
 from nsd_imagery.learn.voxel_scores import FEWEST_STIMULI, Score
 from nsd_imagery.rows.vectors import Rows, label_table
 
-_INSTEAD = 'select by rows of perception, or by "ncsnr_release"'
-
 
 @dataclass(frozen=True, eq=False)
 class RunPairs:
@@ -149,6 +147,7 @@ def _refuse_no_run(group: Group, last: int, n_targets: int) -> None:
     if has:
         msg = (
             f"rows of nsdimagery choose voxels by pairs of trials of a run of {TRIALS_PER_RUN} with {TARGETS_PER_SET} "
-            f"targets, but those of {group.name} {has}: {_INSTEAD}"
+            f"targets, but those of {group.name} {has}: select by rows of "
+            "perception, or by ncsnr_release"
         )
         raise UsageError(msg)
