@@ -126,6 +126,8 @@ def test_known_limits_terms_and_citations_are_there(manifest: Manifest) -> None:
         "adjacent",
         "subj01",
         "uncropped",
+        "letter on the screen",
+        "ridge fraction",
     ):
         assert word in limits
     assert "do not allow passing the data on" in parts["Terms"]

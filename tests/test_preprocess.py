@@ -427,7 +427,7 @@ def saved_as(folder: Path, version: int, group: Callable[[str], str] = str) -> P
     """Give what was saved another version, and its groups other names."""
     path = folder / "preprocessor.json"
     said = json.loads(path.read_text())
-    assert said["format_version"] == 4
+    assert said["format_version"] == 5
     said["format_version"] = version
     said["fitted"]["groups"] = [group(name) for name in said["fitted"]["groups"]]
     path.write_text(json.dumps(said))
@@ -441,7 +441,7 @@ def test_what_the_version_before_saved_loads_where_its_groups_are_the_same_now(
     older = NSDPreprocessor.load(saved_as(preprocessor.save(tmp_path / "older"), version=1))
     for rows in (train, imagery):
         np.testing.assert_array_equal(older.transform(rows, voxels), preprocessor.transform(rows, voxels))
-    assert json.loads((older.save(tmp_path / "again") / "preprocessor.json").read_text())["format_version"] == 4
+    assert json.loads((older.save(tmp_path / "again") / "preprocessor.json").read_text())["format_version"] == 5
     plain = NSDPreprocessor(pca=2).fit(train, voxels).save(tmp_path / "plain")
     assert NSDPreprocessor.load(saved_as(plain, version=1)).options.pca == 2
 
@@ -472,10 +472,10 @@ def test_what_the_version_before_fitted_by_run_and_epoch_is_refused_in_one_line(
 
 
 def test_what_a_newer_version_saved_asks_for_an_upgrade(imagery: Dataset, voxels: Dataset, tmp_path: Path) -> None:
-    folder = saved_as(NSDPreprocessor(zscore="run").fit(imagery, voxels).save(tmp_path / "newer"), version=5)
+    folder = saved_as(NSDPreprocessor(zscore="run").fit(imagery, voxels).save(tmp_path / "newer"), version=6)
     said = json.loads((folder / "preprocessor.json").read_text())
     (folder / "preprocessor.json").write_text(json.dumps({**said, "options": {"of": "tomorrow"}}))
-    with pytest.raises(DataError, match="newer: is a preprocessor of format 5; 4 is known here: upgrade nsd-imagery"):
+    with pytest.raises(DataError, match="newer: is a preprocessor of format 6; 5 is known here: upgrade nsd-imagery"):
         NSDPreprocessor.load(folder)
 
 

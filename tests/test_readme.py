@@ -31,3 +31,13 @@ def test_the_examples_run_one_after_the_other(
         exec(compile(text, f"README.md, block {number}", "exec"), names)
     assert len(blocks()) > 3
     assert names["subjects"] == ["subj01"]
+
+
+def test_the_limits_that_find_imagery_where_there_is_none_have_the_figures_of_the_card() -> None:
+    card = README.with_name("dataset_card.md").read_text()
+    (limits,) = re.findall(r"^## Known limits of the data\n(.*?)^## ", README.read_text(), re.MULTILINE | re.DOTALL)
+    for words in ("letter on the screen", "0.01 of the noise", "ridge fraction"):
+        assert words in " ".join(limits.split())
+        assert words in " ".join(card.split())
+    figures = [set(re.findall(r"\d+ %", text)) for text in (limits, card)]
+    assert figures == [{"55 %", "98 %", "3 %", "79 %", "30 %", "10 %"}] * 2

@@ -165,6 +165,19 @@ def trial_id(experiment: Experiment, subject: str, session: int, trial: int, epo
     return (((kind * 10 + SUBJECTS.index(subject) + 1) * 100 + session) * 10_000 + trial) * 10 + epoch
 
 
+def session_of(trial_id: int) -> tuple[Experiment, str, int]:
+    """Experiment, subject and session that a `trial_id` tells.
+
+    Raises:
+        DataError: It is none.
+    """
+    kind, subject, session = trial_id // 10**8, trial_id // 10**7 % 10, trial_id // 10**5 % 100
+    if kind not in (1, 2) or not 0 < subject <= len(SUBJECTS):
+        msg = f"{trial_id} is no trial_id: {TRIAL_COLUMNS[0].meaning}"
+        raise DataError(msg)
+    return ("nsd" if kind == 1 else "nsdimagery"), SUBJECTS[subject - 1], session
+
+
 def index_schema() -> pa.Schema:
     """The Arrow schema of an index: `TRIAL_COLUMNS`, nullable where a value may be absent."""
     return pa.schema(

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from nsd_imagery.dataset.recipe import refuse_unsound_fwhm
 from nsd_imagery.errors import DataError, MissingDataError, UsageError
+from nsd_imagery.learn import run_scores
 from nsd_imagery.learn.labels import TRAINING, Labels, Origin, column
-from nsd_imagery.learn.voxel_scores import Matrix, ncsnr, principal_components, reliability
+from nsd_imagery.learn.voxel_scores import Matrix, Score, ncsnr, principal_components, reliability
 from nsd_imagery.notices import warn_once
 from nsd_imagery.rows.vectors import row_vectors, vector_length
 from nsd_imagery.schema import BETAS
@@ -25,6 +26,9 @@ logger = logging.getLogger(__name__)
 
 ZSCORES = ("auto", "run", "session", TRAINING)
 SELECTIONS = ("reliability", "ncsnr", "ncsnr_release")
+
+_BY_ROWS = ("reliability", "ncsnr")
+"""The selections by the rows that are fitted on."""
 
 _VOXELS_AT_A_TIME = 1024
 """Of all rows, in float64."""
@@ -71,6 +75,11 @@ class Options:
         """Whether anything is to be fitted."""
         return not (self.zscore is self.selection is self.pca is None)
 
+    @property
+    def rows_choose(self) -> bool:
+        """Whether the rows that it is fitted on choose voxels or components; means and sds choose nothing."""
+        return self.selection in _BY_ROWS or self.pca is not None
+
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
@@ -85,6 +94,7 @@ class Fitted:
         by: Their statistics, of the columns that are kept.
         center: (k,) mean of what PCA saw; empty without PCA.
         components: (n_components, k); empty without PCA.
+        chosen_by: trial_id of the rows that chose voxels or components, rising, each once; None where nothing tells.
     """
 
     origin: Origin
@@ -95,6 +105,7 @@ class Fitted:
     by: Moments
     center: Matrix
     components: Matrix
+    chosen_by: NDArray[np.int64] | None
 
 
 def fit_rows(trials: Dataset, voxels: Dataset, labels: Labels, options: Options) -> Fitted:
@@ -115,7 +126,8 @@ def fit_rows(trials: Dataset, voxels: Dataset, labels: Labels, options: Options)
     if options.pca is not None:
         values = zscored(betas_of(trials, columns), labels, groups, by)
         center, components = principal_components(values, options.pca)
-    return Fitted(labels.origin, voxels.num_rows, columns, groups, len(groups), by, center, components)
+    chosen_by = _choosing(trials, options)
+    return Fitted(labels.origin, voxels.num_rows, columns, groups, len(groups), by, center, components, chosen_by)
 
 
 def adapt_to_rows(fitted: Fitted, trials: Dataset, labels: Labels) -> Fitted:
@@ -189,11 +201,33 @@ def _score(trials: Dataset, voxels: Dataset, subject: str, options: Options) -> 
     if options.selection == "ncsnr_release":
         of_release = _scores_of_release(voxels, subject)
         return lambda _, part: of_release[part]
-    named = [column(trials, name).astype(str) for name in ("condition", "epoch", "stimulus")]
-    stimulus = np.array(["/".join(words) for words in zip(*named, strict=True)])
-    make = {"reliability": reliability, "ncsnr": ncsnr}[options.selection]
-    score = make(stimulus, column(trials, "trial_id"))
+    experiments = set(column(trials, "experiment").tolist())
+    if len(experiments) > 1:
+        msg = (
+            f"selection={options.selection!r} of rows of {' and '.join(sorted(experiments))}: their stimuli vary by "
+            "other amounts, so no score is of both: fit it on rows of one"
+        )
+        raise UsageError(msg)
+    by_run = experiments == {"nsdimagery"}
+    score = _score_of_runs(trials, options.selection) if by_run else _score_of_pictures(trials, options.selection)
     return lambda betas, _: score(betas)
+
+
+def _score_of_runs(trials: Dataset, selection: str) -> Score:
+    make = {"reliability": run_scores.reliability, "ncsnr": run_scores.ncsnr}[selection]
+    return make(run_scores.pairs_of_runs(trials))
+
+
+def _score_of_pictures(trials: Dataset, selection: str) -> Score:
+    make = {"reliability": reliability, "ncsnr": ncsnr}[selection]
+    return make(column(trials, "stimulus").astype(str), column(trials, "trial_id"))
+
+
+def _choosing(trials: Dataset, options: Options) -> NDArray[np.int64] | None:
+    """The ids of rows that choose voxels or components."""
+    if not options.rows_choose:
+        return np.empty(0, np.int64)
+    return np.unique(column(trials, "trial_id").astype(np.int64)) if "trial_id" in trials.column_names else None
 
 
 def _scores_of_release(voxels: Dataset, subject: str) -> Matrix:

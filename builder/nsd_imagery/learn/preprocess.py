@@ -8,10 +8,11 @@ from typing import Self
 
 import numpy as np
 from datasets import Dataset
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from nsd_imagery.errors import DataError, UsageError
 from nsd_imagery.learn import saved
+from nsd_imagery.learn.chosen import may_have_chosen
 from nsd_imagery.learn.contract import RowOptions, Transform
 from nsd_imagery.learn.fitting import Fitted, Options, adapt_to_rows, fit_rows, zscored
 from nsd_imagery.learn.labels import Labels, labels_of, refuse_other_origin, valid_rows
@@ -41,9 +42,14 @@ class NSDPreprocessor:
             rows. Applied to imagery in percent signal change, core's mean and sd make predictions collapse onto one
             candidate; so take it on top of z-scores of a build, for a model that was trained on such input, or where
             the level of rows is what is asked about. None takes betas as they come.
-        selection: Which voxels are kept: "reliability" (correlation of odd and even presentations) or "ncsnr" (noise
-            ceiling signal-to-noise ratio) of the rows that it is fitted on, or "ncsnr_release": the release's map,
-            which was made from all of NSD core, test pictures among them. None keeps all.
+        selection: Which voxels are kept: "ncsnr" (noise ceiling signal-to-noise ratio) or "reliability" (correlation of
+            two halves of the presentations) of the rows that it is fitted on, or "ncsnr_release": the release's map,
+            which was made from all of NSD core, test pictures among them. None keeps all. Of rows of NSD core, ncsnr is
+            as Allen et al. (2022) define it for z-scores by session, and reliability correlates odd and even
+            presentations. Of rows of NSD-Imagery, where trials lie near each other and no target comes twice in a row,
+            those forms find nothing in vision where ncsnr is 0.15; there both are of the unbiased variances of pairs of
+            trials of one run that evaluation reports, below 0 about as often as above where there is no signal. Rows
+            that chose voxels test nothing; see `chose_by`.
         n_voxels: Keep so many, those with the highest score.
         threshold: Keep those of at least this score. A selection has one of the two.
         pca: Components to keep. Fitting them needs memory for all rows and kept voxels in float64.
@@ -74,8 +80,8 @@ class NSDPreprocessor:
 
         Raises:
             UsageError: No valid row, rows of several subjects, beta versions or kinds (z-scored, smoothed), z-scores
-                over several groups that are z-scored already, too few repeats, or fewer voxels or components than were
-                asked for.
+                over several groups that are z-scored already, too few repeats, fewer voxels or components than were
+                asked for, or a selection by rows of both experiments or of NSD-Imagery without runs.
             DataError: No voxel reaches the threshold, or `voxels` is of another ROI.
             MissingDataError: The release's ncsnr map was not in the root.
         """
@@ -149,6 +155,30 @@ class NSDPreprocessor:
             values = (values - fitted.center) @ fitted.components.T
         return values.astype(np.float32)
 
+    def chose_by(self, trial_ids: ArrayLike) -> NDArray[np.bool_]:
+        """Which rows chose the voxels or components that are kept, so that nothing of them is a test.
+
+        These are the valid rows that it was fitted on, if it has pca or selection "reliability" or "ncsnr", and all
+        rows of its subject in NSD core, if it has "ncsnr_release". Means and sds choose nothing, nor does `adapt`.
+
+        A file of format 4 or before does not say which rows they were. Then every row may be one that is of a session
+        that it was fitted on, by the names of the runs or sessions that it z-scores; where it has none, every row of
+        its subject. So one that was fitted on NSD core with z-scores by session is free of every row of NSD-Imagery.
+
+        Args:
+            trial_ids: (n,) `trial_id` of rows.
+
+        Returns:
+            (n,) True for rows that chose, or may have.
+
+        Raises:
+            UsageError: It was not fitted.
+            DataError: A number is no trial_id.
+        """
+        if self.fitted is None and not self.options.learns:
+            return np.zeros(np.size(trial_ids), np.bool_)
+        return may_have_chosen(self.options, self._must_be_fitted(), trial_ids)
+
     def row_options(self) -> RowOptions:
         """Smoothed as it says, and in percent signal change where it z-scores them by run or session itself."""
         return RowOptions(self.options.smoothing_fwhm, "none" if self.options.groups_rows else None)
@@ -185,6 +215,28 @@ class NSDPreprocessor:
         if self.fitted is None:
             raise UsageError("the preprocessor is not fitted: preprocessor.fit(trials, voxels), on training rows")
         return self.fitted
+
+
+def refuse_selected(preprocessor: NSDPreprocessor, trial_ids: ArrayLike) -> None:
+    """Raise UsageError where rows that are to be tested chose what a preprocessor keeps, or may have.
+
+    Args:
+        preprocessor: What the rows are to go through.
+        trial_ids: (n,) `trial_id` of the rows to be tested.
+    """
+    chose, options = preprocessor.chose_by(trial_ids), preprocessor.options
+    if not chose.any():
+        return
+    rows = f"{np.count_nonzero(chose)} of the {chose.size} rows to be tested"
+    msg = f"{rows} chose what the preprocessor keeps, and test nothing: fit it on others, as perception's train split"
+    if options.selection == "ncsnr_release":
+        msg = f"{msg}, with another selection (ncsnr_release was made from all of NSD core)"
+    elif preprocessor.fitted is not None and preprocessor.fitted.chosen_by is None:
+        msg = (
+            f"{rows} may have chosen what the preprocessor keeps: an older nsd-imagery saved it without their ids, so "
+            "fit it again on other rows, and save it"
+        )
+    raise UsageError(msg)
 
 
 def _valid_rows_of(fitted: Fitted, n_rows: int) -> Labels:

@@ -20,12 +20,12 @@ from nsd_imagery.links import without_content
 from nsd_imagery.volumes.betas import Scaling
 from nsd_imagery.volumes.normalize import Moments
 
-FORMAT, FORMAT_VERSION = "nsd-imagery-preprocessor", 4
+FORMAT, FORMAT_VERSION = "nsd-imagery-preprocessor", 5
 """The version goes up when the same options mean other groups, and when files say what older versions do not know. In
 version 1 rows without a run number were groups of their run and epoch, named "nsdimagery/1/-1" and
 "nsdimagery/1/-1/cue"; since 2 they are one group of their session. Until 2, zscore "run" kept the epochs of attention
 apart; since 3 they are one group of their run. Since 4 zscore may be "training", and files say which kind of rows was
-fitted on, and which groups came by `adapt`."""
+fitted on, and which groups came by `adapt`. Since 5 files say which rows chose what is kept."""
 
 _OPTIONS, _ARRAYS = "preprocessor.json", "preprocessor.npz"
 
@@ -108,6 +108,7 @@ def _refuse_other_groups(folder: Path, version: int, zscore: str | None, groups:
 
 def _to_npz(fitted: Fitted) -> bytes:
     buffer, by = BytesIO(), fitted.by
+    chosen_by: dict[str, Any] = {} if fitted.chosen_by is None else {"chosen_by": fitted.chosen_by}
     np.savez(
         buffer,
         columns=fitted.columns,
@@ -117,6 +118,7 @@ def _to_npz(fitted: Fitted) -> bytes:
         sd=by.sd,
         center=fitted.center,
         components=fitted.components,
+        **chosen_by,
     )
     return buffer.getvalue()
 
@@ -138,6 +140,7 @@ def _from_npz(contents: bytes, said: dict[str, Any]) -> Fitted:
             by,
             arrays["center"],
             arrays["components"],
+            arrays.get("chosen_by"),  # older files do not tell
         )
 
 

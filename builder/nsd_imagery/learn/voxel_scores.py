@@ -1,4 +1,8 @@
-"""How well a voxel tells stimuli apart, from the rows at hand alone, and the components that most of them share."""
+"""How well a voxel tells pictures of NSD core apart, from the rows at hand alone, and the components that rows share.
+
+Repeats of a picture lie far apart, most in other sessions, so their noise is their own. Of rows of NSD-Imagery this
+does not hold: see `run_scores`.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +18,8 @@ Matrix = NDArray[np.float64]
 Score = Callable[[Matrix], Matrix]
 """(n_voxels,) from (n_rows, n_voxels)."""
 
-_FEWEST_STIMULI = 3
+FEWEST_STIMULI = 3
+"""With repeats, without which a score says too little."""
 
 _NOTHING = 1e-12
 """Of the largest variance along a component. Betas are float32: a millionth of the largest sd is their rounding."""
@@ -44,8 +49,8 @@ def reliability(stimulus: NDArray[np.str_], order: NDArray[Any]) -> Score:
 def ncsnr(stimulus: NDArray[np.str_], order: NDArray[Any]) -> Score:
     """Noise ceiling signal-to-noise ratio: sd of what a stimulus evokes over sd of its repeats about their mean.
 
-    As Allen et al. (2022) define it: noise variance is that of repeats (ddof 1), mean over stimuli; signal variance is
-    what that leaves of the variance of all these rows, and not below 0.
+    As Allen et al. (2022) define it, whose map the release has: noise variance is that of repeats (ddof 1), mean over
+    stimuli; signal variance is what that leaves of the variance of all these rows, and not below 0.
 
     Args:
         stimulus: (n_rows,) what rows must share to be repeats of each other.
@@ -112,8 +117,8 @@ def _repeats(stimulus: NDArray[np.str_], order: NDArray[Any]) -> tuple[NDArray[n
     by_time = np.lexsort((order, which))
     number[by_time] = np.arange(len(which)) - np.repeat(np.cumsum(counts) - counts, counts)
     renumbered = np.where(counts > 1, np.cumsum(counts > 1) - 1, -1)
-    if (n_repeated := int((counts > 1).sum())) < _FEWEST_STIMULI:
-        msg = f"selection needs at least {_FEWEST_STIMULI} stimuli with repeats; these rows have {n_repeated}"
+    if (n_repeated := int((counts > 1).sum())) < FEWEST_STIMULI:
+        msg = f"selection needs at least {FEWEST_STIMULI} stimuli with repeats; these rows have {n_repeated}"
         raise UsageError(msg)
     return renumbered[which], number
 
