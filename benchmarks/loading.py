@@ -31,7 +31,8 @@ from nsd_imagery.dataset.manifest import Config, Manifest
 from nsd_imagery.dataset.recipe import Recipe
 from nsd_imagery.dataset.shards import write_shard
 from nsd_imagery.experiment import CORE_TRIALS_PER_SESSION, NSDGENERAL_VOXELS
-from nsd_imagery.schema import dataset_rows, features_yaml, trial_id, trial_schema, trial_table
+from nsd_imagery.schema import dataset_rows, features_yaml, trial_schema, trial_table
+from nsd_imagery.trial_ids import trial_id
 
 HERE = Path(__file__).parent
 CONFIG = "subj01-perception"

@@ -20,7 +20,7 @@ from nsd_imagery.evaluation.ceiling import voxel_variances
 from nsd_imagery.evaluation.runs import load_runs
 from nsd_imagery.learn import run_scores, voxel_scores
 from nsd_imagery.learn.preprocess import refuse_selected
-from nsd_imagery.schema import trial_id
+from nsd_imagery.trial_ids import trial_id
 
 pytestmark = pytest.mark.slow
 

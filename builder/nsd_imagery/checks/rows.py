@@ -30,8 +30,9 @@ from nsd_imagery.experiment import (
     TARGETS_PER_SET,
     TRIALS_PER_RUN,
 )
-from nsd_imagery.schema import TRIAL_COLUMNS, trial_id
+from nsd_imagery.schema import TRIAL_COLUMNS
 from nsd_imagery.sources.design import nsd_id_of_name, stimulus_key
+from nsd_imagery.trial_ids import trial_id
 
 Row = dict[str, Any]
 RowCheck = Callable[[Sequence[Row]], Iterator[str]]

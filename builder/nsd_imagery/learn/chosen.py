@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nsd_imagery.learn.fitting import Fitted, Options
-from nsd_imagery.schema import session_of
+from nsd_imagery.trial_ids import session_of
 
 _DIGITS_OF_TRIAL = 10**5
 """The rest of a trial_id tells experiment, subject and session."""

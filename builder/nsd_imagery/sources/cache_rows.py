@@ -12,7 +12,7 @@ import pyarrow as pa
 from nsd_imagery.errors import DataError, MissingDataError, shown
 from nsd_imagery.experiment import Experiment
 from nsd_imagery.links import without_content
-from nsd_imagery.schema import trial_id, trial_table
+from nsd_imagery.schema import trial_table
 from nsd_imagery.sources import cache_files
 from nsd_imagery.sources.cache_tables import CacheTables
 from nsd_imagery.sources.design import nsd_id_of_name, stimulus_key
@@ -24,6 +24,7 @@ from nsd_imagery.sources.source import BetaFile
 from nsd_imagery.sources.stim_info import StimInfo, picture_columns
 from nsd_imagery.sources.table import named_file
 from nsd_imagery.sources.trial_manifest import Entry, TrialTable, trials_of
+from nsd_imagery.trial_ids import trial_id
 from nsd_imagery.volumes.read import read_header
 
 _Groups = dict[tuple[Experiment, int], list[Entry]]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from nsd_imagery.errors import DataError, MissingDataError
 from nsd_imagery.experiment import CORE_SESSIONS, CORE_TRIALS_PER_SESSION
 from nsd_imagery.links import is_there, without_content
-from nsd_imagery.schema import trial_id, trial_table
+from nsd_imagery.schema import trial_table
 from nsd_imagery.sources import release_files
 from nsd_imagery.sources.core_proof import prove_order, prove_pictures
 from nsd_imagery.sources.design import stimulus_key
@@ -20,6 +20,7 @@ from nsd_imagery.sources.release_tables import ReleaseTables
 from nsd_imagery.sources.responses import Responses
 from nsd_imagery.sources.session import Session
 from nsd_imagery.sources.stim_info import StimInfo, picture_columns
+from nsd_imagery.trial_ids import trial_id
 from nsd_imagery.volumes.read import read_header
 
 _NO_PAIR_LIST = "B_pair_list.mat is not in the root: is_shared is false in perception"

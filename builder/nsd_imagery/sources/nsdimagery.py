@@ -9,7 +9,7 @@ import pyarrow as pa
 from nsd_imagery.errors import DataError, MissingDataError
 from nsd_imagery.experiment import N_BETAS, TRIALS_PER_RUN
 from nsd_imagery.links import without_content
-from nsd_imagery.schema import trial_id, trial_table
+from nsd_imagery.schema import trial_table
 from nsd_imagery.sources import release_files
 from nsd_imagery.sources.behaviour import RunBehaviour, Trial
 from nsd_imagery.sources.design import (
@@ -23,6 +23,7 @@ from nsd_imagery.sources.proof import Contradiction, SessionFiles, prove_session
 from nsd_imagery.sources.release_tables import ReleaseTables
 from nsd_imagery.sources.session import Session, repeat_indices
 from nsd_imagery.sources.stim_info import NO_STIM_INFO, StimInfo, picture_columns
+from nsd_imagery.trial_ids import trial_id
 from nsd_imagery.volumes.read import read_header
 
 

@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nsd_imagery.experiment import BETA_VERSIONS, SUBJECTS, TRIALS_PER_RUN
-from nsd_imagery.schema import trial_id
 from nsd_imagery.synthetic import files, stimuli
 from nsd_imagery.synthetic.brain import Brain, make_brain
 from nsd_imagery.synthetic.captions import captions_of, write_captions
@@ -28,6 +27,7 @@ from nsd_imagery.synthetic.signal import Voxels, session_betas
 from nsd_imagery.synthetic.targets import TARGETS, nsd_stimulus
 from nsd_imagery.synthetic.truth import Truth, draw_truth
 from nsd_imagery.synthetic.truth_files import write_truth, write_weights
+from nsd_imagery.trial_ids import trial_id
 
 MANIFEST_COLUMNS: Final = (
     "trial_id subject session trial_in_session condition nsd_id coco_id beta_path beta_index roi_mask_path "
