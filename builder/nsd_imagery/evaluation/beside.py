@@ -1,4 +1,4 @@
-"""What stands beside scores of transfer: what the same rows allow within a run, and what a perfect model would reach."""
+"""What stands beside scores of transfer: what the same rows allow within a run, and what a perfect model reaches."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -15,7 +15,7 @@ BY_CEILING: Final = "by √NC(n)"
 """What `how` of a correlation says that was divided by what a perfect model would reach."""
 
 _WITHIN: Final = "identification within the run: what the same trials allow"
-_REACHABLE: Final = "√NC(n): what a perfect model would reach, mean over candidates"
+_REACHABLE: Final = "√NC(n): what a perfect model reaches, mean over candidates"
 
 
 class Beside:
@@ -47,7 +47,7 @@ class Beside:
         return replace(measured, score=replace(score, reference=found.value, reference_method=_WITHIN))
 
     def with_reachable(self, measured: Measured, tested: Tested) -> list[Measured]:
-        """A correlation beside √NC(n), and divided by it; of two sets together, of which there is no ncsnr, as it is."""
+        """A correlation beside √NC(n), and divided by it; of two sets together, which have no ncsnr, as it is."""
         score = measured.score
         if tested.stimulus_set == BOTH:
             return [measured]
@@ -59,9 +59,8 @@ class Beside:
             nothing = replace(score, **none, interval="", chance_method="", how=how, reason=reason)
             return [measured, Measured(nothing, np.nan, np.zeros(0))]
         raw = replace(score, reference=best, reference_method=_REACHABLE)
-        ends = {
-            name: None if (end := getattr(score, name)) is None else end / best for name in ("low", "high", "chance")
-        }
+        ends = {name: getattr(score, name) for name in ("low", "high", "chance")}
+        ends = {name: None if end is None else end / best for name, end in ends.items()}
         divided = replace(score, value=score.value / best, how=how, reference=1.0, reference_method=_REACHABLE, **ends)
         return [replace(measured, score=raw), Measured(divided, measured.statistic / best, measured.null / best)]
 

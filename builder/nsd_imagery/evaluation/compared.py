@@ -1,7 +1,7 @@
 """Measures of rows against candidates, and their null under redrawn labels, from products alone.
 
-Where single rows are tested, only which candidate is a row's own is redrawn. Where means are, a redrawn label also makes
-a mean of other rows; the cosine of a mean follows from the products of rows, so no mean is made.
+Where single rows are tested, only which candidate is a row's own is redrawn. Where means are, a redrawn label also
+makes a mean of other rows; the cosine of a mean follows from the products of rows, so no mean is made.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""What a folder's own labels say of stimuli: which key a target has, which pictures are tested, which voxels there are."""
+"""What a folder says of stimuli and voxels: which key a target has, which pictures are tested, where voxels lie."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """Ridge regression from betas to embeddings and back: scikit-learn's RidgeCV on standardised features, in float64.
 
-The penalty is chosen by leaving out one row at a time, exactly. Rows are to be averages of a picture's repeats, weighted
-by their number, so that what is left out is a picture.
+The penalty is chosen by leaving out one row at a time, exactly. Rows are to be averages of a picture's repeats,
+weighted by their number, so that what is left out is a picture.
 """
 
 import logging
@@ -52,7 +52,7 @@ def fit_decoder(
     if learnt.note:
         logger.warning("decoder: %s", learnt.note)
     which = np.arange(inputs.shape[1]) if columns is None else np.asarray(columns, np.int64)
-    center = np.average(outputs, axis=0, weights=of_row)
+    center = np.asarray(np.average(outputs, axis=0, weights=of_row))
     return Decoder(learnt.weights, learnt.intercept, learnt.penalty, learnt.note, center, which, origin or Origin())
 
 
@@ -94,7 +94,7 @@ def _arrays(betas: ArrayLike, embeddings: ArrayLike, weights: ArrayLike | None) 
 
 def _fit(inputs: Matrix, outputs: Matrix, of_row: Matrix, *, per_target: bool) -> Linear:
     """RidgeCV on standardised inputs, as a map of inputs as they come."""
-    mean = np.average(inputs, axis=0, weights=of_row)
+    mean = np.asarray(np.average(inputs, axis=0, weights=of_row))
     sd = np.sqrt(np.average(np.square(inputs - mean), axis=0, weights=of_row))
     sd[sd == 0] = np.inf
     model = _ridge_cv()(alphas=ALPHAS, alpha_per_target=per_target)

@@ -1,4 +1,4 @@
-"""Vectors of stimuli in one feature space: what decoders are fitted on, and the candidates that predictions are among."""
+"""Vectors of stimuli in one feature space: what decoders are fitted on, and the candidates of predictions."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

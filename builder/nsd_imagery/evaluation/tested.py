@@ -1,4 +1,4 @@
-"""What is tested of transfer: trials of vision and imagery by run, and perception's shared pictures, each with its candidates.
+"""What transfer is tested on, with its candidates: trials of vision and imagery by run, perception's shared pictures.
 
 Trials are z-scored by their own run or session. Each test knows how its labels are redrawn: runs by orders that they
 could have had, the same for all subjects, and pictures by free permutation.
@@ -18,7 +18,7 @@ from nsd_imagery.dataset.names import config_name
 from nsd_imagery.evaluation.identify import drawn_orders
 from nsd_imagery.evaluation.runs import Run, Runs
 from nsd_imagery.evaluation.training import enough, zscored_by
-from nsd_imagery.experiment import STIMULUS_SETS, TARGETS_PER_SET
+from nsd_imagery.experiment import CORE_REPEATS, REPEATS, STIMULUS_SETS, TARGETS_PER_SET
 from nsd_imagery.rows.load import load
 from nsd_imagery.rows.vectors import label_table, row_vectors
 from nsd_imagery.schema import BETAS
@@ -45,7 +45,7 @@ class Tested:
         condition: "perception", "vision" or "imagery".
         stimulus_set: "A", "B", "C" or `BOTH`; "" of perception.
         test: "visX", "imgX_1", "imgX_2", "imgX" or "perception".
-        unit: "trial" or "mean"; "" where both are to be scored, as of runs, whose means follow the labels that are drawn.
+        unit: "trial" or "mean"; "" where both are to be scored, as of runs, whose means follow redrawn labels.
         n_repeats: Trials of a mean.
         n_trials: Valid trials behind the rows.
         stimuli: (k,) keys of the candidates.
@@ -181,6 +181,28 @@ def of_pictures(stimulus: NDArray[Any], values: NDArray[Any], draws: int) -> lis
         of_trials, unit="mean", n_repeats=most, own=own, drawn=permuted, betas=means / n_repeats[:, None]
     )
     return [of_trials, of_means]
+
+
+def of_averages(
+    condition: str, stimulus_set: str, stimuli: tuple[str, ...], own: Own, values: NDArray[Any], draws: int
+) -> Tested:
+    """Rows that are averages already, a candidate each; candidates are permuted freely.
+
+    Args:
+        condition: "perception", "vision" or "imagery".
+        stimulus_set: Its name, `BOTH`, or "" of perception.
+        stimuli: (k,) keys of the candidates.
+        own: (n,) the candidate of each row.
+        values: (n, d) the rows.
+        draws: Permutations.
+    """
+    drawn = permutations(len(stimuli), draws)[:, own]
+    test = TESTS[condition][-1] if condition in TESTS else condition
+    counts = np.bincount(own, minlength=len(stimuli))
+    kind: Kind = "text" if stimulus_set == "C" else "image"
+    n_repeats = {**REPEATS, "perception": CORE_REPEATS}[condition]
+    about = (condition, stimulus_set, test, "mean", n_repeats, len(own))
+    return Tested(*about, stimuli, kind, own, drawn, counts, values, "")
 
 
 def permutations(n: int, draws: int) -> NDArray[np.int64]:

@@ -181,9 +181,9 @@ def _averaged(
     varies = np.ones(len(rows[0]), bool)
     for number in np.unique(session):
         mine = np.flatnonzero(session == number)
-        scores, there = zscored_by(np.stack([rows[row] for row in mine]).astype(np.float64))
+        scores, there = zscored_by(np.stack([rows[row] for row in mine.tolist()]).astype(np.float64))
         varies &= there
-        for row, score in zip(mine, scores, strict=True):
+        for row, score in zip(mine.tolist(), scores, strict=True):
             sums[picture[row]] += score
     sums /= np.bincount(picture)[:, None].astype(np.float32)
     return sums, varies

@@ -185,7 +185,7 @@ def _scores(
     found = [one for tested in tests for one in _decoded(about, tested, decoder, space, training.reason, known)]
     of_encoder = replace(about, n_voxels=len(training.columns))
     found += [one for tested in others for one in _encoded(of_encoder, tested, encoder, space, training.reason, known)]
-    found += _pooled(found)
+    found += pooled(found)
     for tested in tests:
         if tested.condition == "perception" and tested.unit == "trial" and not tested.reason:
             found += repeat_retrieval(about, tested)
@@ -214,6 +214,8 @@ def scored_vectors(
     candidates: NDArray[np.float64],
     center: NDArray[np.float64],
     how: str,
+    *,
+    near: NDArray[np.float64] | None = None,
 ) -> list[Measured]:
     """Vectors, whoever predicted them, among the vectors of the candidates, with the constant predictor beside them.
 
@@ -225,11 +227,12 @@ def scored_vectors(
         tested: Rows with their candidates.
         vectors: (n, d) of the rows.
         candidates: (k, d) in the order of `tested.stimuli`.
-        center: (d,) what all vectors lie near.
+        center: (d,) what the vectors of pictures lie near: what the constant predictor says.
         how: "decode", or what a caller calls it.
+        near: (d,) what the vectors of the rows lie near; default `center`.
     """
     middle = candidates.mean(axis=0) if tested.kind == "text" else center
-    ranking = Side(vectors - center, candidates - middle)
+    ranking = Side(vectors - (center if near is None else near), candidates - middle)
     found = scored(about, tested, decoding_measures(tested), Side(vectors, candidates), ranking, how)
     result: list[Measured] = []
     for one in found:
@@ -273,7 +276,7 @@ def _no_candidates(tested: Tested, space: Space) -> str:
     return space.lacking(tested.stimuli, tested.kind)
 
 
-def _pooled(found: Sequence[Measured]) -> list[Measured]:
+def pooled(found: Sequence[Measured]) -> list[Measured]:
     """The mean over `POOLED_SETS` of each measure within sets."""
     groups: dict[tuple[str, ...], list[Measured]] = {}
     for one in found:
