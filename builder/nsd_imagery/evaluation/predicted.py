@@ -4,7 +4,6 @@ What a decoder knows and a table does not is what its vectors lie near, so each 
 own mean, and candidates by that of all pictures in their space.
 """
 
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from nsd_imagery.dataset.manifest import Manifest
 from nsd_imagery.dataset.names import config_name
 from nsd_imagery.errors import DataError, UsageError
 from nsd_imagery.evaluation.known import known_stimuli
-from nsd_imagery.evaluation.predictions import Predictions
+from nsd_imagery.evaluation.predictions import Key, Predictions, named
 from nsd_imagery.evaluation.runs import Run, Runs, digest, load_runs
 from nsd_imagery.evaluation.score import Measured
 from nsd_imagery.evaluation.scoring import About, chance_rows, missing
@@ -30,6 +29,8 @@ from nsd_imagery.rows.load import load
 from nsd_imagery.rows.vectors import label_table
 from nsd_imagery.volumes.roi import DEFAULT_ROI
 
+_LABELS: Final = ("session", "run_number", "trial_in_session", "condition", "trial_id", "target")
+
 TRAIN: Final = "predictions"
 """What `train` of these scores says."""
 
@@ -39,18 +40,18 @@ class _Vectors:
     """Vectors of one subject by key, and where each stands in the table."""
 
     predictions: Predictions
-    row_of: Mapping[Any, int]
-    used: set[Any]
+    row_of: Mapping[Key, int]
+    used: set[Key]
     partial: bool
 
-    def take(self, keys: Sequence[Any], what: str) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    def take(self, keys: Sequence[Key], what: str) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """(n, d) the vectors of keys, 0 where there is none, and (n,) where there is one."""
         there = np.array([key in self.row_of for key in keys], bool)
         if not self.partial and not there.all() and there.any():
             lacking = keys[int(np.flatnonzero(~there)[0])]
             msg = (
                 f"{self.predictions.path}: {int((~there).sum())} of {len(keys)} {what} have no prediction, first "
-                f"{lacking}: predict them, or allow it with partial"
+                f"{named(lacking)}: predict them, or allow it with partial"
             )
             raise DataError(msg)
         vectors = np.zeros((len(keys), self.predictions.vectors.shape[1]))
@@ -63,8 +64,7 @@ class _Vectors:
         """Raise DataError where a row is of nothing that is tested."""
         for key, row in self.row_of.items():
             if key not in self.used:
-                said = f"trial_id {key}" if not isinstance(key, tuple) else f"{key[1]} of {key[0]}"
-                msg = f"{self.predictions.at(row)}: {said} is nothing that the folder has for a test"
+                msg = f"{self.predictions.at(row)}: {named(key)} is nothing that the folder has for a test"
                 raise DataError(msg)
 
 
@@ -107,16 +107,15 @@ def score_predictions(
     if width != length:
         msg = f"{predictions.path}: vectors have {width} numbers, those of the candidates {length}"
         raise DataError(msg)
-    vectors = _Vectors(predictions, {_key(predictions, row): row for row in mine}, set(), partial)
+    vectors = _Vectors(predictions, {predictions.keys[row]: row for row in mine}, set(), partial)
     about = About(subject, roi, manifest.recipe.beta_version, digest(manifest), None, TRAIN)
     has_runs = any(config_name(subject, name, roi) in manifest.configs for name in TESTS)
     runs = load_runs(place, subject, roi) if has_runs else None
     stimulus_of = known_stimuli(place, manifest, subject, roi).stimulus_of
-    by_trial = predictions.trial_id is not None
-    test_of = _of_trials if by_trial else _of_averages
+    test_of = _of_trials if predictions.by_trial else _of_averages
     tests = test_of(_Place(place, manifest, subject, roi), runs, stimulus_of, vectors, (draws, permutations))
     vectors.refuse_unknown()
-    center = np.mean([targets.pictures[name] for name in targets.pictures], axis=0, dtype=np.float64)
+    center = np.asarray(np.mean([targets.pictures[name] for name in targets.pictures], axis=0, dtype=np.float64))
     found = [one for tested in tests for one in _scored(about, tested, targets, center)]
     found += pooled(found)
     return [*found, *chance_rows([one for one in found if one.score.train == TRAIN])]
@@ -146,14 +145,6 @@ def _length(targets: Space) -> int:
     return len(targets.pictures[first])
 
 
-def _key(predictions: Predictions, row: int) -> Any:
-    if predictions.trial_id is not None:
-        return predictions.trial_id[row]
-    if predictions.stimulus is None or predictions.condition is None:
-        raise AssertionError
-    return predictions.condition[row], predictions.stimulus[row]
-
-
 def _of_trials(
     place: _Place, runs: Runs | None, stimulus_of: Mapping[str, str], vectors: _Vectors, draws: tuple[int, int]
 ) -> list[Tested]:
@@ -162,12 +153,14 @@ def _of_trials(
     if place.has_shared:
         shared = shared_rows(place.folder, place.subject, place.roi)
         values, there = vectors.take(shared.trial_id.tolist(), "valid trials of the shared pictures")
+        vectors.used.update(label_table(shared.rows, ["trial_id"])["trial_id"].to_pylist())
         if there.any():
-            centred = of_pictures(shared.stimulus[there], values[there], draws[1])
-            found += centred
+            found += of_pictures(shared.stimulus[there], values[there], draws[1])
     if runs is not None:
-        said = trial_ids(place.folder, [place.config(name) for name in TESTS if place.config(name) in
-                                        place.manifest.configs], runs)  # fmt: skip
+        configs = [place.config(name) for name in TESTS if place.config(name) in place.manifest.configs]
+        rows = _rows(place.folder, configs)
+        vectors.used.update(row["trial_id"] for row in rows)
+        said = trial_ids(rows, runs)
         predicted = replace(runs, runs=tuple(_predicted(run, said[run.name], vectors) for run in runs))
         columns = np.arange(vectors.predictions.vectors.shape[1])
         kept = [run for run in predicted if run.is_valid.any()]
@@ -178,39 +171,48 @@ def _of_trials(
 
 
 def _predicted(run: Run, ids: Sequence[int], vectors: _Vectors) -> Run:
-    """A run with predictions in the place of betas; trials that are not valid may have some."""
+    """A run with predictions in the place of betas."""
     valid = np.flatnonzero(run.is_valid)
     values = np.zeros((len(run.order), vectors.predictions.vectors.shape[1]))
     is_valid = np.zeros(len(run.order), bool)
-    values[valid], is_valid[valid] = vectors.take([ids[trial] for trial in valid], f"valid trials of {run.name}")
-    vectors.used.update(ids)
+    values[valid], is_valid[valid] = vectors.take(
+        [ids[trial] for trial in valid.tolist()], f"valid trials of {run.name}"
+    )
     return replace(run, betas=values, is_valid=is_valid)
 
 
-def trial_ids(folder: Path, configs: Sequence[str], runs: Runs) -> dict[str, list[int]]:
+def _rows(folder: Path, configs: Sequence[str]) -> list[dict[str, Any]]:
+    """Labels of all trials of some configs, in order of time."""
+    rows = [row for config in configs for row in label_table(load(folder, config, "test"), _LABELS).to_pylist()]
+    return sorted(rows, key=lambda row: tuple(row[name] for name in _LABELS[:3]))
+
+
+def trial_ids(rows: Sequence[Mapping[str, Any]], runs: Runs) -> dict[str, list[int]]:
     """(48,) trial ids of each run, in order of time.
+
+    Args:
+        rows: Labels of the trials that the runs are of, in order of time.
+        runs: Of one subject.
 
     Raises:
         DataError: The labels are not those that the runs were made of.
     """
-    names = ["session", "run_number", "condition", "trial_in_session", "trial_id", "target"]
-    rows = [row for config in configs for row in label_table(load(folder, config, "test"), names).to_pylist()]
-    rows.sort(key=lambda row: tuple(row[name] for name in names[:4]))
-    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    groups: dict[tuple[int, int], list[Mapping[str, Any]]] = {}
     for row in rows:
-        groups.setdefault((row["session"], row["run_number"], row["condition"]), []).append(row)
-    left = deque(groups.items())
+        groups.setdefault((row["session"], row["run_number"]), []).append(row)
+    of_run: dict[tuple[str, ...], list[list[int]]] = {}
+    for members in groups.values():
+        key = (members[0]["condition"], *(row["target"] for row in members))
+        of_run.setdefault(key, []).append([row["trial_id"] for row in members])
     found: dict[str, list[int]] = {}
     for run in runs:
-        targets = [run.targets[code] for code in run.order.tolist()]
-        for key, members in left:
-            if key[2] == run.condition and [row["target"] for row in members] == targets:
-                found[run.name] = [row["trial_id"] for row in members]
-                left.remove((key, members))
-                break
-        else:
-            msg = f"{folder}: has other trials of {run.name} than were read before; evaluate again"
+        key = (run.condition, *(run.targets[code] for code in run.order.tolist()))
+        if not of_run.get(key):
+            msg = (
+                f"{runs.subject}, {runs.roi}: labels of {run.name} are not those that were read before; evaluate again"
+            )
             raise DataError(msg)
+        found[run.name] = of_run[key].pop(0)
     return found
 
 

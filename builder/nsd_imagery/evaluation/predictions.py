@@ -19,6 +19,9 @@ from nsd_imagery.spelling import subject_of
 CONDITIONS: Final = ("perception", *TESTS)
 VECTOR: Final = "vector"
 
+Key = int | tuple[str, str]
+"""A trial_id, or condition and stimulus."""
+
 _HOW: Final = "columns are subject, trial_id (or stimulus and condition, for averages), and vector, or v0, v1 and so on"
 
 
@@ -29,18 +32,16 @@ class Predictions:
     Attributes:
         path: Where they come from.
         subject: (n,) "subj01" to "subj08".
-        trial_id: (n,) as in dataset rows; None where rows are averages.
-        stimulus: (n,) of averages, as in dataset rows; None where rows are trials.
-        condition: (n,) of averages: "perception", "vision" or "imagery"; None where rows are trials.
+        by_trial: Whether rows are trials, and not averages.
+        keys: (n,) the trial_id of each; of an average condition ("perception", "vision", "imagery") and stimulus.
         vectors: (n, d) float64.
         is_csv: Whether rows are lines of text.
     """
 
     path: Path
     subject: tuple[str, ...]
-    trial_id: tuple[int, ...] | None
-    stimulus: tuple[str, ...] | None
-    condition: tuple[str, ...] | None
+    by_trial: bool
+    keys: tuple[Key, ...]
     vectors: NDArray[np.float64]
     is_csv: bool
 
@@ -79,19 +80,9 @@ def read_predictions(path: Path | str) -> Predictions:
         raise DataError(msg)
     vectors = _vectors(place, table, is_csv)
     subject = tuple(_subjects(place, _words(place, table, "subject", is_csv), is_csv))
-    trial_id = tuple(_numbers(place, table, is_csv)) if by_trial else None
-    stimulus, condition = (
-        None if by_trial else tuple(_words(place, table, name, is_csv)) for name in ("stimulus", "condition")
-    )
-    for row, name in enumerate(condition or ()):
-        if name not in CONDITIONS:
-            msg = f"{_at(place, row, is_csv)}: condition {shown(name)} is none of {', '.join(CONDITIONS)}"
-            raise DataError(msg)
-    keys = list(
-        zip(subject, *(column for column in (trial_id, stimulus, condition) if column is not None), strict=True)
-    )
-    _refuse_twice(place, keys, is_csv)
-    return Predictions(place, subject, trial_id, stimulus, condition, vectors, is_csv)
+    keys = tuple(_numbers(place, table, is_csv) if by_trial else _averages(place, table, is_csv))
+    _refuse_twice(place, subject, keys, is_csv)
+    return Predictions(place, subject, by_trial, keys, vectors, is_csv)
 
 
 def _table(path: Path) -> tuple[pa.Table, bool]:
@@ -145,6 +136,15 @@ def _numbers(path: Path, table: pa.Table, is_csv: bool) -> list[int]:
         msg = f"{path}: trial_id is {column.type}, not whole numbers; write the trial_id of the dataset's rows"
         raise DataError(msg)
     return column.to_pylist()
+
+
+def _averages(path: Path, table: pa.Table, is_csv: bool) -> list[tuple[str, str]]:
+    conditions, stimuli = (_words(path, table, name, is_csv) for name in ("condition", "stimulus"))
+    for row, name in enumerate(conditions):
+        if name not in CONDITIONS:
+            msg = f"{_at(path, row, is_csv)}: condition {shown(name)} is none of {', '.join(CONDITIONS)}"
+            raise DataError(msg)
+    return list(zip(conditions, stimuli, strict=True))
 
 
 def _subjects(path: Path, said: Sequence[str], is_csv: bool) -> list[str]:
@@ -204,11 +204,15 @@ def _listed(path: Path, table: pa.Table, is_csv: bool) -> NDArray[np.float64]:
     return np.array(rows, np.float64)
 
 
-def _refuse_twice(path: Path, keys: Sequence[tuple[Any, ...]], is_csv: bool) -> None:
-    first: dict[tuple[Any, ...], int] = {}
-    for row, key in enumerate(keys):
-        if key in first:
-            said = " ".join(map(str, key))
-            msg = f"{_at(path, row, is_csv)}: {said} is in row {first[key] + 1} already"
+def _refuse_twice(path: Path, subject: Sequence[str], keys: Sequence[Key], is_csv: bool) -> None:
+    first: dict[tuple[str, Key], int] = {}
+    for row, of in enumerate(zip(subject, keys, strict=True)):
+        if of in first:
+            msg = f"{_at(path, row, is_csv)}: {named(of[1])} of {of[0]} is in row {first[of] + 1} already"
             raise DataError(msg)
-        first[key] = row
+        first[of] = row
+
+
+def named(key: Key) -> str:
+    """What a message calls the key of a row."""
+    return f"trial_id {key}" if isinstance(key, int) else f"{shown(key[1])} in {key[0]}"
