@@ -19,7 +19,7 @@ from scipy.stats import kstest
 from sklearn.linear_model import RidgeCV
 
 import nsd_imagery
-from nsd_imagery.errors import DataError, MissingDataError, MissingExtraError, UsageError
+from nsd_imagery.errors import DataError, MissingDataError, MissingEmbeddingError, MissingExtraError, UsageError
 from nsd_imagery.evaluation import places, ranking, ridge
 from nsd_imagery.evaluation.ceiling import ceilings
 from nsd_imagery.evaluation.compared import Compared, Side
@@ -235,6 +235,7 @@ def test_a_planted_encoder_reaches_its_ceiling_and_a_decoder_the_truth() -> None
     for seed in range(20):
         rng = np.random.default_rng(seed)
         vectors, weights = rng.standard_normal((2200, 8)), rng.standard_normal((8, 120))
+        vectors *= 8**0.5 / np.linalg.norm(vectors, axis=1, keepdims=True)
         signal = vectors @ weights / 8**0.5
         betas = signal + rng.standard_normal(signal.shape) * 2
         encoder, decoder = fit_encoder(betas[:2000], vectors[:2000]), fit_decoder(betas[:2000], vectors[:2000])
@@ -491,8 +492,15 @@ def test_too_few_pictures_no_perception_and_no_words_are_reasons_and_no_numbers(
     scores = measured_transfer(core_dataset, SUBJECT, embeddings=space, training=short, **given).scores
     assert scores
     assert all(one.score.value is None and "fewer than 50" in one.score.reason for one in scores)
-    without = measured_transfer(dataset, SUBJECT, embeddings=space, test_sets=["vision"], draws=19).scores
-    assert all("no train split of subj01-perception" in one.score.reason for one in without)
+    without = measured_transfer(dataset, SUBJECT, embeddings=space, test_sets=["perception", "vision"], draws=19).scores
+    reasons = {one.score.test: one.score.reason for one in without}
+    assert reasons["visX"] == "the folder has no train split of subj01-perception"
+    assert reasons["perception"] == "the folder has no test split of subj01-perception"
+    with pytest.raises(UsageError, match="no ROI 'V1'; there are: nsdgeneral"):
+        measured_transfer(dataset, SUBJECT, "V1", space)
+    lacking = Space({name: space.pictures[name] for name in list(space.pictures)[:100]}, {}, "")
+    with pytest.raises(MissingEmbeddingError, match=r"no image embedding of nsd\d+, .* more; make them"):
+        training_rows(core_dataset, SUBJECT, embeddings=lacking, runs=runs)
     wordless = Space(space.pictures, {}, space.maker)
     scores = measured_transfer(
         core_dataset, SUBJECT, embeddings=wordless, training=training, decoder=decoder, **given

@@ -63,7 +63,7 @@ def fit_encoder(betas: ArrayLike, embeddings: ArrayLike, weights: ArrayLike | No
     """
     outputs, inputs, of_row = _arrays(betas, embeddings, weights)
     starts = range(0, outputs.shape[1], VOXELS_AT_ONCE)
-    parts = [_fit(inputs, outputs[:, at : at + VOXELS_AT_ONCE], of_row, per_target=True) for at in starts]
+    parts = [_fit(inputs.copy(), outputs[:, at : at + VOXELS_AT_ONCE], of_row, per_target=True) for at in starts]
     penalty = np.concatenate([part.penalty for part in parts])
     return Linear(
         np.concatenate([part.weights for part in parts], axis=1),
@@ -74,7 +74,8 @@ def fit_encoder(betas: ArrayLike, embeddings: ArrayLike, weights: ArrayLike | No
 
 
 def _arrays(betas: ArrayLike, embeddings: ArrayLike, weights: ArrayLike | None) -> tuple[Matrix, Matrix, Matrix]:
-    of_voxels, of_features = (np.asarray(values, np.float64) for values in (betas, embeddings))
+    """Copies in float64, which may be written to."""
+    of_voxels, of_features = (np.array(values, np.float64) for values in (betas, embeddings))
     of_row = np.ones(len(of_voxels)) if weights is None else np.asarray(weights, np.float64)
     shapes = [values.shape for values in (of_voxels, of_features, of_row)]
     if [len(shape) for shape in shapes] != [2, 2, 1] or len({shape[0] for shape in shapes}) > 1 or len(of_row) < 2:
@@ -93,12 +94,14 @@ def _arrays(betas: ArrayLike, embeddings: ArrayLike, weights: ArrayLike | None) 
 
 
 def _fit(inputs: Matrix, outputs: Matrix, of_row: Matrix, *, per_target: bool) -> Linear:
-    """RidgeCV on standardised inputs, as a map of inputs as they come."""
+    """RidgeCV on inputs, which are standardised in place, as a map of inputs as they come."""
     mean = np.asarray(np.average(inputs, axis=0, weights=of_row))
-    sd = np.sqrt(np.average(np.square(inputs - mean), axis=0, weights=of_row))
+    inputs -= mean
+    sd = np.sqrt(np.einsum("ij,ij,i->j", inputs, inputs, of_row) / of_row.sum())
     sd[sd == 0] = np.inf
+    inputs /= sd
     model = _ridge_cv()(alphas=ALPHAS, alpha_per_target=per_target)
-    model.fit((inputs - mean) / sd, outputs, sample_weight=of_row)
+    model.fit(inputs, outputs, sample_weight=of_row)
     weights = (np.atleast_2d(model.coef_) / sd).T
     penalty = np.atleast_1d(np.asarray(model.alpha_, np.float64))
     return Linear(weights, np.atleast_1d(model.intercept_) - mean @ weights, penalty, _note(penalty))

@@ -4,7 +4,7 @@ Trials are z-scored by their own run or session. Each test knows how its labels 
 could have had, the same for all subjects, and pictures by free permutation.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -82,7 +82,13 @@ class Tested:
         return f"the {TARGETS_PER_SET} {what} of set {self.stimulus_set}"
 
 
-def of_runs(runs: Runs, stimulus_of: Mapping[str, str], columns: NDArray[np.integer], draws: int) -> Iterator[Tested]:
+def of_runs(
+    runs: Runs,
+    stimulus_of: Mapping[str, str],
+    columns: NDArray[np.integer],
+    draws: int,
+    conditions: Iterable[str] = tuple(TESTS),
+) -> Iterator[Tested]:
     """Vision and imagery, by set and of A+B.
 
     Args:
@@ -90,9 +96,10 @@ def of_runs(runs: Runs, stimulus_of: Mapping[str, str], columns: NDArray[np.inte
         stimulus_of: The key of each target.
         columns: Voxels to take.
         draws: Drawn orders.
+        conditions: "vision", "imagery".
     """
-    for condition, tests in TESTS.items():
-        for test in tests:
+    for condition in conditions:
+        for test in TESTS[condition]:
             for stimulus_set in (*STIMULUS_SETS, BOTH):
                 yield _of_set(runs, stimulus_of, columns, draws, (condition, test, stimulus_set))
 
@@ -248,6 +255,15 @@ def _of_set(
 def _codes(run: Run, orders: NDArray[np.integer], start: Mapping[str, int]) -> NDArray[np.int64]:
     """(..., n_valid) numbers of candidates."""
     return orders[..., run.is_valid].astype(np.int64) + start[run.stimulus_set]
+
+
+def absent(condition: str, reason: str) -> Iterator[Tested]:
+    """The tests of a condition that a folder has nothing of."""
+    if condition not in TESTS:
+        yield _nothing(condition, "", condition, reason)
+    for test in TESTS.get(condition, ()):
+        for stimulus_set in (*STIMULUS_SETS, BOTH):
+            yield _nothing(condition, stimulus_set, test, reason)
 
 
 def _nothing(condition: str, stimulus_set: str, test: str, reason: str) -> Tested:

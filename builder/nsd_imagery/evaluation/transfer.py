@@ -36,7 +36,7 @@ from nsd_imagery.evaluation.scoring import (
     scored,
 )
 from nsd_imagery.evaluation.space import Space
-from nsd_imagery.evaluation.tested import PERMUTATIONS, TESTS, Tested, of_perception, of_runs
+from nsd_imagery.evaluation.tested import PERMUTATIONS, TESTS, Tested, absent, of_perception, of_runs
 from nsd_imagery.evaluation.training import Training, training_rows
 from nsd_imagery.suggest import one_of
 from nsd_imagery.volumes.roi import DEFAULT_ROI
@@ -79,18 +79,19 @@ class _Place:
     draws: int
     permutations: int
 
-    def has_split(self, split: str) -> bool:
-        name = config_name(self.subject, "perception", self.roi)
-        return name in self.manifest.configs and split in self.manifest.configs[name].splits
-
     def tests(self, columns: NDArray[np.integer]) -> list[Tested]:
+        """All that is to be scored, of these voxels."""
         found: list[Tested] = []
-        if "perception" in self.test_sets and self.has_split("test"):
-            found += of_perception(self.folder, self.subject, self.roi, columns, self.permutations)
-        if self.runs is not None:
-            known = known_stimuli(self.folder, self.manifest, self.subject, self.roi)
-            wanted = of_runs(self.runs, known.stimulus_of, columns, self.draws)
-            found += [one for one in wanted if one.condition in self.test_sets]
+        known = known_stimuli(self.folder, self.manifest, self.subject, self.roi)
+        for condition in self.test_sets:
+            name = config_name(self.subject, condition, self.roi)
+            config = self.manifest.configs.get(name)
+            if config is None or "test" not in config.splits:
+                found += absent(condition, f"the folder has no test split of {name}")
+            elif condition == "perception":
+                found += of_perception(self.folder, self.subject, self.roi, columns, self.permutations)
+            elif self.runs is not None:
+                found += of_runs(self.runs, known.stimulus_of, columns, self.draws, [condition])
         return found
 
 
@@ -150,6 +151,7 @@ def measured_transfer(
     folder = Path(folder).expanduser().resolve()
     manifest = open_manifest(folder)
     one_of("subject", subject, manifest.subjects)
+    one_of("ROI", roi, sorted({config.roi for config in manifest.trials.values() if config.subject == subject}))
     if runs is None and any(config_name(subject, name, roi) in manifest.configs for name in TESTS):
         runs = load_runs(folder, subject, roi)
     place = _Place(folder, manifest, subject, roi, runs, test_sets, draws, permutations)
