@@ -176,6 +176,36 @@ def test_a_brain_correlation_is_divided_by_what_a_perfect_model_reaches(found: T
         assert divided == pytest.approx((raw.value or 0) / noise_ceiling(ncsnr, n) ** 0.5)
 
 
+def test_nothing_is_divided_by_a_ceiling_that_is_not_reliable(
+    core_dataset: Path, space: Space, runs: Runs, training: Training, beside: list[Score]
+) -> None:
+    unsure = [replace(score, p=0.06) if score.stimulus_set == "A" else score for score in beside]
+    scores = measured_transfer(
+        core_dataset, SUBJECT, embeddings=space, training=training, runs=runs, beside=unsure, test_sets=["vision"],
+        draws=19,
+    ).scores  # fmt: skip
+    for unit in ("trial", "mean"):
+        said = {"unit": unit, "how": "encode, by √NC(n)"}
+        assert the(scores, "brain_correlation", "visX", stimulus_set="A", **said).score.reason == (
+            "no reliable signal to normalise by"
+        )
+        assert value(scores, "brain_correlation", "visX", stimulus_set="B", **said) > 0
+        assert "without set A" in the(scores, "brain_correlation", "visX", stimulus_set="", **said).score.reason
+
+
+def test_voxels_are_those_that_vary_in_every_session_and_every_run(
+    core_dataset: Path, space: Space, training: Training, runs: Runs
+) -> None:
+    assert 0 < len(training.columns) < runs.n_voxels
+    assert training.betas.any(axis=0).all()
+    lost = int(training.columns[3])
+    silent = np.where(np.arange(runs.runs[0].betas.shape[1]) == lost, 0, runs.runs[4].betas)
+    fewer = replace(runs, runs=(*runs.runs[:4], replace(runs.runs[4], betas=silent), *runs.runs[5:]))
+    other = training_rows(core_dataset, SUBJECT, embeddings=space, runs=fewer)
+    assert other.columns.tolist() == [column for column in training.columns.tolist() if column != lost]
+    assert other.origin.voxels != training.origin.voxels
+
+
 def test_without_a_signal_every_score_of_every_test_is_at_chance(nothing: tuple[Path, Path]) -> None:
     root, folder = nothing
     found = measured_transfer(folder, SUBJECT, embeddings=embeddings_of(root), draws=DRAWS, permutations=DRAWS).scores
@@ -212,6 +242,23 @@ def test_p_is_uniform_where_vectors_say_nothing_though_neighbours_are_alike(runs
         assert 0.02 <= np.mean(np.array(values) <= 0.05) <= 0.09 or measure == "identification"
         assert np.mean(np.array(values) <= 0.05) <= 0.09
     assert kstest(p["cosine"], "uniform").pvalue > 0.001
+
+
+def test_a_drawn_order_gives_what_it_would_give_as_the_real_one(runs: Runs) -> None:
+    rng = np.random.default_rng(11)
+    of = {target: target for run in runs for target in run.targets}
+    for tested in of_runs(runs, of, np.arange(2), 3, ["imagery"]):
+        vectors = rng.standard_normal((len(tested.own), 8))
+        candidates = rng.standard_normal((len(tested.stimuli), 8))
+        for draw, own in enumerate(tested.drawn):
+            drawn, real = (
+                scored_vectors(about(), one, vectors, candidates, np.ones(8), "decode")
+                for one in (tested, replace(tested, own=own))
+            )
+            for one, other in zip(drawn, real, strict=True):
+                if len(one.null):
+                    assert one.null[draw] == pytest.approx(other.statistic)
+                    assert one.statistic != pytest.approx(other.statistic) or one.score.measure != "cosine"
 
 
 def test_p_of_shared_pictures_is_uniform_where_vectors_say_nothing() -> None:
