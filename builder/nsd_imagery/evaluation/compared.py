@@ -123,12 +123,10 @@ def of_means(
 
     each = [one[0] for one in entries(tested.own[None])]
     there = np.unique(tested.own)
-    null = [[one[:, there].mean(axis=1) for one in entries(part)] for part in _chunks(tested.drawn)]
-    joined = [np.concatenate([np.zeros(0), *parts]) for parts in zip(*null, strict=True)] if null else [
-        np.zeros(0) for _ in measures
-    ]  # fmt: skip
+    parts = [[one[:, there].mean(axis=1) for one in entries(part)] for part in _chunks(tested.drawn)]
+    null = [np.concatenate([np.zeros(0), *(part[at] for part in parts)]) for at in range(len(measures))]
     each = [one[there] for one in each]
-    return [Drawn(float(one.mean()), drawn) for one, drawn in zip(each, joined, strict=True)], each
+    return [Drawn(float(one.mean()), drawn) for one, drawn in zip(each, null, strict=True)], each
 
 
 def _chunks(drawn: NDArray[np.integer]) -> Iterator[NDArray[np.integer]]:

@@ -8,10 +8,13 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import xxhash
 from numpy.typing import NDArray
 from pyarrow import csv
 
+from nsd_imagery.embeddings import KINDS, read_embeddings
 from nsd_imagery.errors import DataError, MissingDataError, UsageError, reason, shown
+from nsd_imagery.evaluation.space import Space
 from nsd_imagery.evaluation.tested import TESTS
 from nsd_imagery.rows.vectors import has_vectors, is_number, is_word
 from nsd_imagery.spelling import subject_of
@@ -83,6 +86,40 @@ def read_predictions(path: Path | str) -> Predictions:
     keys = tuple(_numbers(place, table, is_csv) if by_trial else _averages(place, table, is_csv))
     _refuse_twice(place, subject, keys, is_csv)
     return Predictions(place, subject, by_trial, keys, vectors, is_csv)
+
+
+def read_targets(path: Path | str) -> Space:
+    """Read the candidates of predictions: a file of embeddings, or a table of `stimulus` and `vector` (or v0, v1...).
+
+    A table may say the `kind` of each vector, "image" or "text" (for the words of set C); default image.
+
+    Raises:
+        MissingDataError: There is no such file.
+        UsageError: It is neither Parquet nor CSV.
+        DataError: As of `read_predictions`.
+    """
+    place = Path(path).expanduser()
+    table, is_csv = _table(place)
+    if "embedding" in table.column_names:
+        maker, rows = read_embeddings(place)
+        vectors = {kind: {name: row.vector for (of, name), row in rows.items() if of == kind} for kind in KINDS}
+        return Space(vectors["image"], vectors["text"], maker.digest)
+    if "stimulus" not in table.column_names:
+        msg = f"{place}: has no column stimulus: columns of targets are stimulus, vector (or v0, v1...), and kind"
+        raise DataError(msg)
+    values, stimuli = _vectors(place, table, is_csv), _words(place, table, "stimulus", is_csv)
+    has_kinds = "kind" in table.column_names
+    kinds = _words(place, table, "kind", is_csv) if has_kinds else ["image"] * len(stimuli)
+    for row, kind in enumerate(kinds):
+        if kind not in KINDS:
+            msg = f"{_at(place, row, is_csv)}: kind {shown(kind)} is none of {', '.join(KINDS)}"
+            raise DataError(msg)
+    _refuse_twice(place, kinds, list(zip(kinds, stimuli, strict=True)), is_csv)
+    of_kind = {
+        kind: {name: vector for name, vector, of in zip(stimuli, values, kinds, strict=True) if of == kind}
+        for kind in KINDS
+    }
+    return Space(of_kind["image"], of_kind["text"], xxhash.xxh3_128_hexdigest(values.tobytes()))
 
 
 def _table(path: Path) -> tuple[pa.Table, bool]:
