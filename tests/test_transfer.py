@@ -19,6 +19,7 @@ from scipy.stats import kstest
 from sklearn.linear_model import RidgeCV
 
 import nsd_imagery
+from nsd_imagery.dataset.folder import open_manifest
 from nsd_imagery.errors import DataError, MissingDataError, MissingEmbeddingError, MissingExtraError, UsageError
 from nsd_imagery.evaluation import places, ranking, ridge
 from nsd_imagery.evaluation.ceiling import ceilings
@@ -333,7 +334,7 @@ def test_tested_pictures_among_training_rows_are_removed_and_counted(
         assert guarded.guard.startswith(f"{guarded.n_removed} pictures removed")
         assert guarded.origin == training.origin
         assert np.array_equal(guarded.betas, training.betas)
-    known = known_stimuli(core_dataset, nsd_imagery.dataset.folder.open_manifest(core_dataset), SUBJECT, "nsdgeneral")
+    known = known_stimuli(core_dataset, open_manifest(core_dataset), SUBJECT, "nsdgeneral")
     assert not known.tested & set(training.stimuli)
     assert {"nsd28751", "nsd30856", "nsd53881", "nsd61177", "nsd65872"} <= known.tested
 
@@ -631,7 +632,7 @@ def test_predictions_of_averages_are_scored_by_condition_and_stimulus(
     core_dataset: Path, space: Space, write: Write, runs: Runs
 ) -> None:
     rng = np.random.default_rng(0)
-    known = known_stimuli(core_dataset, nsd_imagery.dataset.folder.open_manifest(core_dataset), SUBJECT, "nsdgeneral")
+    known = known_stimuli(core_dataset, open_manifest(core_dataset), SUBJECT, "nsdgeneral")
     names = [known.stimulus_of[target] for run in runs.of("vision") for target in run.targets]
     vectors = [(space.pictures[name] + rng.standard_normal(32)).tolist() for name in names]
     columns = {
@@ -720,12 +721,13 @@ def test_predictions_that_the_folder_knows_nothing_of_are_refused(
 def test_targets_are_a_file_of_embeddings_or_a_table(core_release: Path, space: Space, write: Write) -> None:
     [file] = (core_release / "truth").glob("*.parquet")
     embedded = read_targets(file)
-    kinds = {"image": space.pictures, "text": space.words}
-    rows = [(kind, name, vectors[name].tolist()) for kind, vectors in kinds.items() for name in vectors]
-    columns = dict(zip(("kind", "stimulus", "vector"), map(list, zip(*rows, strict=True)), strict=True))
     assert embedded.maker == space.maker
-    for targets in (embedded, read_targets(write(columns, "targets.parquet")), read_targets(write(columns, "t.csv"))):
-        for vectors, own in ((targets.pictures, space.pictures), (targets.words, space.words)):
+    known = {"image": dict(space.pictures), "text": {name: -space.words[name] for name in space.words}}
+    rows = [(kind, name, vectors[name].tolist()) for kind, vectors in known.items() for name in vectors]
+    columns = dict(zip(("kind", "stimulus", "vector"), map(list, zip(*rows, strict=True)), strict=True))
+    tables = [read_targets(write(columns, name)) for name in ("targets.parquet", "targets.csv")]
+    for targets, words in ((embedded, space.words), *((table, known["text"]) for table in tables)):
+        for vectors, own in ((targets.pictures, space.pictures), (targets.words, words)):
             assert set(vectors) == set(own)
             assert all(np.array_equal(vectors[name].astype(np.float32), own[name]) for name in own)
     with pytest.raises(DataError, match="row 3: kind 'picture' is none of image, text"):
