@@ -23,7 +23,16 @@ from nsd_imagery.evaluation.runs import Run, Runs, digest, load_runs
 from nsd_imagery.evaluation.score import Measured
 from nsd_imagery.evaluation.scoring import About, chance_rows, missing
 from nsd_imagery.evaluation.space import Space
-from nsd_imagery.evaluation.tested import PERMUTATIONS, TESTS, Tested, of_averages, of_pictures, of_runs, shared_rows
+from nsd_imagery.evaluation.tested import (
+    BOTH,
+    PERMUTATIONS,
+    TESTS,
+    Tested,
+    of_averages,
+    of_pictures,
+    of_runs,
+    shared_rows,
+)
 from nsd_imagery.evaluation.transfer import DECODE, pooled, scored_vectors
 from nsd_imagery.rows.load import load
 from nsd_imagery.rows.vectors import label_table
@@ -226,7 +235,7 @@ def _of_averages(
         found += _averages(vectors, "perception", "", names, draws[1])
     for condition in TESTS if runs is not None else ():
         targets = {run.stimulus_set: run.targets for run in (runs.of(condition) if runs else ())}
-        for stimulus_set in (*targets, *(("A+B",) if {"A", "B"} <= set(targets) else ())):
+        for stimulus_set in (*targets, *((BOTH,) if {"A", "B"} <= set(targets) else ())):
             names = [stimulus_of[target] for part in stimulus_set.split("+") for target in targets[part]]
             found += _averages(vectors, condition, stimulus_set, names, draws[1])
     return found
