@@ -1,0 +1,75 @@
+"""Vectors of stimuli in one feature space: what decoders are fitted on, and the candidates of predictions."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nsd_imagery.embeddings import Maker
+from nsd_imagery.errors import DataError, MissingEmbeddingError
+from nsd_imagery.learn.clip_cache import ClipCache
+
+Vectors = Mapping[str, NDArray[Any]]
+
+_FEW = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Space:
+    """Vectors by the column `stimulus`.
+
+    Attributes:
+        pictures: Of pictures.
+        words: Of texts, by which the words of set C are candidates; empty where there are none.
+        maker: Digest of what made them.
+    """
+
+    pictures: Vectors
+    words: Vectors
+    maker: str
+
+    def lacking(self, stimuli: Iterable[str], kind: str = "image") -> str:
+        """Which of some stimuli have no vector, as a sentence; "" where all have one."""
+        vectors = self.words if kind == "text" else self.pictures
+        names = sorted({name for name in stimuli if name not in vectors})
+        more = f" and {len(names) - _FEW} more" if len(names) > _FEW else ""
+        what = "make them: nsd-imagery embed ROOT --model FOLDER_OR_ID"
+        return f"no {kind} embedding of {', '.join(names[:_FEW])}{more}; {what}" if names else ""
+
+    def stack(self, stimuli: Iterable[str], kind: str = "image") -> NDArray[np.float64]:
+        """(n, n_features) of some stimuli.
+
+        Raises:
+            MissingEmbeddingError: Names those that have none.
+        """
+        names = list(stimuli)
+        if lacking := self.lacking(names, kind):
+            raise MissingEmbeddingError(lacking)
+        vectors = self.words if kind == "text" else self.pictures
+        return np.stack([vectors[name] for name in names]).astype(np.float64)
+
+
+def space_of(pictures: ClipCache, words: ClipCache | None = None) -> Space:
+    """The space of `ClipCache`s.
+
+    Args:
+        pictures: Of kind "image".
+        words: The same model's of kind "text".
+
+    Raises:
+        DataError: Other kinds, or of two models.
+    """
+    for name, cache, kind in (("pictures", pictures, "image"), ("words", words, "text")):
+        if cache is not None and cache.kind != kind:
+            msg = f"{name}: are embeddings of kind {cache.kind}: pass ClipCache(..., kind={kind!r})"
+            raise DataError(msg)
+    if words is not None and words.maker != pictures.maker:
+        msg = f"pictures are by {_named(pictures.maker)}, words by {_named(words.maker)}: pass those of one model"
+        raise DataError(msg)
+    return Space(pictures, words if words is not None else {}, pictures.maker.digest)
+
+
+def _named(maker: Maker) -> str:
+    return f"{maker.model} {maker.revision}".rstrip()
