@@ -14,6 +14,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 from datasets import concatenate_datasets
+from nsd_imagery.evaluation.variance import noise_ceiling
 from numpy.typing import NDArray
 from scipy.stats import kstest
 from sklearn.linear_model import RidgeCV
@@ -37,7 +38,6 @@ from nsd_imagery.evaluation.space import Space, space_of
 from nsd_imagery.evaluation.tested import of_averages, of_pictures, of_runs
 from nsd_imagery.evaluation.training import Training, training_rows
 from nsd_imagery.evaluation.transfer import Transfer, measured_transfer, scored_vectors
-from nsd_imagery.evaluation.variance import noise_ceiling
 
 pytestmark = pytest.mark.slow
 
