@@ -14,7 +14,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 from datasets import concatenate_datasets
-from nsd_imagery.evaluation.variance import noise_ceiling
+from nsd_imagery.chance.pairs import noise_ceiling
 from numpy.typing import NDArray
 from scipy.stats import kstest
 from sklearn.linear_model import RidgeCV
