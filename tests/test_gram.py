@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nsd_imagery.chance.orders import draw_targets
-from nsd_imagery.checks.agreement.similarity import correlations, zscores
+from nsd_imagery.chance.similarity import correlations, zscores
 from nsd_imagery.evaluation.gram import gram, trend_removal, trends
 from nsd_imagery.evaluation.runs import Run
 from nsd_imagery.evaluation.variance import pair_weights, target_means, variances

@@ -1,1 +1,1 @@
-"""Numbers alone: orders that the experiment could have had, and evidence against them."""
+"""Numbers alone: orders that the experiment could have had, likeness of trials, evidence, and intervals."""

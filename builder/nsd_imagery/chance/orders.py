@@ -22,6 +22,9 @@ N_DRAWS: Final = 9_999
 
 REPEATS_PER_RUN: Final = TRIALS_PER_RUN // TARGETS_PER_SET
 
+ENOUGH_TRIALS: Final = 36
+"""Valid trials, of the 48 of a run, without which it is left out."""
+
 FIRST, SECOND = np.triu_indices(TRIALS_PER_RUN, k=1)
 """(n_pairs,) the earlier and the later trial of each pair of trials of a run."""
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nsd_imagery.chance.orders import FIRST, N_DRAWS, SECOND
-from nsd_imagery.checks.agreement.similarity import NEIGHBOURS
+from nsd_imagery.chance.similarity import NEIGHBOURS
 from nsd_imagery.evaluation.gram import Gram, Matrix, trend_removal
 from nsd_imagery.evaluation.identify import Drawn, drawn_orders, in_step
 from nsd_imagery.evaluation.runs import Run

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from nsd_imagery.chance.intervals import Interval, wilson
 from nsd_imagery.chance.orders import N_DRAWS, Order, null_cued, null_targets
-from nsd_imagery.checks.agreement.similarity import NEIGHBOURS
+from nsd_imagery.chance.similarity import NEIGHBOURS
 from nsd_imagery.errors import DataError
 from nsd_imagery.evaluation.gram import Gram, Matrix
 from nsd_imagery.evaluation.ranking import retrieval_at as retrieval_at

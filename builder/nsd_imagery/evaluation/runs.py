@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nsd_imagery.chance.orders import Order
-from nsd_imagery.checks.agreement.similarity import zscores
+from nsd_imagery.chance.similarity import zscores
 from nsd_imagery.dataset.folder import open_manifest
 from nsd_imagery.dataset.manifest import Manifest, render
 from nsd_imagery.dataset.names import config_name

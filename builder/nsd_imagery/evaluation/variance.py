@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nsd_imagery.chance.orders import FIRST, N_DRAWS, SECOND, Order, null_targets, same_target
-from nsd_imagery.checks.agreement.similarity import NEIGHBOURS
+from nsd_imagery.chance.similarity import NEIGHBOURS
 from nsd_imagery.evaluation.gram import Matrix, trend_removal, trends
 from nsd_imagery.experiment import TARGETS_PER_SET, TRIALS_PER_RUN
 from nsd_imagery.volumes.roi import Mask

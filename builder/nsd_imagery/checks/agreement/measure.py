@@ -21,9 +21,14 @@ from nsd_imagery.chance.evidence import (
     standard_normal,
     total,
 )
-from nsd_imagery.chance.orders import REPEATS_PER_RUN, null_orders, same_target, seen_against_cued
-from nsd_imagery.checks.agreement.session import ENOUGH_TRIALS, LabelledRun, SessionBetas, find_run, window
-from nsd_imagery.checks.agreement.similarity import (
+from nsd_imagery.chance.orders import (
+    ENOUGH_TRIALS,
+    REPEATS_PER_RUN,
+    null_orders,
+    same_target,
+    seen_against_cued,
+)
+from nsd_imagery.chance.similarity import (
     block_similarity,
     correlations,
     identification,
@@ -31,6 +36,7 @@ from nsd_imagery.checks.agreement.similarity import (
     voxel_separation,
     zscores,
 )
+from nsd_imagery.checks.agreement.session import LabelledRun, SessionBetas, find_run, window
 from nsd_imagery.checks.agreement.verdicts import (
     ACQUIT,
     BEST_OTHER_START,
