@@ -13,8 +13,8 @@ from scipy.stats import kstest
 import nsd_imagery
 from nsd_imagery.chance.orders import FIRST, SECOND, draw_targets, null_targets
 from nsd_imagery.evaluation.ceiling import ceilings, measured_ceilings, voxel_variances
-from nsd_imagery.evaluation.families import corrected, grouped
 from nsd_imagery.evaluation.gram import gram
+from nsd_imagery.evaluation.group import corrected, grouped
 from nsd_imagery.evaluation.perception import pairs_of, perception, repeat_variances
 from nsd_imagery.evaluation.runs import Run, Runs, load_runs
 from nsd_imagery.evaluation.score import Measured, Score
@@ -318,7 +318,8 @@ def test_rois_are_corrected_for_their_number_by_the_greatest_z() -> None:
 
 
 def test_a_group_shares_each_draw_and_says_fixed_effects() -> None:
-    subjects = [measured_ceilings(experiment(seed, 0.3, 0.1), draws=DRAWS) for seed in range(4)]
+    runs = [replace(experiment(seed, 0.3, 0.1), subject=f"subj0{seed + 1}") for seed in range(4)]
+    subjects = [measured_ceilings(one, draws=DRAWS) for one in runs]
     together = [grouped([subject[number] for subject in subjects]) for number in range(len(subjects[0]))]
     (ncsnr,) = scores_of(together, measure="ncsnr", condition="vision", stimulus_set="")
     same = [scores_of(one, measure="ncsnr", condition="vision", stimulus_set="")[0].value for one in subjects]
