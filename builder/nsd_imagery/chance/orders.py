@@ -31,7 +31,9 @@ FIRST, SECOND = np.triu_indices(TRIALS_PER_RUN, k=1)
 Order = NDArray[np.int8]
 Weights = NDArray[np.float32]
 
-_SEED = 720
+SEED: Final = 720
+"""Of all drawn orders."""
+
 _SPARE_DRAWS = 500
 
 
@@ -69,7 +71,7 @@ def null_cued() -> Order:
 
 @cache
 def _drawn() -> tuple[Order, Order]:
-    rng = np.random.default_rng(_SEED)
+    rng = np.random.default_rng(SEED)
     targets = draw_targets(rng, N_DRAWS)
     return targets, draw_cued(rng, targets)
 
