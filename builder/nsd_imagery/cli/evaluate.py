@@ -66,13 +66,10 @@ def evaluate(
             without_pandas()
             from nsd_imagery.evaluation.run import evaluate as run
 
-            return run(
-                dataset,
-                out,
-                executor=executor,
-                progress=lambda n, all_, what: progress(f"{n}/{all_} {what}"),
-                **options,
-            )
+            def say(n_done: int, n_subjects: int, what: str) -> None:
+                progress(f"{n_done}/{n_subjects} {what}")
+
+            return run(dataset, out, executor=executor, progress=say, **options)
 
         found = with_executor(workers, scheduler, work)
     n_estimated = sum(score.value is not None for score in found.scores)

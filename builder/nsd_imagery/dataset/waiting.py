@@ -42,7 +42,7 @@ def error_of(future: Future[Any]) -> BaseException | None:
 
 
 def refuse_cut_off(executor: Executor) -> None:
-    """Raise BrokenExecutor if an executor of Dask has lost its scheduler: a result on its way is neither there nor lost.
+    """Raise BrokenExecutor if an executor of Dask has lost its scheduler: a result on its way then never comes.
 
     Dask cancels what is still to run or runs; of what has run it says nothing more.
     """

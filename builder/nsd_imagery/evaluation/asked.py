@@ -1,4 +1,4 @@
-"""What an evaluation is asked for, of the folder that there is: subjects, ROIs, and a folder of fithrf betas beside it."""
+"""What an evaluation is asked for, as the folder spells it: subjects, ROIs, and a folder of fithrf betas beside it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -178,9 +178,9 @@ def _why(score: Score) -> str:
 def _number(value: float | None) -> str:
     if value is None:
         return "-"
-    return (
-        f"{value:.2f}" if abs(value) >= 0.1 or value == 0 else f"{value:.3f}" if abs(value) >= 0.001 else f"{value:.1g}"
-    )
+    if 0 < abs(value) < 0.001:
+        return f"{value:.1g}"
+    return f"{value:.3f}" if 0 < abs(value) < 0.1 else f"{value:.2f}"
 
 
 def _p(score: Score) -> str:

@@ -29,14 +29,15 @@ RECORDS: Final = ".evaluate"
 
 
 @contextmanager
-def held(out: Path) -> Iterator[None]:
+def held(out: Path, asked: Asked) -> Iterator[None]:
     """Hold an output folder, made if it is not there.
 
     Raises:
-        FolderError: It is a file, or holds a dataset, or files of these names that no evaluation wrote.
+        FolderError: It is a file, or holds a dataset, or files of these names that no evaluation wrote; or it lies in
+            a folder that is read.
         BusyError: Another evaluation is writing there.
     """
-    _refuse_foreign(out)
+    _refuse_foreign(out, [folder for folder in (asked.folder, asked.across) if folder])
 
     def busy(holder: str) -> str:
         return f"{out}: another evaluation is writing here ({holder}); wait for it, or use another --out"
@@ -47,14 +48,13 @@ def held(out: Path) -> Iterator[None]:
         yield
 
 
-def _refuse_foreign(out: Path) -> None:
+def _refuse_foreign(out: Path, read: Sequence[Path]) -> None:
     refuse_without_content(out)
     if out.exists() and not out.is_dir():
         msg = f"{out}: is a file, not a folder for an evaluation; use another --out"
         raise FolderError(msg)
-    dataset = next((place for place in (out, *out.parents) if (place / MANIFEST).is_file()), None)
-    if dataset is not None:
-        msg = f"{out}: lies in the dataset folder {dataset}, which is only read; use another --out"
+    if (out / MANIFEST).exists() or any(out.resolve().is_relative_to(folder.resolve()) for folder in read):
+        msg = f"{out}: is in a dataset folder, and those are only read; use another --out"
         raise FolderError(msg)
     foreign = [name for name in (SCORES, EVALUATION) if (out / name).exists()]
     if foreign and not (out / RECORDS).is_dir():

@@ -24,7 +24,7 @@ FORMAT: Final = 1
 """Of a record; another is made again."""
 
 OVER_PARTS: Final = ("identification", "margin", COVARIANCE, SIMILARITY)
-"""Measures of which a group over sets is made of `comparisons.POOLED_SETS`, so that draws over sets need not be kept."""
+"""Measures of which a group over sets is made of those of `comparisons.POOLED_SETS`: draws over sets are not kept."""
 
 _RECORD: Final = "record"
 _VOXELS: Final = "voxels"
@@ -74,7 +74,7 @@ def pack(of_roi: Mapping[str, OfRoi], voxels: bytes) -> bytes:
     text = json.dumps(said, allow_nan=False).encode()
     arrays: dict[str, Any] = {_RECORD: np.frombuffer(text, np.uint8), _VOXELS: np.frombuffer(voxels, np.uint8)}
     file = io.BytesIO()
-    np.savez(file, **arrays, **draws.arrays)
+    np.savez(file, **{**arrays, **draws.arrays})
     return file.getvalue()
 
 
@@ -138,12 +138,14 @@ class Record:
             for place, one in enumerate(self._rois[roi]["measured"])
             if one["score"]["measure"] in (COVARIANCE, SIMILARITY)
         ]
-        rdms = [{name: np.array(rows) for name, rows in said[kind].items()} for kind in ("vision", "imagery")]
+        vision, imagery = (
+            {name: np.array(rows) for name, rows in said[kind].items()} for kind in ("vision", "imagery")
+        )
         shared = {
             name: Shared(*(Drawn(value, self._null(draws, value)) for value, draws in parts))
             for name, parts in said["shared"].items()
         }
-        return Geometry(kept, *rdms, shared)
+        return Geometry(kept, vision, imagery, shared)
 
     def _null(self, name: str | None, value: float) -> NDArray[np.float64]:
         if name is None:

@@ -91,7 +91,7 @@ def evaluate(
     refuse_unguarded_main(executor)
     what = asked(dataset, subjects, roi, across, draws)
     place = Path(out).expanduser().absolute()
-    with held(place):
+    with held(place, what):
         paths = {subject: record_path(place, what, subject, version("nsd-imagery")) for subject in what.rois}
         _compute(what, paths, executor, progress or (lambda *_: None))
         with ExitStack() as stack:

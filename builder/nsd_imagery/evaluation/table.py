@@ -17,11 +17,13 @@ def table_of(lines: Iterable[Line]) -> str:
     """A row a score of some lines, all of all subjects together; what was not estimated has no value."""
     scores = list(dict.fromkeys(score for line in lines for score in line.scores))
     rows = [COLUMNS, *map(_row, scores)]
-    cut = [
-        [word if len(word) <= n else f"{word[: n - 1]}…" for word, n in zip(row, _WIDEST, strict=True)] for row in rows
-    ]
+    cut = [[_cut(word, n) for word, n in zip(row, _WIDEST, strict=True)] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cut, strict=True)]
     return "\n".join("  ".join(word.ljust(n) for word, n in zip(row, widths, strict=True)).rstrip() for row in cut)
+
+
+def _cut(word: str, n_letters: int) -> str:
+    return word if len(word) <= n_letters else f"{word[: n_letters - 1]}…"
 
 
 def _row(score: Score) -> tuple[str, ...]:
