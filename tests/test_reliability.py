@@ -368,16 +368,17 @@ def test_perception_finds_what_was_planted() -> None:
 
 
 def test_perception_of_a_folder_stands_beside_the_releases_map_however_it_was_scaled(
-    core_release: Path, core_dataset: Path, tmp_path: Path
+    repeated_release: Path, tmp_path: Path
 ) -> None:
-    found = perception(core_dataset, "subj01")
+    percent = nsd_imagery.build(repeated_release, tmp_path / "percent", conditions=["perception"], zscore="none")
+    found = perception(percent, "subj01")
     ncsnr = next(one.score for one in found.scores if one.score.measure == "ncsnr")
-    voxels = nsd_imagery.load(core_dataset, "subj01-voxels", "train").to_pandas()["ncsnr_nsd"]
+    voxels = nsd_imagery.load(percent, "subj01-voxels", "train").to_pandas()["ncsnr_nsd"]
     assert ncsnr.reference == pytest.approx(float(np.sqrt((voxels**2).mean())))
     assert ncsnr.low <= ncsnr.reference <= ncsnr.high
     assert found.variances is not None
     assert number(ncsnr.value) ** 2 == pytest.approx(found.variances.signal.sum() / found.variances.noise.sum())
-    others = perception(nsd_imagery.build(core_release, tmp_path / "d", conditions=["perception"]), "subj01")
+    others = perception(nsd_imagery.build(repeated_release, tmp_path / "d", conditions=["perception"]), "subj01")
     for one, other in zip(found.scores, others.scores, strict=True):
         assert one.score.value == pytest.approx(other.score.value, rel=1e-4)
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from nsd_imagery.atomic import remove_partial, replacing
 from nsd_imagery.dataset.folder import MANIFEST
-from nsd_imagery.errors import FolderError
+from nsd_imagery.errors import DataError, FolderError
 from nsd_imagery.evaluation.asked import Asked
 from nsd_imagery.evaluation.record import FORMAT, Record
 from nsd_imagery.evaluation.runs import digest
@@ -83,7 +83,7 @@ def is_finished(path: Path) -> bool:
     try:
         with Record(path):
             return True
-    except ValueError:
+    except DataError:
         return False
 
 

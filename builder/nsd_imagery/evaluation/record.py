@@ -7,7 +7,9 @@ is held against still is, which counts in a share of trials.
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,17 +17,19 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from nsd_imagery.errors import DataError
 from nsd_imagery.evaluation.geometry import Shared
 from nsd_imagery.evaluation.identify import Drawn
 from nsd_imagery.evaluation.relations import COVARIANCE, SIMILARITY, Geometry
 from nsd_imagery.evaluation.score import Measured, Score
 
 FORMAT: Final = 1
-"""Of a record; another is made again."""
+"""Of records; it is part of their names, so that those of another format are made again."""
 
 OVER_PARTS: Final = ("identification", "margin", COVARIANCE, SIMILARITY)
 """Measures of which a group over sets is made of those of `comparisons.POOLED_SETS`: draws over sets are not kept."""
 
+_AGAIN: Final = "; remove it and evaluate again"
 _RECORD: Final = "record"
 _VOXELS: Final = "voxels"
 
@@ -70,7 +74,7 @@ def pack(of_roi: Mapping[str, OfRoi], voxels: bytes) -> bytes:
         voxels: Of the Parquet file of maps.
     """
     draws = _Draws()
-    said = {"format": FORMAT, "rois": {roi: _said(one, draws) for roi, one in of_roi.items()}}
+    said = {"rois": {roi: _said(one, draws) for roi, one in of_roi.items()}}
     text = json.dumps(said, allow_nan=False).encode()
     arrays: dict[str, Any] = {_RECORD: np.frombuffer(text, np.uint8), _VOXELS: np.frombuffer(voxels, np.uint8)}
     file = io.BytesIO()
@@ -85,26 +89,27 @@ class Record:
         path: Of what `pack` gave.
 
     Raises:
-        ValueError: It is no record of this format, or damaged.
+        DataError: It is no record, or damaged.
     """
 
     def __init__(self, path: Path) -> None:
+        self._path = path
+        self._stack = ExitStack()
         try:
-            self._file = np.load(path, allow_pickle=False)
-            said = json.loads(self._file[_RECORD].tobytes())
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            msg = f"{path}: is no record of an evaluation"
-            raise ValueError(msg) from error
-        if said.get("format") != FORMAT:
-            msg = f"{path}: is a record of another format"
-            raise ValueError(msg)
+            file = self._stack.enter_context(path.open("rb"))  # numpy leaves it open where it is no zip
+            self._arrays = self._stack.enter_context(np.load(file, allow_pickle=False))
+            said = json.loads(self._array(_RECORD).tobytes())
+        except (OSError, ValueError, zipfile.BadZipFile) as error:
+            self._stack.close()
+            msg = f"{path}: is no record of an evaluation{_AGAIN}"
+            raise DataError(msg) from error
         self._rois: dict[str, Any] = said["rois"]
 
     def __enter__(self) -> "Record":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        self._stack.close()
 
     @property
     def rois(self) -> tuple[str, ...]:
@@ -114,7 +119,7 @@ class Record:
     @property
     def voxels(self) -> bytes:
         """The Parquet file of maps."""
-        return self._file[_VOXELS].tobytes()
+        return self._array(_VOXELS).tobytes()
 
     def left_out(self, roi: str) -> dict[str, str]:
         """Why a run is in no score, by its name."""
@@ -150,8 +155,15 @@ class Record:
     def _null(self, name: str | None, value: float) -> NDArray[np.float64]:
         if name is None:
             return np.zeros(0)
-        kept = self._file[name]
+        kept = self._array(name)
         return np.where(kept == np.float32(value), value, kept.astype(np.float64))
+
+    def _array(self, name: str) -> NDArray[Any]:
+        try:
+            return self._arrays[name]
+        except (KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+            msg = f"{self._path}: is damaged{_AGAIN}"
+            raise DataError(msg) from error
 
 
 def _said(one: OfRoi, draws: _Draws) -> dict[str, Any]:
