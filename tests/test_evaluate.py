@@ -32,6 +32,7 @@ from nsd_imagery.evaluation.run import Evaluation
 from nsd_imagery.evaluation.runs import load_runs
 from nsd_imagery.evaluation.score import GROUP, Score, read_scores
 from nsd_imagery.evaluation.subject import Task, evaluate_subject, kind_of
+from nsd_imagery.evaluation.table import table_of
 from nsd_imagery.locks import holding
 
 pytestmark = pytest.mark.slow
@@ -123,6 +124,10 @@ def test_the_table_has_eight_columns_and_fits_a_screen(found: Evaluation) -> Non
     assert max(map(len, lines)) <= 100
     assert 10 < len(lines) < 40
     assert any("ncsnr" in line and "vision" in line for line in lines)
+    wordy = [
+        replace(line, scores=tuple(replace(one, roi="V1+V2" * 20) for one in line.scores)) for line in found.headline
+    ]
+    assert max(map(len, table_of(wordy).splitlines())) <= 100
 
 
 def test_maps_add_up_to_what_the_roi_has_and_lie_where_the_voxels_do(dataset: Path, found: Evaluation) -> None:
@@ -164,7 +169,8 @@ def test_p_is_corrected_over_the_rois_and_accuracies_stand_at_equal_size(built: 
     own = [one for one in scores if one.subject == "subj01" and one.measure == "ncsnr" and one.p is not None]
     assert {one.family for one in own} == {"nsdgeneral, early"}
     sizes = {one.n_voxels for one in scores if one.measure == "identification_at_equal_size" and one.subject != GROUP}
-    assert len(sizes) == 1
+    rows = (nsd_imagery.load(folder, f"subj01-voxels{end}", "train").num_rows for end in ("", "-early"))
+    assert sizes == {min(rows)}
     maps = pq.ParquetFile(tmp_path / "e/voxels-subj01.parquet").read(use_threads=False)
     assert Counter(maps["roi"].to_pylist()).keys() == {"nsdgeneral", "early"}
     alone = nsd_imagery.evaluate(folder, tmp_path / "e", draws=DRAWS, roi="EARLY")
@@ -330,11 +336,17 @@ def test_a_folder_of_one_condition_says_what_needs_the_other(built: Built, tmp_p
     assert "not estimated" in next(line.text for line in scores.headline if line.name == "vision → imagery")
 
 
+def test_a_folder_of_attention_alone_has_nothing_to_evaluate(built: Built, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="has no trials to evaluate; build some"):
+        nsd_imagery.evaluate(built(conditions=["attention"]), tmp_path / "e")
+
+
 def test_a_folder_of_perception_alone_has_the_reliability_of_perception(repeated_release: Path, tmp_path: Path) -> None:
     folder = nsd_imagery.build(repeated_release, tmp_path / "d", conditions=["perception"])
     scores = nsd_imagery.evaluate(folder, tmp_path / "e", draws=DRAWS).scores
     assert {one.condition for one in scores if one.value is not None} == {"perception"}
     maps = pq.ParquetFile(tmp_path / "e/voxels-subj01.parquet").read(use_threads=False)
+    assert maps.num_rows == nsd_imagery.load(folder, "subj01-voxels", "train").num_rows
     assert maps["perception_signal"].null_count == 0
     assert maps["vision_signal"].null_count == maps.num_rows
 
