@@ -22,7 +22,7 @@ from click.testing import CliRunner
 import nsd_imagery
 from folders import files
 from nsd_imagery.cli.evaluate import evaluate as verb
-from nsd_imagery.errors import BusyError, FolderError, MissingDataError, UsageError
+from nsd_imagery.errors import BusyError, DataError, FolderError, MissingDataError, UsageError
 from nsd_imagery.evaluation.comparisons import PRIMARY
 from nsd_imagery.evaluation.group import corrected, grouped
 from nsd_imagery.evaluation.identifications import measured_identifications
@@ -282,6 +282,17 @@ def test_ctrl_c_leaves_nothing_half_written_and_a_rerun_keeps_the_finished_subje
     assert set(written(out)) >= {"scores.parquet", "evaluation.json"}
 
 
+def test_a_subject_that_fails_is_named_and_the_others_are_kept(dataset: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(dataset, tmp_path / "d"))
+    (shard,) = folder.glob("subj01-vision/*.arrow")
+    shard.write_bytes(shard.read_bytes()[:-100])
+    with pytest.raises(DataError, match="subj01-vision") as caught:
+        nsd_imagery.evaluate(folder, tmp_path / "e", draws=DRAWS)
+    assert caught.value.__notes__ == ["subj01 failed; what is finished of others is kept"]
+    assert set(records(tmp_path / "e")) == {"subj02"}
+    assert written(tmp_path / "e") == {}
+
+
 @pytest.mark.parametrize(
     ("options", "tolerance"), [({"zscore": "session"}, 1e-4), ({"zscore": "none"}, 1e-4), ({"dtype": "float16"}, 0.01)]
 )
@@ -318,6 +329,8 @@ def test_betas_of_fithrf_beside_it_give_what_is_asked_across_runs(
     with pytest.raises(UsageError, match="is of fithrf_GLMdenoise_RR, whose regularisation"):
         nsd_imagery.evaluate(dataset, tmp_path / "p", across=dataset)
     one_subject = built(betas="fithrf")
+    alone = nsd_imagery.evaluate(dataset, tmp_path / "alone", subjects=1, across=one_subject, draws=9)
+    assert "covariance" in next(line.text for line in alone.headline if line.name == "shared pattern")
     with pytest.raises(UsageError, match="no subject 'subj02'"):
         nsd_imagery.evaluate(dataset, tmp_path / "p", across=one_subject)
 
@@ -376,7 +389,7 @@ def test_a_run_that_is_left_out_is_named_and_takes_nothing_from_the_others(tree:
     less, more = (nsd_imagery.evaluate(one, tmp_path / f"e{n}", draws=DRAWS) for n, one in enumerate((folder, whole)))
     assert less.left_out == {"subj01": {"nsdgeneral": {"imgA_1": "its 47 rows are not 48 trials in a row"}}}
     done = CliRunner().invoke(verb, [str(folder), "--out", str(tmp_path / "e0"), "--draws", str(DRAWS), "-v"])
-    assert "left out: subj01 nsdgeneral: imgA_1: its 47 rows are not 48 trials in a row" in done.stdout
+    assert "left out: imgA_1 of subj01: its 47 rows are not 48 trials in a row" in done.stdout
     own, every = ({kind_of(one): one for one in many.scores if one.subject == GROUP} for many in (less, more))
     for kind, one in own.items():
         if kind.stimulus_set == "B" or (kind.train, kind.test) == ("visX", "imgX_2"):
@@ -384,6 +397,16 @@ def test_a_run_that_is_left_out_is_named_and_takes_nothing_from_the_others(tree:
             assert (one.p, one.n_trials, one.reason) == (every[kind].p, every[kind].n_trials, every[kind].reason)
     raw = next(one for kind, one in own.items() if (kind.test, kind.stimulus_set) == ("imgX_1", "A"))
     assert (raw.value, raw.reason) == (None, "imgA_1: its 47 rows are not 48 trials in a row")
+
+
+def test_a_group_says_who_lacks_what(built: Built, release: Path, tmp_path: Path) -> None:
+    folder = built(conditions=["vision"])
+    nsd_imagery.build(release, folder, subjects=["subj02"], conditions=["vision", "imagery"])
+    scores = nsd_imagery.evaluate(folder, tmp_path / "e", draws=DRAWS).scores
+    primary = next(one for one in scores if PRIMARY.is_of(one))
+    assert (primary.n_subjects, primary.reason) == (1, "without set A of subj01, set B of subj01")
+    ncsnr = only(scores, subject=GROUP, measure="ncsnr", condition="imagery", stimulus_set="B", how="within")
+    assert (ncsnr.n_subjects, ncsnr.reason) == (1, "includes the letter on the screen; without subj01")
 
 
 def test_without_set_c_the_sets_that_are_there_are_estimated(tree: Path, tmp_path: Path) -> None:

@@ -91,14 +91,14 @@ def _show(found: Any, out: Path, *, verbose: bool) -> None:
     for one in lines:
         roi = f"{place(one.roi)}: " if several or one.name == "reliability" else ""
         click.echo(f"{one.name:<{width}}  {roi}{place(one.text)}")
-    left_out = [
-        f"{subject} {roi}: {name}: {why}"
+    left_out = dict.fromkeys(
+        f"{name} of {subject}: {why}"
         for subject, of_roi in found.left_out.items()
-        for roi, runs in of_roi.items()
+        for runs in of_roi.values()
         for name, why in runs.items()
-    ]
+    )
     if verbose:
         for sentence in left_out:
             click.echo(f"  left out: {place(sentence)}")
-    more = f"; {len(left_out)} runs are left out, see -v" if left_out and not verbose else ""
+    more = f"; runs left out: {len(left_out)}, see -v" if left_out and not verbose else ""
     click.echo(f"{place(out)}: {len(found.scores):,} scores in scores.parquet{more}")

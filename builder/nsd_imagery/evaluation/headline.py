@@ -4,7 +4,7 @@ Numbers 9 and 10, of transfer from perception, need embeddings and are not among
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from nsd_imagery.evaluation.comparisons import PRIMARY
@@ -43,20 +43,16 @@ class _Found:
 
     def one(self, measure: str, **said: object) -> Score:
         """The group's; of one subject with that subject's interval, as there is none over subjects."""
-        score = self._first(self._group, measure, said)
-        if score.low is None and score.n_subjects == 1:
-            own = self._first([one for one in self._own if one.value is not None], measure, said)
-            low_high = {name: getattr(own, name) for name in ("low", "high", "interval")}
-            return Score(**{**vars(score), **low_high})
+        score = self._all(self._group, measure, said)[0]
+        having = [one for one in self._own if one.value is not None]
+        if score.low is None and score.n_subjects == 1 and (own := self._all(having, measure, said)):
+            return replace(score, low=own[0].low, high=own[0].high, interval=own[0].interval)
         return score
 
     @staticmethod
-    def _first(scores: Iterable[Score], measure: str, said: dict[str, object]) -> Score:
-        return next(
-            one
-            for one in scores
-            if one.measure == measure and all(getattr(one, name) == value for name, value in said.items())
-        )
+    def _all(scores: Iterable[Score], measure: str, said: dict[str, object]) -> list[Score]:
+        named = {"measure": measure, **said}
+        return [one for one in scores if all(getattr(one, name) == value for name, value in named.items())]
 
 
 def headline(scores: Sequence[Score], rois: Sequence[str]) -> list[Line]:

@@ -59,9 +59,6 @@ def _add(found: Mapping[str, list[Score]], rois: Sequence[str], name: str, of_ro
 
 
 def _grouped(kind: Kind, roi: str, records: Mapping[str, Record], places: _Places) -> Measured:
-    if kind.measure == SIMILARITY and kind.stimulus_set:
-        having = [records[subject] for subject in places[roi]]
-        return grouped_similarity([record.geometry(roi) for record in having], kind.stimulus_set)
     sets = POOLED_SETS if is_over_parts(kind.measure, kind.stimulus_set) else (kind.stimulus_set,)
     parts = [
         records[subject].measured(roi, mine[part])
@@ -69,11 +66,19 @@ def _grouped(kind: Kind, roi: str, records: Mapping[str, Record], places: _Place
         for part in (kind._replace(stimulus_set=name) for name in sets)
         if part in mine
     ]
-    together = grouped(parts)
-    pooled = "" if any(one.score.value is not None for one in parts) else "; ".join(_reasons(parts))
-    reason = pooled or together.score.reason
+    if kind.measure == SIMILARITY and kind.stimulus_set:
+        geometries = [records[subject].geometry(roi) for subject in places[roi]]
+        together = grouped_similarity(geometries, kind.stimulus_set)
+    else:
+        together = grouped(parts)
+    reason = _reason(parts, together.score.reason, by_set=len(sets) > 1)
     return replace(together, score=replace(together.score, stimulus_set=kind.stimulus_set, reason=reason))
 
 
-def _reasons(parts: Sequence[Measured]) -> list[str]:
-    return list(dict.fromkeys(one.score.reason for one in parts))
+def _reason(parts: Sequence[Measured], said: str, *, by_set: bool) -> str:
+    """What a group's number must not be taken for, and who is not in it; where there is none, why."""
+    lacking = [one.score for one in parts if one.score.value is None]
+    if len(lacking) == len(parts):
+        return "; ".join(dict.fromkeys(score.reason for score in lacking))
+    who = [f"set {score.stimulus_set} of {score.subject}" if by_set else score.subject for score in lacking]
+    return "; ".join(filter(None, [said, f"without {', '.join(who)}" if who else ""]))

@@ -75,7 +75,8 @@ def evaluate(
             noise-corrected pattern correlation and RDMs of imagery. Not needed where `dataset` is of fithrf.
         draws: Drawn orders behind each p, 9,999 at most.
         executor: Takes a subject as a task: a process pool, or that of a Dask client; default: here.
-        progress: Called with how many subjects are done, how many there are, and what is begun now.
+        progress: Called with how many subjects are done, how many there are, and what is begun now or, by an executor,
+            was finished last.
 
     Returns:
         The scores, `.table()`, and where they were written.
