@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -216,6 +217,10 @@ def test_the_verb_writes_what_the_function_writes_and_prints_five_lines(
     assert names[:4] == ["reliability", "within vision", "vision → imagery", "letter alone"]
     assert names[4].startswith("evaluation: ")
     assert len(names) == 5
+    number, p = r"\d\.\d\d+", r"p 0\.01"
+    assert re.search(rf"^within vision +6-way {number}, chance {number}, {p}$", done.stdout, re.MULTILINE)
+    without = rf"^vision → imagery  without the letter 6-way {number}, chance 0\.17, {p} \(the primary test\)$"
+    assert re.search(without, done.stdout, re.MULTILINE)
     more = command(dataset, "--draws", DRAWS, "-v", cwd=tmp_path).stdout
     assert len(more.splitlines()) == len(found.headline) + 1
     assert all(line.text in more for line in found.headline)
@@ -435,11 +440,14 @@ def test_without_signal_nothing_is_reliable(tmp_path: Path) -> None:
          and one.p_corrected is not None]  # fmt: skip
     assert len(p) > 50
     assert min(p) > 0.001
-    assert next(one for one in scores if PRIMARY.is_of(one)).p > 0.05
-    chance = only(scores, measure="identification", subject=GROUP, roi="nsdgeneral", train="visX", test="visX",
+    primary = next(one for one in scores if PRIMARY.is_of(one))
+    assert primary.p is not None
+    assert primary.p > 0.05
+    within = only(scores, measure="identification", subject=GROUP, roi="nsdgeneral", train="visX", test="visX",
                   stimulus_set="", how="within")  # fmt: skip
-    assert chance.value == pytest.approx(chance.chance, abs=0.08)
-    assert chance.chance > 1 / 6
+    assert within.chance is not None
+    assert within.chance > 1 / 6
+    assert within.value == pytest.approx(within.chance, abs=0.08)
 
 
 # --- what people write
