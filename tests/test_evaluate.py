@@ -255,11 +255,14 @@ def test_a_second_run_reads_no_betas_and_a_further_subject_costs_only_itself(
     assert set(written(alone.path)) == {"scores.parquet", "evaluation.json", "voxels-subj01.parquet"}
 
 
-def test_a_damaged_record_is_made_again(dataset: Path, tmp_path: Path) -> None:
+def test_a_record_that_is_damaged_or_gone_is_made_again(dataset: Path, tmp_path: Path) -> None:
     nsd_imagery.evaluate(dataset, tmp_path / "e", subjects=1, draws=9)
     (record,) = (tmp_path / "e/.evaluate").glob("*.npz")
     whole = written(tmp_path / "e")
     record.write_bytes(record.read_bytes()[:5000])
+    nsd_imagery.evaluate(dataset, tmp_path / "e", subjects=1, draws=9)
+    assert written(tmp_path / "e") == whole
+    shutil.rmtree(tmp_path / "e/.evaluate")
     nsd_imagery.evaluate(dataset, tmp_path / "e", subjects=1, draws=9)
     assert written(tmp_path / "e") == whole
 

@@ -17,6 +17,7 @@ from nsd_imagery.atomic import remove_partial, replacing
 from nsd_imagery.dataset.folder import MANIFEST
 from nsd_imagery.errors import DataError, FolderError
 from nsd_imagery.evaluation.asked import Asked
+from nsd_imagery.evaluation.protocol import FORMAT_NAME
 from nsd_imagery.evaluation.record import FORMAT, Record
 from nsd_imagery.evaluation.runs import digest
 from nsd_imagery.evaluation.score import Score, write_scores
@@ -57,7 +58,7 @@ def _refuse_foreign(out: Path, read: Sequence[Path]) -> None:
         msg = f"{out}: is in a dataset folder, and those are only read; use another --out"
         raise FolderError(msg)
     foreign = [name for name in (SCORES, EVALUATION) if (out / name).exists()]
-    if foreign and not (out / RECORDS).is_dir():
+    if foreign and not (out / RECORDS).is_dir() and _said_before(out).get("format") != FORMAT_NAME:
         msg = f"{out}: holds a {foreign[0]} that no evaluation wrote; use another --out"
         raise FolderError(msg)
 
@@ -126,8 +127,15 @@ def forget_others(out: Path, kept: Sequence[Path]) -> None:
 
 def _files_before(out: Path) -> set[str]:
     """Maps that the evaluation which is there says that it wrote."""
+    files = _said_before(out).get("files")
+    names = map(str, files if isinstance(files, dict) else ())
+    return {name for name in names if name.startswith("voxels-subj") and "/" not in name}
+
+
+def _said_before(out: Path) -> dict[str, Any]:
+    """What the `evaluation.json` that is there says; nothing where there is none, or it is something else."""
     try:
-        said = json.loads((out / EVALUATION).read_text(encoding="utf-8"))["files"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return set()
-    return {str(name) for name in said if str(name).startswith("voxels-subj") and "/" not in str(name)}
+        said = json.loads((out / EVALUATION).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return said if isinstance(said, dict) else {}

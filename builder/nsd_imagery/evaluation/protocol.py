@@ -12,6 +12,7 @@ from nsd_imagery.evaluation.comparisons import POOLED_SETS, PRIMARY
 from nsd_imagery.evaluation.headline import Line
 from nsd_imagery.evaluation.runs import digest
 
+FORMAT_NAME: Final = "nsd-imagery evaluation"
 FORMAT_VERSION: Final = 1
 
 PROTOCOL: Final = {
@@ -42,7 +43,7 @@ def about(what: Asked, left_out: Mapping[str, Any], lines: Sequence[Line]) -> di
     """
     primary = PRIMARY.comparison
     return {
-        "format": "nsd-imagery evaluation",
+        "format": FORMAT_NAME,
         "format_version": FORMAT_VERSION,
         "versions": {name: version(name) for name in ("nsd-imagery", "numpy", "scipy")},
         "dataset": _of(what.manifest),

@@ -24,7 +24,7 @@ from nsd_imagery.evaluation.relations import COVARIANCE, SIMILARITY, Geometry
 from nsd_imagery.evaluation.score import Measured, Score
 
 FORMAT: Final = 1
-"""Of records; it is part of their names, so that those of another format are made again."""
+"""Of records, raised with whatever changes what is in one; part of their names, so that older ones are made again."""
 
 OVER_PARTS: Final = ("identification", "margin", COVARIANCE, SIMILARITY)
 """Measures of which a group over sets is made of those of `comparisons.POOLED_SETS`: draws over sets are not kept."""
