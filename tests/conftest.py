@@ -92,6 +92,13 @@ def core_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return nsd_imagery.synth(folder, format="hdf5", perception_sessions=3)
 
 
+@pytest.fixture(scope="session")
+def repeated_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """subj01 with as many sessions of NSD core as show enough of the shared pictures again. Not to be changed."""
+    folder = tmp_path_factory.mktemp("repeated") / "release"
+    return nsd_imagery.synth(folder, format="hdf5", perception_sessions=4)
+
+
 @pytest.fixture
 def own_core_release(core_release: Path, tmp_path: Path) -> Path:
     """A copy that a test may change, as `own_release`."""

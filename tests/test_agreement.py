@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from nsd_imagery.chance.orders import FIRST, N_DRAWS, SECOND, draw_cued, draw_targets, null_orders
+from nsd_imagery.chance.similarity import identification
 from nsd_imagery.checks.agreement.measure import check_session
 from nsd_imagery.checks.agreement.session import SessionBetas
-from nsd_imagery.checks.agreement.similarity import identification
 from nsd_imagery.checks.agreement.verdicts import AS_LABELLED, BY_CUE, ROW_RIVALS, SWAPPED, Judgement, pool
 from nsd_imagery.checks.data import AREAS, areas_of, labelled_betas
 from nsd_imagery.checks.rows import plain_rows

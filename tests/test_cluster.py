@@ -1,4 +1,4 @@
-"""Builds on a Dask cluster whose scheduler or workers die, with real processes of each."""
+"""Builds and evaluations on a Dask cluster whose scheduler or workers die, with real processes of each."""
 
 import json
 import os
@@ -260,3 +260,13 @@ def test_workers_of_another_working_folder_see_what_a_relative_path_means(
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
     assert (tmp_path / "d/manifest.json").read_bytes() == (core_dataset / "manifest.json").read_bytes()
+
+
+def test_a_cluster_evaluates_to_the_same_bytes(dataset: Path, tmp_path: Path, cluster: Cluster) -> None:
+    cluster.add_worker()
+    options = ("evaluate", dataset, "--draws", 99)
+    code, _, said = finish(start(COMMAND, *options, "--out", tmp_path / "there", "--scheduler", cluster.address))
+    assert (code, said) == (0, "")
+    nsd_imagery.evaluate(dataset, tmp_path / "here", draws=99)
+    for name in ("scores.parquet", "evaluation.json", "voxels-subj02.parquet"):
+        assert (tmp_path / "there" / name).read_bytes() == (tmp_path / "here" / name).read_bytes()

@@ -8,7 +8,7 @@ import pytest
 from nsd_imagery.chance.centring import trend_removal, trends, zscores
 from nsd_imagery.chance.orders import draw_targets
 from nsd_imagery.chance.pairs import pair_weights, target_means, variances
-from nsd_imagery.checks.agreement.similarity import correlations
+from nsd_imagery.chance.similarity import correlations
 from nsd_imagery.evaluation.gram import gram
 from nsd_imagery.evaluation.runs import Run
 

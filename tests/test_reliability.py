@@ -14,8 +14,8 @@ import nsd_imagery
 from nsd_imagery.chance.orders import FIRST, SECOND, draw_targets, null_targets
 from nsd_imagery.chance.pairs import across_runs, drawn_signal, noise_ceiling, pair_weights, variances
 from nsd_imagery.evaluation.ceiling import ceilings, measured_ceilings, voxel_variances
-from nsd_imagery.evaluation.families import corrected, grouped
 from nsd_imagery.evaluation.gram import gram
+from nsd_imagery.evaluation.group import corrected, grouped
 from nsd_imagery.evaluation.perception import pairs_of, perception, repeat_variances
 from nsd_imagery.evaluation.runs import Run, Runs, load_runs
 from nsd_imagery.evaluation.score import Measured, Score
@@ -318,7 +318,8 @@ def test_rois_are_corrected_for_their_number_by_the_greatest_z() -> None:
 
 
 def test_a_group_shares_each_draw_and_says_fixed_effects() -> None:
-    subjects = [measured_ceilings(experiment(seed, 0.3, 0.1), draws=DRAWS) for seed in range(4)]
+    runs = [replace(experiment(seed, 0.3, 0.1), subject=f"subj0{seed + 1}") for seed in range(4)]
+    subjects = [measured_ceilings(one, draws=DRAWS) for one in runs]
     together = [grouped([subject[number] for subject in subjects]) for number in range(len(subjects[0]))]
     (ncsnr,) = scores_of(together, measure="ncsnr", condition="vision", stimulus_set="")
     same = [scores_of(one, measure="ncsnr", condition="vision", stimulus_set="")[0].value for one in subjects]
@@ -367,18 +368,17 @@ def test_perception_finds_what_was_planted() -> None:
 
 
 def test_perception_of_a_folder_stands_beside_the_releases_map_however_it_was_scaled(
-    tmp_path: Path,
+    repeated_release: Path, tmp_path: Path
 ) -> None:
-    release = nsd_imagery.synth(tmp_path / "release", format="hdf5", perception_sessions=6)
-    core_dataset = nsd_imagery.build(release, tmp_path / "c", conditions="perception", zscore="none")
-    found = perception(core_dataset, "subj01")
+    percent = nsd_imagery.build(repeated_release, tmp_path / "percent", conditions=["perception"], zscore="none")
+    found = perception(percent, "subj01")
     ncsnr = next(one.score for one in found.scores if one.score.measure == "ncsnr")
-    voxels = nsd_imagery.load(core_dataset, "subj01-voxels", "train").to_pandas()["ncsnr_nsd"]
+    voxels = nsd_imagery.load(percent, "subj01-voxels", "train").to_pandas()["ncsnr_nsd"]
     assert ncsnr.reference == pytest.approx(float(np.sqrt((voxels**2).mean())))
     assert ncsnr.low <= ncsnr.reference <= ncsnr.high
     assert found.variances is not None
     assert number(ncsnr.value) ** 2 == pytest.approx(found.variances.signal.sum() / found.variances.noise.sum())
-    others = perception(nsd_imagery.build(release, tmp_path / "d", conditions="perception"), "subj01")
+    others = perception(nsd_imagery.build(repeated_release, tmp_path / "d", conditions=["perception"]), "subj01")
     for one, other in zip(found.scores, others.scores, strict=True):
         assert one.score.value == pytest.approx(other.score.value, rel=1e-4)
 

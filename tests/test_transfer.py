@@ -14,12 +14,12 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 from datasets import concatenate_datasets
-from nsd_imagery.chance.pairs import noise_ceiling
 from numpy.typing import NDArray
 from scipy.stats import kstest
 from sklearn.linear_model import RidgeCV
 
 import nsd_imagery
+from nsd_imagery.chance.pairs import noise_ceiling
 from nsd_imagery.dataset.folder import open_manifest
 from nsd_imagery.errors import DataError, MissingDataError, MissingEmbeddingError, MissingExtraError, UsageError
 from nsd_imagery.evaluation import places, ranking, ridge

@@ -1,1 +1,1 @@
-"""Numbers alone: orders that the experiment could have had, evidence against them, and variances out of pairs."""
+"""Numbers alone: orders that the experiment could have had, likeness of trials, evidence, intervals, pair variances."""

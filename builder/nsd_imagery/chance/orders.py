@@ -25,13 +25,18 @@ REPEATS_PER_RUN: Final = TRIALS_PER_RUN // TARGETS_PER_SET
 NEIGHBOURS: Final = 2
 """Trials so near in time are never compared: their noise is alike."""
 
+ENOUGH_TRIALS: Final = 36
+"""Valid trials, of the 48 of a run, without which it is left out."""
+
 FIRST, SECOND = np.triu_indices(TRIALS_PER_RUN, k=1)
 """(n_pairs,) the earlier and the later trial of each pair of trials of a run."""
 
 Order = NDArray[np.int8]
 Weights = NDArray[np.float32]
 
-_SEED = 720
+SEED: Final = 720
+"""Of all drawn orders."""
+
 _SPARE_DRAWS = 500
 
 
@@ -69,7 +74,7 @@ def null_cued() -> Order:
 
 @cache
 def _drawn() -> tuple[Order, Order]:
-    rng = np.random.default_rng(_SEED)
+    rng = np.random.default_rng(SEED)
     targets = draw_targets(rng, N_DRAWS)
     return targets, draw_cued(rng, targets)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from nsd_imagery.cli import data, interop, interrupts, learn, memory, share
+from nsd_imagery.cli.evaluate import evaluate
 from nsd_imagery.cli.rois import rois
 from nsd_imagery.errors import NSDImageryError, UsageError, on_one_line, printable, reason
 from nsd_imagery.links import without_content
@@ -50,6 +51,7 @@ for verb in (
     data.build,
     data.verify,
     data.info,
+    evaluate,
     learn.embed,
     interop.export,
     share.push,

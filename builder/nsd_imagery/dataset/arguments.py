@@ -13,9 +13,9 @@ _R = TypeVar("_R")
 
 _INSTEAD = {
     "workers": "the library starts no process; pass an executor: with concurrent.futures.ProcessPoolExecutor({value}) "
-    "as executor: nsd_imagery.build(..., executor=executor); or run nsd-imagery build --workers {value}",
+    "as executor: nsd_imagery.{verb}(..., executor=executor); or run nsd-imagery {verb} --workers {value}",
     "scheduler": "the library starts no cluster; pass executor=distributed.Client({value}).get_executor(pure=False); "
-    "or run nsd-imagery build --scheduler {value}",
+    "or run nsd-imagery {verb} --scheduler {value}",
     "dry_run": "nsd_imagery.preview(...) says what a build would do",
 }
 
@@ -40,5 +40,6 @@ def explained(function: Callable[_P, _R]) -> Callable[_P, _R]:
 
 def _unknown(function: str, name: str, value: Any, known: list[str]) -> UsageError:
     if name in _INSTEAD:
-        return UsageError(f"{function} has no argument {name}: {_INSTEAD[name].format(value=shown(value))}")
+        verb = "evaluate" if function == "evaluate" else "build"
+        return UsageError(f"{function} has no argument {name}: {_INSTEAD[name].format(value=shown(value), verb=verb)}")
     return UsageError(f"{function} has no argument {name}{did_you_mean(name, known)}; there are: {', '.join(known)}")

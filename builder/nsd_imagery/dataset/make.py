@@ -7,17 +7,8 @@ what it needs to read, mask and write; nothing of sources, cards or the command.
 import logging
 import socket
 import traceback
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from concurrent.futures import (
-    FIRST_COMPLETED,
-    BrokenExecutor,
-    CancelledError,
-    Executor,
-    Future,
-    ProcessPoolExecutor,
-    ThreadPoolExecutor,
-    wait,
-)
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -30,6 +21,7 @@ from nsd_imagery.dataset.pieces import Part, parts
 from nsd_imagery.dataset.reading import Reading, read_bytes, read_piece
 from nsd_imagery.dataset.shards import BUILD, Shard, write_shard
 from nsd_imagery.dataset.state import BuildProgress, Watch
+from nsd_imagery.dataset.waiting import error_of, finished_next, refuse_cut_off
 from nsd_imagery.errors import NSDImageryError
 from nsd_imagery.progress import ShareProgress
 
@@ -39,14 +31,6 @@ FAILURES = "failures.log"
 """In the folder's .build: the traceback of each piece that failed twice."""
 
 _TRIES = 2
-
-_PULSE = 1
-"""Seconds after which an executor that says nothing is looked at."""
-
-_GIVEN_UP = (
-    "the executor gave up what it was given: it was shut down, or lost its cluster's scheduler; what is finished is "
-    "kept, build again with one that lives"
-)
 
 _FAULTS = (NSDImageryError, OSError)
 """Of a piece; anything else is a bug of ours and ends the build."""
@@ -197,9 +181,9 @@ def _spread(todo: dict[int, Job], executor: Executor) -> Iterator[_Result]:
     for at, job in todo.items():
         running[_submit(job, executor, marked)] = (at, 1)
     while running:
-        for future in _finished(running, executor):
+        for future in finished_next(running, executor):
             at, attempt = running.pop(future)
-            error = _error(future)
+            error = error_of(future)
             if error is None:
                 yield at, future.result()
             elif attempt < _TRIES:
@@ -211,39 +195,10 @@ def _spread(todo: dict[int, Job], executor: Executor) -> Iterator[_Result]:
 
 def _submit(job: Job, executor: Executor, marked: Path | None) -> Future[list[Made]]:
     """Have a piece made, by a worker of another machine if the folder is marked for those."""
-    if _is_cut_off(executor):
-        raise BrokenExecutor(_GIVEN_UP)
+    refuse_cut_off(executor)
     if marked is None:
         return executor.submit(make, job)
     return executor.submit(make_elsewhere, job, seen(job, marked), socket.gethostname())
-
-
-def _finished(running: Collection[Future[list[Made]]], executor: Executor) -> set[Future[list[Made]]]:
-    """Those that finish next."""
-    while not (done := wait(running, _PULSE, FIRST_COMPLETED).done):
-        if _is_cut_off(executor):
-            raise BrokenExecutor(_GIVEN_UP)
-    return done
-
-
-def _error(future: Future[list[Made]]) -> BaseException | None:
-    """What a piece failed with; raises what its executor did."""
-    try:
-        error = future.exception()
-    except CancelledError as cancelled:
-        raise BrokenExecutor(_GIVEN_UP) from cancelled
-    if isinstance(error, BrokenExecutor):
-        raise error
-    return error
-
-
-def _is_cut_off(executor: Executor) -> bool:
-    """Whether an executor of Dask has lost its scheduler: a result that was on its way is then neither there nor lost.
-
-    Dask cancels what is still to run or runs; of what has run it says nothing more.
-    """
-    client = getattr(executor, "_client", None)
-    return client is not None and client.status != "running"
 
 
 def _log(job: Job, error: BaseException, attempt: int) -> None:

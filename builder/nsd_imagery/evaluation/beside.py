@@ -6,10 +6,10 @@ from typing import Any, Final
 
 import numpy as np
 
+from nsd_imagery.chance.pairs import noise_ceiling
 from nsd_imagery.evaluation.cells import RELIABLE
 from nsd_imagery.evaluation.score import Measured, Score
 from nsd_imagery.evaluation.tested import BOTH, Tested
-from nsd_imagery.evaluation.variance import noise_ceiling
 
 BY_CEILING: Final = "by √NC(n)"
 """What `how` of a correlation says that was divided by what a perfect model would reach."""

@@ -25,7 +25,9 @@ from nsd_imagery.volumes.roi import Mask
 ROWS, COLUMNS = np.triu_indices(TARGETS_PER_SET, k=1)
 """(15,) the two targets of each distance."""
 
-_SEED: Final = 15
+SEED: Final = 15
+"""Of the order of relabelings."""
+
 _AT_ONCE: Final = 1_000
 _DISTANCE: Final = SECOND - FIRST
 
@@ -102,7 +104,7 @@ def rdm_similarity(one: Matrix, other: Matrix, stimulus_set: str = STIMULUS_SETS
         The cosine, 0 where there is no distance at all, with (719,) null.
     """
     names = np.array(list(permutations(range(TARGETS_PER_SET))))
-    rng = np.random.default_rng([_SEED, STIMULUS_SETS.index(stimulus_set)])
+    rng = np.random.default_rng([SEED, STIMULUS_SETS.index(stimulus_set)])
     names[1:] = names[1 + rng.permutation(len(names) - 1)]
     vectors = other[names[:, ROWS], names[:, COLUMNS]]
     found = _cosines(vectors, one[ROWS, COLUMNS])

@@ -5,7 +5,7 @@ they do in the data. Sets are different runs, whose draws are independent. Acros
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -14,13 +14,11 @@ from numpy.typing import NDArray
 
 from nsd_imagery.chance.evidence import against_draws, total
 from nsd_imagery.chance.intervals import FEWEST_SUBJECTS, Interval, over_subjects, shared_by_schedule, wilson
+from nsd_imagery.evaluation.cells import RELIABLE, value_of
 from nsd_imagery.evaluation.score import GROUP, Measured, Score
 
 PUBLISHED_SUBJECTS: Final = ("subj01", "subj02", "subj05", "subj07")
 """Those of most papers, for whom group scores stand beside those of all subjects."""
-
-RELIABLE: Final = 0.05
-"""The p up to which one subject has it."""
 
 WILSON: Final = "Wilson, over "
 """How an interval of shares of tests is named, before what was tested."""
@@ -64,17 +62,17 @@ def over_sets(measured: Sequence[Measured]) -> Measured:
     return Measured(score, statistic, null)
 
 
-def grouped(measured: Sequence[Measured], value_of: Callable[[float], float] = float, subject: str = GROUP) -> Measured:
+def grouped(measured: Sequence[Measured], subject: str = GROUP) -> Measured:
     """One measure over subjects: the mean, an interval over subjects, and p of fixed effects.
 
     p is of the sum of z over subjects and sets, draw by draw: "some subject in some set", not "subjects". The interval
     is t sqrt(s²/n + v) around the mean over subjects of their means over sets, with v what subjects share through the
-    schedule (`chance.intervals.shared_by_schedule`).
+    schedule (`chance.intervals.shared_by_schedule`). ncsnr and noise ceilings are of the mean of the unclipped ratios
+    of signal to noise.
 
     Args:
         measured: One a subject, or one a subject and set, alike in all else, of the same draws. Those without a value
             are left out.
-        value_of: The value of a score from its statistic; monotone.
         subject: What the score calls them.
 
     Returns:
@@ -89,12 +87,16 @@ def grouped(measured: Sequence[Measured], value_of: Callable[[float], float] = f
     statistics = np.array([one.statistic for one in of_subject])
     ends = over_subjects(statistics, _shared(of_subject))
     scores, first = [one.score for one in of_subject], of_subject[0].score
+
+    def value(statistic: float) -> float:
+        return value_of(first.measure, first.n_repeats, statistic)
+
     score = replace(
         first,
         subject=subject,
-        value=value_of(float(statistics.mean())),
-        low=None if ends is None else value_of(ends.low),
-        high=None if ends is None else value_of(ends.high),
+        value=value(float(statistics.mean())),
+        low=None if ends is None else value(ends.low),
+        high=None if ends is None else value(ends.high),
         interval=_OVER_SUBJECTS if ends else f"needs {FEWEST_SUBJECTS} subjects",
         chance=_mean([score.chance for score in scores]),
         chance_method=_said(scores) if has_p else first.chance_method,

@@ -9,8 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from nsd_imagery.chance.orders import REPEATS_PER_RUN
-from nsd_imagery.checks.agreement.session import ENOUGH_TRIALS
+from nsd_imagery.chance.orders import ENOUGH_TRIALS, REPEATS_PER_RUN
 from nsd_imagery.dataset.groups import groups_of_stats, positions_among
 from nsd_imagery.dataset.manifest import Manifest
 from nsd_imagery.dataset.names import config_name

@@ -14,11 +14,12 @@ import numpy as np
 from nsd_imagery.chance.evidence import Evidence, against_draws, total
 from nsd_imagery.chance.intervals import FEWEST_SUBJECTS, around, jackknife_variance, shared_by_schedule
 from nsd_imagery.chance.orders import N_DRAWS, REPEATS_PER_RUN
+from nsd_imagery.evaluation.cells import RELIABLE
 from nsd_imagery.evaluation.comparisons import NO_PLAIN_BETAS, POOLED_SETS, plain_betas
 from nsd_imagery.evaluation.geometry import Shared, noise_corrected, rdm_across, rdm_ceiling, rdm_similarity, rdm_within
 from nsd_imagery.evaluation.geometry import shared as shared_by
 from nsd_imagery.evaluation.gram import Gram, Matrix, gram
-from nsd_imagery.evaluation.group import RELIABLE, grouped, over_sets
+from nsd_imagery.evaluation.group import grouped, over_sets
 from nsd_imagery.evaluation.identify import Drawn
 from nsd_imagery.evaluation.runs import Run, Runs
 from nsd_imagery.evaluation.score import GROUP, Measured, Score

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from nsd_imagery.atomic import replacing
-from nsd_imagery.errors import DataError
+from nsd_imagery.errors import DataError, reason
 
 GROUP: Final = "group"
 """The subject of a score over subjects."""
@@ -164,9 +164,9 @@ def read_scores(path: Path) -> list[Score]:
         DataError: It is no such file.
     """
     try:
-        table = pq.ParquetFile(path).read()
-    except pa.ArrowInvalid as error:
-        msg = f"{path}: is no table of scores ({error}); evaluate again"
+        table = pq.ParquetFile(path).read(use_threads=False)  # see trials.read_index
+    except (pa.ArrowException, OSError) as error:
+        msg = f"{path}: is no table of scores ({reason(error)}); evaluate again"
         raise DataError(msg) from error
     return from_table(table)
 

@@ -22,15 +22,21 @@ from nsd_imagery.chance.evidence import (
     standard_normal,
     total,
 )
-from nsd_imagery.chance.orders import REPEATS_PER_RUN, null_orders, same_target, seen_against_cued
-from nsd_imagery.checks.agreement.session import ENOUGH_TRIALS, LabelledRun, SessionBetas, find_run, window
-from nsd_imagery.checks.agreement.similarity import (
+from nsd_imagery.chance.orders import (
+    ENOUGH_TRIALS,
+    REPEATS_PER_RUN,
+    null_orders,
+    same_target,
+    seen_against_cued,
+)
+from nsd_imagery.chance.similarity import (
     block_similarity,
     correlations,
     identification,
     pair_similarity,
     voxel_separation,
 )
+from nsd_imagery.checks.agreement.session import LabelledRun, SessionBetas, find_run, window
 from nsd_imagery.checks.agreement.verdicts import (
     ACQUIT,
     BEST_OTHER_START,

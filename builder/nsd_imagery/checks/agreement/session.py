@@ -1,17 +1,14 @@
 """The betas of one session with their labels, and its runs where labels and data are complete enough to be tested."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nsd_imagery.chance.orders import REPEATS_PER_RUN, Order
+from nsd_imagery.chance.orders import ENOUGH_TRIALS, REPEATS_PER_RUN, Order
 from nsd_imagery.experiment import TARGETS_PER_SET, TRIALS_PER_RUN
 from nsd_imagery.volumes.roi import Mask
-
-ENOUGH_TRIALS: Final = 36
-"""Valid trials, of the 48 of a run, without which it is left out."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ from typing import Final, Literal
 from scipy.stats import norm
 
 from nsd_imagery.chance.evidence import Evidence, total
-from nsd_imagery.checks.agreement.session import ENOUGH_TRIALS
+from nsd_imagery.chance.orders import ENOUGH_TRIALS
 
 Verdict = Literal["pass", "fail", "not decidable", "information"]
 

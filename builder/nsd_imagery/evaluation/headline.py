@@ -1,0 +1,183 @@
+"""The numbers that a paper quotes, out of all scores, in words.
+
+Numbers 9 and 10, of transfer from perception, need embeddings and are not among them yet.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from nsd_imagery.evaluation.comparisons import PRIMARY
+from nsd_imagery.evaluation.score import GROUP, Score
+
+SHORT: Final = ("reliability", "within vision", "vision → imagery", "letter alone")
+"""What is said first."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One of the numbers, of all subjects together, in a ROI.
+
+    Attributes:
+        number: Its number in the protocol's list of ten.
+        name: What it is, in a word or three.
+        roi: Where.
+        text: What it says.
+        scores: The scores that it says.
+    """
+
+    number: int
+    name: str
+    roi: str
+    text: str
+    scores: tuple[Score, ...]
+
+
+class _Found:
+    """Scores of one ROI over all subjects and sets."""
+
+    def __init__(self, scores: Iterable[Score], roi: str) -> None:
+        mine = [score for score in scores if score.roi == roi and score.stimulus_set == ""]
+        self._group = [score for score in mine if score.subject == GROUP]
+        self._own = [score for score in mine if score.subject != GROUP]
+
+    def one(self, measure: str, **said: object) -> Score:
+        """The group's; of one subject with that subject's interval, as there is none over subjects."""
+        score = self._all(self._group, measure, said)[0]
+        having = [one for one in self._own if one.value is not None]
+        if score.low is None and score.n_subjects == 1 and (own := self._all(having, measure, said)):
+            return replace(score, low=own[0].low, high=own[0].high, interval=own[0].interval)
+        return score
+
+    @staticmethod
+    def _all(scores: Iterable[Score], measure: str, said: dict[str, object]) -> list[Score]:
+        named = {"measure": measure, **said}
+        return [one for one in scores if all(getattr(one, name) == value for name, value in named.items())]
+
+
+def headline(scores: Sequence[Score], rois: Sequence[str]) -> list[Line]:
+    """The numbers of each ROI, the main one first.
+
+    Args:
+        scores: Of an evaluation.
+        rois: Its ROIs.
+    """
+    first = main_roi(rois)
+    return [line for roi in (first, *(name for name in rois if name != first)) for line in _of_roi(scores, roi)]
+
+
+def main_roi(rois: Sequence[str]) -> str:
+    """The ROI of the primary test, where it is there; else the first."""
+    return PRIMARY.roi if PRIMARY.roi in rois else rois[0]
+
+
+def _of_roi(scores: Sequence[Score], roi: str) -> list[Line]:
+    found = _Found(scores, roi)
+    parts: tuple[tuple[int, str, Callable[[_Found], tuple[str, tuple[Score, ...]]]], ...] = (
+        (1, "reliability", _reliability),
+        (2, "noise ceiling", _ceilings),
+        (3, "imagery/vision", _ratio),
+        (4, "within vision", _within),
+        (5, "imagery across runs", _across),
+        (6, "vision → imagery", _primary),
+        (6, "letter alone", _letter),
+        (7, "vision → imgX_1", _same_order),
+        (8, "shared pattern", _shared),
+    )
+    return [Line(number, name, roi, *said(found)) for number, name, said in parts]
+
+
+def _reliability(found: _Found) -> tuple[str, tuple[Score, ...]]:
+    both = [found.one("ncsnr", condition=name, how="within") for name in ("vision", "imagery")]
+    said = ", ".join(f"{score.condition} {_value(score)}" for score in both)
+    n_subjects = max(score.n_subjects for score in both)
+    return f"ncsnr {said}; {n_subjects} subject{'' if n_subjects == 1 else 's'}, {both[0].beta_version}", tuple(both)
+
+
+def _ceilings(found: _Found) -> tuple[str, tuple[Score, ...]]:
+    of_all: list[Score] = []
+    said = []
+    for name in ("vision", "imagery"):
+        three = [found.one("noise_ceiling", condition=name, how="within", n_repeats=n) for n in (1, 8, 16)]
+        values = ", ".join(_number(score.value) for score in three)
+        said.append(f"{name} {_why(three[0]) if three[0].value is None else values}")
+        of_all += three
+    return f"NC(1), NC(8), NC(16) of {'; '.join(said)}", tuple(of_all)
+
+
+def _ratio(found: _Found) -> tuple[str, tuple[Score, ...]]:
+    score = found.one("signal_variance", condition="imagery/vision")
+    return f"signal variance, of percent signal change {_value(score)}", (score,)
+
+
+def _within(found: _Found) -> tuple[str, tuple[Score, ...]]:
+    score = found.one("identification", train="visX", test="visX", how="within", unit="trial")
+    return _six_way(score, found.one("margin", train="visX", test="visX", how="within", unit="trial"))
+
+
+def _across(found: _Found) -> tuple[str, tuple[Score, ...]]:
+    both = [found.one(name, train="imgX", test="imgX", how="across") for name in ("identification", "margin")]
+    return _six_way(*both)
+
+
+def _primary(found: _Found) -> tuple[str, tuple[Score, ...]]:
+    both = [
+        found.one(name, train="visX", test="imgX_2", how="letter-free", unit="trial")
+        for name in ("identification", PRIMARY.measure)
+    ]
+    said, scores = _six_way(*both)
+    role = "the primary test" if PRIMARY.is_of(both[1]) else f"secondary: the primary test is of {PRIMARY.roi}"
+    return f"without the letter {said} ({role})", scores
+
+
+def _letter(found: _Found) -> tuple[str, tuple[Score, ...]]:
+    both = [found.one(name, train="visX", test="imgX_2", how="letter") for name in ("identification", "margin")]
+    said, scores = _six_way(*both)
+    return f"{said} (its control)", scores
+
+
+def _same_order(found: _Found) -> tuple[str, tuple[Score, ...]]:
+    both = [
+        found.one(name, train="visX", test="imgX_1", how="detrended", unit="trial")
+        for name in ("identification", "margin")
+    ]
+    more = found.one("identification", train="visX", test="imgX_1 − imgX_2", how="detrended")
+    said, scores = _six_way(*both)
+    return f"detrended {said}; imgX_1 − imgX_2 {_value(more)}, order, time and practice not separable", (*scores, more)
+
+
+def _shared(found: _Found) -> tuple[str, tuple[Score, ...]]:
+    both = found.one("pattern_correlation"), found.one("pattern_covariance")
+    if both[1].value is None:
+        return _value(both[1]), both
+    return f"correlation without noise {_value(both[0])}; covariance {_value(both[1])}{_p(both[1])}", both
+
+
+def _six_way(accuracy: Score, margin: Score) -> tuple[str, tuple[Score, ...]]:
+    """An accuracy, its chance, and the p of the margin."""
+    if accuracy.value is None:
+        return _value(accuracy), (accuracy, margin)
+    return f"6-way {_value(accuracy)}, chance {_number(accuracy.chance)}{_p(margin)}", (accuracy, margin)
+
+
+def _value(score: Score) -> str:
+    if score.value is None:
+        return _why(score)
+    ends = "" if score.low is None else f" [{_number(score.low)}, {_number(score.high)}]"
+    return f"{_number(score.value)}{ends}"
+
+
+def _why(score: Score) -> str:
+    return f"not estimated: {score.reason}"
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "-"
+    if 0 < abs(value) < 0.001:
+        return f"{value:.1g}"
+    return f"{value:.3f}" if 0 < abs(value) < 0.1 else f"{value:.2f}"
+
+
+def _p(score: Score) -> str:
+    return "" if score.p is None else f", p {score.p:.2g}"

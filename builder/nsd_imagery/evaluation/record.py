@@ -1,0 +1,199 @@
+"""What is kept of a subject that was evaluated: its scores, the draws that a group needs, its maps; as bytes, and back.
+
+It is a `.npz` without pickles. Draws are float32, so that a hundred scores are 4 MB; a draw that was equal to what it
+is held against still is, which counts in a share of trials.
+"""
+
+import io
+import json
+import zipfile
+import zlib
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nsd_imagery.errors import DataError
+from nsd_imagery.evaluation.geometry import Shared
+from nsd_imagery.evaluation.identify import Drawn
+from nsd_imagery.evaluation.relations import COVARIANCE, SIMILARITY, Geometry
+from nsd_imagery.evaluation.score import Measured, Score
+
+FORMAT: Final = 1
+"""Of records, raised with whatever changes what is in one; part of their names, so that older ones are made again."""
+
+OVER_PARTS: Final = ("identification", "margin", COVARIANCE, SIMILARITY)
+"""Measures of which a group over sets is made of those of `comparisons.POOLED_SETS`: draws over sets are not kept."""
+
+_AGAIN: Final = "; remove it and evaluate again"
+_RECORD: Final = "record"
+_VOXELS: Final = "voxels"
+
+
+@dataclass(frozen=True, eq=False)
+class OfRoi:
+    """What was estimated of a subject in a ROI.
+
+    Attributes:
+        measured: Scores and their draws.
+        geometry: Distances, and what the group's pattern correlation is made of.
+        left_out: Why a run is in none of it, by the run's name.
+    """
+
+    measured: list[Measured]
+    geometry: Geometry
+    left_out: Mapping[str, str]
+
+
+class _Draws:
+    """The draws of a record, those that are equal once."""
+
+    def __init__(self) -> None:
+        self.arrays: dict[str, NDArray[np.float32]] = {}
+        self._names: dict[bytes, str] = {}
+
+    def name(self, null: NDArray[np.float64]) -> str | None:
+        """The name by which draws are found again; None for no draws."""
+        if not len(null):
+            return None
+        kept = null.astype(np.float32)
+        name = self._names.setdefault(kept.tobytes(), f"draws-{len(self._names)}")
+        self.arrays[name] = kept
+        return name
+
+
+def pack(of_roi: Mapping[str, OfRoi], voxels: bytes) -> bytes:
+    """The bytes of a record.
+
+    Args:
+        of_roi: By name of the ROI.
+        voxels: Of the Parquet file of maps.
+    """
+    draws = _Draws()
+    said = {"rois": {roi: _said(one, draws) for roi, one in of_roi.items()}}
+    text = json.dumps(said, allow_nan=False).encode()
+    arrays: dict[str, Any] = {_RECORD: np.frombuffer(text, np.uint8), _VOXELS: np.frombuffer(voxels, np.uint8)}
+    file = io.BytesIO()
+    np.savez(file, **{**arrays, **draws.arrays})
+    return file.getvalue()
+
+
+class Record:
+    """A record in a file, whose draws are read when they are asked for.
+
+    Args:
+        path: Of what `pack` gave.
+
+    Raises:
+        DataError: It is no record, or damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._stack = ExitStack()
+        try:
+            file = self._stack.enter_context(path.open("rb"))  # numpy leaves it open where it is no zip
+            self._arrays = self._stack.enter_context(np.load(file, allow_pickle=False))
+            said = json.loads(self._array(_RECORD).tobytes())
+        except (OSError, ValueError, zipfile.BadZipFile) as error:
+            self._stack.close()
+            msg = f"{path}: is no record of an evaluation{_AGAIN}"
+            raise DataError(msg) from error
+        self._rois: dict[str, Any] = said["rois"]
+
+    def __enter__(self) -> "Record":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @property
+    def rois(self) -> tuple[str, ...]:
+        """In order."""
+        return tuple(self._rois)
+
+    @property
+    def voxels(self) -> bytes:
+        """The Parquet file of maps."""
+        return self._array(_VOXELS).tobytes()
+
+    def left_out(self, roi: str) -> dict[str, str]:
+        """Why a run is in no score, by its name."""
+        return self._rois[roi]["left_out"]
+
+    def scores(self, roi: str) -> list[Score]:
+        """The scores of a ROI, in order."""
+        return [Score(**one["score"]) for one in self._rois[roi]["measured"]]
+
+    def measured(self, roi: str, place: int) -> Measured:
+        """One of `scores`, with the draws that were kept."""
+        one = self._rois[roi]["measured"][place]
+        statistic = np.nan if one["statistic"] is None else one["statistic"]
+        return Measured(Score(**one["score"]), statistic, self._null(one["draws"], statistic))
+
+    def geometry(self, roi: str) -> Geometry:
+        """What the group's pattern correlation and likeness of RDMs are made of."""
+        said = self._rois[roi]["geometry"]
+        kept = [
+            self.measured(roi, place)
+            for place, one in enumerate(self._rois[roi]["measured"])
+            if one["score"]["measure"] in (COVARIANCE, SIMILARITY)
+        ]
+        vision, imagery = (
+            {name: np.array(rows) for name, rows in said[kind].items()} for kind in ("vision", "imagery")
+        )
+        shared = {
+            name: Shared(*(Drawn(value, self._null(draws, value)) for value, draws in parts))
+            for name, parts in said["shared"].items()
+        }
+        return Geometry(kept, vision, imagery, shared)
+
+    def _null(self, name: str | None, value: float) -> NDArray[np.float64]:
+        if name is None:
+            return np.zeros(0)
+        kept = self._array(name)
+        return np.where(kept == np.float32(value), value, kept.astype(np.float64))
+
+    def _array(self, name: str) -> NDArray[Any]:
+        try:
+            return self._arrays[name]
+        except (KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+            msg = f"{self._path}: is damaged{_AGAIN}"
+            raise DataError(msg) from error
+
+
+def _said(one: OfRoi, draws: _Draws) -> dict[str, Any]:
+    geometry = one.geometry
+    return {
+        "measured": [
+            {
+                "score": asdict(measured.score),
+                "statistic": measured.statistic if np.isfinite(measured.statistic) else None,
+                "draws": draws.name(measured.null) if _is_kept(measured.score) else None,
+            }
+            for measured in one.measured
+        ],
+        "geometry": {
+            "vision": {name: rdm.tolist() for name, rdm in geometry.vision.items()},
+            "imagery": {name: rdm.tolist() for name, rdm in geometry.imagery.items()},
+            "shared": {
+                name: [[drawn.value, draws.name(drawn.null)] for drawn in shared]
+                for name, shared in geometry.shared.items()
+            },
+        },
+        "left_out": dict(one.left_out),
+    }
+
+
+def _is_kept(score: Score) -> bool:
+    """Whether a group needs the draws of a score."""
+    return score.p is not None and not is_over_parts(score.measure, score.stimulus_set)
+
+
+def is_over_parts(measure: str, stimulus_set: str) -> bool:
+    """Whether a group's score is made of its subjects' scores of each of `comparisons.POOLED_SETS`."""
+    return stimulus_set == "" and measure in OVER_PARTS
