@@ -1,6 +1,7 @@
 """The file of embeddings: Parquet with a row a stimulus and kind, and metadata that says what made them of what."""
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -109,7 +110,7 @@ def read_embeddings(path: Path) -> tuple[Maker, dict[Key, Embedding]]:
     """
     with _sound(path) as parquet:
         _must_be_bounded(parquet, path.stat().st_size)
-        table = parquet.read(use_threads=False)  # see trials.read_index
+        table = parquet.read(use_threads=False)
         maker = _maker(table.schema)
         sources = json.loads(table.schema.metadata[b"sources"])
         keys = list(zip(*(_words(table[name]) for name in ("kind", "stimulus")), strict=True))
@@ -171,7 +172,7 @@ def _words(column: pa.ChunkedArray) -> list[str]:
 @contextmanager
 def _sound(path: Path) -> Iterator[pq.ParquetFile]:
     try:
-        file = path.open("rb")
+        file = pa.OSFile(os.fsencode(path))  # see trials.read_index
     except FileNotFoundError as error:
         msg = f"{path}: was removed while it was needed: run nsd-imagery embed again"
         raise MissingDataError(msg) from error

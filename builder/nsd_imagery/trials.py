@@ -5,6 +5,7 @@
 
 import json
 import logging
+import os
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -148,9 +149,9 @@ def _read_file(path: Path) -> pa.Table:
     if not is_there(path):
         msg = f"{path}: no such index{_WRITE}"
         raise MissingDataError(msg)
-    with path.open("rb") as file:
+    # One of Arrow's threads that lets go of a file of Python's while the process ends aborts it (apache/arrow#34314).
+    with pa.OSFile(os.fsencode(path)) as file:
         try:
-            # A process that ends soon after a reading by Arrow's threads is aborted now and then (apache/arrow#34314).
             return pq.ParquetFile(file).read(use_threads=False)
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             msg = f"{path}: is not a sound Parquet file ({reason(error)}); write it again with: nsd-imagery index ROOT"

@@ -103,7 +103,7 @@ def read_parquet(
 
     def batches() -> Iterator[pa.RecordBatch]:
         for number in range(file.num_row_groups):
-            group = file.read_row_group(number, use_threads=False)  # see trials.read_index
+            group = file.read_row_group(number, use_threads=False)
             yield from group.cast(schema).combine_chunks().to_batches()
 
     return schema, batches()
