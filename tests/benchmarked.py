@@ -7,6 +7,7 @@ from types import ModuleType
 
 
 def benchmark(name: str) -> ModuleType:
+    """The script `benchmarks/NAME.py`, loaded once."""
     if name in sys.modules:
         return sys.modules[name]
     path = Path(__file__).parents[1] / "benchmarks" / f"{name}.py"

@@ -1,16 +1,14 @@
 """The check of betas against labels: right labels pass, each rival labelling is named, noise accuses nobody."""
 
-import importlib.util
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 
+from benchmarked import benchmark
 from nsd_imagery.chance.orders import FIRST, N_DRAWS, SECOND, draw_cued, draw_targets, null_orders
 from nsd_imagery.chance.similarity import identification
 from nsd_imagery.checks.agreement.measure import check_session
@@ -32,18 +30,7 @@ RIVAL_QUESTIONS = ("vision-against-imagery", "seen-or-cued", "row-order", "voxel
 BETAS = "fithrf_GLMdenoise_RR"
 
 
-def _benchmark() -> ModuleType:
-    path = Path(__file__).parents[1] / "benchmarks" / "calibrate_agreement.py"
-    spec = importlib.util.spec_from_file_location("calibrate_agreement", path)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-BENCHMARK = _benchmark()
+BENCHMARK = benchmark("calibrate_agreement")
 
 
 @cache

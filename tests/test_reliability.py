@@ -1,16 +1,14 @@
 """Signal variance, ncsnr and noise ceilings find what was planted, where common estimators fail the same test."""
 
-import importlib.util
-import sys
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 from scipy.stats import kstest
 
 import nsd_imagery
+from benchmarked import benchmark
 from nsd_imagery.chance.orders import FIRST, SECOND, draw_targets, null_targets
 from nsd_imagery.chance.pairs import across_runs, drawn_signal, noise_ceiling, pair_weights, variances
 from nsd_imagery.evaluation.ceiling import ceilings, measured_ceilings, voxel_variances
@@ -26,18 +24,7 @@ ALL = np.ones(48, bool)
 DRAWS = 299
 
 
-def _benchmark() -> ModuleType:
-    path = Path(__file__).parents[1] / "benchmarks" / "calibrate_evaluation.py"
-    spec = importlib.util.spec_from_file_location("calibrate_evaluation", path)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-SIMULATION = _benchmark()
+SIMULATION = benchmark("calibrate_evaluation")
 Noise = SIMULATION.Noise
 
 

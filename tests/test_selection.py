@@ -1,10 +1,7 @@
 """Voxels that rows of NSD-Imagery choose, by signal and by nothing else, and rows that chose and so test nothing."""
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -12,6 +9,7 @@ import xxhash
 from datasets import Dataset, concatenate_datasets
 
 import nsd_imagery
+from benchmarked import benchmark
 from nsd_imagery import NSDPreprocessor
 from nsd_imagery.chance.centring import zscores
 from nsd_imagery.chance.pairs import variances
@@ -25,18 +23,7 @@ from nsd_imagery.trial_ids import trial_id
 pytestmark = pytest.mark.slow
 
 
-def _benchmark() -> ModuleType:
-    path = Path(__file__).parents[1] / "benchmarks" / "calibrate_evaluation.py"
-    spec = importlib.util.spec_from_file_location("calibrate_evaluation", path)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-SIMULATION = _benchmark()
+SIMULATION = benchmark("calibrate_evaluation")
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from nsd_imagery.evaluation.gram import Gram, gram
 from nsd_imagery.evaluation.group import WILSON, difference, over_sets
 from nsd_imagery.evaluation.identify import Drawn, Identified, between, both_ways, within
 from nsd_imagery.evaluation.runs import Run, Runs
-from nsd_imagery.evaluation.score import Measured, Score
+from nsd_imagery.evaluation.score import Measured, Score, unestimated
 from nsd_imagery.evaluation.templates import fault_of
 from nsd_imagery.experiment import STIMULUS_SETS, TARGETS_PER_SET
 
@@ -169,7 +169,7 @@ def _score(runs: Runs, comparison: Comparison, test: Run, measure: str, drawn: D
 def _without(runs: Runs, comparison: Comparison, stimulus_set: str, measure: str, reason: str) -> Measured:
     """A score without a value."""
     conditions = ["vision" if name == "visX" else "imagery" for name in (comparison.train, comparison.test)]
-    score = Score(
+    score = unestimated(
         measure=measure,
         subject=runs.subject,
         roi=runs.roi,
@@ -179,22 +179,10 @@ def _without(runs: Runs, comparison: Comparison, stimulus_set: str, measure: str
         test=comparison.test,
         unit=comparison.unit,
         n_repeats=REPEATS_PER_RUN if comparison.unit == "mean" else 1,
-        value=None,
-        low=None,
-        high=None,
-        interval="",
-        chance=None,
-        chance_method="",
-        reference=None,
-        reference_method="",
-        p=None,
-        p_corrected=None,
-        family="",
         n_trials=None,
         n_subjects=1,
         n_candidates=TARGETS_PER_SET,
         candidates=f"the {TARGETS_PER_SET} {'concepts' if stimulus_set == 'C' else 'targets'} of set {stimulus_set}",
-        draws=None,
         n_voxels=runs.n_voxels,
         how=comparison.how,
         beta_version=runs.beta_version,

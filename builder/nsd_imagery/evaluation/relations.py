@@ -22,7 +22,7 @@ from nsd_imagery.evaluation.gram import Gram, Matrix, gram
 from nsd_imagery.evaluation.group import grouped, over_sets
 from nsd_imagery.evaluation.identify import Drawn
 from nsd_imagery.evaluation.runs import Run, Runs
-from nsd_imagery.evaluation.score import GROUP, Measured, Score
+from nsd_imagery.evaluation.score import GROUP, Measured, unestimated
 from nsd_imagery.evaluation.templates import fault_of
 from nsd_imagery.experiment import STIMULUS_SETS, TARGETS_PER_SET
 
@@ -221,7 +221,7 @@ def _measured(runs: Runs, measure: str, test: Run, drawn: Drawn) -> Measured:
 def _without(runs: Runs, measure: str, stimulus_set: str, reason: str) -> Measured:
     """A score without a value."""
     is_distance = measure == SIMILARITY
-    score = Score(
+    score = unestimated(
         measure=measure,
         subject=runs.subject,
         roi=runs.roi,
@@ -231,22 +231,10 @@ def _without(runs: Runs, measure: str, stimulus_set: str, reason: str) -> Measur
         test="imgX" if is_distance else "imgX_2",
         unit="mean",
         n_repeats=REPEATS_PER_RUN,
-        value=None,
-        low=None,
-        high=None,
-        interval="",
-        chance=None,
-        chance_method="",
-        reference=None,
-        reference_method="",
-        p=None,
-        p_corrected=None,
-        family="",
         n_trials=None,
         n_subjects=1,
         n_candidates=TARGETS_PER_SET,
         candidates=f"the {TARGETS_PER_SET} {'concepts' if stimulus_set == 'C' else 'targets'} of set {stimulus_set}",
-        draws=None,
         n_voxels=runs.n_voxels,
         how="across" if is_distance else "letter-free",
         beta_version=runs.beta_version,

@@ -104,6 +104,29 @@ class Score:
             raise DataError(msg)
 
 
+def unestimated(**said: Any) -> Score:
+    """A score without value, interval, chance, reference and p: where there are none, or before they are put in.
+
+    Args:
+        said: All other fields.
+    """
+    return Score(
+        **said,
+        value=None,
+        low=None,
+        high=None,
+        interval="",
+        chance=None,
+        chance_method="",
+        reference=None,
+        reference_method="",
+        p=None,
+        p_corrected=None,
+        family="",
+        draws=None,
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class Measured:
     """A score, and the draws behind its p: what tests over ROIs and over subjects are made of.

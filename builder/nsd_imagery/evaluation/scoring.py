@@ -16,7 +16,7 @@ from nsd_imagery.evaluation.compared import Compared, Measure, Side, of_means, o
 from nsd_imagery.evaluation.group import WILSON
 from nsd_imagery.evaluation.identify import Drawn
 from nsd_imagery.evaluation.places import Matrix, retrieval_among, retrieval_at, two_way, two_way_mirage
-from nsd_imagery.evaluation.score import Measured, Score
+from nsd_imagery.evaluation.score import Measured, unestimated
 from nsd_imagery.evaluation.tested import BOTH, Tested
 
 COMPARABLE_N: Final = 300
@@ -117,7 +117,7 @@ def without(about: About, tested: Tested, measure: str, reason: str, how: str, u
     n = len(tested.stimuli)
     is_both = tested.stimulus_set == BOTH
     perceived = tested.condition == "perception" and about.train == "perception"
-    score = Score(
+    score = unestimated(
         measure=measure,
         subject=about.subject,
         roi=about.roi,
@@ -127,22 +127,10 @@ def without(about: About, tested: Tested, measure: str, reason: str, how: str, u
         test=tested.test,
         unit=unit,
         n_repeats=1 if unit == "trial" else tested.n_repeats,
-        value=None,
-        low=None,
-        high=None,
-        interval="",
-        chance=None,
-        chance_method="",
-        reference=None,
-        reference_method="",
-        p=None,
-        p_corrected=None,
-        family="",
         n_trials=tested.n_trials,
         n_subjects=1,
         n_candidates=n or None,
         candidates=tested.candidates if n or not perceived else "pictures of shared1000",
-        draws=None,
         n_voxels=about.n_voxels,
         how=how,
         beta_version=about.beta_version,
