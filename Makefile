@@ -96,7 +96,7 @@ clean:
 
 .venv/dev.stamp: pyproject.toml constraints.txt | .venv/bin/pip
 	@echo 'Installing nsd-imagery, torch and the development tools into .venv; the first time takes some minutes.'
-	@$(PIP_INSTALL) -e '.[torch,dev]'
+	@$(PIP_INSTALL) -e '.[torch,evaluate,dev]'
 	@touch $@ .venv/run.stamp
 
 # Without byte code, which most of what is installed here never needs.
