@@ -13,7 +13,7 @@ from scipy.stats import kstest
 
 from benchmarked import benchmark
 from nsd_imagery.chance.evidence import against_draws, total
-from nsd_imagery.chance.intervals import over_subjects, shared_by_schedule, wilson
+from nsd_imagery.chance.intervals import of_share, over_subjects, shared_by_schedule
 from nsd_imagery.chance.orders import null_cued
 from nsd_imagery.errors import DataError
 from nsd_imagery.evaluation.comparisons import COMPARISONS, PRIMARY, Comparison
@@ -324,9 +324,9 @@ def test_family_wise_error_of_four_correlated_rois() -> None:
 
 
 def test_intervals_of_accuracy_cover() -> None:
-    of_run, between_runs = SIM.wilson_coverage(600, SIM.Planted(vision=0.3, imagery=0.3), 26)
-    assert between_runs >= 0.92
-    assert of_run >= 0.87  # trials of a run are templates of one another: see benchmarks/EVALUATION.md
+    planted = SIM.Planted(vision=0.2, imagery=0.2)
+    assert min(SIM.coverage_of_accuracy(500, planted, 199, 26)) >= 0.92
+    assert SIM.coverage_of_accuracy(500, planted, 0, 26)[0] < 0.92  # trials of a run are one another's templates
 
 
 @pytest.mark.parametrize("drift_sd", [0.3, 1.0])
@@ -376,7 +376,8 @@ def test_every_comparison_has_its_chance_reference_and_letter() -> None:
     assert {Comparison(one.train, one.test, one.how, one.unit) for one in scores} >= set(COMPARISONS)
     of_run = one_of(measured, "identification", "visX", "visX", "within")
     assert of_run.score.chance == pytest.approx(of_run.null.mean())
-    assert (of_run.score.low, of_run.score.high) == wilson(of_run.statistic * 48, 48)
+    assert (of_run.score.low, of_run.score.high) == of_share(of_run.statistic, 48, of_run.null)
+    assert of_run.score.interval == "Wilson, over trials, by the design effect of the draws"
     primary = one_of(measured, "identification", "visX", "imgX_2", "letter-free").score
     assert primary.chance == 1 / 6
     assert primary.reference == one_of(measured, "identification", "imgX_2", "imgX_2", "within").score.value

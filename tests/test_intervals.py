@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, t
 
-from nsd_imagery.chance.intervals import around, jackknife_variance, over_subjects, shared_by_schedule, wilson
+from nsd_imagery.chance.intervals import (
+    around,
+    design_effect,
+    jackknife_variance,
+    of_share,
+    over_subjects,
+    shared_by_schedule,
+    wilson,
+)
 
 
 @pytest.mark.parametrize(("hits", "n_trials"), [(0, 48), (8, 48), (24, 48), (48, 48), (1, 3)])
@@ -20,6 +28,17 @@ def test_wilson_covers_an_accuracy_of_48_trials() -> None:
     for share in (1 / 6, 0.5):
         intervals = [wilson(hits, 48) for hits in rng.binomial(48, share, 2_000)]
         assert np.mean([low <= share <= high for low, high in intervals]) >= 0.92
+
+
+def test_an_interval_of_a_share_is_wider_by_what_drawn_orders_scatter_more_than_independent_tests() -> None:
+    rng = np.random.default_rng(3)
+    alone = rng.binomial(48, 1 / 6, 20_000) / 48
+    assert design_effect(alone, 48) == pytest.approx(1, abs=0.03)
+    in_pairs = rng.binomial(24, 1 / 6, 20_000) / 24  # each trial's twin is right where it is
+    assert design_effect(in_pairs, 48) == pytest.approx(2, abs=0.06)
+    assert of_share(0.5, 48, in_pairs) == pytest.approx(wilson(12, 24), abs=0.005)
+    for tells_nothing in (np.zeros(0), np.full(1, 0.2), np.zeros(99), np.full(99, 0.2)):
+        assert of_share(0.5, 48, tells_nothing) == wilson(24, 48)
 
 
 def test_the_jackknife_of_a_mean_is_its_squared_standard_error() -> None:

@@ -21,18 +21,47 @@ class Interval(NamedTuple):
     high: float
 
 
-def wilson(hits: float, n_trials: int) -> Interval:
+def wilson(hits: float, n_trials: float) -> Interval:
     """Interval of a share of trials (Wilson 1927, JASA 22:209, 10.1080/01621459.1927.10502953).
 
     Args:
         hits: Trials that were right; ties may count in parts.
-        n_trials: All trials, at least one.
+        n_trials: All trials, at least one; a part of one where they are not independent.
     """
     z = float(norm.ppf((1 + LEVEL) / 2))
     share, shrink = hits / n_trials, 1 + z**2 / n_trials
     middle = (share + z**2 / (2 * n_trials)) / shrink
     half = z / shrink * (share * (1 - share) / n_trials + z**2 / (4 * n_trials**2)) ** 0.5
     return Interval(min(share, max(0.0, middle - half)), max(share, min(1.0, middle + half)))
+
+
+def of_share(share: float, n_tests: int, null: NDArray[np.float64]) -> Interval:
+    """Wilson's interval of a share of tests that are not independent, of n_tests / `design_effect` tests.
+
+    Args:
+        share: Of tests that were right.
+        n_tests: All tests.
+        null: (draws,) the share under drawn orders; empty takes tests as independent.
+    """
+    n_effective = n_tests / design_effect(null, n_tests)
+    return wilson(share * n_effective, n_effective)
+
+
+def design_effect(null: NDArray[np.float64], n_tests: int) -> float:
+    """How many times the variance of a share is that of independent tests, and never less than 1 (Kish 1965).
+
+    By what drawn orders give: trials that are one another's templates, or that share templates, are right together.
+    Measured beside what repeated experiments scatter, with signal and without: benchmarks/EVALUATION.md.
+
+    Args:
+        null: (draws,) of the share; fewer than two tell nothing.
+        n_tests: Tests behind it.
+    """
+    if len(null) < 2:
+        return 1.0
+    chance = float(null.mean())
+    alone = chance * (1 - chance) / n_tests
+    return max(1.0, float(null.var(ddof=1)) / alone) if alone > 0 else 1.0
 
 
 def jackknife_variance(left_out: ArrayLike) -> float:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nsd_imagery.chance.evidence import against_draws, total
-from nsd_imagery.chance.intervals import FEWEST_SUBJECTS, Interval, over_subjects, shared_by_schedule, wilson
+from nsd_imagery.chance.intervals import FEWEST_SUBJECTS, Interval, of_share, over_subjects, shared_by_schedule
 from nsd_imagery.evaluation.cells import RELIABLE, value_of
 from nsd_imagery.evaluation.score import GROUP, Measured, Score
 
@@ -44,7 +44,7 @@ def over_sets(measured: Sequence[Measured]) -> Measured:
     statistic = round(float(np.mean([one.statistic for one in there])), _DECIMALS)
     null = _mean_null(there)
     has_p = len(null) > 0 and all(score.p is not None for score in scores)
-    low, high = _over_trials(statistic, scores)
+    low, high = _over_trials(statistic, scores, null)
     notes = dict.fromkeys([*(score.reason for score in scores if score.reason), *(f"without set {m}" for m in missing)])
     score = replace(
         first,
@@ -60,6 +60,11 @@ def over_sets(measured: Sequence[Measured]) -> Measured:
         reason="; ".join(notes),
     )
     return Measured(score, statistic, null)
+
+
+def interval_over(tests: str, null: NDArray[np.float64]) -> str:
+    """How the interval of a share of tests was got ("trials")."""
+    return f"{WILSON}{tests}{', by the design effect of the draws' if len(null) > 1 else ''}"
 
 
 def grouped(measured: Sequence[Measured], subject: str = GROUP) -> Measured:
@@ -196,12 +201,12 @@ def _subjects(measured: Iterable[Measured]) -> list[str]:
     return list(dict.fromkeys(one.score.subject for one in measured))
 
 
-def _over_trials(statistic: float, scores: Sequence[Score]) -> Interval | tuple[None, None]:
+def _over_trials(statistic: float, scores: Sequence[Score], null: NDArray[np.float64]) -> Interval | tuple[None, None]:
     """Wilson's interval of what was Wilson's in each set; none else."""
     if not all(score.interval.startswith(WILSON) for score in scores):
         return None, None
     n_tests = sum((score.n_trials if score.unit == "trial" else score.n_candidates) or 0 for score in scores)
-    return wilson(statistic * n_tests, n_tests)
+    return of_share(statistic, n_tests, null)
 
 
 def _mean_null(measured: Sequence[Measured]) -> NDArray[np.float64]:

@@ -20,7 +20,7 @@ from nsd_imagery.evaluation.comparisons import (
     run_names,
 )
 from nsd_imagery.evaluation.gram import Gram, gram
-from nsd_imagery.evaluation.group import WILSON, difference, over_sets
+from nsd_imagery.evaluation.group import difference, interval_over, over_sets
 from nsd_imagery.evaluation.identify import Drawn, Identified, between, both_ways, within
 from nsd_imagery.evaluation.runs import Run, Runs
 from nsd_imagery.evaluation.score import Measured, Score, unestimated
@@ -155,7 +155,7 @@ def _score(runs: Runs, comparison: Comparison, test: Run, measure: str, drawn: D
         value=drawn.value,
         low=low,
         high=high,
-        interval=f"{WILSON}{comparison.unit}s" if is_accuracy else "",
+        interval=interval_over(f"{comparison.unit}s", drawn.null) if is_accuracy else "",
         chance=chance,
         chance_method=said,
         p=None if found.order_confounded else drawn.p,

@@ -18,7 +18,7 @@ from typing import Any, Final, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nsd_imagery.chance.intervals import Interval, wilson
+from nsd_imagery.chance.intervals import Interval, of_share
 from nsd_imagery.chance.orders import N_DRAWS, NEIGHBOURS, Order, null_cued, null_targets
 from nsd_imagery.errors import DataError
 from nsd_imagery.evaluation.gram import Gram, Matrix
@@ -79,8 +79,8 @@ class Identified:
 
     @property
     def interval(self) -> Interval:
-        """Wilson's, of accuracy; within a run, whose trials are templates of one another, it covers .88 to .94."""
-        return wilson(self.accuracy.value * self.n_tests, self.n_tests)
+        """Of accuracy, from drawn orders too: within a run trials are one another's templates, and right together."""
+        return of_share(self.accuracy.value, self.n_tests, self.accuracy.null)
 
 
 def within(run: Run, gram: Gram, draws: int = N_DRAWS) -> Identified:

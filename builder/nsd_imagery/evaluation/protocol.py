@@ -25,8 +25,8 @@ PROTOCOL: Final = {
     "group": "sum of z over subjects and sets, draw by draw: fixed effects, some subject in some set",
     "corrected": "p_corrected: the greatest z of the ROIs of `family`, within a measure; nothing is corrected across "
     "measures, and all but the primary test is secondary",
-    "intervals": "95 %; accuracy of a subject Wilson, signal a jackknife over blocks of trials, a group t over "
-    "subjects with what the schedule makes them share",
+    "intervals": "95 %; accuracy of a subject Wilson, of as many trials as are independent by the draws; signal a "
+    "jackknife over blocks of trials; a group t over subjects with what the schedule makes them share",
     "letter": "in imagery the letter on the screen is the target's own; what is letter-free takes vision's target "
     "coefficients beside the letter's",
     "transfer": "not estimated: needs embeddings",

@@ -11,9 +11,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from nsd_imagery.chance.intervals import around, wilson
+from nsd_imagery.chance.intervals import around, of_share
 from nsd_imagery.evaluation.compared import Compared, Measure, Side, of_means, of_rows
-from nsd_imagery.evaluation.group import WILSON
+from nsd_imagery.evaluation.group import interval_over
 from nsd_imagery.evaluation.identify import Drawn
 from nsd_imagery.evaluation.places import Matrix, retrieval_among, retrieval_at, two_way, two_way_mirage
 from nsd_imagery.evaluation.score import Measured, unestimated
@@ -190,7 +190,7 @@ def _score(
     unit: str,
     how: str,
 ) -> Measured:
-    said: Mapping[str, Any] = _interval(measure, *each)
+    said: Mapping[str, Any] = _interval(measure, *each, drawn.null, "trials" if unit == "trial" else "means")
     chance, method = measure.chance, "by the number of candidates" if measure.is_share else "by definition"
     if chance is None and len(drawn.null):
         chance, method = float(drawn.null.mean()), "mean of redrawn labels"
@@ -211,11 +211,11 @@ def _score(
     return Measured(score, drawn.value, drawn.null)
 
 
-def _interval(measure: Measure, each: Matrix, own: NDArray[np.integer]) -> dict[str, Any]:
+def _interval(measure: Measure, each: Matrix, own: NDArray[np.integer], null: Matrix, tests: str) -> dict[str, Any]:
     """Wilson's of shares; of means over stimuli, t over them."""
     if measure.is_share:
-        ends = wilson(float(each.sum()), len(each))
-        return {"low": ends.low, "high": ends.high, "interval": WILSON}
+        ends = of_share(float(each.mean()), len(each), null)
+        return {"low": ends.low, "high": ends.high, "interval": interval_over(tests, null)}
     there, at = np.unique(own, return_inverse=True)
     if len(there) < 3:
         return {}
