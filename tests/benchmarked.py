@@ -5,12 +5,15 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+FOLDER = Path(__file__).parents[1] / "benchmarks"
+sys.path.append(str(FOLDER))  # by which scripts import one another
+
 
 def benchmark(name: str) -> ModuleType:
     """The script `benchmarks/NAME.py`, loaded once."""
     if name in sys.modules:
         return sys.modules[name]
-    path = Path(__file__).parents[1] / "benchmarks" / f"{name}.py"
+    path = FOLDER / f"{name}.py"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec
     assert spec.loader

@@ -39,7 +39,8 @@ from nsd_imagery.evaluation.templates import target_and_letter
 
 pytestmark = pytest.mark.slow
 
-SIM = benchmark("calibration_identify")
+SIM = benchmark("planted")
+CALIBRATION = benchmark("calibration_identify")
 Array = NDArray[np.float64]
 Alone = Any
 
@@ -252,12 +253,12 @@ DRAWS = 499
 
 @pytest.fixture(scope="module")
 def without_signal():
-    return SIM.alone(P_ALONE, SIM.Planted(), DRAWS, 20)
+    return CALIBRATION.alone(P_ALONE, SIM.Planted(), DRAWS, 20)
 
 
 @pytest.fixture(scope="module")
 def with_drift():
-    return SIM.alone(P_ALONE, SIM.Planted(drift=0.3), DRAWS, 21)
+    return CALIBRATION.alone(P_ALONE, SIM.Planted(drift=0.3), DRAWS, 21)
 
 
 @pytest.mark.parametrize("form", ["within", "raw", "both_ways"])
@@ -277,37 +278,37 @@ def test_accuracy_without_signal_is_the_reported_chance_and_that_is_not_one_sixt
 
 
 def test_drift_makes_imagery_of_runs_that_repeat_an_order_unless_it_is_taken_out() -> None:
-    forms = [SIM.Form("raw", "first"), SIM.Form("detrended", "first")]
-    raw, detrended = SIM.group_p(200, SIM.Planted(drift=0.3), forms, 199, 22, n_sets=3)
+    forms = [CALIBRATION.Form("raw", "first"), CALIBRATION.Form("detrended", "first")]
+    raw, detrended = CALIBRATION.group_p(200, SIM.Planted(drift=0.3), forms, 199, 22, n_sets=3)
     assert share(raw) > 0.6
     assert share(detrended) <= 0.08
 
 
 def test_subjects_of_one_schedule_share_its_draws() -> None:
-    forms = [SIM.Form("published"), SIM.Form("published", own_draws=True)]
-    shared, own = SIM.group_p(P_GROUP, SIM.Planted(drift=0.3), forms, 999, 28)
+    forms = [CALIBRATION.Form("published"), CALIBRATION.Form("published", own_draws=True)]
+    shared, own = CALIBRATION.group_p(P_GROUP, SIM.Planted(drift=0.3), forms, 999, 28)
     assert 0.03 <= share(shared) <= 0.08
     assert share(own) > 0.1
 
 
 def test_a_letter_without_imagery_is_found_by_its_control_and_not_by_the_primary_test() -> None:
-    forms = [SIM.Form(how) for how in (PRIMARY.comparison.how, "letter", "published")]
+    forms = [CALIBRATION.Form(how) for how in (PRIMARY.comparison.how, "letter", "published")]
     planted = SIM.Planted(letter=0.1, vision=0.3)
-    primary, letter, published = SIM.group_p(P_GROUP, planted, forms, 299, 23)
+    primary, letter, published = CALIBRATION.group_p(P_GROUP, planted, forms, 299, 23)
     assert 0.01 <= share(primary) <= 0.08  # .03 with all draws
     assert share(letter) > 0.9
     assert share(published) > 0.3
 
 
 def test_fractions_chosen_by_labels_make_imagery_across_runs() -> None:
-    by_labels, plain, shuffled = SIM.ridge_p(60, 199, 24, 8)
+    by_labels, plain, shuffled = CALIBRATION.ridge_p(60, 199, 24, 8)
     assert share(by_labels) > 0.6
     assert share(plain) <= 0.12  # 60 groups
     assert share(shuffled) <= 0.12
 
 
 def test_family_wise_error_of_four_correlated_rois() -> None:
-    margins = SIM.familywise(P_GROUP, DRAWS, 25)
+    margins = CALIBRATION.familywise(P_GROUP, DRAWS, 25)
     score = measured_identifications(runs_of(), draws=9)[0].score
     least, uncorrected = [], []
     for experiment in margins:
@@ -325,14 +326,14 @@ def test_family_wise_error_of_four_correlated_rois() -> None:
 
 def test_intervals_of_accuracy_cover() -> None:
     planted = SIM.Planted(vision=0.2, imagery=0.2)
-    assert min(SIM.coverage_of_accuracy(500, planted, 199, 26)) >= 0.92
-    assert SIM.coverage_of_accuracy(500, planted, 0, 26)[0] < 0.92  # trials of a run are one another's templates
+    assert min(CALIBRATION.coverage_of_accuracy(500, planted, 199, 26)) >= 0.92
+    assert CALIBRATION.coverage_of_accuracy(500, planted, 0, 26)[0] < 0.92  # they are one another's templates
 
 
 @pytest.mark.parametrize("drift_sd", [0.3, 1.0])
 def test_intervals_over_subjects_hold_what_the_schedule_makes_them_share(drift_sd: float) -> None:
     planted = SIM.Planted(vision=0.3, imagery=0.3, correlation=0.5, drift=drift_sd)
-    covered, by_scatter_alone = SIM.group_coverage(150, planted, 199, 27)
+    covered, by_scatter_alone = CALIBRATION.group_coverage(150, planted, 199, 27)
     assert covered >= 0.92
     assert by_scatter_alone < covered
 
