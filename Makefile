@@ -21,12 +21,14 @@ export HF_HOME := $(CURDIR)/.venv/huggingface
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test quick lowest mutants crash check bench clean
+.PHONY: help demo test quick docs release lowest mutants crash check bench clean
 
 help:
 	@echo 'make demo    synthetic release -> index -> dataset in ./nsd_imagery -> a torch batch'
 	@echo 'make test    run the tests'
 	@echo 'make quick   those that take less than a minute together'
+	@echo 'make docs    the site, from its pages, the docstrings and examples that run, in docs/_build (a minute)'
+	@echo 'make release build wheel and sdist into dist, and try each in empty environments; publishes nothing'
 	@echo 'make lowest  make quick and more with the lowest versions that pyproject.toml allows'
 	@echo 'make mutants plant one-line bugs, each against the tests that run its line (half an hour)'
 	@echo 'make crash   kill builds, pushes and pulls at every moment that counts (a quarter of an hour)'
@@ -53,6 +55,14 @@ test: .venv/dev.stamp
 
 quick: .venv/dev.stamp
 	$(BIN)/python -m pytest -n 2 -m 'not slow'
+
+docs: .venv/docs.stamp
+	rm -rf docs/_build docs/generated
+	$(BIN)/python -m sphinx -E -W -n --keep-going -q docs docs/_build
+	@echo 'Open docs/_build/index.html'
+
+release: .venv/dev.stamp
+	$(BIN)/python scripts/release.py
 
 lowest: .venv/dev.stamp $(LOWEST)/base.stamp $(LOWEST)/clip.stamp $(LOWEST)/datasets.stamp
 	$(LOWEST)/base/bin/python -m pytest -n 2 -m 'not slow' $(OF_CLIP:%=--ignore=%)
@@ -82,7 +92,7 @@ bench: .venv/dev.stamp
 	$(BIN)/python benchmarks/export.py
 
 clean:
-	rm -rf .venv $(LOWEST) .demo .bench dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv $(LOWEST) .demo .bench dist docs/_build docs/generated .pytest_cache .ruff_cache .hypothesis
 	find builder tests scripts -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/bin/pip:
@@ -98,6 +108,11 @@ clean:
 	@echo 'Installing nsd-imagery, torch and the development tools into .venv; the first time takes some minutes.'
 	@$(PIP_INSTALL) -e '.[torch,evaluate,dev]'
 	@touch $@ .venv/run.stamp
+
+.venv/docs.stamp: pyproject.toml constraints.txt | .venv/dev.stamp
+	@echo 'Installing what builds the site into .venv.'
+	@$(PIP_INSTALL) -e '.[torch,evaluate,docs]'
+	@touch $@
 
 # Without byte code, which most of what is installed here never needs.
 $(LOWEST)/%.stamp: pyproject.toml constraints.txt scripts/lowest.py | .venv/dev.stamp
