@@ -46,6 +46,9 @@ nitpicky = True
 nitpick_ignore_regex = [
     (r"py:.*", r"(collections|concurrent|datasets|matplotlib|nibabel|numpy|pathlib|pyarrow|torch|typing)\..*"),
     (r"py:.*", r"(Any|BrokenExecutor|Callable|Executor|Iterator|Mapping|NDArray|Path|Sequence|optional)"),
+    # What is inside, and no business of a reader.
+    (r"py:class", r"nsd_imagery\.(dataset\.pieces\.Piece|volumes\.maps\.Maps|volumes\.grid\.Grid)"),
+    (r"py:class", r"nsd_imagery\.(sources|volumes)\.\w+\.(Session|BetaFile|Listed|Missing|Asked|Anatomy)"),
     (r"py:class", r"(Progress|CountProgress|Subjects|Given|Names)"),
 ]
 

@@ -20,6 +20,7 @@ VERBS: Final = (
 TYPES: Final = (
     "nsd_imagery.dataset.plan.Plan",
     "nsd_imagery.dataset.preview.Preview",
+    "nsd_imagery.dataset.preview.PieceState",
     "nsd_imagery.dataset.recipe.Recipe",
     "nsd_imagery.dataset.recipe.RecipeOptions",
     "nsd_imagery.dataset.state.BuildState",
@@ -36,5 +37,6 @@ TYPES: Final = (
     "nsd_imagery.evaluation.headline.Line",
     "nsd_imagery.interop.export.Exported",
     "nsd_imagery.share.send.Pushed",
+    "nsd_imagery.sources.source.Source",
 )
 """What is reached by a function's return value or as an argument, and has no name of its own in `nsd_imagery`."""

@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import click
 import pytest
@@ -15,10 +16,14 @@ import pytest
 import nsd_imagery
 from nsd_imagery.checks.catalogue import CHECKS
 from nsd_imagery.cli.app import cli
+from nsd_imagery.sources import root
 from pages import HOME, PAGES, anchors, blocks, commands, links, name_of
 
 OTHER_COMMANDS = {"cd", "git", "hf", "python", "python3.11", "source", "export"}
-with_python = [page for page in PAGES if blocks(page.read_text(), "python") and page.name != "README.md"]
+NOT_ALONE = {"README.md", "add-a-source.md"}
+"""Pages with tests of their own."""
+
+with_python = [page for page in PAGES if blocks(page.read_text(), "python") and page.name not in NOT_ALONE]
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +60,23 @@ def test_the_python_of_a_page_runs_in_its_order(
         code = compile("\n" * block.line + text, name_of(page), "exec")
         if block.note != "skip":
             exec(code, names)
+
+
+@pytest.mark.slow
+def test_a_source_is_one_module_one_test_and_a_name(
+    release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, test = blocks((HOME / "docs" / "how-to" / "add-a-source.md").read_text(), "python")
+    names: dict[str, Any] = {}
+    exec(compile(module.text, "flat.py", "exec"), names)
+    monkeypatch.setattr(root, "_TREES", (*root._TREES, names["Flat"]))
+    steps: dict[str, Any] = {}
+    exec(compile(test.text, "test_flat.py", "exec"), steps)
+    tests = [name for name in steps if name.startswith("test_")]
+    assert len(tests) == 2
+    for name in tests:
+        (tmp_path / name).mkdir()
+        steps[name](release, tmp_path / name)
 
 
 def test_every_command_of_a_page_is_one() -> None:

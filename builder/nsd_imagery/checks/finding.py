@@ -35,7 +35,7 @@ class Finding:
 
     @property
     def kind(self) -> str:
-        """What the check is of: "files", "labels"."""
+        """The first part of its id, "files" or "labels"."""
         return self.id.partition(".")[0]
 
     def to_json(self) -> dict[str, Any]:
