@@ -10,9 +10,9 @@ PIP_INSTALL = $(BIN)/python $(PIP) -c constraints.txt
 # The lowest versions are those that scripts/lowest.py prints. With them run, beside the quick tests, those of where
 # libraries changed most: click, the hub's client, datasets. The tests of CLIP need transformers, which base has not.
 LOWEST := .venv-lowest
-OF_CLIP := tests/test_clip_folder.py tests/test_embed.py tests/test_paths.py tests/test_readme.py
+OF_CLIP := tests/test_clip_folder.py tests/test_embed.py tests/test_paths.py
 OF_DATASETS := tests/test_average.py tests/test_builder.py tests/test_load.py tests/test_torch_dataset.py
-OF_LIBRARIES := tests/test_cli.py tests/test_hub.py tests/test_hub_answers.py $(OF_DATASETS)
+OF_LIBRARIES := tests/test_cli.py tests/test_hub.py tests/test_hub_answers.py tests/test_readme.py $(OF_DATASETS)
 
 # What a user's shell or home sets must not reach in here, nor this fill their caches.
 unexport PYTHONPATH PYTHONHOME

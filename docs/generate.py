@@ -21,6 +21,50 @@ from nsd_imagery.dataset.card import column_table  # noqa: E402
 from how_checks_fail import HOW  # noqa: E402 isort: skip
 from names import GROUPS, TYPES, VERBS  # noqa: E402 isort: skip
 
+COMMANDS = """
+Exit status: 0 if all went well, 1 if the work failed or a check did, 2 if the command was called wrongly, 130 after
+Ctrl-C. `--json` makes standard output JSON alone; notes and errors go to standard error. Subjects may be written
+`subj01`, `sub-01` or `1`, lists with commas, ROIs in letters of any case.
+"""
+
+TABLES = {
+    "Trials": (
+        "`subjAA-imagery`, `-vision`, `-attention`, `-perception`, and, without `betas`, the index. No value of a dataset "
+        'row is null: where there is none, "absent" stands; in an index it is null there.',
+        (*schema.TRIAL_COLUMNS, schema.BETAS),
+    ),
+    "Means of repeats": (
+        "What `average_repeats` gives, one row a stimulus.",
+        (*schema.AVERAGE_COLUMNS, schema.N_REPEATS, schema.BETAS),
+    ),
+    "Voxels": (
+        "`subjAA-voxels`: one row a column of `betas`, in their order. A string column an atlas follows, with the voxel's "
+        "label in it.",
+        schema.VOXEL_COLUMNS,
+    ),
+    "Stats": (
+        "`subjAA-stats`: one row a group of trials that were z-scored together. `mean` and `sd` follow (float64, percent "
+        "signal change, ddof 1), one value a voxel.",
+        schema.STATS_COLUMNS,
+    ),
+    "Stimuli": (
+        "`stimuli`: one row a target, and one a photograph that stood for a word of set C.",
+        schema.STIMULI_COLUMNS,
+    ),
+}
+
+CHECKS_WORDS = """
+What `nsd-imagery verify` asks of a root, an index or a folder. Its report names each check as here. A check passes,
+fails, is skipped with the reason, or is not decidable (the data say neither yes nor no). Exit status 1 means that one
+failed.
+"""
+
+ERRORS_WORDS = """
+Every error that this package raises on purpose is an ``NSDImageryError``, and also the builtin error on the right, so
+that ``except ValueError`` works too. The message says what is wrong, where, and what to run. In a terminal it is one
+line; the exit status is 2 for a ``UsageError``, else 1.
+"""
+
 KINDS = {
     "files": "Files: are they there, whole, and of one grid?",
     "labels": "Labels: do the release's files agree on what each trial was?",
@@ -48,7 +92,7 @@ def write(folder: Path) -> None:
 def all_pages() -> Iterator[tuple[str, str]]:
     """Each page's place below `generated`, and its text."""
     yield "api.md", api_index()
-    for name in public_names():
+    for name in [*public_names(), *public_modules()]:
         yield f"api/{name}.rst", api_page(name)
     yield "types.rst", types_page()
     yield "commands.md", commands_index()
@@ -64,6 +108,11 @@ def public_names() -> list[str]:
     return [name for name in nsd_imagery.__all__ if not inspect.ismodule(getattr(nsd_imagery, name))]
 
 
+def public_modules() -> list[str]:
+    """Modules among the public names, but `errors`."""
+    return [name for name in nsd_imagery.__all__ if name not in [*public_names(), "errors"]]
+
+
 def first_line(documented: object) -> str:
     """The sentence that a docstring begins with."""
     text = inspect.getdoc(documented) or ""
@@ -75,10 +124,11 @@ def first_line(documented: object) -> str:
 
 def api_index() -> str:
     """All public names by what they are for."""
-    names = public_names()
+    names = [*public_names(), *public_modules()]
     grouped = {title: [name for name in group if name in names] for title, group in GROUPS.items()}
     further = [name for name in names if name not in {one for group in grouped.values() for one in group}]
-    lines = ["# Python", "", "All of these are names of `nsd_imagery`. Whatever a command does, a function of the same name does."]
+    words = "All of these are names of `nsd_imagery`. Whatever a command does, a function of the same name does."
+    lines = ["# Python", "", words]
     for title, group in [*grouped.items(), ("Further", further)]:
         if group:
             lines += ["", f"## {title}", ""]
@@ -88,13 +138,15 @@ def api_index() -> str:
 
 
 def api_page(name: str) -> str:
-    """The page of one public name."""
+    """The page of one public name; of a module, of all that it shows."""
+    documented = getattr(nsd_imagery, name)
     title = f"{name}\n{'=' * len(name)}\n\n"
-    module = inspect.ismodule(getattr(nsd_imagery, name))
-    if inspect.isclass(getattr(nsd_imagery, name)):
+    if inspect.ismodule(documented):
+        members = "\n".join(f".. autofunction:: nsd_imagery.{name}.{member}\n" for member in documented.__all__)
+        return f"{title}.. automodule:: nsd_imagery.{name}\n   :no-members:\n\n{members}"
+    if inspect.isclass(documented):
         return f"{title}.. autoclass:: nsd_imagery.{name}\n   :members:\n"
-    directive = "automodule" if module else "autofunction"
-    return f"{title}.. {directive}:: nsd_imagery.{name}\n" + ("   :members:\n" if module else "")
+    return f"{title}.. autofunction:: nsd_imagery.{name}\n"
 
 
 def types_page() -> str:
@@ -114,11 +166,7 @@ def commands_index() -> str:
     ordered = [*(verb for verb in VERBS if verb in cli.commands), *(verb for verb in cli.commands if verb not in VERBS)]
     for verb in ordered:
         lines.append(f"[`nsd-imagery {verb}`](commands/{verb}.md)\n: {paragraphs(cli.commands[verb])[0]}\n")
-    lines += [
-        "", "Exit status: 0 if all went well, 1 if the work failed or a check did, 2 if the command was called wrongly, 130",
-        "after Ctrl-C. `--json` makes standard output JSON alone; notes and errors go to standard error. Subjects may be",
-        "written `subj01`, `sub-01` or `1`, lists with commas, ROIs in letters of any case.", "",
-    ]  # fmt: skip
+    lines.append(COMMANDS)
     return "\n".join([*lines, "```{toctree}", ":hidden:", "", *(f"commands/{verb}" for verb in ordered), "```", ""])
 
 
@@ -169,21 +217,8 @@ def option_lines(option: click.Option, context: click.Context) -> list[str]:
 
 def columns_page() -> str:
     """Every table's columns."""
-    tables = {
-        "Trials": ("`subjAA-imagery`, `-vision`, `-attention`, `-perception`, and, without `betas`, the index. No value of a "
-                   "dataset row is null: where there is none, \"absent\" stands; in an index there it is null.",
-                   [*schema.TRIAL_COLUMNS, schema.BETAS]),
-        "Means of repeats": ("What `average_repeats` gives, one row a stimulus.",
-                             [*schema.AVERAGE_COLUMNS, schema.N_REPEATS, schema.BETAS]),
-        "Voxels": ("`subjAA-voxels`: one row a column of `betas`, in their order. A string column an atlas follows, with the "
-                   "voxel's label in it.", schema.VOXEL_COLUMNS),
-        "Stats": ("`subjAA-stats`: one row a group of trials that were z-scored together. `mean` and `sd` follow (float64, "
-                  "percent signal change, ddof 1), one value a voxel.", schema.STATS_COLUMNS),
-        "Stimuli": ("`stimuli`: one row a target, and one a photograph that stood for a word of set C.",
-                    schema.STIMULI_COLUMNS),
-    }  # fmt: skip
     lines = ["# Columns", ""]
-    for title, (words, columns) in tables.items():
+    for title, (words, columns) in TABLES.items():
         lines += [f"## {title}", "", words, "", escaped(column_table(list(columns))), ""]
     return "\n".join(lines)
 
@@ -195,12 +230,7 @@ def escaped(table: str) -> str:
 
 def checks_page() -> str:
     """What `nsd-imagery verify` asks, by kind: what each check proves, how a failure looks, what to do."""
-    lines = [
-        "# Checks", "",
-        "What `nsd-imagery verify` asks of a root, an index or a folder. Its report names each check as here. A check passes,",
-        "fails, is skipped with the reason, or is not decidable (the data say neither yes nor no). Exit status 1 means that",
-        "one failed.", "",
-    ]  # fmt: skip
+    lines = ["# Checks", CHECKS_WORDS]
     for kind, title in KINDS.items():
         lines += [f"## {title}", ""]
         for check in CHECKS:
@@ -223,9 +253,7 @@ def errors_page() -> str:
     """The tree of errors, and each of them."""
     tree = (errors.__doc__ or "").split("\n\n")[1]
     kinds = [one for one in vars(errors).values() if inspect.isclass(one) and issubclass(one, errors.NSDImageryError)]
-    lines = ["Errors", "======", "", "Every error that this package raises on purpose is an `NSDImageryError`, and also the builtin "
-             "error on the right, so that `except ValueError` works too. The message says what is wrong, where, and what to run. In "
-             "a terminal it is one line; the exit status is 2 for a `UsageError`, else 1.", "", "::", "", tree, ""]  # fmt: skip
+    lines = ["Errors", "======", ERRORS_WORDS, "::", "", tree, ""]
     for kind in kinds:
         lines += [f".. autoexception:: nsd_imagery.errors.{kind.__name__}", ""]
     return "\n".join(lines)

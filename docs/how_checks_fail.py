@@ -66,8 +66,8 @@ HOW: Final = {
     "as seen, or there are no mismatched trials at all: the labels are the cues.",
     "data.row-order": "another assignment of rows to labels explains the betas better than yours, beyond p = 0.0001. Four are tried: "
     "betas one row late, one row early, grouped by target (as a table sorted by condition would have them), and the labels of another "
-    "run. The report says which (\"the data fit better: betas one row late\") and gives `z_over_…` for each: positive speaks for your "
-    "labels, below −3.7 for the rival. With \"not decidable\" a rival could not be excluded, which happens with weak signal and is no "
+    'run. The report says which ("the data fit better: betas one row late") and gives `z_over_…` for each: positive speaks for your '
+    'labels, below −3.7 for the rival. With "not decidable" a rival could not be excluded, which happens with weak signal and is no '
     "fault. `rows.row-order` asks the same of the table alone.",
     "data.voxel-order": "targets are told apart well, but not better by the voxels that the masks call early visual cortex than by "
     "those of the rest: mask and betas do not lie on each other.",

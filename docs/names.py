@@ -1,20 +1,21 @@
-"""What the reference puts first: public names by what they are for, verbs in the order of a day's work, further types."""
+"""Public names by what they are for, verbs in the order of a day's work, and further types of the reference."""
 
 from typing import Final
 
 GROUPS: Final = {
     "From a release to a folder": (
-        "synth", "Signal", "download", "quickstart", "index", "read_index", "rois", "find_roi", "plan", "preview", "build", "info",
+        "synth", "Signal", "download", "quickstart", "index", "read_index", "rois", "find_roi",
+        "plan", "preview", "build", "info",
     ),
     "Rows": ("load", "average_repeats", "restrict", "to_nifti", "NSDImagery", "ImageryTrial"),
     "Models": ("torch_view", "NSDImageryDataset", "NSDPreprocessor", "embed", "ClipCache", "export"),
-    "Is it right, and what does it say?": ("verify", "evaluate", "compare", "plot"),
+    "Is it right, and what does it say?": ("verify", "evaluate", "compare", "report", "plot"),
     "Sharing": ("push", "pull", "terms_accepted", "accept_terms"),
 }  # fmt: skip
 
 VERBS: Final = (
-    "synth", "quickstart", "download", "index", "rois", "build", "info", "verify", "evaluate", "report", "embed", "export",
-    "push", "pull", "terms",
+    "synth", "quickstart", "download", "index", "rois", "build", "info", "verify", "evaluate",
+    "compare", "report", "embed", "export", "push", "pull", "terms",
 )  # fmt: skip
 
 TYPES: Final = (

@@ -89,7 +89,9 @@ def draw_brain(figure: SubFigure, folder: Path, evaluation: Path) -> None:
 def draw_scores(figure: SubFigure | Figure, evaluation: Path) -> None:
     """Identification of single trials, with intervals and chance."""
     scores = pd.read_parquet(evaluation / "scores.parquet")
-    scores = scores[(scores["measure"] == "identification") & (scores["subject"] == "subj01") & (scores["stimulus_set"] == "")]
+    scores = scores[
+        (scores["measure"] == "identification") & (scores["subject"] == "subj01") & (scores["stimulus_set"] == "")
+    ]
     axes = figure.subplots()
     for place, (label, condition, train, test, how, colour) in enumerate(SCORES):
         of = (scores["condition"] == condition) & (scores["train"] == train) & (scores["test"] == test)

@@ -1,4 +1,4 @@
-"""Build wheel and sdist into dist/, and try each in empty environments, without extras and with them. Publishes nothing.
+"""Build wheel and sdist into dist/, and try each in empty environments, with extras and without. Publishes nothing.
 
     release.py [--extras torch,evaluate]
 

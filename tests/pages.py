@@ -43,7 +43,9 @@ def blocks(text: str, *languages: str) -> list[Block]:
     """The blocks of some languages, in order."""
     found = [(match, text[: match.start()].count("\n") + 1) for match in _BLOCK.finditer(text)]
     return [
-        Block(match[1], match[2].strip(), match[3], line) for match, line in found if not languages or match[1] in languages
+        Block(match[1], match[2].strip(), match[3], line)
+        for match, line in found
+        if not languages or match[1] in languages
     ]
 
 

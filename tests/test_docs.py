@@ -115,7 +115,9 @@ def _check_command(words: list[str], where: str) -> None:
         assert {name for group in extras for name in group.split(",")} <= set(project["optional-dependencies"]), where
     else:
         assert words[0] in OTHER_COMMANDS, where
-        scripts = [word for word in words[1:] if re.fullmatch(r"(examples|scripts|benchmarks|docs|tests)/[\w/]+\.py", word)]
+        scripts = [
+            word for word in words[1:] if re.fullmatch(r"(examples|scripts|benchmarks|docs|tests)/[\w/]+\.py", word)
+        ]
         assert all((HOME / script).is_file() for script in scripts), where
 
 

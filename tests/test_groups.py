@@ -48,7 +48,7 @@ def dataset_of(index: pa.Table) -> pa.Table:
 
 
 def together(one: Row, other: Row, zscore: str) -> bool:
-    """Whether two rows are z-scored together, in the words of the README."""
+    """Whether two rows are z-scored together, in the words of the site."""
     same_session = one[:2] == other[:2]
     by_session = zscore == "session" or (zscore in ("auto", "none") and one[0] == "nsd")
     without_run = one[2] is None and other[2] is None

@@ -17,7 +17,7 @@ from nsd_imagery.schema import TRIAL_COLUMNS, index_schema
 
 pytestmark = pytest.mark.slow
 
-README = Path(__file__).resolve().parents[1] / "README.md"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "how-to" / "scaling.md"
 
 
 def stored(rows: Dataset, name: str) -> np.ndarray:
@@ -46,7 +46,7 @@ def test_trials_keep_whole_numbers_truth_values_words_and_the_digits_of_betas_in
 
 def test_mean_and_sd_of_a_run_keep_their_digits_as_the_readme_says(dataset: Path, hf_cache: str) -> None:
     said = {"numpy": "float64", "torch": torch.float64}
-    assert 'with_format("numpy", columns=["mean", "sd"], dtype="float64")' in README.read_text()
+    assert 'with_format("numpy", columns=["mean", "sd"], dtype="float64")' in PAGE.read_text()
     for stats in (
         nsd_imagery.load(dataset, "subj01-stats", "train"),
         load_dataset(str(dataset), "subj01-stats", split="train", cache_dir=hf_cache),

@@ -1,13 +1,10 @@
 """Columns: types, absent values, ids, and the YAML that the datasets library reads."""
 
-from pathlib import Path
-
 import datasets
 import pyarrow as pa
 import pytest
 
 from nsd_imagery import schema
-from nsd_imagery.dataset.card import column_table
 from nsd_imagery.errors import DataError
 
 
@@ -54,8 +51,3 @@ def test_a_column_that_cannot_be_absent_must_be_given() -> None:
         one_row(subject=None)
     with pytest.raises(TypeError, match="sbject"):
         one_row(sbject="x")
-
-
-def test_the_tables_of_the_readme_are_current() -> None:
-    readme = (Path(__file__).parent.parent / "README.md").read_text()
-    assert column_table([*schema.TRIAL_COLUMNS, schema.BETAS]) in readme

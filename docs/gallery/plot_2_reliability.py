@@ -2,8 +2,8 @@
 Where the signal is, and how much of it
 =======================================
 
-``evaluate`` estimates signal and noise variance of each voxel from pairs of trials at equal distances in time, because in these
-runs no target comes twice in a row and neighbouring trials share noise.
+``evaluate`` estimates signal and noise variance of each voxel from pairs of trials at equal distances in time,
+because in these runs no target comes twice in a row and neighbouring trials share noise.
 """
 
 # %%
@@ -23,9 +23,9 @@ evaluation = nsd_imagery.evaluate(folder, work / "evaluation", draws=199)
 scores = pd.read_parquet(evaluation.path / "scores.parquet")
 
 # %%
-# **ncsnr** is the standard deviation of the signal over that of the noise. Its interval is a jackknife over blocks of trials. Vision
-# and imagery are estimated alike, so that they may be compared; beside each stands how much an average of n trials could explain at
-# best, the noise ceiling.
+# **ncsnr** is the standard deviation of the signal over that of the noise. Its interval is a jackknife over blocks of
+# trials. Vision and imagery are estimated alike, so that they may be compared; beside each stands how much an average
+# of n trials could explain at best, the noise ceiling.
 asked = "measure == 'ncsnr' and subject == 'subj01' and stimulus_set == '' and how == 'within'"
 ncsnr = scores.query(asked)
 figure, axes = plt.subplots(figsize=(7, 3.2), layout="constrained")
@@ -39,8 +39,8 @@ axes.set(xticks=range(3), xticklabels=rois, ylabel="ncsnr")
 axes.legend(frameon=False)
 
 # %%
-# **A map.** A row of ``voxels-subj01.parquet`` is a voxel; ``to_nifti`` puts a value a voxel back where it came from. Signal over
-# noise is shown unclipped: an estimate below zero is what a voxel without signal gives half of the time.
+# **A map.** A row of ``voxels-subj01.parquet`` is a voxel; ``to_nifti`` puts a value a voxel back where it came from.
+# Signal over noise is shown unclipped: an estimate below zero is what a voxel without signal gives half of the time.
 voxels = nsd_imagery.load(folder, "subj01-voxels", "train")
 values = pd.read_parquet(evaluation.path / "voxels-subj01.parquet").query("roi == 'nsdgeneral'")
 figure, several = plt.subplots(1, 2, figsize=(7, 3.4), layout="constrained")

@@ -2,8 +2,9 @@
 Is it imagery, or the letter on the screen?
 ===========================================
 
-During imagery the target's own letter is on the screen, and in vision it was in half of the trials. A decoder that carries over
-from vision to imagery may have learnt the letter. Here nothing is imagined at all: the letter alone is planted.
+During imagery the target's own letter is on the screen, and in vision it was in half of the trials. A decoder that
+carries over from vision to imagery may have learnt the letter. Here nothing is imagined at all: the letter alone is
+planted.
 """
 
 # %%
@@ -25,10 +26,19 @@ folder = nsd_imagery.build(root, work / "nsd_imagery", conditions=["vision", "im
 scores = pd.read_parquet(nsd_imagery.evaluate(folder, work / "evaluation", draws=999).path / "scores.parquet")
 
 # %%
-# Four ways to ask the same: templates from vision, tested on the second imagery runs (the first repeat the order of vision). Only
-# templates that are estimated together with the letters, by least squares, say that there is nothing.
-asked = scores.query("measure == 'identification' and stimulus_set == '' and train == 'visX' and test == 'imgX_2' and unit == 'trial'")
-asked = asked[asked["subject"] == "subj01"].set_index("how")
+# Five ways to ask the same: templates from vision, tested on the second imagery runs (the first repeat the order of
+# vision). Only templates that are estimated together with the letters, by least squares, say that there is nothing.
+asked = scores.query(
+    "measure == 'identification' and stimulus_set == '' and train == 'visX' and test == 'imgX_2' and unit == 'trial'"
+)
+words = {
+    "published": "means of vision trials",
+    "detrended": "the same, trends taken out",
+    "mismatched": "trials with another's letter",
+    "letter": "the letter alone",
+    "letter-free": "without the letter",
+}
+asked = asked[asked["subject"] == "subj01"].set_index("how").loc[list(words)].rename(index=words)
 print(asked[["value", "low", "high", "chance", "p"]].round(3))
 
 figure, axes = plt.subplots(figsize=(7, 3.2), layout="constrained")

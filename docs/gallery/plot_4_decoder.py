@@ -2,13 +2,14 @@
 Train a decoder on perception, score it on imagery
 ==================================================
 
-The task of the field: a linear model learns from thousands of pictures seen in NSD core, and reads pictures that are only
-imagined. Rows that chose nothing are tested, no tested picture is learnt from, and chance stands beside each number.
+The task of the field: a linear model learns from thousands of pictures seen in NSD core, and reads pictures that are
+only imagined. Rows that chose nothing are tested, no tested picture is learnt from, and chance stands beside each
+number.
 """
 
 # %%
-# Perception of two sessions, and an embedding for every picture and word. A synthetic release brings embeddings along, the latents
-# of which its betas were made; with your own data ``nsd-imagery embed`` makes CLIP's.
+# Perception of two sessions, and an embedding for every picture and word. A synthetic release brings embeddings
+# along, the latents of which its betas were made; with your own data ``nsd-imagery embed`` makes CLIP's.
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -45,8 +46,8 @@ decoder = RidgeCV(alphas=np.logspace(1, 6, 11)).fit(betas_of(seen), vectors)
 print(f"{len(seen)} pictures, {decoder.coef_.shape[1]} voxels, penalty {decoder.alpha_:g}")
 
 # %%
-# **Score.** Cosines are taken about the mean of the training vectors, without which all predictions look alike. A prediction is right
-# about another target of the same set if it is nearer to its own.
+# **Score.** Cosines are taken about the mean of the training vectors, without which all predictions look alike. A
+# prediction is right about another target of the same set if it is nearer to its own.
 centre = vectors.mean(axis=0)
 
 
@@ -81,5 +82,5 @@ for axes, (name, (similarity, own)) in zip(several, means.items(), strict=True):
 several[0].set_ylabel("predicted")
 
 # %%
-# These are a few rows of one synthetic subject, whose planted patterns are the same in perception and imagery. For numbers with intervals, p and ceilings, and for a model of your own, see
-# :doc:`/how-to/transfer`.
+# These are a few rows of one synthetic subject, whose planted patterns are the same in perception and imagery. For
+# numbers with intervals, p and ceilings, and for a model of your own, see :doc:`/how-to/transfer`.

@@ -2,8 +2,8 @@
 Why neighbouring trials must not meet
 =====================================
 
-Betas of trials that are 4 s apart share noise, and no target ever follows itself. Together these make the common estimate of
-identification wrong in the unexpected direction: without any signal, it lies *below* chance.
+Betas of trials that are 4 s apart share noise, and no target ever follows itself. Together these make the common
+estimate of identification wrong in the unexpected direction: without any signal, it lies *below* chance.
 """
 
 # %%
@@ -38,8 +38,8 @@ axes.set(xlabel="trials apart (4 s each)", ylabel="correlation of betas")
 
 
 # %%
-# **Identification** of a trial by its mean similarity to the other trials of each target, with all of them and without those that are
-# two trials away or less.
+# **Identification** of a trial by its mean similarity to the other trials of each target, with all of them and
+# without those that are two trials away or less.
 def identified(leave_out: int) -> float:
     """Share of trials whose own target is the most similar of six; chance is about 1/6."""
     right = []
@@ -52,11 +52,16 @@ def identified(leave_out: int) -> float:
 
 
 figure, axes = plt.subplots(figsize=(7, 2.6), layout="constrained")
-axes.barh(["with neighbours", "without those ≤ 2 away"], [identified(0), identified(2)], color=["tab:red", "tab:blue"], alpha=0.7)
+axes.barh(
+    ["with neighbours", "without those ≤ 2 away"],
+    [identified(0), identified(2)],
+    color=["tab:red", "tab:blue"],
+    alpha=0.7,
+)
 axes.axvline(1 / 6, color="black", linestyle="--", linewidth=1)
 axes.set(xlabel="identified of six, no signal at all (dashed: 1/6)")
 axes.invert_yaxis()
 
 # %%
-# Even then chance is not exactly 1/6: a trial's own template has one trial fewer. ``evaluate`` draws chance from orders that the
-# experiment could have had, and writes it beside each number.
+# Even then chance is not exactly 1/6: a trial's own template has one trial fewer. ``evaluate`` draws chance from
+# orders that the experiment could have had, and writes it beside each number.
