@@ -16,6 +16,7 @@ import pytest
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from PIL import Image
 
 import nsd_imagery
@@ -67,6 +68,12 @@ def drawn(found: Evaluation) -> list[Drawn]:
 def lines(axes: Axes, label: str) -> list[np.ndarray]:
     """(n, 2) points of the lines of a label."""
     return [np.asarray(line.get_xydata()) for line in axes.lines if line.get_label() == label]
+
+
+def array_of(image: AxesImage) -> np.ma.MaskedArray:
+    array = image.get_array()
+    assert array is not None
+    return np.ma.asarray(array)
 
 
 def words(figure: Figure) -> str:
@@ -227,7 +234,7 @@ def test_distances_of_both_conditions_have_one_scale_and_their_targets_names(
     for number, row in enumerate(rows):
         pair = [axes.images[0] for axes in figure.axes[2 * number : 2 * number + 2]]
         for image, condition in zip(pair, ("vision", "imagery"), strict=True):
-            assert image.get_array().tolist() == row[condition]
+            assert array_of(image).tolist() == row[condition]
             assert [one.get_text() for one in image.axes.get_xticklabels()] == [short(name) for name in row["targets"]]
         both = np.array([row["vision"], row["imagery"]])
         assert {image.get_clim() for image in pair} == {(min(both.min(), 0.0), both.max())}
@@ -239,7 +246,7 @@ def test_distances_of_both_conditions_have_one_scale_and_their_targets_names(
 def test_distances_that_are_given_are_drawn_as_they_are() -> None:
     one, other = np.arange(9.0).reshape(3, 3), -np.arange(9.0).reshape(3, 3)
     figure = plot.rdm(one, other, targets=["<a>", "$b$", "c_d"])
-    assert [axes.images[0].get_array().tolist() for axes in figure.axes[:2]] == [one.tolist(), other.tolist()]
+    assert [array_of(axes.images[0]).tolist() for axes in figure.axes[:2]] == [one.tolist(), other.tolist()]
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["<a>", "$b$", "c"]
 
 
@@ -309,7 +316,7 @@ def test_each_voxel_is_drawn_at_its_i_j_k() -> None:
         k = int(axes.get_title().removeprefix("k = "))
         inside, shown = axes.images
         left, right, bottom, top = shown.get_extent()
-        array = shown.get_array()
+        array = array_of(shown)
         assert array.shape == (top - bottom, right - left)
         for (i, j), value in ((place[:2], value) for place, value in zip(places, values, strict=True) if place[2] == k):
             at = int(j - (bottom + 0.5)), int(i - (left + 0.5))
@@ -347,9 +354,9 @@ def test_a_map_of_an_evaluation_is_that_of_its_voxel_table(dataset: Path, found:
             assert mine.get_title() == given.get_title()
             assert np.ma.allequal(mine.images[1].get_array(), given.images[1].get_array())
             assert mine.images[1].get_clim() == given.images[1].get_clim()
-    frame = voxels.to_pandas()
-    again = plot.brain(expected, frame, slices=4)
-    assert np.ma.allequal(again.axes[0].images[1].get_array(), given.figure.axes[0].images[1].get_array())
+    ncsnr, frame = np.sqrt(ratio), voxels.to_pandas()
+    of_frame, of_rows = plot.brain(ncsnr, frame), plot.brain(ncsnr, voxels)
+    assert np.ma.allequal(array_of(of_frame.axes[0].images[1]), array_of(of_rows.axes[0].images[1]))
 
 
 # --- what may be passed

@@ -53,7 +53,7 @@ def rdm(
     """
     if imagery is not None:
         return _figure([_given(source, imagery, targets)])
-    whole = opened(source)  # pyright: ignore[reportArgumentType]
+    whole = opened(source)
     return _figure(rdms_of(whole, whole.subject(subject), whole.roi(roi)))
 
 

@@ -83,7 +83,7 @@ def brain(
         MissingExtraError: matplotlib is not installed.
     """
     if voxels is None:
-        numbers, places, said = _of_evaluation(values, of, subject, roi)  # pyright: ignore[reportArgumentType]
+        numbers, places, said = _of_evaluation(values, of, subject, roi)
         label = said if label is None else label
     else:
         numbers, places = _numbers_of(values), places_of(voxels)
