@@ -24,7 +24,7 @@ from nsd_imagery.evaluation.identify import Drawn
 from nsd_imagery.evaluation.relations import COVARIANCE, SIMILARITY, Geometry
 from nsd_imagery.evaluation.score import Measured, Score
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 """Of records, raised with whatever changes what is in one; part of their names, so that older ones are made again."""
 
 OVER_PARTS: Final = ("identification", "margin", COVARIANCE, SIMILARITY)

@@ -13,7 +13,7 @@ import numpy as np
 from nsd_imagery.chance.orders import N_DRAWS
 from nsd_imagery.evaluation.comparisons import POOLED_SETS, PRIMARY
 from nsd_imagery.evaluation.gram import Gram
-from nsd_imagery.evaluation.group import WILSON, over_sets
+from nsd_imagery.evaluation.group import interval_over, over_sets
 from nsd_imagery.evaluation.identify import Drawn, between
 from nsd_imagery.evaluation.runs import Run, Runs
 from nsd_imagery.evaluation.score import Measured
@@ -61,7 +61,7 @@ def _of_set(every: Sequence[Measured], train: Run, test: Run, products: Gram, dr
         return [_without(one, why) for one in every]
     found = between(train, kept, products, draws, "letter-free")
     low, high = found.interval
-    ends = {"low": low, "high": high, "interval": f"{WILSON}trials"}
+    ends = {"low": low, "high": high, "interval": interval_over("trials", found.accuracy.null)}
     return [
         _with(every[0], found.accuracy, found.n_trials, ends),
         _with(every[1], found.margin, found.n_trials, {}),
