@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nsd_imagery import errors as errors
+    from nsd_imagery import plot as plot
     from nsd_imagery.checks.run import verify as verify
     from nsd_imagery.consent import accept_terms as accept_terms
     from nsd_imagery.consent import terms_accepted as terms_accepted
@@ -73,7 +74,7 @@ _HOMES = {
     "verify": "nsd_imagery.checks.run",
 }
 
-_MODULES = ("errors",)
+_MODULES = ("errors", "plot")
 
 __all__ = sorted([*_HOMES, *_MODULES])  # pyright: ignore[reportUnsupportedDunderAll] (it reads the imports above)
 
