@@ -29,8 +29,8 @@ Ctrl-C. `--json` makes standard output JSON alone; notes and errors go to standa
 
 TABLES = {
     "Trials": (
-        "`subjAA-imagery`, `-vision`, `-attention`, `-perception`, and, without `betas`, the index. No value of a dataset "
-        'row is null: where there is none, "absent" stands; in an index it is null there.',
+        "`subjAA-imagery`, `-vision`, `-attention`, `-perception`, and, without `betas`, the index. No value of a "
+        'dataset row is null: where there is none, "absent" stands; in an index it is null there.',
         (*schema.TRIAL_COLUMNS, schema.BETAS),
     ),
     "Means of repeats": (
@@ -38,13 +38,13 @@ TABLES = {
         (*schema.AVERAGE_COLUMNS, schema.N_REPEATS, schema.BETAS),
     ),
     "Voxels": (
-        "`subjAA-voxels`: one row a column of `betas`, in their order. A string column an atlas follows, with the voxel's "
-        "label in it.",
+        "`subjAA-voxels`: one row a column of `betas`, in their order. A string column an atlas follows, with the "
+        "voxel's label in it.",
         schema.VOXEL_COLUMNS,
     ),
     "Stats": (
-        "`subjAA-stats`: one row a group of trials that were z-scored together. `mean` and `sd` follow (float64, percent "
-        "signal change, ddof 1), one value a voxel.",
+        "`subjAA-stats`: one row a group of trials that were z-scored together. `mean` and `sd` follow (float64, "
+        "percent signal change, ddof 1), one value a voxel.",
         schema.STATS_COLUMNS,
     ),
     "Stimuli": (

@@ -52,8 +52,9 @@ def blocks(text: str, *languages: str) -> list[Block]:
 def commands(block: Block) -> Iterator[list[str]]:
     """The commands of a shell block, in words, without comments; lines that end in a backslash go on."""
     for line in block.text.replace("\\\n", " ").splitlines():
-        if words := shlex.split(line, comments=True):
-            yield words
+        for command in line.split(" && "):
+            if words := shlex.split(command, comments=True):
+                yield words
 
 
 def anchors(text: str) -> set[str]:

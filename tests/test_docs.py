@@ -19,7 +19,7 @@ from nsd_imagery.cli.app import cli
 from nsd_imagery.sources import root
 from pages import HOME, PAGES, anchors, blocks, commands, links, name_of
 
-OTHER_COMMANDS = {"cd", "git", "hf", "python", "python3.11", "source", "export"}
+OTHER_COMMANDS = {"cd", "git", "mkdir", "hf", "python", "python3.11", "source", "export"}
 NOT_ALONE = {"README.md", "add-a-source.md"}
 """Pages with tests of their own."""
 

@@ -13,16 +13,19 @@ README = HOME / "README.md"
 
 def run(words: list[str]) -> None:
     """What a shell does with the commands of the README that are run."""
-    if words == ["mkdir", "first-steps", "&&", "cd", "first-steps"]:
-        Path(words[1]).mkdir()
-        os.chdir(words[4])
-        return
-    assert words[0] == "nsd-imagery"
-    try:
-        cli.main(words[1:], standalone_mode=False)
-    except SystemExit as end:
-        if end.code:
-            raise
+    match words:
+        case ["mkdir", name]:
+            Path(name).mkdir()
+        case ["cd", name]:
+            os.chdir(name)
+        case ["nsd-imagery", *arguments]:
+            try:
+                cli.main(arguments, standalone_mode=False)
+            except SystemExit as end:
+                if end.code:
+                    raise
+        case _:
+            pytest.fail(f"who runs {words}?")
 
 
 @pytest.mark.slow
