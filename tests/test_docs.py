@@ -143,6 +143,14 @@ def test_every_link_leads_to_a_page_that_is_there(generate: ModuleType) -> None:
                 assert anchor in anchors(texts.get(target) or target.read_text()) | _sections_of_checks(target), where
 
 
+@pytest.mark.slow
+def test_what_a_page_refers_to_by_name_has_a_page_of_the_reference(generate: ModuleType) -> None:
+    known = {*generate.TYPES, *(f"nsd_imagery.{name}" for name in generate.public_names())}
+    for page in PAGES:
+        named = re.findall(r"\{py:\w+\}`~?([\w.]+)`", page.read_text())
+        assert set(named) <= known, name_of(page)
+
+
 def _sections_of_checks(page: Path) -> set[str]:
     """How the site spells the headings of the page of checks."""
     return {check.id.replace(".", "-") for check in CHECKS} if page.name == "checks.md" else set()

@@ -75,7 +75,7 @@ class Source(Protocol):
     """
 
     name: ClassVar[str]
-    """What users call the kind of tree: --source NAME."""
+    """How users name the kind of tree, in `--source NAME`."""
 
     def __init__(self, root: Path, beta_version: str) -> None: ...
 
