@@ -42,8 +42,8 @@ autodoc_member_order = "bysource"
 napoleon_numpy_docstring = False
 
 nitpicky = True
-# Types in signatures that have no page here stay words: those of other packages, and what is inside. What pages refer to
-# by name is held against the reference by a test.
+# Types in signatures that have no page here stay words: those of other packages, and what is inside. What pages refer
+# to by name is held against the reference by a test.
 nitpick_ignore_regex = [(r"py:class", r".*"), (r"py:exc", r"BrokenExecutor")]
 
 sphinx_gallery_conf = {
@@ -57,7 +57,7 @@ sphinx_gallery_conf = {
     "show_signature": False,
     "abort_on_example_error": True,
     "remove_config_comments": True,
-    "matplotlib_animations": False,
+    "capture_repr": (),
     "within_subsection_order": "FileNameSortKey",
 }
 

@@ -17,7 +17,7 @@ import pandas as pd
 import nsd_imagery
 
 work = Path(mkdtemp())
-root = nsd_imagery.synth(work / "release", format="hdf5", signal="real")
+root = nsd_imagery.synth(work / "release", format="hdf5")
 folder = nsd_imagery.build(root, work / "nsd_imagery", roi=["nsdgeneral", "early", "higher"])
 evaluation = nsd_imagery.evaluate(folder, work / "evaluation", draws=199)
 scores = pd.read_parquet(evaluation.path / "scores.parquet")
