@@ -152,7 +152,9 @@ class Inputs:
 
     @contextmanager
     def written(self, folder: Path) -> Iterator["Inputs"]:
-        """The same, with all of it in files."""
+        """The same, with all of it in files; those of an evaluation that was stopped are removed."""
+        for left in folder.glob("space-*.parquet"):
+            left.unlink()
         if self.embeddings is None:
             yield self
             return
