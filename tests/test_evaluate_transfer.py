@@ -385,15 +385,15 @@ def test_a_root_a_folder_a_file_a_cache_and_a_space_give_the_same_rows(
     (root / "clip_embeddings").mkdir(parents=True)
     path = Path(shutil.copy(next(truth.glob("*.parquet")), root / "clip_embeddings"))
     cache = nsd_imagery.ClipCache(core_release, folder=truth)
+    options: dict[str, Any] = {"test_sets": "vision", "draws": DRAWS}
+    expected = {kind: one for kind, one in rows(found.scores).items() if one.test == "visX"}
     for number, embeddings in enumerate((root, str(path), path.parent, cache, space)):
-        options: dict[str, Any] = {"embeddings": embeddings, "test_sets": "vision", "draws": DRAWS}
-        scores = nsd_imagery.evaluate(core_dataset, tmp_path / f"e{number}", **options).scores
-        expected = {kind: one for kind, one in rows(found.scores).items() if one.test == "visX"}
+        scores = nsd_imagery.evaluate(core_dataset, tmp_path / f"e{number}", embeddings=embeddings, **options).scores
         assert rows(scores) == expected, embeddings
     model = cache.maker.model
     with pytest.raises(MissingDataError, match="no embeddings by model another"):
         nsd_imagery.evaluate(core_dataset, tmp_path / "m", embeddings=root, model="another")
-    named = nsd_imagery.evaluate(core_dataset, tmp_path / "e0", **{**options, "embeddings": root, "model": model})
+    named = nsd_imagery.evaluate(core_dataset, tmp_path / "e0", embeddings=root, model=model, **options)
     assert rows(named.scores) == expected
 
 

@@ -230,13 +230,13 @@ def _listed(path: Path, table: pa.Table, is_csv: bool) -> NDArray[np.float64]:
     if not has_vectors(column.type):
         msg = f"{path}: vector is {column.type}, not lists of numbers; in a CSV write v0, v1 and so on"
         raise DataError(msg)
-    lengths = pc.list_value_length(column).to_numpy()
+    lengths = pc.call_function("list_value_length", [column]).to_numpy()
     length = int(lengths[0])
     if (wrong := np.flatnonzero((lengths != length) | (lengths == 0))).size:
         row = int(wrong[0])
         msg = f"{_at(path, row, is_csv)}: its vector has {lengths[row]} numbers, that of row 1 {length}"
         raise DataError(msg)
-    numbers = pc.list_flatten(column)
+    numbers = pc.call_function("list_flatten", [column])
     if numbers.null_count:
         row = int(np.flatnonzero(numbers.is_null().to_numpy())[0]) // length
         msg = f"{_at(path, row, is_csv)}: a number of its vector is absent"

@@ -80,6 +80,10 @@ def about(
     }
 
 
+def _versions_of_transfer(inputs: Inputs) -> tuple[str, ...]:
+    return ("scikit-learn",) if inputs.embeddings else ()
+
+
 def _of(manifest: Manifest) -> dict[str, Any]:
     return {"digest": digest(manifest), "synthetic": manifest.synthetic, "recipe": manifest.recipe.options}
 
