@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -32,9 +33,12 @@ from nsd_imagery.errors import (
     UsageError,
 )
 from nsd_imagery.evaluation.ceiling import ceilings
+from nsd_imagery.evaluation.group import grouped
+from nsd_imagery.evaluation.inputs import Embeddings, File, Inputs, opened
+from nsd_imagery.evaluation.record import Record
 from nsd_imagery.evaluation.run import Evaluation
 from nsd_imagery.evaluation.runs import load_runs
-from nsd_imagery.evaluation.score import GROUP, Score, read_scores
+from nsd_imagery.evaluation.score import GROUP, Measured, Score, read_scores
 from nsd_imagery.evaluation.selected import only
 from nsd_imagery.evaluation.space import Space
 from nsd_imagery.evaluation.subject import kind_of
@@ -200,15 +204,36 @@ def test_a_group_has_each_row_of_its_subjects_and_p_is_corrected_over_rois(
         if None not in parts:
             assert one.value == pytest.approx(np.mean(parts)), kind
             assert one.n_subjects == 2
-    shared = only_one(ours, subject=GROUP, measure="retrieval_at_1", train="perception", unit="mean")
-    counts = [own[kind_of(shared)].n_candidates for own in each[:2]]
-    assert shared.n_candidates == (counts[0] if counts[0] == counts[1] else None)
+    with ExitStack() as stack:
+        paths = sorted((tmp_path / "e" / ".evaluate").glob("*.npz"))
+        records = [stack.enter_context(Record(path)) for path in paths]
+        for measure in ("two_way", "brain_correlation", "cosine"):
+            said = {"measure": measure, "train": "perception", "test": "imgX", "unit": "mean"}
+            parts = [
+                record.measured("early", place)
+                for record in records
+                for place, one in enumerate(record.scores("early"))
+                if of([one], **said) and one.stimulus_set in ("A", "B") and one.how in ("decode", "encode")
+            ]
+            one = next(one for one in of(ours, subject=GROUP, stimulus_set="", **said) if one.n_candidates == 6)
+            assert one.p == grouped(parts).score.p
     for name in ("subj01", GROUP):
         said = {"subject": name, "measure": "two_way", "test": "imgX", "train": "perception", "unit": "trial"}
         both = of(scores, **said, stimulus_set="", n_candidates=6)
         assert {one.family for one in both} == {"nsdgeneral, early"}
         assert all((one.p_corrected or 0) >= (one.p or 1) for one in both)
     assert all(one.value is not None for one in of(scores, measure="brain_correlation", subject=GROUP, how="encode"))
+
+
+def test_a_group_whose_subjects_saw_other_numbers_of_pictures_says_so(found: Evaluation) -> None:
+    said = {"measure": "retrieval_at_1", "train": "perception", "test": "perception", "unit": "mean"}
+    one = only_one(found.scores, subject=SUBJECT, **said)
+    both = [Measured(replace(one, subject=f"subj0{n}", n_candidates=226 * n, p=None), 0.5, np.zeros(0)) for n in (1, 2)]
+    score = grouped(both).score
+    assert (score.n_candidates, score.candidates) == (None, "those of each subject, 226 to 452")
+    assert grouped(both[:1]).score.candidates == one.candidates
+    apart = {kind_of(replace(one, n_candidates=n)) for n in (226, 452, 300)}
+    assert len(apart) == 2
 
 
 def test_a_mean_over_sets_lies_in_its_interval_as_often_as_it_says() -> None:
@@ -455,9 +480,8 @@ def test_saved_decoders_are_read_again_and_give_the_same_rows(
     core_dataset: Path, truth: Path, found: Evaluation, decoders: Path, tmp_path: Path
 ) -> None:
     assert [path.name for path in decoders.iterdir()] == ["subj01-nsdgeneral"]
-    fitted = nsd_imagery.training_rows(
-        core_dataset, 1, embeddings=nsd_imagery.space_of(nsd_imagery.ClipCache(truth.parent, folder=truth))
-    ).decoder()
+    cache = nsd_imagery.ClipCache(truth.parent, folder=truth)
+    fitted = nsd_imagery.training_rows(core_dataset, 1, embeddings=cache).decoder()
     saved = nsd_imagery.Decoder.load(decoders / "subj01-nsdgeneral")
     assert saved.origin == fitted.origin
     assert np.array_equal(saved.weights, fitted.weights)
@@ -508,7 +532,28 @@ def test_where_nothing_can_be_learnt_a_decoder_is_tested_alone(
         assert "the folder has no train split of subj01-perception" in encoded[-1].reason
     said = {"measure": "two_way", "test": "imgX", "stimulus_set": "A"}
     assert value(given.scores, **said) == pytest.approx(value(found.scores, **said))
-    assert "not estimated: " in next(line.text for line in without.headline if line.name == "transfer")
+    (line,) = [line for line in without.headline if line.name == "transfer"]
+    why = "the folder has no train split of subj01-perception"
+    assert line.text == f"perception → vision, imagery not estimated: {why}; no training pictures"
+
+
+def test_a_file_that_is_changed_meanwhile_is_named(truth: Path, table: Table, tmp_path: Path) -> None:
+    (path,) = truth.glob("*.parquet")
+    targets, mine = (
+        Path(shutil.copy(file, tmp_path / name)) for file, name in ((path, "t.parquet"), (table(), "m.parquet"))
+    )
+    said = {"maker": "", "digest": ""}
+    of_targets = Inputs(predictions=File.of(mine), targets=File.of(targets))
+    of_embeddings = Inputs(embeddings=Embeddings(File.of(targets), "image", said, ""))
+    assert opened(of_targets).predictions is not None
+    assert opened(of_embeddings).space is not None
+    shutil.copy(table("cue"), mine)
+    with pytest.raises(DataError, match=r"m\.parquet: was changed while it was evaluated"):
+        opened(of_targets)
+    maker, both = read_embeddings(path)
+    write_embeddings(targets, maker, dict(list(both.items())[1:]))
+    with pytest.raises(DataError, match=r"t\.parquet: was changed while it was evaluated"):
+        opened(of_embeddings)
 
 
 # --- what is kept
@@ -642,6 +687,7 @@ def test_a_preprocessor_that_knows_what_is_tested_or_makes_no_voxels_is_one_line
         ({"embeddings": "nowhere"}, "nowhere: no such folder"),
         ({"embeddings": 3}, "embeddings are a root, a ClipCache or what space_of gives, not 3"),
         ({"embeddings": Space({}, {}, "")}, "the space has no vectors of pictures"),
+        ({"embeddings": Space({"a": np.ones(2)}, {"b": np.ones(3)}, "")}, "the space have shapes (2,), (3,), not one"),
         ({"decoder": "nowhere"}, "has no decoder of subj01 nsdgeneral"),
         ({"preprocessor": "nowhere"}, "has no preprocessor of subj01 nsdgeneral"),
         ({"predictions": "nowhere.parquet"}, "no such file"),
