@@ -622,7 +622,7 @@ def fitted(core_dataset: Path) -> Callable[..., nsd_imagery.NSDPreprocessor]:
 
 
 def test_only_voxels_that_a_preprocessor_selects_are_in_any_number(
-    core_dataset: Path, truth: Path, fitted: Callable[..., Any], tmp_path: Path
+    core_dataset: Path, truth: Path, decoders: Path, fitted: Callable[..., Any], tmp_path: Path
 ) -> None:
     preprocessor = fitted(selection="ncsnr", n_voxels=60)
     columns = preprocessor.fitted.columns
@@ -637,6 +637,10 @@ def test_only_voxels_that_a_preprocessor_selects_are_in_any_number(
         (mine,) = [own for own in scores if own.subject == SUBJECT and kind_of(own) == kind]
         assert mine.value == (None if one.value is None else pytest.approx(one.value, rel=1e-5))
         assert mine.p == one.p
+    fewer = nsd_imagery.evaluate(core_dataset, tmp_path / "f", decoder=tmp_path / "d", **options).scores
+    assert rows(fewer) == rows(scores)
+    with pytest.raises(DataError, match=r"takes \d+ voxels that the preprocessor leaves out"):
+        nsd_imagery.evaluate(core_dataset, tmp_path / "o", decoder=decoders, **options)
     (tmp_path / "several").mkdir()
     shutil.copytree(folder, tmp_path / "several" / "subj01-nsdgeneral")
     again = nsd_imagery.evaluate(core_dataset, tmp_path / "a", **{**options, "preprocessor": tmp_path / "several"})
