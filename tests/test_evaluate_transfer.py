@@ -191,6 +191,27 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return root, nsd_imagery.build(root, folder / "d", roi=["nsdgeneral", "early"])
 
 
+def p_of_sums_of_z(out: Path, scores: list[Score]) -> set[float]:
+    """Every p of a group over sets, after each was held against what is kept by subject and set."""
+    compared: set[float] = set()
+    with ExitStack() as stack:
+        records = [stack.enter_context(Record(path)) for path in sorted((out / ".evaluate").glob("*.npz"))]
+        for one in scores:
+            if one.train != "perception" or one.test == "perception" or one.stimulus_set or one.n_candidates != 6:
+                continue
+            parts = [
+                record.measured(one.roi, place)
+                for record in records
+                for place, own in enumerate(record.scores(one.roi))
+                if own.stimulus_set in ("A", "B") and kind_of(own)._replace(stimulus_set="") == kind_of(one)
+            ]
+            assert len(parts) == 2 * len(records)
+            expected = grouped(parts).score
+            assert (one.value, one.p) == (None if one.value is None else pytest.approx(expected.value), expected.p)
+            compared |= {one.p} if one.p is not None else set()
+    return compared
+
+
 def test_a_group_has_each_row_of_its_subjects_and_p_is_corrected_over_rois(
     two: tuple[Path, Path], tmp_path: Path
 ) -> None:
@@ -204,19 +225,7 @@ def test_a_group_has_each_row_of_its_subjects_and_p_is_corrected_over_rois(
         if None not in parts:
             assert one.value == pytest.approx(np.mean(parts)), kind
             assert one.n_subjects == 2
-    with ExitStack() as stack:
-        paths = sorted((tmp_path / "e" / ".evaluate").glob("*.npz"))
-        records = [stack.enter_context(Record(path)) for path in paths]
-        for measure in ("two_way", "brain_correlation", "cosine"):
-            said = {"measure": measure, "train": "perception", "test": "imgX", "unit": "mean"}
-            parts = [
-                record.measured("early", place)
-                for record in records
-                for place, one in enumerate(record.scores("early"))
-                if of([one], **said) and one.stimulus_set in ("A", "B") and one.how in ("decode", "encode")
-            ]
-            one = next(one for one in of(ours, subject=GROUP, stimulus_set="", **said) if one.n_candidates == 6)
-            assert one.p == grouped(parts).score.p
+    assert p_of_sums_of_z(tmp_path / "e", of(ours, subject=GROUP)) == {1 / (1 + DRAWS)}
     for name in ("subj01", GROUP):
         said = {"subject": name, "measure": "two_way", "test": "imgX", "train": "perception", "unit": "trial"}
         both = of(scores, **said, stimulus_set="", n_candidates=6)
@@ -275,6 +284,7 @@ def nothing(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def test_without_signal_every_score_of_every_test_set_is_at_chance(nothing: tuple[Path, Path], tmp_path: Path) -> None:
     root, folder = nothing
     found = nsd_imagery.evaluate(folder, tmp_path / "e", embeddings=root / "truth", draws=DRAWS)
+    assert len(p_of_sums_of_z(tmp_path / "e", of(found.scores, subject=GROUP))) > 3
     tested = [one for one in rows(found.scores).values() if one.p is not None and one.train == "perception"]
     assert {one.test for one in tested} == {"visX", "imgX_1", "imgX_2", "imgX", "perception"}
     assert len({one.measure for one in tested}) >= 9
