@@ -4,19 +4,20 @@ Ranking is by centred cosine: what is compared lies near a mean, and raw cosine 
 null under redrawn labels, and chance beside it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nsd_imagery.chance.intervals import around, of_share
+from nsd_imagery.chance.intervals import of_share
 from nsd_imagery.evaluation.compared import Compared, Measure, Side, of_means, of_rows
 from nsd_imagery.evaluation.group import interval_over
 from nsd_imagery.evaluation.identify import Drawn
 from nsd_imagery.evaluation.places import Matrix, retrieval_among, retrieval_at, two_way, two_way_mirage
 from nsd_imagery.evaluation.score import Measured, unestimated
+from nsd_imagery.evaluation.spread import OVER_STIMULI, Spread, over_stimuli
 from nsd_imagery.evaluation.tested import BOTH, Tested
 
 COMPARABLE_N: Final = 300
@@ -28,8 +29,6 @@ MIRAGE: Final = (
     "strictly less alike, minus one, as published with MIRAGE (best (N - 2)/(N - 1), chance 1/2 - 1/(N - 1)): add "
     "1/(N - 1) for the standard definition; the published numbers are of reconstructions, ten samples each"
 )
-
-_OVER_STIMULI: Final = "t over stimuli"
 
 
 @dataclass(frozen=True)
@@ -72,11 +71,26 @@ def decoding_measures(tested: Tested) -> list[Measure]:
         ),
     ]
     if tested.condition != "perception":
-        return [cosine, *ranked, _retrieval("identification", 1, n)]
+        more = RETRIEVED[1:] if tested.stimulus_set == BOTH else ()
+        return [
+            cosine,
+            *ranked,
+            _retrieval("identification", 1, n),
+            *(_retrieval(f"retrieval_at_{k}", k, n) for k in more),
+        ]
     retrieved = [_retrieval(f"retrieval_at_{k}", k, n) for k in RETRIEVED if k < n]
     if n > COMPARABLE_N:
         retrieved += [_retrieval(f"retrieval_at_{k}", k, n, COMPARABLE_N) for k in RETRIEVED]
     return [cosine, *ranked, *retrieved]
+
+
+def decoding_names(tested: Tested) -> list[str]:
+    """Of `decoding_measures`, also where there is nothing to measure."""
+    retrieved = [f"retrieval_at_{k}" for k in RETRIEVED]
+    if tested.condition == "perception":
+        return ["cosine", "two_way", "two_way_mirage", *retrieved]
+    more = retrieved[1:] if tested.stimulus_set == BOTH else []
+    return ["cosine", "two_way", "two_way_mirage", "identification", *more]
 
 
 def encoding_measures(tested: Tested) -> list[Measure]:
@@ -114,7 +128,7 @@ def scored(
 
 def without(about: About, tested: Tested, measure: str, reason: str, how: str, unit: str = "trial") -> Measured:
     """A score without a value."""
-    n = len(tested.stimuli)
+    n = tested.n_candidates
     is_both = tested.stimulus_set == BOTH
     perceived = tested.condition == "perception" and about.train == "perception"
     score = unestimated(
@@ -129,7 +143,7 @@ def without(about: About, tested: Tested, measure: str, reason: str, how: str, u
         n_repeats=1 if unit == "trial" else tested.n_repeats,
         n_trials=tested.n_trials,
         n_subjects=1,
-        n_candidates=n or None,
+        n_candidates=n,
         candidates=tested.candidates if n or not perceived else "pictures of shared1000",
         n_voxels=about.n_voxels,
         how=how,
@@ -190,7 +204,9 @@ def _score(
     unit: str,
     how: str,
 ) -> Measured:
-    said: Mapping[str, Any] = _interval(measure, *each, drawn.null, "trials" if unit == "trial" else "means")
+    spread = None if measure.is_share else over_stimuli(*each, measure.bounds)
+    tests = "trials" if unit == "trial" else "means"
+    said = _interval(drawn, spread, len(each[0]), tests) if spread or measure.is_share else {}
     chance, method = measure.chance, "by the number of candidates" if measure.is_share else "by definition"
     if chance is None and len(drawn.null):
         chance, method = float(drawn.null.mean()), "mean of redrawn labels"
@@ -208,18 +224,11 @@ def _score(
         draws=len(drawn.null) or None,
         reason=notes_of(about, tested, measure),
     )
-    return Measured(score, drawn.value, drawn.null)
+    return Measured(score, drawn.value, drawn.null, spread)
 
 
-def _interval(measure: Measure, each: Matrix, own: NDArray[np.integer], null: Matrix, tests: str) -> dict[str, Any]:
+def _interval(drawn: Drawn, spread: Spread | None, n_tests: int, tests: str) -> dict[str, Any]:
     """Wilson's of shares; of means over stimuli, t over them."""
-    if measure.is_share:
-        ends = of_share(float(each.mean()), len(each), null)
-        return {"low": ends.low, "high": ends.high, "interval": interval_over(tests, null)}
-    there, at = np.unique(own, return_inverse=True)
-    if len(there) < 3:
-        return {}
-    means = np.bincount(at, each) / np.bincount(at)
-    ends = around(float(each.mean()), float(means.var(ddof=1)) / len(there), len(there))
-    least, most = measure.bounds
-    return {"low": max(least, ends.low), "high": min(most, ends.high), "interval": _OVER_STIMULI}
+    ends = of_share(drawn.value, n_tests, drawn.null) if spread is None else spread.around(drawn.value)
+    how = interval_over(tests, drawn.null) if spread is None else OVER_STIMULI
+    return {"low": ends.low, "high": ends.high, "interval": how}

@@ -22,10 +22,13 @@ from nsd_imagery.evaluation.decoder import Decoder, Linear, Origin
 from nsd_imagery.evaluation.known import Known, known_stimuli, voxels_digest
 from nsd_imagery.evaluation.ridge import fit_decoder, fit_encoder
 from nsd_imagery.evaluation.runs import Runs, load_runs
-from nsd_imagery.evaluation.space import Space
+from nsd_imagery.evaluation.space import Space, space_of
+from nsd_imagery.learn.clip_cache import ClipCache
 from nsd_imagery.rows.load import load
 from nsd_imagery.rows.vectors import label_table, row_vectors
 from nsd_imagery.schema import BETAS
+from nsd_imagery.spelling import subject_of
+from nsd_imagery.suggest import one_of
 from nsd_imagery.volumes.roi import DEFAULT_ROI, Mask
 
 FEWEST_PICTURES: Final = 50
@@ -87,12 +90,13 @@ class Training:
 
 def training_rows(
     folder: Path | str,
-    subject: str,
+    subject: str | int,
     roi: str = DEFAULT_ROI,
-    embeddings: Space | None = None,
+    embeddings: Space | ClipCache | None = None,
     *,
     rows: Dataset | None = None,
     runs: Runs | None = None,
+    voxels: NDArray[np.integer] | None = None,
 ) -> Training:
     """The training rows of a subject and ROI.
 
@@ -101,11 +105,12 @@ def training_rows(
 
     Args:
         folder: A built folder.
-        subject: "subj01" to "subj08".
+        subject: Its name or number.
         roi: A ROI that the folder has configs of.
         embeddings: Vectors of the pictures.
         rows: Perception's rows to take in the place of the train split, with all columns of their config.
         runs: What will be tested, where it is loaded already: voxels that do not vary there are left out.
+        voxels: Columns of the folder's `betas` to choose from; default all.
 
     Raises:
         UsageError: The folder has no such subject or ROI, or the rows are of another.
@@ -114,9 +119,13 @@ def training_rows(
         DataError: A shard is damaged.
     """
     if embeddings is None:
-        raise UsageError("training rows need vectors of the pictures: embeddings=space_of(ClipCache(root))")
+        raise UsageError("training rows need vectors of the pictures: embeddings=ClipCache(root)")
+    if isinstance(embeddings, ClipCache):
+        embeddings = space_of(embeddings)
     place = Path(folder).expanduser().resolve()
     manifest = open_manifest(place)
+    subject = one_of("subject", subject_of(subject), manifest.subjects)
+    one_of("ROI", roi, dict.fromkeys(config.roi for config in manifest.trials.values() if config.subject == subject))
     name = config_name(subject, "perception", roi)
     if rows is None:
         if name not in manifest.configs or "train" not in manifest.configs[name].splits:
@@ -132,12 +141,14 @@ def training_rows(
     views = row_vectors(rows, BETAS.name)
     betas, varies = _averaged([views[row] for row in used[0]], session, picture)
     varies &= _varying(_runs(place, manifest, subject, roi) if runs is None else runs, len(varies))
+    if voxels is not None:
+        varies &= np.isin(np.arange(len(varies)), voxels)
     columns = np.flatnonzero(varies)
     betas, weights = np.ascontiguousarray(betas[:, columns]), np.bincount(picture).astype(np.float64)
     vectors = embeddings.stack(names.tolist())
     training = _digest(names.tolist(), betas, vectors, weights)
-    voxels = voxels_digest(place, manifest, subject, roi, columns)
-    origin = Origin(subject, roi, voxels, embeddings.maker, training, len(names))
+    where = voxels_digest(place, manifest, subject, roi, columns)
+    origin = Origin(subject, roi, where, embeddings.maker, training, len(names))
     sessions = tuple(np.unique(session).tolist())
     reason = "" if len(columns) else "no voxel varies in all sessions and runs"
     return Training(tuple(names.tolist()), betas, vectors, weights, columns, n_removed, sessions, origin, reason)

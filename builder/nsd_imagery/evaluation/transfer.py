@@ -26,16 +26,17 @@ from nsd_imagery.evaluation.repeats import repeat_retrieval
 from nsd_imagery.evaluation.runs import Runs, digest, load_runs
 from nsd_imagery.evaluation.score import Measured, Score
 from nsd_imagery.evaluation.scoring import (
-    RETRIEVED,
     About,
     chance_rows,
     decoding_measures,
+    decoding_names,
     encoding_measures,
     missing,
     reference_row,
     scored,
 )
 from nsd_imagery.evaluation.space import Space
+from nsd_imagery.evaluation.spread import OVER_STIMULI, together
 from nsd_imagery.evaluation.tested import PERMUTATIONS, TESTS, Tested, absent, of_perception, of_runs
 from nsd_imagery.evaluation.training import Training, training_rows
 from nsd_imagery.suggest import one_of
@@ -48,7 +49,6 @@ CONSTANT: Final = "constant"
 """What `train` says of the constant predictor, which is the mean training embedding whatever the betas are."""
 
 _CONSTANT_IS: Final = "the constant predictor, the mean training embedding: raw cosine is high for any input"
-_DECODED: Final = ("cosine", "two_way", "two_way_mirage")
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,9 +200,7 @@ def _decoded(
     """Vectors from betas, among the vectors of the candidates."""
     reason = tested.reason or _no_candidates(tested, space) or ("" if decoder else no_training)
     if reason or decoder is None:
-        perceived = tested.condition == "perception"
-        names = [f"retrieval_at_{k}" for k in RETRIEVED] if perceived else ["identification"]
-        return missing(about, tested, [*_DECODED, *names], reason, DECODE)
+        return missing(about, tested, decoding_names(tested), reason, DECODE)
     about = replace(about, notes=(decoder.note,) if decoder.note else ())
     candidates = space.stack(tested.stimuli, tested.kind)
     found = scored_vectors(about, tested, decoder.predict(tested.betas), candidates, decoder.center, DECODE)
@@ -285,4 +283,16 @@ def pooled(found: Sequence[Measured]) -> list[Measured]:
         score = one.score
         if score.stimulus_set in POOLED_SETS:
             groups.setdefault((score.measure, score.train, score.test, score.unit, score.how), []).append(one)
-    return [over_sets(parts) for parts in groups.values()]
+    return [_over_sets(parts) for parts in groups.values()]
+
+
+def _over_sets(parts: Sequence[Measured]) -> Measured:
+    """The mean over sets, with an interval over the stimuli of them all where each set has one over its own."""
+    found = over_sets(parts)
+    spreads = [one.spread for one in parts if one.score.value is not None and one.spread is not None]
+    if found.score.value is None or len(spreads) < sum(one.score.value is not None for one in parts):
+        return replace(found, spread=None)
+    spread = together(spreads)
+    ends = spread.around(found.score.value)
+    score = replace(found.score, low=ends.low, high=ends.high, interval=f"{OVER_STIMULI}, by set")
+    return replace(found, score=score, spread=spread)
