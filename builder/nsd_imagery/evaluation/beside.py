@@ -62,7 +62,8 @@ class Beside:
         ends = {name: getattr(score, name) for name in ("low", "high", "chance")}
         ends = {name: None if end is None else end / best for name, end in ends.items()}
         divided = replace(score, value=score.value / best, how=how, reference=1.0, reference_method=_REACHABLE, **ends)
-        return [replace(measured, score=raw), Measured(divided, measured.statistic / best, measured.null / best)]
+        items = measured.items and replace(measured.items, values=measured.items.values / best)
+        return [replace(measured, score=raw), Measured(divided, measured.statistic / best, measured.null / best, items)]
 
     def _reachable(self, tested: Tested, unit: str) -> tuple[float | None, str]:
         """The mean over candidates of √NC(n); or why there is none."""

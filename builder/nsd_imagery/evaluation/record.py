@@ -8,7 +8,7 @@ import io
 import json
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,9 +21,9 @@ from nsd_imagery.errors import DataError
 from nsd_imagery.evaluation.geometry import Shared
 from nsd_imagery.evaluation.identify import Drawn
 from nsd_imagery.evaluation.relations import COVARIANCE, SIMILARITY, Geometry
-from nsd_imagery.evaluation.score import Measured, Score
+from nsd_imagery.evaluation.score import Items, Measured, Score
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Of records, raised with whatever changes what is in one; part of their names, so that older ones are made again."""
 
 OVER_PARTS: Final = ("identification", "margin", COVARIANCE, SIMILARITY)
@@ -66,6 +66,22 @@ class _Draws:
         return name
 
 
+class _Items:
+    """What scores are by stimulus, with each list of stimuli once."""
+
+    def __init__(self) -> None:
+        self.arrays: dict[str, NDArray[np.float64]] = {}
+        self.stimuli: dict[tuple[str, ...], int] = {}
+
+    def name(self, items: Items | None) -> tuple[str, int] | None:
+        """The name of the numbers and the place of the stimuli; None for none."""
+        if items is None:
+            return None
+        name = f"items-{len(self.arrays)}"
+        self.arrays[name] = np.stack([items.values, items.n_tests.astype(np.float64)])
+        return name, self.stimuli.setdefault(items.stimuli, len(self.stimuli))
+
+
 def pack(of_roi: Mapping[str, OfRoi], voxels: bytes) -> bytes:
     """The bytes of a record.
 
@@ -73,12 +89,12 @@ def pack(of_roi: Mapping[str, OfRoi], voxels: bytes) -> bytes:
         of_roi: By name of the ROI.
         voxels: Of the Parquet file of maps.
     """
-    draws = _Draws()
-    said = {"rois": {roi: _said(one, draws) for roi, one in of_roi.items()}}
+    draws, items = _Draws(), _Items()
+    said = {"rois": {roi: _said(one, draws, items) for roi, one in of_roi.items()}, "stimuli": list(items.stimuli)}
     text = json.dumps(said, allow_nan=False).encode()
     arrays: dict[str, Any] = {_RECORD: np.frombuffer(text, np.uint8), _VOXELS: np.frombuffer(voxels, np.uint8)}
     file = io.BytesIO()
-    np.savez(file, **{**arrays, **draws.arrays})
+    np.savez(file, **{**arrays, **draws.arrays, **items.arrays})
     return file.getvalue()
 
 
@@ -104,6 +120,7 @@ class Record:
             msg = f"{path}: is no record of an evaluation{_AGAIN}"
             raise DataError(msg) from error
         self._rois: dict[str, Any] = said["rois"]
+        self._stimuli = [tuple(names) for names in said["stimuli"]]
 
     def __enter__(self) -> "Record":
         return self
@@ -134,6 +151,14 @@ class Record:
         one = self._rois[roi]["measured"][place]
         statistic = np.nan if one["statistic"] is None else one["statistic"]
         return Measured(Score(**one["score"]), statistic, self._null(one["draws"], statistic))
+
+    def items(self, roi: str) -> Iterator[tuple[Score, Items]]:
+        """Those of `scores` that are known by stimulus."""
+        for one in self._rois[roi]["measured"]:
+            if one["items"] is not None:
+                name, place = one["items"]
+                values, n_tests = self._array(name)
+                yield Score(**one["score"]), Items(self._stimuli[place], values, n_tests.astype(np.int64))
 
     def geometry(self, roi: str) -> Geometry:
         """What the group's pattern correlation and likeness of RDMs are made of."""
@@ -166,7 +191,7 @@ class Record:
             raise DataError(msg) from error
 
 
-def _said(one: OfRoi, draws: _Draws) -> dict[str, Any]:
+def _said(one: OfRoi, draws: _Draws, items: _Items) -> dict[str, Any]:
     geometry = one.geometry
     return {
         "measured": [
@@ -174,6 +199,7 @@ def _said(one: OfRoi, draws: _Draws) -> dict[str, Any]:
                 "score": asdict(measured.score),
                 "statistic": measured.statistic if np.isfinite(measured.statistic) else None,
                 "draws": draws.name(measured.null) if _is_kept(measured.score) else None,
+                "items": items.name(measured.items),
             }
             for measured in one.measured
         ],

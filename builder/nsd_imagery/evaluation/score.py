@@ -128,6 +128,27 @@ def unestimated(**said: Any) -> Score:
 
 
 @dataclass(frozen=True, eq=False)
+class Items:
+    """What a score is the mean of, by stimulus: what two models are compared by, stimulus by stimulus.
+
+    Attributes:
+        stimuli: (k,) keys, each once.
+        values: (k,) mean over the tests of each.
+        n_tests: (k,) trials of each that were tested, or 1 where their mean was. Weighted by it, the mean of `values`
+            is the value of the score.
+    """
+
+    stimuli: tuple[str, ...]
+    values: NDArray[np.float64]
+    n_tests: NDArray[np.int64]
+
+    @property
+    def mean(self) -> float:
+        """Over tests."""
+        return float(np.average(self.values, weights=self.n_tests))
+
+
+@dataclass(frozen=True, eq=False)
 class Measured:
     """A score, and the draws behind its p: what tests over ROIs and over subjects are made of.
 
@@ -136,11 +157,13 @@ class Measured:
         statistic: What p belongs to, in a unit in which subjects may be averaged: never clipped, no root.
         null: (n_draws,) the same under each drawn order; empty where there are no draws. Draw d is of the same orders
             for all subjects and ROIs.
+        items: The score by stimulus, of models; None of what is over sets or subjects.
     """
 
     score: Score
     statistic: float
     null: NDArray[np.float64]
+    items: Items | None = None
 
 
 _ARROW: Final[Mapping[Any, pa.DataType]] = {
