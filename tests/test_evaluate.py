@@ -214,8 +214,8 @@ def test_the_verb_writes_what_the_function_writes_and_prints_five_lines(
     assert (done.returncode, done.stderr) == (0, "")
     assert written(tmp_path / "evaluation") == written(found.path)
     names = [line.partition("  ")[0] for line in done.stdout.splitlines()]
-    assert names[:4] == ["reliability", "within vision", "vision → imagery", "letter alone"]
-    assert names[4].startswith("evaluation: ")
+    assert names[:5] == ["reliability", "within vision", "vision → imagery", "letter alone", "transfer"]
+    assert names[5].startswith("evaluation: ")
     assert len(names) == 5
     number, p = r"\d\.\d\d+", r"p 0\.01"
     assert re.search(rf"^within vision +6-way {number}, chance {number}, {p}$", done.stdout, re.MULTILINE)

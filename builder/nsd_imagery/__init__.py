@@ -20,7 +20,11 @@ if TYPE_CHECKING:
     from nsd_imagery.dataset.build import preview as preview
     from nsd_imagery.dataset.info import info as info
     from nsd_imagery.dataset.plan import plan as plan
+    from nsd_imagery.evaluation.decoder import Decoder as Decoder
+    from nsd_imagery.evaluation.ridge import fit_decoder as fit_decoder
     from nsd_imagery.evaluation.run import evaluate as evaluate
+    from nsd_imagery.evaluation.space import space_of as space_of
+    from nsd_imagery.evaluation.training import training_rows as training_rows
     from nsd_imagery.imagery_trial import ImageryTrial as ImageryTrial
     from nsd_imagery.interop.export import export as export
     from nsd_imagery.learn.clip_cache import ClipCache as ClipCache
@@ -44,6 +48,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "ClipCache": "nsd_imagery.learn.clip_cache",
+    "Decoder": "nsd_imagery.evaluation.decoder",
     "ImageryTrial": "nsd_imagery.imagery_trial",
     "NSDImagery": "nsd_imagery.rows.builder",
     "NSDImageryDataset": "nsd_imagery.learn.dataset",
@@ -56,6 +61,7 @@ _HOMES = {
     "evaluate": "nsd_imagery.evaluation.run",
     "export": "nsd_imagery.interop.export",
     "find_roi": "nsd_imagery.sources.root",
+    "fit_decoder": "nsd_imagery.evaluation.ridge",
     "index": "nsd_imagery.trials",
     "info": "nsd_imagery.dataset.info",
     "load": "nsd_imagery.rows.load",
@@ -66,9 +72,11 @@ _HOMES = {
     "read_index": "nsd_imagery.trials",
     "restrict": "nsd_imagery.rows.restrict",
     "rois": "nsd_imagery.sources.root",
+    "space_of": "nsd_imagery.evaluation.space",
     "synth": "nsd_imagery.synthetic",
     "terms_accepted": "nsd_imagery.consent",
     "to_nifti": "nsd_imagery.rows.maps",
+    "training_rows": "nsd_imagery.evaluation.training",
     "torch_view": "nsd_imagery.learn.view",
     "verify": "nsd_imagery.checks.run",
 }

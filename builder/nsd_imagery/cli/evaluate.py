@@ -27,6 +27,52 @@ _MOST_DRAWS = 9_999
     help="The same subjects and ROIs built with --betas fithrf, for what is asked from one imagery run to the other.",
 )
 @click.option(
+    "--embeddings",
+    type=click.Path(path_type=Path),
+    metavar="ROOT",
+    help="Where `embed` put its file: transfer from perception to vision and imagery, by ridge regression.",
+)
+@click.option("--model", help="Which model of ROOT, as `embed` was given it. Default: the only one.")
+@click.option(
+    "--kind",
+    type=click.Choice(["image", "text"]),
+    default="image",
+    show_default=True,
+    help="Decode to embeddings of pictures, or of texts about them.",
+)
+@click.option(
+    "--test-sets",
+    type=LIST,
+    help="What transfer and predictions are tested on: perception (shared1000), vision, imagery. Default: all.",
+)
+@click.option(
+    "--save-decoder", type=click.Path(path_type=Path), metavar="DIR", help="Takes a decoder of each subject and ROI."
+)
+@click.option(
+    "--decoder", type=click.Path(path_type=Path), metavar="DIR", help="Test these, instead of fitting new ones."
+)
+@click.option(
+    "--preprocessor",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="A saved NSDPreprocessor (of several subjects or ROIs: DIR/subj01-nsdgeneral and so on): only the voxels that "
+    "it selects count. Evaluation z-scores by itself; one that was fitted on tested rows is refused.",
+)
+@click.option(
+    "--predictions",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Score a model of your own: a .parquet or .csv of subject, trial_id (or stimulus and condition) and vector "
+    "(or v0, v1 ...).",
+)
+@click.option(
+    "--targets",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="What predictions are compared with: stimulus and vector. Default: the embeddings.",
+)
+@click.option("--partial", is_flag=True, help="Predictions may lack trials, test sets or subjects.")
+@click.option(
     "--draws",
     type=int,
     default=_MOST_DRAWS,
@@ -46,9 +92,11 @@ def evaluate(
 
     Prints how reliable vision and imagery are (ncsnr, normalised for repeats), how often a target is told from the
     five others of its set within a run of vision, and from vision to imagery without the letter that was on the
-    screen: the primary test, with what the letter alone gives beside it. All scores, a row each with chance, interval,
-    p, ceiling and n, are in OUT/scores.parquet, maps of voxels in OUT/voxels-subjAA.parquet, and how they were got in
-    OUT/evaluation.json. Subjects that are finished are kept. Exit status 1 if nothing could be estimated.
+    screen: the primary test, with what the letter alone gives beside it. With --embeddings also transfer: how often
+    ridge regression from perception tells a target from another one of its set, in vision and imagery; with
+    --predictions the same of a model of your own. All scores, a row each with chance, interval, p, ceiling and n, are
+    in OUT/scores.parquet, maps of voxels in OUT/voxels-subjAA.parquet, and how they were got in OUT/evaluation.json.
+    Subjects that are finished are kept. Exit status 1 if nothing could be estimated.
 
     \b
     Examples:
@@ -57,6 +105,8 @@ def evaluate(
       nsd-imagery evaluate ./nsd_imagery --subjects 1,2 --draws 999 --out ./quick
       nsd-imagery build /data/nsd --betas fithrf --out ./b2
       nsd-imagery evaluate ./nsd_imagery --across ./b2 --workers 8
+      nsd-imagery evaluate ./nsd_imagery --embeddings /data/nsd --save-decoder ./decoders
+      nsd-imagery evaluate ./nsd_imagery --embeddings /data/nsd --predictions mine.parquet --test-sets vision,imagery
     """
     from nsd_imagery.cli.pools import with_executor
 
@@ -75,7 +125,10 @@ def evaluate(
     n_estimated = sum(score.value is not None for score in found.scores)
     if as_json:
         lines = [asdict(line) for line in found.headline]
-        show_json({"path": found.path, "n_estimated": n_estimated, "headline": lines, "left_out": found.left_out})
+        show_json(
+            {"path": found.path, "n_estimated": n_estimated, "headline": lines, "left_out": found.left_out}
+            | {"transfer": found.transfer}
+        )
     else:
         _show(found, out, verbose=verbose)
     sys.exit(0 if n_estimated else 1)

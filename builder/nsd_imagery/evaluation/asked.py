@@ -9,6 +9,7 @@ from nsd_imagery.chance.orders import N_DRAWS
 from nsd_imagery.dataset.folder import open_manifest
 from nsd_imagery.dataset.manifest import Manifest
 from nsd_imagery.errors import UsageError, shown
+from nsd_imagery.evaluation.inputs import NOTHING, Inputs
 from nsd_imagery.experiment import BETA_VERSIONS
 from nsd_imagery.links import refuse_without_content
 from nsd_imagery.shell import quoted
@@ -30,6 +31,7 @@ class Asked:
         across_manifest: Its manifest.
         rois: Those of each subject, in order.
         draws: Drawn orders.
+        inputs: What transfer is made from.
     """
 
     folder: Path
@@ -38,6 +40,7 @@ class Asked:
     across_manifest: Manifest | None
     rois: Mapping[str, tuple[str, ...]]
     draws: int
+    inputs: Inputs = NOTHING
 
     @property
     def all_rois(self) -> tuple[str, ...]:

@@ -24,7 +24,10 @@ from nsd_imagery.links import without_content
 FORMAT: Final = "nsd-imagery-decoder"
 FORMAT_VERSION: Final = 1
 
-_SAID, _ARRAYS = "decoder.json", "decoder.npz"
+SAID: Final = "decoder.json"
+"""What a decoder is of; its numbers lie beside it."""
+
+_ARRAYS: Final = "decoder.npz"
 _NAMES: Final = ("weights", "intercept", "penalty", "center", "columns")
 
 Matrix = NDArray[np.float64]
@@ -132,7 +135,7 @@ class Decoder(Linear):
             "n_features": len(self.intercept),
             "arrays": xxhash.xxh3_128_hexdigest(arrays),
         }
-        replace_text(path / _SAID, json.dumps(said, indent=1) + "\n")
+        replace_text(path / SAID, json.dumps(said, indent=1) + "\n")
         return path
 
     @classmethod
@@ -145,18 +148,33 @@ class Decoder(Linear):
         """
         path = Path(folder).expanduser()
         with _faults_named(path):
-            said: dict[str, Any] = json.loads((path / _SAID).read_text(encoding="utf-8"))
-            version = said["format_version"]
-            if said["format"] != FORMAT or type(version) is not int or version != FORMAT_VERSION:
-                raise ValueError(f"it is of format {shown(said['format'])} {shown(version)}")
+            said = _said(path)
             contents = (path / _ARRAYS).read_bytes()
             if xxhash.xxh3_128_hexdigest(contents) != said["arrays"]:
-                raise ValueError(f"{_ARRAYS} is not the one that {_SAID} was written with")
+                raise ValueError(f"{_ARRAYS} is not the one that {SAID} was written with")
             with np.load(BytesIO(contents), allow_pickle=False) as arrays:
                 of_name = {name: arrays[name] for name in _NAMES}
             if of_name["weights"].shape != (said["n_voxels"], said["n_features"]):
                 raise ValueError("its weights have another shape than it says")
             return cls(note=str(said["note"]), origin=Origin(**said["origin"]), **of_name)
+
+
+def read_origin(folder: Path) -> Origin:
+    """What a saved decoder is of, without reading its numbers.
+
+    Raises:
+        MissingDataError, DataError: As of `Decoder.load`.
+    """
+    with _faults_named(folder):
+        return Origin(**_said(folder)["origin"])
+
+
+def _said(folder: Path) -> dict[str, Any]:
+    said: dict[str, Any] = json.loads((folder / SAID).read_text(encoding="utf-8"))
+    version = said["format_version"]
+    if said["format"] != FORMAT or type(version) is not int or version != FORMAT_VERSION:
+        raise ValueError(f"it is of format {shown(said['format'])} {shown(version)}")
+    return said
 
 
 @contextmanager

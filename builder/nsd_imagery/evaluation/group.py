@@ -7,7 +7,7 @@ they do in the data. Sets are different runs, whose draws are independent. Acros
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,6 +106,7 @@ def grouped(measured: Sequence[Measured], subject: str = GROUP) -> Measured:
         family="",
         n_trials=sum(score.n_trials or 0 for score in scores),
         n_subjects=len(scores),
+        **_candidates(scores),
         n_voxels=None,
         reason="; ".join(dict.fromkeys(score.reason for score in scores if score.reason)),
     )
@@ -217,6 +218,14 @@ def _tail(value: float, null: NDArray[np.float64]) -> float:
 def _mean(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return float(np.mean(known)) if known and len(known) == len(values) else None
+
+
+def _candidates(scores: Sequence[Score]) -> dict[str, Any]:
+    """What is told apart; the pictures of shared1000 that a folder has are not as many for each subject."""
+    if len({score.n_candidates for score in scores}) == 1:
+        return {}
+    counts = sorted(score.n_candidates or 0 for score in scores)
+    return {"n_candidates": None, "candidates": f"those of each subject, {counts[0]} to {counts[-1]}"}
 
 
 def _said(scores: Sequence[Score]) -> str:

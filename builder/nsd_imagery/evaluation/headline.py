@@ -1,17 +1,25 @@
-"""The numbers that a paper quotes, out of all scores, in words.
+"""The numbers that a paper quotes, out of all scores, in words."""
 
-Numbers 9 and 10, of transfer from perception, need embeddings and are not among them yet.
-"""
-
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
+from nsd_imagery.evaluation.beside import BY_CEILING
 from nsd_imagery.evaluation.comparisons import PRIMARY
 from nsd_imagery.evaluation.score import GROUP, Score
+from nsd_imagery.experiment import TARGETS_PER_SET
 
-SHORT: Final = ("reliability", "within vision", "vision → imagery", "letter alone")
-"""What is said first."""
+SHORT: Final = ("reliability", "within vision", "vision → imagery", "letter alone", "transfer", "predictions")
+"""What is said first; predictions only where there are some."""
+
+NO_EMBEDDINGS: Final = (
+    "not estimated: needs embeddings: nsd-imagery embed ROOT --model FOLDER_OR_ID, then evaluate with --embeddings ROOT"
+)
+"""What is said of transfer where there is none."""
+
+
+Learnt = Mapping[str, Mapping[str, Mapping[str, Any]]]
+"""What transfer was learnt from, by subject and ROI; see `transferred.Transferred`."""
 
 
 @dataclass(frozen=True)
@@ -49,21 +57,26 @@ class _Found:
             return replace(score, low=own[0].low, high=own[0].high, interval=own[0].interval)
         return score
 
+    def has(self, **said: object) -> bool:
+        """Whether there is such a score of the group."""
+        return any(all(getattr(one, name) == value for name, value in said.items()) for one in self._group)
+
     @staticmethod
     def _all(scores: Iterable[Score], measure: str, said: dict[str, object]) -> list[Score]:
         named = {"measure": measure, **said}
         return [one for one in scores if all(getattr(one, name) == value for name, value in named.items())]
 
 
-def headline(scores: Sequence[Score], rois: Sequence[str]) -> list[Line]:
+def headline(scores: Sequence[Score], rois: Sequence[str], learnt: Learnt | None = None) -> list[Line]:
     """The numbers of each ROI, the main one first.
 
     Args:
         scores: Of an evaluation.
         rois: Its ROIs.
+        learnt: What transfer was learnt from, by subject and ROI; default: nothing.
     """
-    first = main_roi(rois)
-    return [line for roi in (first, *(name for name in rois if name != first)) for line in _of_roi(scores, roi)]
+    first, learnt = main_roi(rois), learnt or {}
+    return [line for roi in (first, *(name for name in rois if name != first)) for line in _of_roi(scores, roi, learnt)]
 
 
 def main_roi(rois: Sequence[str]) -> str:
@@ -71,7 +84,7 @@ def main_roi(rois: Sequence[str]) -> str:
     return PRIMARY.roi if PRIMARY.roi in rois else rois[0]
 
 
-def _of_roi(scores: Sequence[Score], roi: str) -> list[Line]:
+def _of_roi(scores: Sequence[Score], roi: str, learnt: Learnt) -> list[Line]:
     found = _Found(scores, roi)
     parts: tuple[tuple[int, str, Callable[[_Found], tuple[str, tuple[Score, ...]]]], ...] = (
         (1, "reliability", _reliability),
@@ -84,7 +97,8 @@ def _of_roi(scores: Sequence[Score], roi: str) -> list[Line]:
         (7, "vision → imgX_1", _same_order),
         (8, "shared pattern", _shared),
     )
-    return [Line(number, name, roi, *said(found)) for number, name, said in parts]
+    lines = [Line(number, name, roi, *said(found)) for number, name, said in parts]
+    return [*lines, *_of_transfer(found, roi, learnt)]
 
 
 def _reliability(found: _Found) -> tuple[str, tuple[Score, ...]]:
@@ -151,6 +165,65 @@ def _shared(found: _Found) -> tuple[str, tuple[Score, ...]]:
     if both[1].value is None:
         return _value(both[1]), both
     return f"correlation without noise {_value(both[0])}; covariance {_value(both[1])}{_p(both[1])}", both
+
+
+def _of_transfer(found: _Found, roi: str, learnt: Learnt) -> list[Line]:
+    """Numbers 9 and 10, of ridge from perception and of predictions; where there are no embeddings, how to get them."""
+    if found.has(train="perception", measure="two_way"):
+        said, scores = _carried(found, "perception")
+        lines = [
+            Line(9, "transfer", roi, f"perception {said}; {_learnt(learnt, roi)}", scores),
+            Line(10, "shared1000", roi, *_pictures(found, "perception")),
+        ]
+    else:
+        lines = [Line(number, name, roi, NO_EMBEDDINGS, ()) for number, name in ((9, "transfer"), (10, "shared1000"))]
+    if found.has(train="predictions", measure="two_way"):
+        said, scores = _carried(found, "predictions")
+        lines += [
+            Line(9, "predictions", roi, said, scores),
+            Line(10, "predicted pictures", roi, *_pictures(found, "predictions")),
+        ]
+    return lines
+
+
+def _carried(found: _Found, train: str) -> tuple[str, tuple[Score, ...]]:
+    """Two-way accuracy within sets, of vision and imagery."""
+    scores: list[Score] = []
+    for test in ("visX", "imgX"):
+        for unit in ("trial", "mean"):
+            wanted = {"train": train, "test": test, "unit": unit, "n_candidates": TARGETS_PER_SET, "how": "decode"}
+            if found.has(measure="two_way", **wanted):
+                scores.append(found.one("two_way", **wanted))
+                break
+    if not scores:
+        return "→ vision, imagery: not among the test sets", ()
+    said = [f"→ {one.condition.rpartition(' ')[2]} {_value(one)}{_p(one)}" for one in scores]
+    return f"{', '.join(said)} (two-way of {TARGETS_PER_SET}, chance 0.5)", tuple(scores)
+
+
+def _pictures(found: _Found, train: str) -> tuple[str, tuple[Score, ...]]:
+    """Retrieval of the shared pictures, and what is explained of what can be."""
+    wanted = {"train": train, "test": "perception", "unit": "mean"}
+    if not found.has(measure="retrieval_at_1", **wanted):
+        return "not among the test sets", ()
+    retrieved = found.one("retrieval_at_1", **wanted)
+    if retrieved.value is None:
+        return _value(retrieved), (retrieved,)
+    among = retrieved.n_candidates or retrieved.candidates
+    said = f"retrieval@1 of {among} {_value(retrieved)}, chance {_number(retrieved.chance)}{_p(retrieved)}"
+    if not found.has(measure="brain_correlation", **wanted):
+        return said, (retrieved,)
+    explained = found.one("brain_correlation", how=f"encode, {BY_CEILING}", **wanted)
+    return f"{said}; brain correlation/ceiling {_value(explained)}", (retrieved, explained)
+
+
+def _learnt(learnt: Learnt, roi: str) -> str:
+    """How much was learnt from, and what the leak guard took out."""
+    mine = [of_roi[roi] for of_roi in learnt.values() if of_roi.get(roi)]
+    counts = sorted({one["training_pictures"] for one in mine})
+    n_removed = sum(one["pictures_removed"] for one in mine)
+    size = " to ".join(f"{n:,}" for n in dict.fromkeys((counts[0], counts[-1]))) if counts else "no"
+    return f"{size} training pictures, {n_removed} removed because they are tested"
 
 
 def _six_way(accuracy: Score, margin: Score) -> tuple[str, tuple[Score, ...]]:

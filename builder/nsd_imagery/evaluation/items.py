@@ -16,20 +16,18 @@ from nsd_imagery.errors import DataError, reason
 from nsd_imagery.evaluation.record import Record
 from nsd_imagery.evaluation.score import SCHEMA as SCORES
 from nsd_imagery.evaluation.score import Items, Score
+from nsd_imagery.evaluation.subject import Kind, kind_of
 
 ITEMS: Final = "items.parquet"
 
-KEY: Final = (
-    "measure", "subject", "roi", "condition", "stimulus_set", "train", "test", "unit", "n_repeats", "how",
-    "n_candidates",
-)  # fmt: skip
-"""Columns of the long table that tell its rows."""
+KEY: Final = ("subject", "roi", *Kind._fields)
+"""What tells the scores of an evaluation."""
 
 Key = tuple[Any, ...]
 
 SCHEMA: Final = pa.schema(
     [
-        *(SCORES.field(name) for name in KEY),
+        *(SCORES.field(name) if name in SCORES.names else pa.field(name, pa.int64()) for name in KEY),
         pa.field("stimulus", pa.string(), nullable=False),
         pa.field("value", pa.float64(), nullable=False),
         pa.field("n_tests", pa.int64(), nullable=False),
@@ -40,7 +38,7 @@ SCHEMA: Final = pa.schema(
 
 def key_of(score: Score) -> Key:
     """What tells a score from the others of an evaluation."""
-    return tuple(getattr(score, name) for name in KEY)
+    return score.subject, score.roi, *kind_of(score)
 
 
 def has_items(records: Iterable[Record]) -> bool:

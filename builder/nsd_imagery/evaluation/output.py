@@ -22,6 +22,7 @@ from nsd_imagery.evaluation.items import ITEMS, has_items, write_items
 from nsd_imagery.evaluation.protocol import FORMAT_NAME
 from nsd_imagery.evaluation.record import FORMAT, Record
 from nsd_imagery.evaluation.runs import digest
+from nsd_imagery.evaluation.saved_decoders import has_saved
 from nsd_imagery.evaluation.score import Score, write_scores
 from nsd_imagery.links import refuse_without_content
 from nsd_imagery.locks import holding
@@ -74,20 +75,23 @@ def record_path(out: Path, asked: Asked, subject: str, version: str) -> Path:
         "across": None if asked.across_manifest is None else digest(asked.across_manifest),
         "rois": asked.rois[subject],
         "draws": asked.draws,
+        **asked.inputs.decides(subject),
     }
     key = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
     return out / RECORDS / f"{subject}-{key}.npz"
 
 
-def is_finished(path: Path) -> bool:
-    """Whether a record is there and sound; one that is not is made again."""
+def is_finished(path: Path, subject: str, save_decoder: Path | None = None) -> bool:
+    """Whether a record is there and sound, and its decoders are where they are to go; else it is made again."""
     if not path.is_file():
         return False
     try:
-        with Record(path):
-            return True
+        with Record(path) as record:
+            learnt = {roi: record.transfer(roi).get("decoder") for roi in record.rois}
     except DataError:
         return False
+    fitted = {roi: said["training"] for roi, said in learnt.items() if said}
+    return save_decoder is None or has_saved(save_decoder, subject, fitted)
 
 
 def write_record(path: Path, contents: bytes) -> None:

@@ -59,7 +59,8 @@ def _add(found: Mapping[str, list[Score]], rois: Sequence[str], name: str, of_ro
 
 
 def _grouped(kind: Kind, roi: str, records: Mapping[str, Record], places: _Places) -> Measured:
-    sets = POOLED_SETS if is_over_parts(kind.measure, kind.stimulus_set) else (kind.stimulus_set,)
+    over_parts = is_over_parts(kind.measure, kind.stimulus_set, kind.test, kind.among)
+    sets = POOLED_SETS if over_parts else (kind.stimulus_set,)
     parts = [
         records[subject].measured(roi, mine[part])
         for subject, mine in places[roi].items()

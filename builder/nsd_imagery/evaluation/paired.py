@@ -100,15 +100,6 @@ def same_tests(a: Side, b: Side) -> Iterator[Pair]:
                 yield key, other
 
 
-def other_candidates(a: Side, b: Side, paired: Sequence[Pair]) -> Iterator[Pair]:
-    """Of what is in no pair, scores that are alike in all but the candidates."""
-    seen_a, seen_b = ({pair[side] for pair in paired} for side in (0, 1))
-    alone = {_without_candidates(key): key for key in b.scores if key not in seen_b}
-    for key in a.scores:
-        if key not in seen_a and (other := alone.pop(_without_candidates(key), None)):
-            yield key, other
-
-
 def with_column(key: Key, column: str, value: str) -> Key:
     """What tells the same score of another subject, or another set."""
     at = KEY.index(column)
@@ -127,9 +118,3 @@ def _without_model(key: Key) -> Key:
     """What tells a model's score, whoever made it: the condition is what was tested."""
     tested = _of(key, "condition").rpartition(" → ")[2]
     return with_column(with_column(key, "train", ""), "condition", tested)
-
-
-def _without_candidates(key: Key) -> Key:
-    return (
-        _without_model(with_column(key, "n_candidates", "")) if _is_model(key) else with_column(key, "n_candidates", "")
-    )

@@ -64,10 +64,18 @@ class Pairs:
     own: Matrix
 
 
-def perception(folder: Path | str, subject: str, roi: str = DEFAULT_ROI) -> Perception:
+def perception(
+    folder: Path | str, subject: str, roi: str = DEFAULT_ROI, columns: NDArray[np.integer] | None = None
+) -> Perception:
     """Signal variance, ncsnr and noise ceilings of the shared pictures of NSD core that a folder holds.
 
     Beside ncsnr stands the root mean square over voxels of the release's own map.
+
+    Args:
+        folder: A built folder.
+        subject: "subj01" to "subj08".
+        roi: A ROI.
+        columns: Voxels that count; the others are as those without variance. Default all.
 
     Raises:
         MissingDataError: No built folder, or a shard is gone.
@@ -90,10 +98,11 @@ def perception(folder: Path | str, subject: str, roi: str = DEFAULT_ROI) -> Perc
             _scores(about, None, f"{n_pictures} of its pictures have repeats, fewer than {N_BLOCKS}"), None
         )
     views = row_vectors(rows, "betas")
-    found, part, n_voxels = _summed([views[row] for row in chosen], session, pairs)
+    kept = np.ones(len(views[0]), bool) if columns is None else np.isin(np.arange(len(views[0])), columns)
+    found, part, n_voxels = _summed([views[row] for row in chosen], session, pairs, kept)
     repeats = np.bincount(np.unique(stimulus, return_inverse=True)[1])
     scores = _scores(replace(about, n_voxels=n_voxels), part, "", int(repeats.max()), n_pictures)
-    return Perception(_beside(scores, _release_map(place, subject, roi)), found)
+    return Perception(_beside(scores, _release_map(place, subject, roi, kept)), found)
 
 
 def pairs_of(session: NDArray[Any], stimulus: NDArray[np.str_]) -> Pairs:
@@ -145,14 +154,16 @@ def _chosen(session: NDArray[Any], is_valid: NDArray[np.bool_], trial_id: NDArra
     return kept[np.argsort(trial_id[kept], kind="stable")]
 
 
-def _summed(rows: Sequence[NDArray[Any]], session: NDArray[Any], pairs: Pairs) -> tuple[Variances, Part, int]:
+def _summed(
+    rows: Sequence[NDArray[Any]], session: NDArray[Any], pairs: Pairs, kept: NDArray[np.bool_]
+) -> tuple[Variances, Part, int]:
     """Variances of each voxel, their sums with jackknife, and how many voxels vary; a block of voxels at a time."""
     n_voxels, varying = len(rows[0]), 0
     found = Variances(np.empty(n_voxels), np.empty(n_voxels))
     products, squares = np.zeros(len(pairs.first)), np.zeros(len(rows))
     for start in range(0, n_voxels, _VOXELS_AT_ONCE):
         part = slice(start, start + _VOXELS_AT_ONCE)
-        scores = _zscored(np.stack([row[part] for row in rows]).astype(np.float64), session)
+        scores = _zscored(np.stack([row[part] for row in rows]).astype(np.float64), session) * kept[part]
         found.signal[part], found.noise[part] = repeat_variances(scores, pairs)
         products += np.einsum("pv,pv->p", scores[pairs.first], scores[pairs.second])
         squares += np.square(scores).sum(axis=1)
@@ -191,12 +202,12 @@ def _scores(about: Runs, part: Part | None, why: str, n_own: int = 0, n_pictures
     return [replace(one, score=replace(one.score, **said)) for one in of_cell(cell)]
 
 
-def _release_map(folder: Path, subject: str, roi: str) -> float | None:
+def _release_map(folder: Path, subject: str, roi: str, kept: NDArray[np.bool_]) -> float | None:
     """Root mean square over voxels of the release's ncsnr map of NSD core; None where the folder has none."""
     name = config_name(subject, "voxels", roi)
     if name not in open_manifest(folder).configs:
         return None
-    values = np.array(load(folder, name, "train").data.column("ncsnr_nsd").to_pylist(), np.float64)
+    values = np.array(load(folder, name, "train").data.column("ncsnr_nsd").to_pylist(), np.float64)[kept]
     return float(np.sqrt(np.nanmean(np.square(values)))) if np.isfinite(values).any() else None
 
 

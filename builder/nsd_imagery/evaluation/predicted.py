@@ -4,7 +4,7 @@ What a decoder knows and a table does not is what its vectors lie near, so each 
 own mean, and candidates by that of all pictures in their space.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -21,19 +21,20 @@ from nsd_imagery.evaluation.known import known_stimuli
 from nsd_imagery.evaluation.predictions import Key, Predictions, named
 from nsd_imagery.evaluation.runs import Run, Runs, digest, load_runs
 from nsd_imagery.evaluation.score import Measured
-from nsd_imagery.evaluation.scoring import About, chance_rows, missing
+from nsd_imagery.evaluation.scoring import About, chance_rows, decoding_names, missing
 from nsd_imagery.evaluation.space import Space
 from nsd_imagery.evaluation.tested import (
     BOTH,
     PERMUTATIONS,
     TESTS,
     Tested,
+    absent,
     of_averages,
     of_pictures,
     of_runs,
     shared_rows,
 )
-from nsd_imagery.evaluation.transfer import DECODE, pooled, scored_vectors
+from nsd_imagery.evaluation.transfer import DECODE, TEST_SETS, pooled, scored_vectors
 from nsd_imagery.rows.load import load
 from nsd_imagery.rows.vectors import label_table
 from nsd_imagery.volumes.roi import DEFAULT_ROI
@@ -42,6 +43,8 @@ _LABELS: Final = ("session", "run_number", "trial_in_session", "condition", "tri
 
 TRAIN: Final = "predictions"
 """What `train` of these scores says."""
+
+_NONE: Final = "no predictions of it"
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,11 +59,11 @@ class _Vectors:
     def take(self, keys: Sequence[Key], what: str) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """(n, d) the vectors of keys, 0 where there is none, and (n,) where there is one."""
         there = np.array([key in self.row_of for key in keys], bool)
-        if not self.partial and not there.all() and there.any():
-            lacking = keys[int(np.flatnonzero(~there)[0])]
+        if not self.partial and not there.all():
+            first = "" if not there.any() else f", first {named(keys[int(np.flatnonzero(~there)[0])])}"
             msg = (
-                f"{self.predictions.path}: {int((~there).sum())} of {len(keys)} {what} have no prediction, first "
-                f"{named(lacking)}: predict them, or allow it with partial"
+                f"{self.predictions.path}: {int((~there).sum())} of {len(keys)} {what} have no prediction{first}: "
+                "predict them, choose other test sets with --test-sets, or allow it with --partial"
             )
             raise DataError(msg)
         vectors = np.zeros((len(keys), self.predictions.vectors.shape[1]))
@@ -84,6 +87,8 @@ def score_predictions(
     targets: Space,
     roi: str = DEFAULT_ROI,
     *,
+    test_sets: Sequence[str] = TEST_SETS,
+    runs: Runs | None = None,
     partial: bool = False,
     draws: int = N_DRAWS,
     permutations: int = PERMUTATIONS,
@@ -96,7 +101,9 @@ def score_predictions(
         predictions: Of this subject, and of others perhaps.
         targets: Vectors of the candidates, in the space of the predictions.
         roi: What the predictions were made from; it only names the configs whose labels are read.
-        partial: Whether a test set may lack predictions; n says how many there are.
+        test_sets: Some of `TEST_SETS`; predictions of others are not looked at.
+        runs: Of the subject and ROI, where they are there already; of their betas nothing is used.
+        partial: Whether a test set, or all of a subject, may lack predictions; n says how many there are.
         draws: Drawn orders of the tested runs.
         permutations: Of pictures.
 
@@ -106,23 +113,22 @@ def score_predictions(
             another length.
         MissingDataError: No built folder, or a shard is gone.
     """
-    place = Path(folder).expanduser().resolve()
-    manifest = open_manifest(place)
+    folder = Path(folder).expanduser().resolve()
+    manifest = open_manifest(folder)
     mine = [row for row, name in enumerate(predictions.subject) if name == subject]
-    if not mine:
+    if not mine and not partial:
         msg = f"{predictions.path}: has no rows of {subject}; it has {', '.join(predictions.subjects)}"
         raise UsageError(msg)
     width, length = predictions.vectors.shape[1], _length(targets)
     if width != length:
         msg = f"{predictions.path}: vectors have {width} numbers, those of the candidates {length}"
         raise DataError(msg)
+    if runs is None and any(config_name(subject, name, roi) in manifest.configs for name in TESTS):
+        runs = load_runs(folder, subject, roi)
     vectors = _Vectors(predictions, {predictions.keys[row]: row for row in mine}, set(), partial)
+    place = _Place(folder, manifest, subject, roi, runs, tuple(test_sets), (draws, permutations))
     about = About(subject, roi, manifest.recipe.beta_version, digest(manifest), None, TRAIN)
-    has_runs = any(config_name(subject, name, roi) in manifest.configs for name in TESTS)
-    runs = load_runs(place, subject, roi) if has_runs else None
-    stimulus_of = known_stimuli(place, manifest, subject, roi).stimulus_of
-    test_of = _of_trials if predictions.by_trial else _of_averages
-    tests = test_of(_Place(place, manifest, subject, roi), runs, stimulus_of, vectors, (draws, permutations))
+    tests = list((_of_trials if predictions.by_trial else _of_averages)(place, vectors))
     vectors.refuse_unknown()
     center = np.asarray(np.mean([targets.pictures[name] for name in targets.pictures], axis=0, dtype=np.float64))
     found = [one for tested in tests for one in _scored(about, tested, targets, center)]
@@ -130,20 +136,29 @@ def score_predictions(
     return [*found, *chance_rows([one for one in found if one.score.train == TRAIN])]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Place:
+    """What is tested of a folder; draws are of runs, and of pictures."""
+
     folder: Path
     manifest: Manifest
     subject: str
     roi: str
+    runs: Runs | None
+    test_sets: tuple[str, ...]
+    draws: tuple[int, int]
 
     def config(self, condition: str) -> str:
         return config_name(self.subject, condition, self.roi)
 
-    @property
-    def has_shared(self) -> bool:
-        config = self.manifest.configs.get(self.config("perception"))
+    def has(self, condition: str) -> bool:
+        config = self.manifest.configs.get(self.config(condition))
         return config is not None and "test" in config.splits
+
+    @property
+    def targets(self) -> Mapping[str, str]:
+        """The key of each target."""
+        return known_stimuli(self.folder, self.manifest, self.subject, self.roi).stimulus_of
 
 
 def _length(targets: Space) -> int:
@@ -154,29 +169,33 @@ def _length(targets: Space) -> int:
     return len(targets.pictures[first])
 
 
-def _of_trials(
-    place: _Place, runs: Runs | None, stimulus_of: Mapping[str, str], vectors: _Vectors, draws: tuple[int, int]
-) -> list[Tested]:
+def _of_trials(place: _Place, vectors: _Vectors) -> Iterator[Tested]:
     """Tests whose rows are predictions of trials in the place of betas."""
-    found: list[Tested] = []
-    if place.has_shared:
-        shared = shared_rows(place.folder, place.subject, place.roi)
-        values, there = vectors.take(shared.trial_id.tolist(), "valid trials of the shared pictures")
-        vectors.used.update(label_table(shared.rows, ["trial_id"])["trial_id"].to_pylist())
-        if there.any():
-            found += of_pictures(shared.stimulus[there], values[there], draws[1])
-    if runs is not None:
-        configs = [place.config(name) for name in TESTS if place.config(name) in place.manifest.configs]
-        rows = _rows(place.folder, configs)
-        vectors.used.update(row["trial_id"] for row in rows)
-        said = trial_ids(rows, runs)
-        predicted = replace(runs, runs=tuple(_predicted(run, said[run.name], vectors) for run in runs))
+    rows = {name: _rows(place, [name]) for name in TEST_SETS if place.has(name)}
+    vectors.used.update(row["trial_id"] for of_condition in rows.values() for row in of_condition)
+    for condition in place.test_sets:
+        if condition not in rows:
+            yield from absent(condition, f"the folder has no test split of {place.config(condition)}")
+        elif condition == "perception":
+            yield from _of_shared(place, vectors)
+    wanted = [name for name in place.test_sets if name in rows and name in TESTS]
+    if place.runs is not None and wanted:
+        runs = replace(place.runs, runs=tuple(run for run in place.runs if run.condition in wanted))
+        said = trial_ids(_rows(place, wanted), runs)
+        predicted = [_predicted(run, said[run.name], vectors) for run in runs]
+        kept = tuple(run for run in predicted if run.is_valid.any())
+        lacking = {run.name: _NONE for run in predicted if not run.is_valid.any()}
         columns = np.arange(vectors.predictions.vectors.shape[1])
-        kept = [run for run in predicted if run.is_valid.any()]
-        left_out = {**runs.left_out, **{run.name: "no predictions of it" for run in predicted if run not in kept}}
-        predicted = replace(predicted, runs=tuple(kept), left_out=left_out)
-        found += of_runs(predicted, stimulus_of, columns, draws[0])
-    return found
+        runs = replace(runs, runs=kept, left_out={**runs.left_out, **lacking})
+        yield from of_runs(runs, place.targets, columns, place.draws[0], wanted)
+
+
+def _of_shared(place: _Place, vectors: _Vectors) -> Iterable[Tested]:
+    shared = shared_rows(place.folder, place.subject, place.roi)
+    values, there = vectors.take(shared.trial_id.tolist(), "valid trials of perception's shared pictures")
+    if not there.any():
+        return absent("perception", _NONE)
+    return of_pictures(shared.stimulus[there], values[there], place.draws[1])
 
 
 def _predicted(run: Run, ids: Sequence[int], vectors: _Vectors) -> Run:
@@ -190,9 +209,10 @@ def _predicted(run: Run, ids: Sequence[int], vectors: _Vectors) -> Run:
     return replace(run, betas=values, is_valid=is_valid)
 
 
-def _rows(folder: Path, configs: Sequence[str]) -> list[dict[str, Any]]:
-    """Labels of all trials of some configs, in order of time."""
-    rows = [row for config in configs for row in label_table(load(folder, config, "test"), _LABELS).to_pylist()]
+def _rows(place: _Place, conditions: Iterable[str]) -> list[dict[str, Any]]:
+    """Labels of all trials of some conditions, in order of time."""
+    configs = map(place.config, conditions)
+    rows = [row for name in configs for row in label_table(load(place.folder, name, "test"), _LABELS).to_pylist()]
     return sorted(rows, key=lambda row: tuple(row[name] for name in _LABELS[:3]))
 
 
@@ -225,32 +245,36 @@ def trial_ids(rows: Sequence[Mapping[str, Any]], runs: Runs) -> dict[str, list[i
     return found
 
 
-def _of_averages(
-    place: _Place, runs: Runs | None, stimulus_of: Mapping[str, str], vectors: _Vectors, draws: tuple[int, int]
-) -> list[Tested]:
+def _of_averages(place: _Place, vectors: _Vectors) -> Iterator[Tested]:
     """Tests whose rows are predictions of averages, a candidate each."""
-    found: list[Tested] = []
-    if place.has_shared:
-        names = np.unique(shared_rows(place.folder, place.subject, place.roi).stimulus).tolist()
-        found += _averages(vectors, "perception", "", names, draws[1])
-    for condition in TESTS if runs is not None else ():
-        targets = {run.stimulus_set: run.targets for run in (runs.of(condition) if runs else ())}
-        for stimulus_set in (*targets, *((BOTH,) if {"A", "B"} <= set(targets) else ())):
-            names = [stimulus_of[target] for part in stimulus_set.split("+") for target in targets[part]]
-            found += _averages(vectors, condition, stimulus_set, names, draws[1])
-    return found
+    vectors.used.update(key for key in vectors.row_of if key[0] not in place.test_sets)
+    for condition in place.test_sets:
+        if not place.has(condition):
+            yield from absent(condition, f"the folder has no test split of {place.config(condition)}")
+        elif condition == "perception":
+            names = np.unique(shared_rows(place.folder, place.subject, place.roi).stimulus).tolist()
+            yield from _averages(place, vectors, condition, "", names)
+        else:
+            stimulus_of = place.targets
+            targets = {run.stimulus_set: run.targets for run in (place.runs.of(condition) if place.runs else ())}
+            for stimulus_set in (*targets, *((BOTH,) if {"A", "B"} <= set(targets) else ())):
+                names = [stimulus_of[target] for part in stimulus_set.split("+") for target in targets[part]]
+                yield from _averages(place, vectors, condition, stimulus_set, names)
 
 
-def _averages(vectors: _Vectors, condition: str, stimulus_set: str, names: Sequence[str], draws: int) -> list[Tested]:
+def _averages(
+    place: _Place, vectors: _Vectors, condition: str, stimulus_set: str, names: Sequence[str]
+) -> Iterator[Tested]:
     values, there = vectors.take([(condition, name) for name in names], f"stimuli of {condition} {stimulus_set}")
     own = np.flatnonzero(there)
-    return [of_averages(condition, stimulus_set, tuple(names), own, values[there], draws)] if len(own) > 1 else []
+    found = of_averages(condition, stimulus_set, tuple(names), own, values[there], place.draws[1])
+    yield found if len(own) > 1 else replace(found, reason=f"{len(own)} predictions of it, fewer than two")
 
 
 def _scored(about: About, tested: Tested, targets: Space, center: NDArray[np.float64]) -> list[Measured]:
     reason = tested.reason or targets.lacking(tested.stimuli, tested.kind)
     if reason:
-        return missing(about, tested, ["cosine", "two_way"], reason, DECODE)
+        return missing(about, tested, decoding_names(tested), reason, DECODE)
     values = np.asarray(tested.betas, np.float64)
     candidates = targets.stack(tested.stimuli, tested.kind)
     return scored_vectors(about, tested, values, candidates, center, DECODE, near=values.mean(axis=0))

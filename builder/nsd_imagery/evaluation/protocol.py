@@ -10,6 +10,7 @@ from nsd_imagery.evaluation import geometry, identifications
 from nsd_imagery.evaluation.asked import Asked
 from nsd_imagery.evaluation.comparisons import POOLED_SETS, PRIMARY
 from nsd_imagery.evaluation.headline import Line
+from nsd_imagery.evaluation.inputs import File, Inputs, OfRoi
 from nsd_imagery.evaluation.runs import digest
 
 FORMAT_NAME: Final = "nsd-imagery evaluation"
@@ -29,17 +30,23 @@ PROTOCOL: Final = {
     "subjects with what the schedule makes them share",
     "letter": "in imagery the letter on the screen is the target's own; what is letter-free takes vision's target "
     "coefficients beside the letter's",
-    "transfer": "not estimated: needs embeddings",
+    "transfer": "ridge from perception's train split, repeats averaged, z-scored by session, no tested picture among "
+    "them; rows tested are z-scored by their own run or session; ranked by centred cosine; retrieval at 1 among the 6 "
+    "targets of a set, or the 12 of both, is `identification`; pictures are told apart from all of shared1000 in the "
+    "folder; predictions are centred by the mean of each condition's",
 }
 
 
-def about(what: Asked, left_out: Mapping[str, Any], lines: Sequence[Line]) -> dict[str, Any]:
+def about(
+    what: Asked, left_out: Mapping[str, Any], lines: Sequence[Line], transfer: Mapping[str, Any]
+) -> dict[str, Any]:
     """What an evaluation was of and how, with its headline; no time, host or path.
 
     Args:
         what: What was asked for.
         left_out: Runs, by subject and ROI, with reasons.
         lines: The headline.
+        transfer: What was learnt from, by subject and ROI.
     """
     primary = PRIMARY.comparison
     return {
@@ -51,6 +58,8 @@ def about(what: Asked, left_out: Mapping[str, Any], lines: Sequence[Line]) -> di
         "subjects": list(what.rois),
         "rois": {subject: list(rois) for subject, rois in what.rois.items()},
         "draws": what.draws,
+        "inputs": _inputs(what.inputs),
+        "transfer": transfer if what.inputs.embeddings else {},
         "seeds": {"orders": orders.SEED, "relabelings": geometry.SEED, "subsets": identifications.SEED},
         "protocol": PROTOCOL,
         "primary": {
@@ -69,6 +78,22 @@ def about(what: Asked, left_out: Mapping[str, Any], lines: Sequence[Line]) -> di
 
 def _of(manifest: Manifest) -> dict[str, Any]:
     return {"digest": digest(manifest), "synthetic": manifest.synthetic, "recipe": manifest.recipe.options}
+
+
+def _inputs(inputs: Inputs) -> dict[str, Any]:
+    files = {"predictions": inputs.predictions, "targets": inputs.targets}
+    return {
+        "test_sets": list(inputs.test_sets) if inputs.tests else [],
+        "embeddings": None if inputs.embeddings is None else inputs.embeddings.said,
+        **{name: None if file is None else file.digest for name, file in files.items()},
+        "partial": inputs.partial,
+        "decoders": _by_subject(inputs.decoders),
+        "preprocessors": _by_subject(inputs.preprocessors),
+    }
+
+
+def _by_subject(files: Mapping[OfRoi, File]) -> dict[str, str]:
+    return {f"{subject} {roi}": file.digest for (subject, roi), file in files.items()}
 
 
 def _line(line: Line) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,11 +22,15 @@ from nsd_imagery.evaluation.geometry import Shared
 from nsd_imagery.evaluation.identify import Drawn
 from nsd_imagery.evaluation.relations import COVARIANCE, SIMILARITY, Geometry
 from nsd_imagery.evaluation.score import Items, Measured, Score
+from nsd_imagery.evaluation.scoring import COMPARABLE_N
+from nsd_imagery.evaluation.tested import N_BOTH
 
 FORMAT: Final = 2
 """Of records, raised with whatever changes what is in one; part of their names, so that older ones are made again."""
 
-OVER_PARTS: Final = ("identification", "margin", COVARIANCE, SIMILARITY)
+OF_TRANSFER: Final = ("cosine", "two_way", "two_way_mirage", "brain_correlation", "encoding_identification")
+
+OVER_PARTS: Final = ("identification", "margin", COVARIANCE, SIMILARITY, *OF_TRANSFER)
 """Measures of which a group over sets is made of those of `comparisons.POOLED_SETS`: draws over sets are not kept."""
 
 _AGAIN: Final = "; remove it and evaluate again"
@@ -42,11 +46,13 @@ class OfRoi:
         measured: Scores and their draws.
         geometry: Distances, and what the group's pattern correlation is made of.
         left_out: Why a run is in none of it, by the run's name.
+        transfer: What transfer was learnt from, for `evaluation.json`; empty where there is none.
     """
 
     measured: list[Measured]
     geometry: Geometry
     left_out: Mapping[str, str]
+    transfer: Mapping[str, Any] = field(default_factory=dict)
 
 
 class _Draws:
@@ -142,6 +148,10 @@ class Record:
         """Why a run is in no score, by its name."""
         return self._rois[roi]["left_out"]
 
+    def transfer(self, roi: str) -> dict[str, Any]:
+        """What transfer was learnt from."""
+        return self._rois[roi]["transfer"]
+
     def scores(self, roi: str) -> list[Score]:
         """The scores of a ROI, in order."""
         return [Score(**one["score"]) for one in self._rois[roi]["measured"]]
@@ -212,14 +222,30 @@ def _said(one: OfRoi, draws: _Draws, items: _Items) -> dict[str, Any]:
             },
         },
         "left_out": dict(one.left_out),
+        "transfer": dict(one.transfer),
     }
 
 
 def _is_kept(score: Score) -> bool:
     """Whether a group needs the draws of a score."""
-    return score.p is not None and not is_over_parts(score.measure, score.stimulus_set)
+    return score.p is not None and not is_over_parts(score.measure, score.stimulus_set, score.test, among(score))
 
 
-def is_over_parts(measure: str, stimulus_set: str) -> bool:
-    """Whether a group's score is made of its subjects' scores of each of `comparisons.POOLED_SETS`."""
-    return stimulus_set == "" and measure in OVER_PARTS
+def is_over_parts(measure: str, stimulus_set: str, test: str, among: int | None) -> bool:
+    """Whether a group's score is made of its subjects' scores of each of `comparisons.POOLED_SETS`.
+
+    What is told apart among the targets of both sets together is one score, and so is what is of perception.
+    """
+    return stimulus_set == "" and measure in OVER_PARTS and among is None and test != "perception"
+
+
+def among(score: Score) -> int | None:
+    """How many candidates a score has, where that alone tells it from another: those of two sets, or those of papers.
+
+    How many of shared1000 a folder has is the subject's, and tells no scores apart.
+    """
+    if score.test == "perception":
+        is_comparable = score.measure.startswith("retrieval") and score.n_candidates == COMPARABLE_N
+        return COMPARABLE_N if is_comparable else None
+    is_of_both = score.stimulus_set == "" and score.n_candidates == N_BOTH
+    return N_BOTH if is_of_both and score.measure.startswith(("retrieval", *OVER_PARTS)) else None

@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from nsd_imagery.chance.orders import N_DRAWS
 from nsd_imagery.dataset.arguments import explained
@@ -15,7 +16,8 @@ from nsd_imagery.dataset.waiting import error_of, finished_next, refuse_cut_off
 from nsd_imagery.errors import NSDImageryError
 from nsd_imagery.evaluation.asked import Asked, asked
 from nsd_imagery.evaluation.headline import Line, headline
-from nsd_imagery.evaluation.output import forget_others, held, is_finished, record_path, seal, write_record
+from nsd_imagery.evaluation.options import Given, Options, inputs_of
+from nsd_imagery.evaluation.output import RECORDS, forget_others, held, is_finished, record_path, seal, write_record
 from nsd_imagery.evaluation.over_subjects import group_scores
 from nsd_imagery.evaluation.protocol import about
 from nsd_imagery.evaluation.record import Record
@@ -37,12 +39,15 @@ class Evaluation:
         scores: Of each subject, then of all together; see `evaluation.score.Score`.
         headline: The numbers that a paper quotes, in words.
         left_out: By subject and ROI, why a run is in no score, by its name.
+        transfer: By subject and ROI, what transfer was learnt from: pictures removed because they are tested, training
+            pictures, voxels, the decoder's penalty; empty without embeddings.
         path: The folder with `scores.parquet`, `evaluation.json` and maps.
     """
 
     scores: tuple[Score, ...] = field(repr=False)
     headline: tuple[Line, ...] = field(repr=False)
     left_out: Mapping[str, Mapping[str, Mapping[str, str]]] = field(repr=False)
+    transfer: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(repr=False)
     path: Path
 
     def table(self) -> str:
@@ -58,13 +63,25 @@ def evaluate(
     subjects: Subjects | None = None,
     roi: str | Sequence[str] | None = None,
     across: Path | str | None = None,
+    test_sets: str | Sequence[str] | None = None,
+    embeddings: Given | None = None,
+    model: Path | str | None = None,
+    kind: str = "image",
+    predictions: Path | str | None = None,
+    targets: Path | str | None = None,
+    partial: bool = False,
+    decoder: Path | str | None = None,
+    save_decoder: Path | str | None = None,
+    preprocessor: Path | str | None = None,
     draws: int = N_DRAWS,
     executor: Executor | None = None,
     progress: CountProgress | None = None,
 ) -> Evaluation:
     """Estimate reliability, identification and geometry of a built folder, each calibrated, and write them.
 
-    Subjects that an earlier call finished on the same folder by the same options are kept.
+    With embeddings also transfer: ridge regression from perception's training pictures, tested on shared1000, vision
+    and imagery; with predictions the same scores of anybody's model. Subjects that an earlier call finished on the same
+    folder by the same options are kept.
 
     Args:
         dataset: A built folder; it is only read.
@@ -73,6 +90,22 @@ def evaluate(
         roi: One or more of its ROIs, 12 at most; p is corrected over them. Default: all.
         across: A folder of the same subjects and ROIs, built with betas="fithrf", for imagery across runs, the
             noise-corrected pattern correlation and RDMs of imagery. Not needed where `dataset` is of fithrf.
+        test_sets: What transfer and predictions are tested on: some of "perception" (its test split, shared1000),
+            "vision" and "imagery". Default: all.
+        embeddings: A root, or a folder or file of embeddings in it, that `embed` was run on; a `ClipCache`; or what
+            `space_of` gives. Words of set C are candidates where it has texts of them.
+        model: Which of a root's models.
+        kind: "image", or "text" to decode to embeddings of captions and prompts.
+        predictions: A .parquet or .csv file of vectors a trial or a stimulus, see
+            `evaluation.predictions.read_predictions`. They are of no ROI, and are scored once, beside the main one.
+        targets: A file of the candidates' vectors, where they are not of `embeddings`.
+        partial: Whether a test set, or a subject, may lack predictions; n says how many there are.
+        decoder: A folder that `save_decoder` named, or a single decoder: what is tested instead of one that is fitted.
+        save_decoder: A folder that takes the decoder of each subject and ROI, `subj01-nsdgeneral`.
+        preprocessor: A folder that `NSDPreprocessor.save` wrote; of several subjects or ROIs, one that holds such
+            folders by these names. Evaluation z-scores rows itself, so what it takes of a preprocessor is which voxels
+            are selected: no others are in any number. Components are no voxels and are refused, as is one whose voxels
+            were chosen by rows that are tested.
         draws: Drawn orders behind each p, 9,999 at most.
         executor: Takes a subject as a task: a process pool, or that of a Dask client; default: here.
         progress: Called with how many subjects are done, how many there are, and what is begun now or, by an executor,
@@ -82,23 +115,30 @@ def evaluate(
         The scores, `.table()`, and where they were written.
 
     Raises:
-        UsageError: A subject, ROI or number that cannot be meant; too many ROIs; or `across` is of other betas.
-        MissingDataError: No built folder, or a shard is gone.
-        DataError: A shard is damaged.
+        UsageError: A subject, ROI or number that cannot be meant; too many ROIs; `across` is of other betas; an option
+            of transfer without embeddings or predictions; or a preprocessor that is no selection by other rows.
+        MissingDataError: No built folder, or a shard is gone; no embeddings, predictions, decoder or preprocessor.
+        DataError: A shard is damaged; predictions lack a test set or are of nothing that is tested; or a decoder is of
+            other voxels or embeddings.
+        MissingEmbeddingError: A training picture has no vector.
         FolderError: `out` holds something else, or lies in the dataset folder.
         BusyError: Another evaluation is writing there.
         BrokenExecutor: A worker of `executor` died; call again with a new one, and what is finished is kept.
     """
     refuse_unguarded_main(executor)
     what = asked(dataset, subjects, roi, across, draws)
+    said = Options(
+        test_sets, embeddings, model, kind, predictions, targets, partial, decoder, save_decoder, preprocessor
+    )
+    what = replace(what, inputs=inputs_of(what, said))
     place = Path(out).expanduser().absolute()
-    with held(place, what):
+    with held(place, what), what.inputs.written(place / RECORDS) as inputs:
         paths = {subject: record_path(place, what, subject, version("nsd-imagery")) for subject in what.rois}
-        _compute(what, paths, executor, progress or (lambda *_: None))
+        _compute(replace(what, inputs=inputs), paths, executor, progress or (lambda *_: None))
         with ExitStack() as stack:
             records = {subject: stack.enter_context(Record(path)) for subject, path in paths.items()}
             found = _found(place, what, records)
-            seal(place, records, found.scores, about(what, found.left_out, found.headline))
+            seal(place, records, found.scores, about(what, found.left_out, found.headline, found.transfer))
         forget_others(place, list(paths.values()))
     return found
 
@@ -107,7 +147,8 @@ def _found(place: Path, what: Asked, records: Mapping[str, Record]) -> Evaluatio
     own = [score for record in records.values() for roi in record.rois for score in record.scores(roi)]
     scores = (*own, *group_scores(records, what.all_rois))
     left_out = {subject: {roi: record.left_out(roi) for roi in record.rois} for subject, record in records.items()}
-    return Evaluation(scores, tuple(headline(scores, what.all_rois)), left_out, place)
+    learnt = {subject: {roi: record.transfer(roi) for roi in record.rois} for subject, record in records.items()}
+    return Evaluation(scores, tuple(headline(scores, what.all_rois, learnt)), left_out, learnt, place)
 
 
 def _compute(what: Asked, paths: Mapping[str, Path], executor: Executor | None, progress: CountProgress) -> None:
@@ -118,9 +159,9 @@ def _compute(what: Asked, paths: Mapping[str, Path], executor: Executor | None, 
         NSDImageryError, OSError: What the first subject that failed raised, with notes on the other ones.
     """
     tasks = {
-        subject: Task(what.folder, what.across, subject, rois, what.draws)
+        subject: Task(what.folder, what.across, subject, rois, what.draws, what.inputs.of(subject))
         for subject, rois in what.rois.items()
-        if not is_finished(paths[subject])
+        if not is_finished(paths[subject], subject, what.inputs.save_decoder)
     }
     if not tasks:
         return

@@ -72,11 +72,26 @@ def decoding_measures(tested: Tested) -> list[Measure]:
         ),
     ]
     if tested.condition != "perception":
-        return [cosine, *ranked, _retrieval("identification", 1, n)]
+        more = RETRIEVED[1:] if tested.stimulus_set == BOTH else ()
+        return [
+            cosine,
+            *ranked,
+            _retrieval("identification", 1, n),
+            *(_retrieval(f"retrieval_at_{k}", k, n) for k in more),
+        ]
     retrieved = [_retrieval(f"retrieval_at_{k}", k, n) for k in RETRIEVED if k < n]
     if n > COMPARABLE_N:
         retrieved += [_retrieval(f"retrieval_at_{k}", k, n, COMPARABLE_N) for k in RETRIEVED]
     return [cosine, *ranked, *retrieved]
+
+
+def decoding_names(tested: Tested) -> list[str]:
+    """Of `decoding_measures`, also where there is nothing to measure."""
+    retrieved = [f"retrieval_at_{k}" for k in RETRIEVED]
+    if tested.condition == "perception":
+        return ["cosine", "two_way", "two_way_mirage", *retrieved]
+    more = retrieved[1:] if tested.stimulus_set == BOTH else []
+    return ["cosine", "two_way", "two_way_mirage", "identification", *more]
 
 
 def encoding_measures(tested: Tested) -> list[Measure]:
@@ -114,7 +129,7 @@ def scored(
 
 def without(about: About, tested: Tested, measure: str, reason: str, how: str, unit: str = "trial") -> Measured:
     """A score without a value."""
-    n = len(tested.stimuli)
+    n = tested.n_candidates
     is_both = tested.stimulus_set == BOTH
     perceived = tested.condition == "perception" and about.train == "perception"
     score = unestimated(
@@ -129,7 +144,7 @@ def without(about: About, tested: Tested, measure: str, reason: str, how: str, u
         n_repeats=1 if unit == "trial" else tested.n_repeats,
         n_trials=tested.n_trials,
         n_subjects=1,
-        n_candidates=n or None,
+        n_candidates=n,
         candidates=tested.candidates if n or not perceived else "pictures of shared1000",
         n_voxels=about.n_voxels,
         how=how,

@@ -17,7 +17,6 @@ from nsd_imagery.evaluation.over_subjects import PUBLISHED_GROUP
 from nsd_imagery.evaluation.paired import (
     Pair,
     Side,
-    other_candidates,
     read_side,
     same_tests,
     side_of,
@@ -70,7 +69,6 @@ def compare(a: Evaluation | Path | str, b: Evaluation | Path | str, *, other_dat
     if not pairs:
         msg = f"{of_a.path} and {of_b.path} have no score of the same tests: {_unlike(of_a, of_b)}"
         raise UsageError(msg)
-    pairs += other_candidates(of_a, of_b, pairs)
     place = {key: number for number, key in enumerate(of_a.scores)}
     rows = _differences(of_a, of_b, sorted(pairs, key=lambda pair: place[pair[0]]))
     only = ([side.scores[key] for key in side.scores if key not in seen] for side, seen in _seen(of_a, of_b, pairs))

@@ -24,11 +24,13 @@ class Space:
         pictures: Of pictures.
         words: Of texts, by which the words of set C are candidates; empty where there are none.
         maker: Digest of what made them.
+        of: What vectors of pictures were made from: the "image", or a "text" about it.
     """
 
     pictures: Vectors
     words: Vectors
     maker: str
+    of: str = "image"
 
     def lacking(self, stimuli: Iterable[str], kind: str = "image") -> str:
         """Which of some stimuli have no vector, as a sentence; "" where all have one."""
@@ -36,6 +38,7 @@ class Space:
         names = sorted({name for name in stimuli if name not in vectors})
         more = f" and {len(names) - _FEW} more" if len(names) > _FEW else ""
         what = "make them: nsd-imagery embed ROOT --model FOLDER_OR_ID"
+        kind = self.of if kind == "image" else kind
         return f"no {kind} embedding of {', '.join(names[:_FEW])}{more}; {what}" if names else ""
 
     def stack(self, stimuli: Iterable[str], kind: str = "image") -> NDArray[np.float64]:
@@ -69,6 +72,16 @@ def space_of(pictures: ClipCache, words: ClipCache | None = None) -> Space:
         msg = f"pictures are by {_named(pictures.maker)}, words by {_named(words.maker)}: pass those of one model"
         raise DataError(msg)
     return Space(pictures, words if words is not None else {}, pictures.maker.digest)
+
+
+def space_by_kind(both: Space, kind: str) -> Space:
+    """The space of a file of embeddings: its pictures by their images or by texts about them, words by texts.
+
+    Args:
+        both: What the file has of images, as `pictures`, and of texts, as `words`.
+        kind: "image" or "text". A decoder of one is none of the other, so each has a maker of its own.
+    """
+    return both if kind == "image" else Space(both.words, both.words, f"text by {both.maker}", "text")
 
 
 def _named(maker: Maker) -> str:

@@ -13,12 +13,16 @@ from nsd_imagery.dataset.names import config_name
 from nsd_imagery.evaluation.ceiling import measured_ceilings
 from nsd_imagery.evaluation.gram import gram
 from nsd_imagery.evaluation.group import corrected
+from nsd_imagery.evaluation.headline import main_roi
 from nsd_imagery.evaluation.identifications import at_equal_size, measured_identifications
+from nsd_imagery.evaluation.inputs import NOTHING, Inputs, Opened, opened
 from nsd_imagery.evaluation.perception import perception
-from nsd_imagery.evaluation.record import OfRoi, pack
+from nsd_imagery.evaluation.record import OfRoi, among, pack
 from nsd_imagery.evaluation.relations import measured_geometry
 from nsd_imagery.evaluation.runs import Runs, digest, for_across_runs, load_runs
 from nsd_imagery.evaluation.score import Measured, Score
+from nsd_imagery.evaluation.selected import n_selected, only, restricted, selected_columns
+from nsd_imagery.evaluation.transferred import predicted, transferred
 from nsd_imagery.evaluation.voxels import voxel_bytes, voxel_table
 from nsd_imagery.experiment import RUNS
 from nsd_imagery.progress import StepProgress
@@ -38,6 +42,7 @@ class Kind(NamedTuple):
     unit: str
     n_repeats: int | None
     how: str
+    among: int | None
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,7 @@ class Task:
         subject: "subj01" to "subj08".
         rois: Names, in order.
         draws: Drawn orders.
+        inputs: What transfer of the subject is made from.
     """
 
     folder: Path
@@ -57,11 +63,12 @@ class Task:
     subject: str
     rois: tuple[str, ...]
     draws: int
+    inputs: Inputs = NOTHING
 
 
 def kind_of(score: Score) -> Kind:
     """What a score is of, beside subject and ROI."""
-    return Kind(*(getattr(score, name) for name in Kind._fields))
+    return Kind(*(getattr(score, name) for name in Kind._fields[:-1]), among(score))
 
 
 def evaluate_subject(task: Task, progress: StepProgress | None = None) -> bytes:
@@ -77,42 +84,46 @@ def evaluate_subject(task: Task, progress: StepProgress | None = None) -> bytes:
     """
     manifest = open_manifest(task.folder)
     sizes = [
-        config.n_voxels
+        n_selected(task.inputs, task.subject, config.roi, config.n_voxels)
         for config in manifest.trials.values()
         if config.subject == task.subject and config.roi in task.rois
     ]
     smallest = min(sizes) if len(task.rois) > 1 else None
     found: dict[str, OfRoi] = {}
-    tables = []
+    tables, given = [], opened(task.inputs)
     for roi in task.rois:
         if progress is not None:
             progress(roi)
-        found[roi], table = _of_roi(task, roi, smallest)
+        found[roi], table = _of_roi(task, roi, smallest, given)
         tables.append(table)
     measured = corrected_over_rois({roi: one.measured for roi, one in found.items()})
     found = {roi: replace(one, measured=measured[roi]) for roi, one in found.items()}
     return pack(found, voxel_bytes(tables))
 
 
-def _of_roi(task: Task, roi: str, smallest: int | None) -> tuple[OfRoi, Mapping[str, object]]:
+def _of_roi(task: Task, roi: str, smallest: int | None, given: Opened) -> tuple[OfRoi, Mapping[str, object]]:
     """What can be estimated in a ROI, and its map."""
-    runs = _runs(task.folder, task.subject, roi)
-    across = load_runs(task.across, task.subject, roi) if task.across else None
+    columns = selected_columns(task.inputs, task.subject, roi)
+    runs = restricted(_runs(task.folder, task.subject, roi), columns)
+    across = restricted(load_runs(task.across, task.subject, roi), columns) if task.across else None
+    of_predictions = predicted(task.folder, runs, given, task.draws) if roi == main_roi(task.rois) else []
     why = for_across_runs(runs, across)[1]
     products = gram(runs)
     geometry = measured_geometry(runs, across, products=products, draws=task.draws, why=why)
-    seen = perception(task.folder, task.subject, roi)
+    seen = perception(task.folder, task.subject, roi, columns)
     measured = [
         *measured_ceilings(runs, across, products=products, draws=task.draws),
         *seen.scores,
         *measured_identifications(runs, across, products=products, draws=task.draws, why=why),
-        *(at_equal_size(runs, smallest) if smallest else ()),
+        *(at_equal_size(only(runs, columns), smallest) if smallest else ()),
         *geometry.scores,
     ]
+    learnt = transferred(task.folder, runs, given, [one.score for one in measured], task.draws, columns)
+    measured += [*learnt.scores, *of_predictions]
     left_out = dict(runs.left_out)
     if across is not None:
         left_out |= {f"{name} (across)": fault for name, fault in across.left_out.items()}
-    return OfRoi(measured, geometry, left_out), voxel_table(task.folder, runs, seen.variances)
+    return OfRoi(measured, geometry, left_out, learnt.said), voxel_table(task.folder, runs, seen.variances)
 
 
 def _runs(folder: Path, subject: str, roi: str) -> Runs:

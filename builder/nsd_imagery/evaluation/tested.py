@@ -29,6 +29,9 @@ PERMUTATIONS: Final = 999
 BOTH: Final = "A+B"
 """Sets whose 12 targets are told apart together."""
 
+N_BOTH: Final = 2 * TARGETS_PER_SET
+"""Their targets."""
+
 TESTS: Final[Mapping[str, tuple[str, ...]]] = {"vision": ("visX",), "imagery": ("imgX_1", "imgX_2", "imgX")}
 """By condition, the names of the rows that are scored."""
 
@@ -72,12 +75,19 @@ class Tested:
     reason: str
 
     @property
+    def n_candidates(self) -> int | None:
+        """How many are told apart, also where there is nothing to score; None where the folder has no pictures."""
+        if self.stimuli or not self.stimulus_set:
+            return len(self.stimuli) or None
+        return N_BOTH if self.stimulus_set == BOTH else TARGETS_PER_SET
+
+    @property
     def candidates(self) -> str:
         """Which are told apart, in words."""
         if not self.stimulus_set:
             return f"the {len(self.stimuli)} pictures of shared1000 in the folder"
         if self.stimulus_set == BOTH:
-            return f"the {2 * TARGETS_PER_SET} targets of sets A and B"
+            return f"the {N_BOTH} targets of sets A and B"
         what = "concepts" if self.stimulus_set == "C" else "targets"
         return f"the {TARGETS_PER_SET} {what} of set {self.stimulus_set}"
 

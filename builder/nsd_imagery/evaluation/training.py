@@ -26,6 +26,8 @@ from nsd_imagery.evaluation.space import Space
 from nsd_imagery.rows.load import load
 from nsd_imagery.rows.vectors import label_table, row_vectors
 from nsd_imagery.schema import BETAS
+from nsd_imagery.spelling import subject_of
+from nsd_imagery.suggest import one_of
 from nsd_imagery.volumes.roi import DEFAULT_ROI, Mask
 
 FEWEST_PICTURES: Final = 50
@@ -93,6 +95,7 @@ def training_rows(
     *,
     rows: Dataset | None = None,
     runs: Runs | None = None,
+    voxels: NDArray[np.integer] | None = None,
 ) -> Training:
     """The training rows of a subject and ROI.
 
@@ -106,6 +109,7 @@ def training_rows(
         embeddings: Vectors of the pictures.
         rows: Perception's rows to take in the place of the train split, with all columns of their config.
         runs: What will be tested, where it is loaded already: voxels that do not vary there are left out.
+        voxels: Columns of the folder's `betas` to choose from; default all.
 
     Raises:
         UsageError: The folder has no such subject or ROI, or the rows are of another.
@@ -117,6 +121,8 @@ def training_rows(
         raise UsageError("training rows need vectors of the pictures: embeddings=space_of(ClipCache(root))")
     place = Path(folder).expanduser().resolve()
     manifest = open_manifest(place)
+    subject = one_of("subject", subject_of(subject), manifest.subjects)
+    one_of("ROI", roi, dict.fromkeys(config.roi for config in manifest.trials.values() if config.subject == subject))
     name = config_name(subject, "perception", roi)
     if rows is None:
         if name not in manifest.configs or "train" not in manifest.configs[name].splits:
@@ -132,12 +138,12 @@ def training_rows(
     views = row_vectors(rows, BETAS.name)
     betas, varies = _averaged([views[row] for row in used[0]], session, picture)
     varies &= _varying(_runs(place, manifest, subject, roi) if runs is None else runs, len(varies))
-    columns = np.flatnonzero(varies)
+    columns = np.flatnonzero(varies) if voxels is None else np.intersect1d(np.flatnonzero(varies), voxels)
     betas, weights = np.ascontiguousarray(betas[:, columns]), np.bincount(picture).astype(np.float64)
     vectors = embeddings.stack(names.tolist())
     training = _digest(names.tolist(), betas, vectors, weights)
-    voxels = voxels_digest(place, manifest, subject, roi, columns)
-    origin = Origin(subject, roi, voxels, embeddings.maker, training, len(names))
+    where = voxels_digest(place, manifest, subject, roi, columns)
+    origin = Origin(subject, roi, where, embeddings.maker, training, len(names))
     sessions = tuple(np.unique(session).tolist())
     reason = "" if len(columns) else "no voxel varies in all sessions and runs"
     return Training(tuple(names.tolist()), betas, vectors, weights, columns, n_removed, sessions, origin, reason)

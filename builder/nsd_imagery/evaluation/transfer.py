@@ -26,10 +26,10 @@ from nsd_imagery.evaluation.repeats import repeat_retrieval
 from nsd_imagery.evaluation.runs import Runs, digest, load_runs
 from nsd_imagery.evaluation.score import Measured, Score
 from nsd_imagery.evaluation.scoring import (
-    RETRIEVED,
     About,
     chance_rows,
     decoding_measures,
+    decoding_names,
     encoding_measures,
     missing,
     reference_row,
@@ -48,7 +48,6 @@ CONSTANT: Final = "constant"
 """What `train` says of the constant predictor, which is the mean training embedding whatever the betas are."""
 
 _CONSTANT_IS: Final = "the constant predictor, the mean training embedding: raw cosine is high for any input"
-_DECODED: Final = ("cosine", "two_way", "two_way_mirage")
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,9 +198,7 @@ def _decoded(
     """Vectors from betas, among the vectors of the candidates."""
     reason = tested.reason or _no_candidates(tested, space) or ("" if decoder else no_training)
     if reason or decoder is None:
-        perceived = tested.condition == "perception"
-        names = [f"retrieval_at_{k}" for k in RETRIEVED] if perceived else ["identification"]
-        return missing(about, tested, [*_DECODED, *names], reason, DECODE)
+        return missing(about, tested, decoding_names(tested), reason, DECODE)
     about = replace(about, notes=(decoder.note,) if decoder.note else ())
     candidates = space.stack(tested.stimuli, tested.kind)
     found = scored_vectors(about, tested, decoder.predict(tested.betas), candidates, decoder.center, DECODE)

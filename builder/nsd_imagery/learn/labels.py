@@ -84,7 +84,7 @@ def labels_of(trials: Dataset, voxels: Dataset, zscore: str | None) -> Labels:
     one = {name: _the_one(column(trials, name), name) for name in ("subject", "beta_version")}
     kind = kind_of(trials, None if zscore == TRAINING else zscore)
     groups, of_row = _groups(trials, zscore)
-    return Labels(Origin(**one, voxels=_digest(voxels), kind=kind), groups, of_row, column(trials, "is_valid"))
+    return Labels(Origin(**one, voxels=voxels_digest(voxels), kind=kind), groups, of_row, column(trials, "is_valid"))
 
 
 def valid_rows(trials: Dataset) -> Dataset:
@@ -130,6 +130,7 @@ def _the_one(values: NDArray[Any], name: str) -> str:
     return found[0]
 
 
-def _digest(voxels: Dataset) -> str:
+def voxels_digest(voxels: Dataset) -> str:
+    """xxh3_128 of i, j, k of each row of `-voxels`, in their order."""
     ijk = np.stack([np.asarray(column(voxels, axis), np.int64) for axis in "ijk"], axis=1)
     return xxhash.xxh3_128_hexdigest(np.ascontiguousarray(ijk).data)

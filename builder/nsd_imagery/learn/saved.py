@@ -27,7 +27,7 @@ version 1 rows without a run number were groups of their run and epoch, named "n
 apart; since 3 they are one group of their run. Since 4 zscore may be "training", and files say which kind of rows was
 fitted on, and which groups came by `adapt`. Since 5 files say which rows chose what is kept."""
 
-_OPTIONS, _ARRAYS = "preprocessor.json", "preprocessor.npz"
+OPTIONS, _ARRAYS = "preprocessor.json", "preprocessor.npz"
 
 
 def write(folder: Path, options: Options, fitted: Fitted | None) -> None:
@@ -45,7 +45,7 @@ def write(folder: Path, options: Options, fitted: Fitted | None) -> None:
             "n_fitted": fitted.n_fitted,
             "arrays": xxhash.xxh3_128_hexdigest(arrays),
         }
-    replace_text(folder / _OPTIONS, json.dumps(said, indent=1) + "\n")
+    replace_text(folder / OPTIONS, json.dumps(said, indent=1) + "\n")
 
 
 def read(folder: Path) -> tuple[Options, Fitted | None]:
@@ -57,7 +57,7 @@ def read(folder: Path) -> tuple[Options, Fitted | None]:
             older one whose groups are others now.
     """
     with _faults_named(folder):
-        said = json.loads((folder / _OPTIONS).read_text(encoding="utf-8"))
+        said = json.loads((folder / OPTIONS).read_text(encoding="utf-8"))
         version = _version_of(said)
     if version > FORMAT_VERSION:
         msg = f"{folder}: is a preprocessor of format {version}; {FORMAT_VERSION} is known here: upgrade nsd-imagery"
@@ -125,7 +125,7 @@ def _to_npz(fitted: Fitted) -> bytes:
 
 def _from_npz(contents: bytes, said: dict[str, Any]) -> Fitted:
     if xxhash.xxh3_128_hexdigest(contents) != said["arrays"]:
-        raise ValueError(f"{_ARRAYS} is not the one that {_OPTIONS} was written with")
+        raise ValueError(f"{_ARRAYS} is not the one that {OPTIONS} was written with")
     with np.load(BytesIO(contents)) as arrays:
         mean = arrays["mean"]
         rest = arrays["rest"] if "rest" in arrays else np.zeros_like(mean)  # older files have none

@@ -1,0 +1,115 @@
+"""Transfer and predictions of a subject and ROI, as an evaluation is asked for them."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nsd_imagery.evaluation.decoder import Decoder
+from nsd_imagery.evaluation.inputs import Opened
+from nsd_imagery.evaluation.predicted import score_predictions
+from nsd_imagery.evaluation.runs import Runs
+from nsd_imagery.evaluation.saved_decoders import folder_of
+from nsd_imagery.evaluation.score import Measured, Score
+from nsd_imagery.evaluation.selected import Columns
+from nsd_imagery.evaluation.tested import PERMUTATIONS
+from nsd_imagery.evaluation.training import training_rows
+from nsd_imagery.evaluation.transfer import Transfer, measured_transfer
+
+
+@dataclass(frozen=True, eq=False)
+class Transferred:
+    """What transfer gave in a ROI.
+
+    Attributes:
+        scores: With their draws.
+        said: What was learnt from, by name: what `evaluation.json` says; empty without embeddings.
+    """
+
+    scores: list[Measured] = field(default_factory=list)
+    said: Mapping[str, Any] = field(default_factory=dict)
+
+
+def predicted(folder: Path, runs: Runs, given: Opened, draws: int) -> list[Measured]:
+    """The scores of predictions; none where none were given.
+
+    Raises:
+        DataError: A prediction is of nothing that is tested, or a test has none.
+    """
+    if given.predictions is None or given.targets is None:
+        return []
+    return score_predictions(
+        folder,
+        runs.subject,
+        given.predictions,
+        given.targets,
+        runs.roi,
+        test_sets=given.inputs.test_sets,
+        runs=runs,
+        partial=given.inputs.partial,
+        draws=draws,
+        permutations=min(PERMUTATIONS, draws),
+    )
+
+
+def transferred(
+    folder: Path, runs: Runs, given: Opened, beside: Iterable[Score], draws: int, columns: Columns | None
+) -> Transferred:
+    """Decoding and encoding, and, where it was asked for, the decoder in its folder.
+
+    Decoders are written here and not by the parent, because they are large.
+
+    Args:
+        folder: The dataset folder.
+        runs: Of the subject and ROI, of the voxels that count.
+        given: Embeddings, and a decoder perhaps.
+        beside: Scores that stand beside these.
+        draws: Drawn orders.
+        columns: Voxels that count; None is all.
+
+    Raises:
+        DataError: The decoder is of other voxels or embeddings, or was changed.
+        MissingEmbeddingError: A training picture has no vector.
+    """
+    if given.space is None:
+        return Transferred()
+    inputs, key = given.inputs, (runs.subject, runs.roi)
+    decoder = None
+    if key in inputs.decoders:
+        decoder = Decoder.load(inputs.decoders[key].path.parent)
+        inputs.decoders[key].refuse_changed()
+    found = measured_transfer(
+        folder,
+        *key,
+        given.space,
+        training=training_rows(folder, *key, given.space, runs=runs, voxels=columns),
+        runs=runs,
+        decoder=decoder,
+        beside=beside,
+        test_sets=inputs.test_sets,
+        draws=draws,
+        permutations=min(PERMUTATIONS, draws),
+    )
+    if inputs.save_decoder and decoder is None and found.decoder is not None:
+        found.decoder.save(folder_of(inputs.save_decoder, *key))
+    return Transferred(found.scores, _said(found, is_given=decoder is not None))
+
+
+def _said(found: Transfer, *, is_given: bool) -> dict[str, Any]:
+    training, decoder = found.training, found.decoder
+    return {
+        "pictures_removed": training.n_removed,
+        "training_pictures": len(training.stimuli),
+        "voxels": len(training.columns),
+        "sessions": list(training.sessions),
+        "reason": training.reason,
+        "decoder": None
+        if decoder is None
+        else {
+            "given": is_given,
+            "training": decoder.origin.training,
+            "n_pictures": decoder.origin.n_pictures,
+            "penalty": decoder.penalty.tolist(),
+            "note": decoder.note,
+        },
+    }
