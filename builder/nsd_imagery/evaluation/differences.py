@@ -1,8 +1,8 @@
 """How much more one score is than another of the same tests, with an interval of the difference, and not of the two.
 
 Of one subject the difference is taken stimulus by stimulus within a run, so that what makes a stimulus hard for both is
-not in its interval: t over stimuli. Of several it is taken subject by subject: t over subjects. What the schedule makes
-subjects share is in neither, as both scores have it.
+not in its interval: t over stimuli. Of several it is taken subject by subject: t over subjects, for the stimuli and the
+schedule that all of them had.
 """
 
 from collections.abc import Mapping, Sequence

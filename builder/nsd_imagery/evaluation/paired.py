@@ -1,13 +1,15 @@
 """Two evaluations as they were written, and which score of one is to be set beside which of the other."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from nsd_imagery.dataset.folder import MANIFEST
 from nsd_imagery.errors import DataError, MissingDataError
 from nsd_imagery.evaluation.items import ITEMS, KEY, Key, key_of, read_items
-from nsd_imagery.evaluation.output import SCORES
+from nsd_imagery.evaluation.output import EVALUATION, SCORES
 from nsd_imagery.evaluation.score import GROUP, Items, Score, read_scores
 from nsd_imagery.links import refuse_without_content
 from nsd_imagery.shell import quoted
@@ -30,11 +32,14 @@ class Side:
         path: Where it is.
         scores: By what tells them, in order.
         items: By what tells their score.
+        spaces: What tells the vectors of the candidates from others, by what `train` says of a model; nothing of a
+            model of which nobody said.
     """
 
     path: Path
     scores: Mapping[Key, Score]
     items: Mapping[Key, Items]
+    spaces: Mapping[str, frozenset[str]]
 
     def all_of(self, column: str) -> list[str]:
         """What the long table has in a column, in order."""
@@ -58,18 +63,20 @@ def read_side(given: Path | str) -> Side:
     table = path / SCORES if path.is_dir() else path
     if not table.is_file():
         what = f"holds no {SCORES}" if path.is_dir() else "no such file or folder"
-        msg = f"{path}: {what}; evaluate a dataset: nsd-imagery evaluate DATASET --out {quoted(path)}"
+        is_dataset = (path / MANIFEST).is_file()
+        line = f"{quoted(path)} --out DIR" if is_dataset else f"DATASET --out {quoted(path)}"
+        msg = f"{path}: {what}; evaluate a dataset: nsd-imagery evaluate {line}"
         raise MissingDataError(msg)
-    return side_of(path, read_scores(table), table.parent / ITEMS)
+    return side_of(path, read_scores(table), table.parent)
 
 
-def side_of(path: Path, scores: Sequence[Score], beside: Path) -> Side:
+def side_of(path: Path, scores: Sequence[Score], folder: Path) -> Side:
     """An evaluation whose scores are known, with its items.
 
     Args:
         path: Where it is.
         scores: All of them.
-        beside: The file of items, if there is one.
+        folder: What was written beside them, if anything was.
 
     Raises:
         DataError: The file is damaged, or is not of the scores; or a score is there twice.
@@ -78,13 +85,27 @@ def side_of(path: Path, scores: Sequence[Score], beside: Path) -> Side:
     if len(by_key) < len(scores):
         msg = f"{path}: has a score twice; evaluate again"
         raise DataError(msg)
+    beside = folder / ITEMS
     items = read_items(beside) if beside.is_file() else {}
     for key, one in items.items():
         value = by_key[key].value if key in by_key else None
         if value is None or abs(one.mean - value) > _CLOSE * max(1, abs(value)):
             msg = f"{beside}: is not of the scores beside it; evaluate again, or leave it out"
             raise DataError(msg)
-    return Side(path, by_key, items)
+    return Side(path, by_key, items, _spaces(folder / EVALUATION))
+
+
+def _spaces(path: Path) -> dict[str, frozenset[str]]:
+    """Of what `evaluation.json` says; nothing where there is none."""
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))["inputs"]
+        embeddings = said["embeddings"]
+        of_embeddings = frozenset(f"{name} {embeddings[name]}" for name in ("maker", "digest")) if embeddings else None
+        of_targets = frozenset([f"digest {said['targets']}"]) if said["targets"] else of_embeddings
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    found = zip(MODELS, (of_embeddings, of_targets), strict=True)
+    return {name: space for name, space in found if space}
 
 
 def same_tests(a: Side, b: Side) -> Iterator[Pair]:

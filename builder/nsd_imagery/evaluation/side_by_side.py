@@ -12,7 +12,7 @@ from nsd_imagery.errors import UsageError
 from nsd_imagery.evaluation.comparisons import POOLED_SETS
 from nsd_imagery.evaluation.differences import Difference, not_compared, of_group, of_one
 from nsd_imagery.evaluation.group import PUBLISHED_SUBJECTS
-from nsd_imagery.evaluation.items import ITEMS, KEY, Key
+from nsd_imagery.evaluation.items import KEY
 from nsd_imagery.evaluation.over_subjects import PUBLISHED_GROUP
 from nsd_imagery.evaluation.paired import (
     Pair,
@@ -64,31 +64,31 @@ def compare(a: Evaluation | Path | str, b: Evaluation | Path | str, *, other_dat
         UsageError: The two are of different datasets, or have no score of the same tests.
     """
     of_a, of_b = (_side(one) for one in (a, b))
-    notes = _notes(of_a, of_b, other_dataset=other_dataset)
     pairs = list(dict.fromkeys(same_tests(of_a, of_b)))
     if not pairs:
         msg = f"{of_a.path} and {of_b.path} have no score of the same tests: {_unlike(of_a, of_b)}"
         raise UsageError(msg)
+    notes = _notes(of_a, of_b, pairs, other_dataset=other_dataset)
     place = {key: number for number, key in enumerate(of_a.scores)}
     rows = _differences(of_a, of_b, sorted(pairs, key=lambda pair: place[pair[0]]))
-    only = ([side.scores[key] for key in side.scores if key not in seen] for side, seen in _seen(of_a, of_b, pairs))
-    return Comparison(of_a.path, of_b.path, tuple(rows), tuple(next(only)), tuple(next(only)), tuple(notes))
+    seen_a, seen_b = ({pair[side] for pair in pairs} for side in (0, 1))
+    only_a = tuple(score for key, score in of_a.scores.items() if key not in seen_a)
+    only_b = tuple(score for key, score in of_b.scores.items() if key not in seen_b)
+    return Comparison(of_a.path, of_b.path, tuple(rows), only_a, only_b, tuple(notes))
 
 
 def _side(given: Evaluation | Path | str) -> Side:
-    return side_of(given.path, given.scores, given.path / ITEMS) if isinstance(given, Evaluation) else read_side(given)
+    return side_of(given.path, given.scores, given.path) if isinstance(given, Evaluation) else read_side(given)
 
 
-def _seen(a: Side, b: Side, pairs: Sequence[Pair]) -> list[tuple[Side, set[Key]]]:
-    return [(side, {pair[place] for pair in pairs}) for place, side in enumerate((a, b))]
-
-
-def _notes(a: Side, b: Side, *, other_dataset: bool) -> list[str]:
+def _notes(a: Side, b: Side, pairs: Sequence[Pair], *, other_dataset: bool) -> list[str]:
     """What is to be said of datasets that are not the same; UsageError where that was not asked for."""
-    datasets, versions = ([side.all_of(name) for side in (a, b)] for name in ("dataset", "beta_version"))
-    if set(datasets[0]) == set(datasets[1]):
+    scores = [(a.scores[pair[0]], b.scores[pair[1]]) for pair in pairs]
+    having = [both for both in scores if None not in (both[0].value, both[1].value)]
+    other = next((both for both in having if both[0].dataset != both[1].dataset), None)
+    if other is None:
         return []
-    said = " and ".join(f"{', '.join(of)} of {', '.join(by)}" for of, by in zip(datasets, versions, strict=True))
+    said = " and ".join(f"{score.dataset} ({score.beta_version})" for score in other)
     if not other_dataset:
         msg = (
             f"{a.path} and {b.path} are of different datasets, {said}: evaluate both on one, or compare them all the "
@@ -124,19 +124,28 @@ def _difference(
     of = [f"{score.candidates} ({score.n_candidates})" for score in scores]
     if of[0] != of[1]:
         return not_compared(*scores, f"other candidates: {of[0]}, and {of[1]}")
-    notes = [
-        f"{what} {one} and {other}"
-        for what, one, other in (
-            ("voxels", scores[0].n_voxels, scores[1].n_voxels),
-            ("betas of", scores[0].beta_version, scores[1].beta_version),
-        )
-        if one != other and None not in (one, other)
-    ]
+    if scores[0].measure == "cosine" and _other_space(a, b, scores):
+        return not_compared(*scores, "cosines in different spaces of vectors")
+    notes = _unlike_in(*scores)
     if scores[0].subject.startswith(GROUP):
         names = PUBLISHED_SUBJECTS if scores[0].subject == PUBLISHED_GROUP else a.subjects
         own = {name: tuple(with_column(key, "subject", name) for key in pair) for name in names}
         return of_group(*scores, {name: of_subjects[of] for name, of in own.items() if of in of_subjects}, notes)
     return of_one(*scores, _items(a, b, pair), notes)
+
+
+def _unlike_in(a: Score, b: Score) -> list[str]:
+    notes = []
+    if None not in (a.n_voxels, b.n_voxels) and a.n_voxels != b.n_voxels:
+        notes.append(f"of {a.n_voxels:,} and {b.n_voxels:,} voxels")
+    if a.beta_version != b.beta_version:
+        notes.append(f"of {a.beta_version} and {b.beta_version}")
+    return notes
+
+
+def _other_space(a: Side, b: Side, scores: tuple[Score, Score]) -> bool:
+    spaces = a.spaces.get(scores[0].train), b.spaces.get(scores[1].train)
+    return None not in spaces and not frozenset.intersection(*filter(None, spaces))
 
 
 def _items(a: Side, b: Side, pair: Pair) -> list[tuple[Items | None, Items | None]]:
