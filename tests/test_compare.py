@@ -30,7 +30,7 @@ from test_score import SCORE
 pytestmark = pytest.mark.slow
 
 SUBJECT = "subj01"
-DRAWS = 9
+DRAWS = 39  # ceilings need p ≤ .05
 Vectors = dict[tuple[str, str], NDArray[np.float64]]
 
 
@@ -149,6 +149,7 @@ def test_items_are_of_their_scores_and_every_score_of_a_model_has_some(mine: Eva
         and score.train in ("perception", "predictions") and (score.stimulus_set or score.n_candidates != 6)
     ]  # fmt: skip
     assert len({score.measure for score in scores}) == 9
+    assert "encode, by √NC(n)" in {score.how for score in scores}
     table = pq.ParquetFile(mine.path / "items.parquet").read(use_threads=False).to_pylist()
     names = ("measure", "subject", "condition", "stimulus_set", "train", "test", "unit", "how")
     sums: dict[tuple[Any, ...], list[float]] = {}
