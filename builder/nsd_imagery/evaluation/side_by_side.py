@@ -10,6 +10,7 @@ from pathlib import Path
 
 from nsd_imagery.errors import UsageError
 from nsd_imagery.evaluation.comparisons import POOLED_SETS
+from nsd_imagery.evaluation.difference_table import shown_rows, table_of_differences
 from nsd_imagery.evaluation.differences import Difference, not_compared, of_group, of_one
 from nsd_imagery.evaluation.group import PUBLISHED_SUBJECTS
 from nsd_imagery.evaluation.items import KEY
@@ -45,6 +46,10 @@ class Comparison:
     only_a: tuple[Score, ...] = field(repr=False)
     only_b: tuple[Score, ...] = field(repr=False)
     notes: tuple[str, ...]
+
+    def table(self) -> str:
+        """The main scores that differ, over sets, as a text that fits a screen of 100 letters."""
+        return table_of_differences(shown_rows(self.rows))
 
 
 def compare(a: Evaluation | Path | str, b: Evaluation | Path | str, *, other_dataset: bool = False) -> Comparison:
