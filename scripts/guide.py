@@ -1,4 +1,4 @@
-"""The Guide's commands, each a line of `nsd-imagery`, which is said; options that are not the Guide's go on as they are."""
+"""The Guide's commands, each a line of `nsd-imagery`, which is said; other options go on as they are."""
 
 import argparse
 import os
