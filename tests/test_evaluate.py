@@ -216,7 +216,7 @@ def test_the_verb_writes_what_the_function_writes_and_prints_five_lines(
     names = [line.partition("  ")[0] for line in done.stdout.splitlines()]
     assert names[:5] == ["reliability", "within vision", "vision → imagery", "letter alone", "transfer"]
     assert names[5].startswith("evaluation: ")
-    assert len(names) == 5
+    assert len(names) == 6
     number, p = r"\d\.\d\d+", r"p 0\.01"
     assert re.search(rf"^within vision +6-way {number}, chance {number}, {p}$", done.stdout, re.MULTILINE)
     without = rf"^vision → imagery  without the letter 6-way {number}, chance 0\.17, {p} \(the primary test\)$"

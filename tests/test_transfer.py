@@ -42,6 +42,7 @@ pytestmark = pytest.mark.slow
 Array = NDArray[np.float64]
 DRAWS = 199
 TESTS = ("visX", "imgX_1", "imgX_2", "imgX")
+OF_RUNS = ("vision", "imagery")
 SUBJECT = "subj01"
 
 
@@ -551,7 +552,7 @@ def test_predictions_of_a_model_are_scored_as_a_decoder_is(
     name: str, core_dataset: Path, predicted: dict[str, Any], write: Write, space: Space, found: Transfer
 ) -> None:
     predictions = read_predictions(write(predicted, name))
-    scores = score_predictions(core_dataset, SUBJECT, predictions, space, draws=DRAWS)
+    scores = score_predictions(core_dataset, SUBJECT, predictions, space, test_sets=OF_RUNS, draws=DRAWS)
     for test in TESTS:
         for stimulus_set in "ABC":
             for unit in ("trial", "mean"):
@@ -576,7 +577,8 @@ def test_predictions_of_averages_are_scored_by_condition_and_stimulus(
         "subject": ["1"] * 18, "condition": ["imagery"] * 18, "stimulus": names, "vector": vectors
     }  # fmt: skip
     path = write(columns)
-    scores = score_predictions(core_dataset, SUBJECT, read_predictions(path), space, draws=DRAWS, permutations=DRAWS)
+    said: dict[str, Any] = {"test_sets": ["imagery"], "draws": DRAWS, "permutations": DRAWS}
+    scores = score_predictions(core_dataset, SUBJECT, read_predictions(path), space, **said)
     assert {one.score.unit for one in scores} == {"mean"}
     assert value(scores, "two_way", "imgX", train="predictions", unit="mean", n_candidates=12) > 0.8
     averaged = the(scores, "two_way", "imgX", train="predictions", unit="mean", n_candidates=12).score
@@ -626,7 +628,8 @@ def test_predictions_that_the_folder_knows_nothing_of_are_refused(
 ) -> None:
     def score(columns: Mapping[str, Any], targets: Space = space, **options: Any) -> list[Measured]:
         predictions = read_predictions(write(columns))
-        return score_predictions(core_dataset, SUBJECT, predictions, targets, draws=19, **options)
+        options = {"test_sets": OF_RUNS, "draws": 19, **options}
+        return score_predictions(core_dataset, SUBJECT, predictions, targets, **options)
 
     unknown = at_row(predicted["trial_id"], 2, 7)
     with pytest.raises(
@@ -641,6 +644,12 @@ def test_predictions_that_the_folder_knows_nothing_of_are_refused(
     assert (
         the(score(short, partial=True), "two_way", "visX", train="predictions", stimulus_set="A").score.n_trials == 47
     )
+    with pytest.raises(
+        DataError, match=r"236 of 236 valid trials of perception's shared pictures have no prediction: "
+    ):
+        score(predicted, test_sets=("perception", *OF_RUNS))
+    whole = score(predicted, test_sets=("perception", *OF_RUNS), partial=True)
+    assert {one.score.reason for one in whole if one.score.test == "perception"} == {"no predictions of it"}
     narrow = Space({name: vector[:16] for name, vector in space.pictures.items()}, {}, "")
     with pytest.raises(DataError, match="vectors have 32 numbers, those of the candidates 16"):
         score(predicted, narrow)

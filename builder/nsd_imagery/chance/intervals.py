@@ -48,8 +48,11 @@ def jackknife_variance(left_out: ArrayLike) -> float:
     return float((n_blocks - 1) / n_blocks * np.square(values - values.mean()).sum())
 
 
-def around(value: float, variance: float, n_blocks: int) -> Interval:
-    """Interval of an estimate with a variance that is itself estimated from so many blocks: t on n_blocks - 1."""
+def around(value: float, variance: float, n_blocks: float) -> Interval:
+    """Interval of an estimate with a variance that is itself estimated from so many blocks: t on n_blocks - 1.
+
+    Where blocks are of several kinds, n_blocks - 1 need not be whole (Welch 1947, Biometrika 34:28).
+    """
     half = float(t.ppf((1 + LEVEL) / 2, n_blocks - 1)) * variance**0.5
     return Interval(value - half, value + half)
 

@@ -62,8 +62,12 @@ class Beside:
         ends = {name: getattr(score, name) for name in ("low", "high", "chance")}
         ends = {name: None if end is None else end / best for name, end in ends.items()}
         divided = replace(score, value=score.value / best, how=how, reference=1.0, reference_method=_REACHABLE, **ends)
+        spread = None if measured.spread is None else measured.spread.by(best)
         items = measured.items and replace(measured.items, values=measured.items.values / best)
-        return [replace(measured, score=raw), Measured(divided, measured.statistic / best, measured.null / best, items)]
+        return [
+            replace(measured, score=raw),
+            Measured(divided, measured.statistic / best, measured.null / best, spread, items),
+        ]
 
     def _reachable(self, tested: Tested, unit: str) -> tuple[float | None, str]:
         """The mean over candidates of √NC(n); or why there is none."""

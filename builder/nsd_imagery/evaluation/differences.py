@@ -11,8 +11,9 @@ from typing import Final
 
 import numpy as np
 
-from nsd_imagery.chance.intervals import FEWEST_SUBJECTS, around, over_subjects
+from nsd_imagery.chance.intervals import FEWEST_SUBJECTS, over_subjects
 from nsd_imagery.evaluation.score import Items, Score
+from nsd_imagery.evaluation.spread import Spread, together
 
 OVER_STIMULI: Final = "t over stimuli, paired"
 OVER_SUBJECTS: Final = "t over subjects, paired"
@@ -74,8 +75,7 @@ def of_one(a: Score, b: Score, items: Sequence[tuple[Items | None, Items | None]
     if min(len(one.differences) for one in strata) < _FEWEST_STIMULI:
         none = f"needs {_FEWEST_STIMULI} stimuli"
         return Difference(a, b, value, None, None, none, n_pairs, "; ".join(said))
-    variance = sum(float(one.differences.var(ddof=1)) / len(one.differences) for one in strata) / len(strata) ** 2
-    ends = around(value, variance, n_pairs - len(strata) + 1)
+    ends = together([one.spread for one in strata]).around(value)
     return Difference(a, b, value, *ends, OVER_STIMULI, n_pairs, "; ".join(said))
 
 
@@ -118,6 +118,12 @@ class _Stratum:
     differences: np.ndarray[tuple[int], np.dtype[np.float64]]
     weights: np.ndarray[tuple[int], np.dtype[np.float64]]
     note: str
+
+    @property
+    def spread(self) -> Spread:
+        """Of their mean."""
+        n = len(self.differences)
+        return Spread(float(self.differences.var(ddof=1)) / n, n - 1, -np.inf, np.inf)
 
 
 def _paired(a: Items, b: Items) -> _Stratum:

@@ -18,7 +18,7 @@ from nsd_imagery.atomic import replacing
 from nsd_imagery.embeddings import KINDS
 from nsd_imagery.errors import DataError
 from nsd_imagery.evaluation.predictions import VECTOR, Predictions, read_predictions, read_targets
-from nsd_imagery.evaluation.space import Space, space_by_kind
+from nsd_imagery.evaluation.space import Space, maker_of, space_by_kind
 from nsd_imagery.evaluation.transfer import TEST_SETS
 from nsd_imagery.volumes.unpacked import file_digest
 
@@ -68,6 +68,11 @@ class Embeddings:
     digest: str
     space: Space | None = None
 
+    @property
+    def maker(self) -> str:
+        """That of the space."""
+        return maker_of(self.said["maker"], self.kind or KINDS[0])
+
     def read(self) -> Space:
         """The space, out of the file.
 
@@ -79,7 +84,7 @@ class Embeddings:
             return self.space or Space({}, {}, "")
         found = read_targets(self.file.path)
         self.file.refuse_changed()
-        return space_by_kind(found, self.kind) if self.kind else replace(found, maker=self.said["maker"])
+        return space_by_kind(found, self.kind) if self.kind else replace(found, maker=self.maker)
 
     @contextmanager
     def written(self, folder: Path) -> Iterator["Embeddings"]:
@@ -147,7 +152,9 @@ class Inputs:
 
     @contextmanager
     def written(self, folder: Path) -> Iterator["Inputs"]:
-        """The same, with all of it in files."""
+        """The same, with all of it in files; those of an evaluation that was stopped are removed."""
+        for left in folder.glob("space-*.parquet"):
+            left.unlink()
         if self.embeddings is None:
             yield self
             return

@@ -62,7 +62,9 @@ def inputs_of(what: Asked, said: Options) -> Inputs:
         predictions,
         None if targets is None else File.of(targets),
         bool(said.partial),
-        {} if said.decoder is None else decoder_files(_place(said.decoder), what.rois),
+        {}
+        if said.decoder is None or embeddings is None
+        else decoder_files(_place(said.decoder), what.rois, embeddings.maker),
         None if said.save_decoder is None else _to_save(_place(said.save_decoder), what),
         {} if said.preprocessor is None else preprocessor_files(_place(said.preprocessor), what),
     )

@@ -65,7 +65,7 @@ class Pairs:
 
 
 def perception(
-    folder: Path | str, subject: str, roi: str = DEFAULT_ROI, columns: NDArray[np.integer] | None = None
+    folder: Path | str, subject: str, roi: str = DEFAULT_ROI, voxels: NDArray[np.integer] | None = None
 ) -> Perception:
     """Signal variance, ncsnr and noise ceilings of the shared pictures of NSD core that a folder holds.
 
@@ -75,7 +75,7 @@ def perception(
         folder: A built folder.
         subject: "subj01" to "subj08".
         roi: A ROI.
-        columns: Voxels that count; the others are as those without variance. Default all.
+        voxels: Columns that count; the others are as those without variance. Default all.
 
     Raises:
         MissingDataError: No built folder, or a shard is gone.
@@ -98,7 +98,7 @@ def perception(
             _scores(about, None, f"{n_pictures} of its pictures have repeats, fewer than {N_BLOCKS}"), None
         )
     views = row_vectors(rows, "betas")
-    kept = np.ones(len(views[0]), bool) if columns is None else np.isin(np.arange(len(views[0])), columns)
+    kept = np.ones(len(views[0]), bool) if voxels is None else np.isin(np.arange(len(views[0])), voxels)
     found, part, n_voxels = _summed([views[row] for row in chosen], session, pairs, kept)
     repeats = np.bincount(np.unique(stimulus, return_inverse=True)[1])
     scores = _scores(replace(about, n_voxels=n_voxels), part, "", int(repeats.max()), n_pictures)

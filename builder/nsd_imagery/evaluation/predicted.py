@@ -247,7 +247,7 @@ def trial_ids(rows: Sequence[Mapping[str, Any]], runs: Runs) -> dict[str, list[i
 
 def _of_averages(place: _Place, vectors: _Vectors) -> Iterator[Tested]:
     """Tests whose rows are predictions of averages, a candidate each."""
-    vectors.used.update(key for key in vectors.row_of if key[0] not in place.test_sets)
+    vectors.used.update(key for key in vectors.row_of if not isinstance(key, int) and key[0] not in place.test_sets)
     for condition in place.test_sets:
         if not place.has(condition):
             yield from absent(condition, f"the folder has no test split of {place.config(condition)}")

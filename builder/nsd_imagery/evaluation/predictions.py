@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import xxhash
 from numpy.typing import NDArray
@@ -229,16 +230,18 @@ def _listed(path: Path, table: pa.Table, is_csv: bool) -> NDArray[np.float64]:
     if not has_vectors(column.type):
         msg = f"{path}: vector is {column.type}, not lists of numbers; in a CSV write v0, v1 and so on"
         raise DataError(msg)
-    rows: list[Any] = column.to_pylist()
-    length = len(rows[0])
-    for row, values in enumerate(rows):
-        if len(values) != length or not length:
-            msg = f"{_at(path, row, is_csv)}: its vector has {len(values)} numbers, that of row 1 {length}"
-            raise DataError(msg)
-        if None in values:
-            msg = f"{_at(path, row, is_csv)}: a number of its vector is absent"
-            raise DataError(msg)
-    return np.array(rows, np.float64)
+    lengths = pc.call_function("list_value_length", [column]).to_numpy()
+    length = int(lengths[0])
+    if (wrong := np.flatnonzero((lengths != length) | (lengths == 0))).size:
+        row = int(wrong[0])
+        msg = f"{_at(path, row, is_csv)}: its vector has {lengths[row]} numbers, that of row 1 {length}"
+        raise DataError(msg)
+    numbers = pc.call_function("list_flatten", [column])
+    if numbers.null_count:
+        row = int(np.flatnonzero(numbers.is_null().to_numpy())[0]) // length
+        msg = f"{_at(path, row, is_csv)}: a number of its vector is absent"
+        raise DataError(msg)
+    return numbers.to_numpy().astype(np.float64).reshape(len(lengths), length)
 
 
 def _refuse_twice(path: Path, subject: Sequence[str], keys: Sequence[Key], is_csv: bool) -> None:

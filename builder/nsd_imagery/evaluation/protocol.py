@@ -16,6 +16,8 @@ from nsd_imagery.evaluation.runs import digest
 FORMAT_NAME: Final = "nsd-imagery evaluation"
 FORMAT_VERSION: Final = 1
 
+_VERSIONS: Final = ("nsd-imagery", "numpy", "scipy")
+
 PROTOCOL: Final = {
     "data": "betas z-scored by voxel within each run over its valid trials (ddof 1); a run whose schedule is not eight "
     "of each of six targets, or with fewer than 36 valid trials, is left out; vision is labelled by what was seen",
@@ -52,7 +54,7 @@ def about(
     return {
         "format": FORMAT_NAME,
         "format_version": FORMAT_VERSION,
-        "versions": {name: version(name) for name in ("nsd-imagery", "numpy", "scipy")},
+        "versions": {name: version(name) for name in _VERSIONS},
         "dataset": _of(what.manifest),
         "across": None if what.across_manifest is None else _of(what.across_manifest),
         "subjects": list(what.rois),

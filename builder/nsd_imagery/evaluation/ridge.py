@@ -50,7 +50,8 @@ def fit_decoder(
     inputs, outputs, of_row = _arrays(betas, embeddings, weights)
     learnt = _fit(inputs, outputs, of_row, per_output=False)
     if learnt.note:
-        logger.warning("decoder: %s", learnt.note)
+        of = f" of {origin.subject}, {origin.roi}" if origin else ""
+        logger.warning("decoder%s: %s", of, learnt.note)
     which = np.arange(inputs.shape[1]) if columns is None else np.asarray(columns, np.int64)
     center = np.asarray(np.average(outputs, axis=0, weights=of_row))
     return Decoder(learnt.weights, learnt.intercept, learnt.penalty, learnt.note, center, which, origin or Origin())

@@ -45,12 +45,17 @@ def files_of(folder: Path, name: str, rois: Mapping[str, Sequence[str]], what: s
     return {key: File.of(path) for key, path in places.items()}
 
 
-def decoder_files(folder: Path, rois: Mapping[str, Sequence[str]]) -> dict[tuple[str, str], File]:
+def decoder_files(folder: Path, rois: Mapping[str, Sequence[str]], maker: str) -> dict[tuple[str, str], File]:
     """The decoders of subjects and ROIs; see `files_of`.
+
+    Args:
+        folder: Of decoders, or one.
+        rois: Of each subject.
+        maker: Of the embeddings that they are to give.
 
     Raises:
         MissingDataError: One is not there.
-        DataError: One is of another subject or ROI, or damaged.
+        DataError: One is of another subject or ROI, of other embeddings, or damaged.
     """
     found = files_of(folder, SAID, rois, "decoder")
     for (subject, roi), file in found.items():
@@ -58,6 +63,12 @@ def decoder_files(folder: Path, rois: Mapping[str, Sequence[str]]) -> dict[tuple
         if (origin.subject, origin.roi) != (subject, roi):
             of = f"{origin.subject}, {origin.roi}" if origin.subject else "nobody said what"
             msg = f"{file.path.parent}: is a decoder of {of}, not of {subject}, {roi}"
+            raise DataError(msg)
+        if origin.maker != maker:
+            msg = (
+                f"{file.path.parent}: is a decoder of another model's embeddings ({origin.maker or 'not said'}, not "
+                f"{maker}): pass those, by --embeddings, --model and --kind, or fit a decoder of these"
+            )
             raise DataError(msg)
     return found
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from nsd_imagery.atomic import replacing
 from nsd_imagery.errors import DataError, reason
+from nsd_imagery.evaluation.spread import Spread
 
 GROUP: Final = "group"
 """The subject of a score over subjects."""
@@ -157,12 +158,14 @@ class Measured:
         statistic: What p belongs to, in a unit in which subjects may be averaged: never clipped, no root.
         null: (n_draws,) the same under each drawn order; empty where there are no draws. Draw d is of the same orders
             for all subjects and ROIs.
+        spread: Of a mean over stimuli, by which means over sets have an interval too; None of others.
         items: The score by stimulus, of models; None of what is over sets or subjects.
     """
 
     score: Score
     statistic: float
     null: NDArray[np.float64]
+    spread: Spread | None = None
     items: Items | None = None
 
 

@@ -4,19 +4,20 @@ Ranking is by centred cosine: what is compared lies near a mean, and raw cosine 
 null under redrawn labels, and chance beside it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nsd_imagery.chance.intervals import around, wilson
+from nsd_imagery.chance.intervals import wilson
 from nsd_imagery.evaluation.compared import Compared, Measure, Side, of_means, of_rows
 from nsd_imagery.evaluation.group import WILSON
 from nsd_imagery.evaluation.identify import Drawn
 from nsd_imagery.evaluation.places import Matrix, retrieval_among, retrieval_at, two_way, two_way_mirage
 from nsd_imagery.evaluation.score import Items, Measured, unestimated
+from nsd_imagery.evaluation.spread import OVER_STIMULI, Spread, over_stimuli
 from nsd_imagery.evaluation.tested import BOTH, Tested
 
 COMPARABLE_N: Final = 300
@@ -28,8 +29,6 @@ MIRAGE: Final = (
     "strictly less alike, minus one, as published with MIRAGE (best (N - 2)/(N - 1), chance 1/2 - 1/(N - 1)): add "
     "1/(N - 1) for the standard definition; the published numbers are of reconstructions, ten samples each"
 )
-
-_OVER_STIMULI: Final = "t over stimuli"
 
 
 @dataclass(frozen=True)
@@ -205,7 +204,8 @@ def _score(
     unit: str,
     how: str,
 ) -> Measured:
-    said: Mapping[str, Any] = _interval(measure, *each)
+    spread = None if measure.is_share else over_stimuli(*each, measure.bounds)
+    said = _interval(drawn.value, spread, each[0]) if spread or measure.is_share else {}
     chance, method = measure.chance, "by the number of candidates" if measure.is_share else "by definition"
     if chance is None and len(drawn.null):
         chance, method = float(drawn.null.mean()), "mean of redrawn labels"
@@ -223,7 +223,7 @@ def _score(
         draws=len(drawn.null) or None,
         reason=notes_of(about, tested, measure),
     )
-    return Measured(score, drawn.value, drawn.null, _items(tested, *each))
+    return Measured(score, drawn.value, drawn.null, spread, _items(tested, *each))
 
 
 def _items(tested: Tested, each: Matrix, own: NDArray[np.integer]) -> Items:
@@ -232,15 +232,7 @@ def _items(tested: Tested, each: Matrix, own: NDArray[np.integer]) -> Items:
     return Items(tuple(tested.stimuli[one] for one in there.tolist()), np.bincount(at, each) / n_tests, n_tests)
 
 
-def _interval(measure: Measure, each: Matrix, own: NDArray[np.integer]) -> dict[str, Any]:
+def _interval(value: float, spread: Spread | None, each: Matrix) -> dict[str, Any]:
     """Wilson's of shares; of means over stimuli, t over them."""
-    if measure.is_share:
-        ends = wilson(float(each.sum()), len(each))
-        return {"low": ends.low, "high": ends.high, "interval": WILSON}
-    there, at = np.unique(own, return_inverse=True)
-    if len(there) < 3:
-        return {}
-    means = np.bincount(at, each) / np.bincount(at)
-    ends = around(float(each.mean()), float(means.var(ddof=1)) / len(there), len(there))
-    least, most = measure.bounds
-    return {"low": max(least, ends.low), "high": min(most, ends.high), "interval": _OVER_STIMULI}
+    ends = wilson(float(each.sum()), len(each)) if spread is None else spread.around(value)
+    return {"low": ends.low, "high": ends.high, "interval": WILSON if spread is None else OVER_STIMULI}

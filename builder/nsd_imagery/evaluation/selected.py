@@ -4,6 +4,7 @@ Evaluation z-scores rows itself, by run and session, so of a preprocessor's step
 its own z-scores are affine by voxel. Smoothing is a folder's, and components are no voxels.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -15,7 +16,7 @@ from nsd_imagery.dataset.names import config_name
 from nsd_imagery.errors import DataError, UsageError
 from nsd_imagery.evaluation.asked import Asked
 from nsd_imagery.evaluation.inputs import File, Inputs
-from nsd_imagery.evaluation.runs import Runs
+from nsd_imagery.evaluation.runs import Run, Runs
 from nsd_imagery.evaluation.saved_decoders import files_of
 from nsd_imagery.learn.fitting import Fitted
 from nsd_imagery.learn.labels import Origin, refuse_other_origin, voxels_digest
@@ -72,22 +73,24 @@ def restricted(runs: Runs, columns: Columns | None) -> Runs:
     """Runs in which other voxels are as those without variance: in no number, and at their place."""
     if columns is None or not len(runs):
         return runs
-    kept = np.zeros(runs.runs[0].betas.shape[1], bool)
-    kept[columns] = True
-    fewer = tuple(replace(run, betas=np.where(kept, run.betas, np.float32(0))) for run in runs)
-    n_voxels = int(np.any([run.betas.any(axis=0) for run in fewer], axis=0).sum())
-    return replace(runs, runs=fewer, n_voxels=n_voxels)
+    kept = np.isin(np.arange(runs.runs[0].betas.shape[1]), columns)
+    return _of(runs, [replace(run, betas=np.where(kept, run.betas, np.float32(0))) for run in runs])
 
 
 def only(runs: Runs, columns: Columns | None) -> Runs:
     """Runs of these columns alone, which are numbered anew."""
-    if columns is None:
+    if columns is None or not len(runs):
         return runs
     fewer = (
         replace(run, betas=run.betas[:, columns], variance=None if run.variance is None else run.variance[columns])
         for run in runs
     )
-    return replace(runs, runs=tuple(fewer))
+    return _of(runs, list(fewer))
+
+
+def _of(runs: Runs, changed: Sequence[Run]) -> Runs:
+    varies = np.any([run.betas.any(axis=0) for run in changed], axis=0)
+    return replace(runs, runs=tuple(changed), n_voxels=int(varies.sum()))
 
 
 def _refuse_unsound(place: Path, what: Asked, subject: str, roi: str) -> None:

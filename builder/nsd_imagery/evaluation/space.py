@@ -81,7 +81,17 @@ def space_by_kind(both: Space, kind: str) -> Space:
         both: What the file has of images, as `pictures`, and of texts, as `words`.
         kind: "image" or "text". A decoder of one is none of the other, so each has a maker of its own.
     """
-    return both if kind == "image" else Space(both.words, both.words, f"text by {both.maker}", "text")
+    return both if kind == "image" else Space(both.words, both.words, maker_of(both.maker, kind), "text")
+
+
+def maker_of(digest: str, kind: str) -> str:
+    """What a space's maker is called.
+
+    Args:
+        digest: Of what made the file.
+        kind: What vectors of pictures were made from.
+    """
+    return digest if kind == "image" else f"{kind} by {digest}"
 
 
 def _named(maker: Maker) -> str:

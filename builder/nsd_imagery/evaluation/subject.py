@@ -68,7 +68,7 @@ class Task:
 
 def kind_of(score: Score) -> Kind:
     """What a score is of, beside subject and ROI."""
-    return Kind(*(getattr(score, name) for name in Kind._fields[:-1]), among(score))
+    return Kind._make([*(getattr(score, name) for name in Kind._fields[:-1]), among(score)])
 
 
 def evaluate_subject(task: Task, progress: StepProgress | None = None) -> bytes:

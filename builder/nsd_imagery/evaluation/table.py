@@ -13,6 +13,10 @@ _WIDEST: Final = (20, 16, 16, 12, 7, 15, 6, 7)
 """Letters of each column; longer words are cut short."""
 
 
+_MODELS: Final = ("perception", "predictions")
+"""What `train` says of what a model gave."""
+
+
 def table_of(lines: Iterable[Line]) -> str:
     """A row a score of some lines, all of all subjects together; what was not estimated has no value."""
     scores = list(dict.fromkeys(score for line in lines for score in line.scores))
@@ -27,12 +31,14 @@ def _cut(word: str, n_letters: int) -> str:
 
 
 def _row(score: Score) -> tuple[str, ...]:
-    is_pair = score.train and score.train != score.test
+    is_pair, how = score.train and score.train != score.test, score.how
     of = f"{score.train} → {score.test}" if is_pair and score.condition != "imagery/vision" else score.condition
+    if score.train in _MODELS:
+        of, how = f"→ {score.test}", "predicted" if score.train == _MODELS[1] else how.removeprefix("encode, ")
     measure = f"{score.measure}({score.n_repeats})" if score.measure == "noise_ceiling" else score.measure
     ends = "" if score.low is None else f"[{_plain(score.low)}, {_plain(score.high)}]"
     p = "" if score.p is None else f"{score.p:.2g}"
-    return measure, score.roi, of, score.how, _plain(score.value), ends, _plain(score.chance), p
+    return measure, score.roi, of, how, _plain(score.value), ends, _plain(score.chance), p
 
 
 def _plain(value: float | None) -> str:

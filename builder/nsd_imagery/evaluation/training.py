@@ -138,7 +138,9 @@ def training_rows(
     views = row_vectors(rows, BETAS.name)
     betas, varies = _averaged([views[row] for row in used[0]], session, picture)
     varies &= _varying(_runs(place, manifest, subject, roi) if runs is None else runs, len(varies))
-    columns = np.flatnonzero(varies) if voxels is None else np.intersect1d(np.flatnonzero(varies), voxels)
+    if voxels is not None:
+        varies &= np.isin(np.arange(len(varies)), voxels)
+    columns = np.flatnonzero(varies)
     betas, weights = np.ascontiguousarray(betas[:, columns]), np.bincount(picture).astype(np.float64)
     vectors = embeddings.stack(names.tolist())
     training = _digest(names.tolist(), betas, vectors, weights)

@@ -36,6 +36,7 @@ from nsd_imagery.evaluation.scoring import (
     scored,
 )
 from nsd_imagery.evaluation.space import Space
+from nsd_imagery.evaluation.spread import OVER_STIMULI, together
 from nsd_imagery.evaluation.tested import PERMUTATIONS, TESTS, Tested, absent, of_perception, of_runs
 from nsd_imagery.evaluation.training import Training, training_rows
 from nsd_imagery.suggest import one_of
@@ -281,4 +282,16 @@ def pooled(found: Sequence[Measured]) -> list[Measured]:
         score = one.score
         if score.stimulus_set in POOLED_SETS:
             groups.setdefault((score.measure, score.train, score.test, score.unit, score.how), []).append(one)
-    return [over_sets(parts) for parts in groups.values()]
+    return [_over_sets(parts) for parts in groups.values()]
+
+
+def _over_sets(parts: Sequence[Measured]) -> Measured:
+    """The mean over sets, with an interval over the stimuli of them all where each set has one over its own."""
+    found = over_sets(parts)
+    spreads = [one.spread for one in parts if one.score.value is not None and one.spread is not None]
+    if found.score.value is None or len(spreads) < sum(one.score.value is not None for one in parts):
+        return replace(found, spread=None)
+    spread = together(spreads)
+    ends = spread.around(found.score.value)
+    score = replace(found.score, low=ends.low, high=ends.high, interval=f"{OVER_STIMULI}, by set")
+    return replace(found, score=score, spread=spread)
