@@ -164,6 +164,7 @@ def test_a_table_of_what_a_model_predicts_is_scored_on_perception_and_imagery(
         if (score.measure, score.train, score.test, score.unit) == ("two_way", "predictions", "imgX", "trial")
         and (score.subject, score.stimulus_set, score.n_candidates) == ("subj01", "", 6)
     ]
+    assert perfect
     assert perfect > 0.95  # two pictures of the synthetic release are alike
     assert {score.test for score in scores if score.train == "perception"} == {"perception", "imgX_1", "imgX_2", "imgX"}
 

@@ -53,7 +53,7 @@ def fit_decoder(
         of = f" of {origin.subject}, {origin.roi}" if origin else ""
         logger.warning("decoder%s: %s", of, learnt.note)
     which = np.arange(inputs.shape[1]) if columns is None else np.asarray(columns, np.int64)
-    center = np.asarray(np.average(outputs, axis=0, weights=of_row))
+    center = np.asarray(np.average(outputs, axis=0, weights=of_row), np.float64)
     return Decoder(learnt.weights, learnt.intercept, learnt.penalty, learnt.note, center, which, origin or Origin())
 
 

@@ -134,7 +134,8 @@ def _difference(
     notes = _unlike_in(*scores)
     if scores[0].subject.startswith(GROUP):
         names = PUBLISHED_SUBJECTS if scores[0].subject == PUBLISHED_GROUP else a.subjects
-        own = {name: tuple(with_column(key, "subject", name) for key in pair) for name in names}
+        first, second = pair
+        own = {name: (with_column(first, "subject", name), with_column(second, "subject", name)) for name in names}
         return of_group(*scores, {name: of_subjects[of] for name, of in own.items() if of in of_subjects}, notes)
     return of_one(*scores, _items(a, b, pair), notes)
 
