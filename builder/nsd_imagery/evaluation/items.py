@@ -77,11 +77,16 @@ def read_items(path: Path) -> dict[Key, Items]:
     if not table.schema.equals(SCHEMA):
         msg = f"{path}: is no table of scores by stimulus: its columns are {', '.join(table.schema.names)}"
         raise DataError(msg)
-    keys = list(zip(*(table[name].to_pylist() for name in KEY), strict=True))
-    starts = [row for row, key in enumerate(keys) if not row or key != keys[row - 1]]
+    begins = np.zeros(len(table), bool)
+    begins[:1] = True
+    for name in KEY:
+        codes = table[name].combine_chunks().dictionary_encode("encode").indices.to_numpy()
+        begins[1:] |= codes[1:] != codes[:-1]
+    starts = np.flatnonzero(begins)
+    keys = zip(*(table[name].take(starts).to_pylist() for name in KEY), strict=True)
     stimuli, values, n_tests = (table[name] for name in ("stimulus", "value", "n_tests"))
     found: dict[Key, Items] = {}
-    for start, end in zip(starts, [*starts[1:], len(keys)], strict=True):
+    for key, start, end in zip(keys, starts.tolist(), [*starts[1:].tolist(), len(table)], strict=True):
         of = slice(start, end)
-        found[keys[start]] = Items(tuple(stimuli[of].to_pylist()), np.array(values[of]), np.array(n_tests[of]))
+        found[key] = Items(tuple(stimuli[of].to_pylist()), np.array(values[of]), np.array(n_tests[of]))
     return found
