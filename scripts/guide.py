@@ -7,7 +7,7 @@ import sys
 
 from nsd_imagery.cli import main
 
-_OURS = {"--subject": "--subjects", "--test-sets": "--test-sets", "--output": "--out", "--checkpoint": "--predictions"}
+_OURS = {"--subject": "--subjects", "--output": "--out", "--checkpoint": "--predictions"}
 _TABLES = (".parquet", ".csv")
 
 
@@ -19,7 +19,10 @@ def parsed(said: str | None, **more: str) -> tuple[argparse.Namespace, list[str]
         more: Defaults of further options.
     """
     parser = argparse.ArgumentParser(
-        description=said, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+        description=said,
+        epilog="Other options are those of the line of nsd-imagery.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     root = os.environ.get("NSD_CACHE_ROOT", "cache")
     parser.add_argument(
@@ -43,10 +46,12 @@ def evaluate(said: str | None) -> None:
 def refuse_pickle(checkpoint: str) -> None:
     """Stop where a checkpoint is no table of predictions."""
     if not checkpoint.lower().endswith(_TABLES):
-        sys.exit(
+        print(
             f"{checkpoint}: a checkpoint of torch is a pickle, and is not opened: export what the model predicts as a "
-            f"table (examples/score_my_model.py does), and pass that as --checkpoint"
+            "table (examples/score_my_model.py does), and pass that as --checkpoint",
+            file=sys.stderr,
         )
+        sys.exit(2)
 
 
 def call(*words: str) -> None:

@@ -144,6 +144,7 @@ EVALUATE = """python scripts/eval_shared1000_full.py \\
 
 def test_a_checkpoint_that_is_a_pickle_is_one_line_that_says_what_to_export(run: Run, built: Path) -> None:
     done = run(EVALUATE, succeeds=False)
+    assert done.returncode == 2
     assert done.stderr.startswith("checkpoints/two_stage/subj01/best.pt: a checkpoint of torch is a pickle")
     assert "examples/score_my_model.py" in done.stderr
     assert done.stderr.count("\n") == 1

@@ -4,7 +4,7 @@ With rows scaled by the root of their weight, (I - H)Y is what the rows do not e
 each would have been missed by, had it been left out: exactly, intercept and all (Golub, Heath and Wahba 1979). H of
 every penalty follows from the eigenvectors of A Aᵀ, or of Aᵀ A where there are fewer columns than rows. The products
 are summed in float64 over blocks of columns, so that beside the inputs there are two squares of rows in memory, no
-copy of the inputs in float64, and nothing that grows with the number of outputs.
+copy of the inputs in float64, and of the outputs what a caller takes at once.
 """
 
 from collections.abc import Sequence
