@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -31,9 +32,12 @@ from nsd_imagery.errors import (
     UsageError,
 )
 from nsd_imagery.evaluation.ceiling import ceilings
+from nsd_imagery.evaluation.group import grouped
+from nsd_imagery.evaluation.inputs import Embeddings, File, Inputs, opened
+from nsd_imagery.evaluation.record import Record
 from nsd_imagery.evaluation.run import Evaluation
 from nsd_imagery.evaluation.runs import load_runs
-from nsd_imagery.evaluation.score import GROUP, Score, read_scores
+from nsd_imagery.evaluation.score import GROUP, Measured, Score, read_scores
 from nsd_imagery.evaluation.selected import only
 from nsd_imagery.evaluation.space import Space
 from nsd_imagery.evaluation.subject import kind_of
@@ -186,6 +190,27 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return root, nsd_imagery.build(root, folder / "d", roi=["nsdgeneral", "early"])
 
 
+def p_of_sums_of_z(out: Path, scores: list[Score]) -> set[float]:
+    """Every p of a group over sets, after each was held against what is kept by subject and set."""
+    compared: set[float] = set()
+    with ExitStack() as stack:
+        records = [stack.enter_context(Record(path)) for path in sorted((out / ".evaluate").glob("*.npz"))]
+        for one in scores:
+            if one.train != "perception" or one.test == "perception" or one.stimulus_set or one.n_candidates != 6:
+                continue
+            parts = [
+                record.measured(one.roi, place)
+                for record in records
+                for place, own in enumerate(record.scores(one.roi))
+                if own.stimulus_set in ("A", "B") and kind_of(own)._replace(stimulus_set="") == kind_of(one)
+            ]
+            assert len(parts) == 2 * len(records)
+            expected = grouped(parts).score
+            assert (one.value, one.p) == (None if one.value is None else pytest.approx(expected.value), expected.p)
+            compared |= {one.p} if one.p is not None else set()
+    return compared
+
+
 def test_a_group_has_each_row_of_its_subjects_and_p_is_corrected_over_rois(
     two: tuple[Path, Path], tmp_path: Path
 ) -> None:
@@ -199,15 +224,24 @@ def test_a_group_has_each_row_of_its_subjects_and_p_is_corrected_over_rois(
         if None not in parts:
             assert one.value == pytest.approx(np.mean(parts)), kind
             assert one.n_subjects == 2
-    shared = only_one(ours, subject=GROUP, measure="retrieval_at_1", train="perception", unit="mean")
-    counts = [own[kind_of(shared)].n_candidates for own in each[:2]]
-    assert shared.n_candidates == (counts[0] if counts[0] == counts[1] else None)
+    assert p_of_sums_of_z(tmp_path / "e", of(ours, subject=GROUP)) == {1 / (1 + DRAWS)}
     for name in ("subj01", GROUP):
         said = {"subject": name, "measure": "two_way", "test": "imgX", "train": "perception", "unit": "trial"}
         both = of(scores, **said, stimulus_set="", n_candidates=6)
         assert {one.family for one in both} == {"nsdgeneral, early"}
         assert all((one.p_corrected or 0) >= (one.p or 1) for one in both)
     assert all(one.value is not None for one in of(scores, measure="brain_correlation", subject=GROUP, how="encode"))
+
+
+def test_a_group_whose_subjects_saw_other_numbers_of_pictures_says_so(found: Evaluation) -> None:
+    said = {"measure": "retrieval_at_1", "train": "perception", "test": "perception", "unit": "mean"}
+    one = only_one(found.scores, subject=SUBJECT, **said)
+    both = [Measured(replace(one, subject=f"subj0{n}", n_candidates=226 * n, p=None), 0.5, np.zeros(0)) for n in (1, 2)]
+    score = grouped(both).score
+    assert (score.n_candidates, score.candidates) == (None, "those of each subject, 226 to 452")
+    assert grouped(both[:1]).score.candidates == one.candidates
+    apart = {kind_of(replace(one, n_candidates=n)) for n in (226, 452, 300)}
+    assert len(apart) == 2
 
 
 def test_a_mean_over_sets_lies_in_its_interval_as_often_as_it_says() -> None:
@@ -249,6 +283,7 @@ def nothing(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def test_without_signal_every_score_of_every_test_set_is_at_chance(nothing: tuple[Path, Path], tmp_path: Path) -> None:
     root, folder = nothing
     found = nsd_imagery.evaluate(folder, tmp_path / "e", embeddings=root / "truth", draws=DRAWS)
+    assert len(p_of_sums_of_z(tmp_path / "e", of(found.scores, subject=GROUP))) > 3
     tested = [one for one in rows(found.scores).values() if one.p is not None and one.train == "perception"]
     assert {one.test for one in tested} == {"visX", "imgX_1", "imgX_2", "imgX", "perception"}
     assert len({one.measure for one in tested}) >= 9
@@ -454,9 +489,8 @@ def test_saved_decoders_are_read_again_and_give_the_same_rows(
     core_dataset: Path, truth: Path, found: Evaluation, decoders: Path, tmp_path: Path
 ) -> None:
     assert [path.name for path in decoders.iterdir()] == ["subj01-nsdgeneral"]
-    fitted = nsd_imagery.training_rows(
-        core_dataset, 1, embeddings=nsd_imagery.space_of(nsd_imagery.ClipCache(truth.parent, folder=truth))
-    ).decoder()
+    cache = nsd_imagery.ClipCache(truth.parent, folder=truth)
+    fitted = nsd_imagery.training_rows(core_dataset, 1, embeddings=cache).decoder()
     saved = nsd_imagery.Decoder.load(decoders / "subj01-nsdgeneral")
     assert saved.origin == fitted.origin
     assert np.array_equal(saved.weights, fitted.weights)
@@ -507,7 +541,28 @@ def test_where_nothing_can_be_learnt_a_decoder_is_tested_alone(
         assert "the folder has no train split of subj01-perception" in encoded[-1].reason
     said = {"measure": "two_way", "test": "imgX", "stimulus_set": "A"}
     assert value(given.scores, **said) == pytest.approx(value(found.scores, **said))
-    assert "not estimated: " in next(line.text for line in without.headline if line.name == "transfer")
+    (line,) = [line for line in without.headline if line.name == "transfer"]
+    why = "the folder has no train split of subj01-perception"
+    assert line.text == f"perception → vision, imagery not estimated: {why}; no training pictures"
+
+
+def test_a_file_that_is_changed_meanwhile_is_named(truth: Path, table: Table, tmp_path: Path) -> None:
+    (path,) = truth.glob("*.parquet")
+    targets, mine = (
+        Path(shutil.copy(file, tmp_path / name)) for file, name in ((path, "t.parquet"), (table(), "m.parquet"))
+    )
+    said = {"maker": "", "digest": ""}
+    of_targets = Inputs(predictions=File.of(mine), targets=File.of(targets))
+    of_embeddings = Inputs(embeddings=Embeddings(File.of(targets), "image", said, ""))
+    assert opened(of_targets).predictions is not None
+    assert opened(of_embeddings).space is not None
+    shutil.copy(table("cue"), mine)
+    with pytest.raises(DataError, match=r"m\.parquet: was changed while it was evaluated"):
+        opened(of_targets)
+    maker, both = read_embeddings(path)
+    write_embeddings(targets, maker, dict(list(both.items())[1:]))
+    with pytest.raises(DataError, match=r"t\.parquet: was changed while it was evaluated"):
+        opened(of_embeddings)
 
 
 # --- what is kept
@@ -576,7 +631,7 @@ def fitted(core_dataset: Path) -> Callable[..., nsd_imagery.NSDPreprocessor]:
 
 
 def test_only_voxels_that_a_preprocessor_selects_are_in_any_number(
-    core_dataset: Path, truth: Path, fitted: Callable[..., Any], tmp_path: Path
+    core_dataset: Path, truth: Path, decoders: Path, fitted: Callable[..., Any], tmp_path: Path
 ) -> None:
     preprocessor = fitted(selection="ncsnr", n_voxels=60)
     columns = preprocessor.fitted.columns
@@ -591,6 +646,10 @@ def test_only_voxels_that_a_preprocessor_selects_are_in_any_number(
         (mine,) = [own for own in scores if own.subject == SUBJECT and kind_of(own) == kind]
         assert mine.value == (None if one.value is None else pytest.approx(one.value, rel=1e-5))
         assert mine.p == one.p
+    fewer = nsd_imagery.evaluate(core_dataset, tmp_path / "f", decoder=tmp_path / "d", **options).scores
+    assert rows(fewer) == rows(scores)
+    with pytest.raises(DataError, match=r"takes \d+ voxels that the preprocessor leaves out"):
+        nsd_imagery.evaluate(core_dataset, tmp_path / "o", decoder=decoders, **options)
     (tmp_path / "several").mkdir()
     shutil.copytree(folder, tmp_path / "several" / "subj01-nsdgeneral")
     again = nsd_imagery.evaluate(core_dataset, tmp_path / "a", **{**options, "preprocessor": tmp_path / "several"})
@@ -641,6 +700,7 @@ def test_a_preprocessor_that_knows_what_is_tested_or_makes_no_voxels_is_one_line
         ({"embeddings": "nowhere"}, "nowhere: no such folder"),
         ({"embeddings": 3}, "embeddings are a root, a ClipCache or what space_of gives, not 3"),
         ({"embeddings": Space({}, {}, "")}, "the space has no vectors of pictures"),
+        ({"embeddings": Space({"a": np.ones(2)}, {"b": np.ones(3)}, "")}, "the space have shapes (2,), (3,), not one"),
         ({"decoder": "nowhere"}, "has no decoder of subj01 nsdgeneral"),
         ({"preprocessor": "nowhere"}, "has no preprocessor of subj01 nsdgeneral"),
         ({"predictions": "nowhere.parquet"}, "no such file"),

@@ -35,9 +35,9 @@ _MOST_DRAWS = 9_999
 @click.option("--model", help="Which model of ROOT, as `embed` was given it. Default: the only one.")
 @click.option(
     "--kind",
-    type=click.Choice(["image", "text"]),
     default="image",
     show_default=True,
+    metavar="image|text",
     help="Decode to embeddings of pictures, or of texts about them.",
 )
 @click.option(

@@ -197,6 +197,8 @@ def _carried(found: _Found, train: str) -> tuple[str, tuple[Score, ...]]:
                 break
     if not scores:
         return "→ vision, imagery: not among the test sets", ()
+    if all(one.value is None for one in scores):
+        return f"→ vision, imagery {_why(scores[0])}", tuple(scores)
     said = [f"→ {one.condition.rpartition(' ')[2]} {_value(one)}{_p(one)}" for one in scores]
     return f"{', '.join(said)} (two-way of {TARGETS_PER_SET}, chance 0.5)", tuple(scores)
 
@@ -221,8 +223,10 @@ def _learnt(learnt: Learnt, roi: str) -> str:
     """How much was learnt from, and what the leak guard took out."""
     mine = [of_roi[roi] for of_roi in learnt.values() if of_roi.get(roi)]
     counts = sorted({one["training_pictures"] for one in mine})
+    if not counts or not counts[-1]:
+        return "no training pictures"
     n_removed = sum(one["pictures_removed"] for one in mine)
-    size = " to ".join(f"{n:,}" for n in dict.fromkeys((counts[0], counts[-1]))) if counts else "no"
+    size = " to ".join(f"{n:,}" for n in dict.fromkeys((counts[0], counts[-1])))
     return f"{size} training pictures, {n_removed} removed because they are tested"
 
 

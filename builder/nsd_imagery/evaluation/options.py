@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from nsd_imagery.embeddings import KINDS
 from nsd_imagery.errors import FolderError, UsageError, shown
 from nsd_imagery.evaluation.asked import Asked
@@ -100,8 +102,7 @@ def _test_sets(said: str | Sequence[str]) -> tuple[str, ...]:
 def _embeddings(given: Given, model: Path | str | None, kind: str) -> Embeddings:
     kind = the_choice("kind", kind, KINDS)
     if isinstance(given, Space):
-        if not given.pictures:
-            raise UsageError("embeddings: the space has no vectors of pictures")
+        _refuse_unsound(given)
         digest = digest_of(given)
         return Embeddings(None, "", {"maker": given.maker, "digest": digest}, digest, given)
     if not isinstance(given, ClipCache | str | os.PathLike):
@@ -111,6 +112,15 @@ def _embeddings(given: Given, model: Path | str | None, kind: str) -> Embeddings
     file = File.of(cache.path)
     said: dict[str, Any] = {"model": cache.maker.model, "revision": cache.maker.revision, "maker": cache.maker.digest}
     return Embeddings(file, cache.kind, {**said, "kind": cache.kind, "digest": file.digest}, file.digest)
+
+
+def _refuse_unsound(space: Space) -> None:
+    if not space.pictures:
+        raise UsageError("embeddings: the space has no vectors of pictures")
+    lengths = sorted({np.shape(vectors[name]) for vectors in (space.pictures, space.words) for name in vectors})
+    if len(lengths) > 1 or len(lengths[0]) != 1:
+        msg = f"embeddings: vectors of the space have shapes {', '.join(map(str, lengths))}, not one length"
+        raise UsageError(msg)
 
 
 def _cache(place: Path, model: Path | str | None, kind: str) -> ClipCache:

@@ -33,7 +33,7 @@ def _cut(word: str, n_letters: int) -> str:
 def _row(score: Score) -> tuple[str, ...]:
     is_pair, how = score.train and score.train != score.test, score.how
     of = f"{score.train} → {score.test}" if is_pair and score.condition != "imagery/vision" else score.condition
-    if score.train in _MODELS:
+    if score.train in _MODELS and how.startswith(("decode", "encode")):
         of, how = f"→ {score.test}", "predicted" if score.train == _MODELS[1] else how.removeprefix("encode, ")
     measure = f"{score.measure}({score.n_repeats})" if score.measure == "noise_ceiling" else score.measure
     ends = "" if score.low is None else f"[{_plain(score.low)}, {_plain(score.high)}]"

@@ -22,7 +22,8 @@ from nsd_imagery.evaluation.decoder import Decoder, Linear, Origin
 from nsd_imagery.evaluation.known import Known, known_stimuli, voxels_digest
 from nsd_imagery.evaluation.ridge import fit_decoder, fit_encoder
 from nsd_imagery.evaluation.runs import Runs, load_runs
-from nsd_imagery.evaluation.space import Space
+from nsd_imagery.evaluation.space import Space, space_of
+from nsd_imagery.learn.clip_cache import ClipCache
 from nsd_imagery.rows.load import load
 from nsd_imagery.rows.vectors import label_table, row_vectors
 from nsd_imagery.schema import BETAS
@@ -89,9 +90,9 @@ class Training:
 
 def training_rows(
     folder: Path | str,
-    subject: str,
+    subject: str | int,
     roi: str = DEFAULT_ROI,
-    embeddings: Space | None = None,
+    embeddings: Space | ClipCache | None = None,
     *,
     rows: Dataset | None = None,
     runs: Runs | None = None,
@@ -104,7 +105,7 @@ def training_rows(
 
     Args:
         folder: A built folder.
-        subject: "subj01" to "subj08".
+        subject: Its name or number.
         roi: A ROI that the folder has configs of.
         embeddings: Vectors of the pictures.
         rows: Perception's rows to take in the place of the train split, with all columns of their config.
@@ -118,7 +119,9 @@ def training_rows(
         DataError: A shard is damaged.
     """
     if embeddings is None:
-        raise UsageError("training rows need vectors of the pictures: embeddings=space_of(ClipCache(root))")
+        raise UsageError("training rows need vectors of the pictures: embeddings=ClipCache(root)")
+    if isinstance(embeddings, ClipCache):
+        embeddings = space_of(embeddings)
     place = Path(folder).expanduser().resolve()
     manifest = open_manifest(place)
     subject = one_of("subject", subject_of(subject), manifest.subjects)

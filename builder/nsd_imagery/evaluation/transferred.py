@@ -5,8 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from nsd_imagery.errors import DataError
 from nsd_imagery.evaluation.decoder import Decoder
-from nsd_imagery.evaluation.inputs import Opened
+from nsd_imagery.evaluation.inputs import File, Opened
 from nsd_imagery.evaluation.predicted import score_predictions
 from nsd_imagery.evaluation.runs import Runs
 from nsd_imagery.evaluation.saved_decoders import folder_of
@@ -68,16 +71,13 @@ def transferred(
         columns: Voxels that count; None is all.
 
     Raises:
-        DataError: The decoder is of other voxels or embeddings, or was changed.
+        DataError: The decoder is of other voxels or embeddings, takes some that do not count, or was changed.
         MissingEmbeddingError: A training picture has no vector.
     """
     if given.space is None:
         return Transferred()
     inputs, key = given.inputs, (runs.subject, runs.roi)
-    decoder = None
-    if key in inputs.decoders:
-        decoder = Decoder.load(inputs.decoders[key].path.parent)
-        inputs.decoders[key].refuse_changed()
+    decoder = _given_decoder(inputs.decoders[key], columns) if key in inputs.decoders else None
     found = measured_transfer(
         folder,
         *key,
@@ -93,6 +93,15 @@ def transferred(
     if inputs.save_decoder and decoder is None and found.decoder is not None:
         found.decoder.save(folder_of(inputs.save_decoder, *key))
     return Transferred(found.scores, _said(found, is_given=decoder is not None))
+
+
+def _given_decoder(file: File, columns: Columns | None) -> Decoder:
+    decoder = Decoder.load(file.path.parent)
+    file.refuse_changed()
+    if columns is not None and (n_others := int((~np.isin(decoder.columns, columns)).sum())):
+        msg = f"{file.path.parent}: takes {n_others} voxels that the preprocessor leaves out: leave one of the two out"
+        raise DataError(msg)
+    return decoder
 
 
 def _said(found: Transfer, *, is_given: bool) -> dict[str, Any]:
