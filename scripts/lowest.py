@@ -15,9 +15,9 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
 EXTRAS = {"base": ["torch", "dask", "evaluate"], "clip": ["torch", "clip"], "datasets": ["torch", "dask", "clip"]}
-TOOLS = {"build", "hatchling", "hypothesis", "nilearn", "pytest", "pytest-xdist"}
+TOOLS = {"build", "hatchling", "hypothesis", "nilearn", "pytest", "pytest-xdist", "scikit-learn"}
 # The pins of these want newer libraries than the floors are, so that here they too are at their floor.
-OLD_TOOLS = {"nilearn"}
+OLD_TOOLS = {"nilearn", "scikit-learn"}
 # Where PyPI's torch is a CUDA build, the one of the floor is as well: several gigabytes. The pin is run instead.
 NEVER_AT_FLOOR = {"torch"}
 

@@ -29,7 +29,6 @@ from nsd_imagery.errors import (
     FolderError,
     MissingDataError,
     MissingEmbeddingError,
-    MissingExtraError,
     UsageError,
 )
 from nsd_imagery.evaluation.ceiling import ceilings
@@ -736,13 +735,3 @@ def test_decoders_go_into_no_folder_that_is_read(core_dataset: Path, truth: Path
     (tmp_path / "file").touch()
     with pytest.raises(FolderError, match="is a file, not a folder for decoders"):
         nsd_imagery.evaluate(core_dataset, tmp_path / "e", embeddings=truth, save_decoder=tmp_path / "file")
-
-
-def test_without_scikit_learn_the_extra_is_named_before_anything_is_computed(
-    core_dataset: Path, truth: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "sklearn", None)
-    with pytest.raises(MissingExtraError, match=r"needs scikit-learn: pip install .*evaluate") as caught:
-        nsd_imagery.evaluate(core_dataset, tmp_path / "e", embeddings=truth, draws=9)
-    assert "\n" not in str(caught.value)
-    assert not (tmp_path / "e").exists()

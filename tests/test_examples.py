@@ -39,3 +39,36 @@ def test_a_decoder_that_is_trained_on_perception_reads_imagery(core_release: Pat
         assert total == count
         assert right / total > 0.2
         assert "by chance 0.20" in line
+
+
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Where `evaluate.py` was run, and what it said."""
+    place = tmp_path_factory.mktemp("example")
+    return place, run(place, "evaluate.py")
+
+
+def run(place: Path, name: str) -> str:
+    command = [sys.executable, str(EXAMPLES / name)]
+    done = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def test_from_nothing_to_the_numbers_is_one_script_of_few_lines(evaluated: tuple[Path, str]) -> None:
+    place, said = evaluated
+    assert len((EXAMPLES / "evaluate.py").read_text().splitlines()) < 30
+    (transfer,) = re.findall(r"^ 9 transfer +perception → vision (\S+).*, → imagery (\S+)", said, re.MULTILINE)
+    assert all(float(value) > 0.7 for value in transfer)
+    assert (place / "evaluation" / "scores.parquet").is_file()
+
+
+def test_a_torch_module_is_trained_exported_and_scored_beside_ridge(evaluated: tuple[Path, str]) -> None:
+    place, _ = evaluated
+    lines = run(place, "score_my_model.py").splitlines()
+    assert lines[0] == "subj01, nsdgeneral"
+    values = {tuple(line.split()[:3]): line.split() for line in lines[2:]}
+    for test in ("visX", "imgX"):
+        mine = float(values["two_way", test, "trial"][5])
+        assert mine > 0.7
+        assert "[" in values["two_way", test, "trial"][7]

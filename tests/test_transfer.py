@@ -1,7 +1,6 @@
 """Transfer: exact by brute force, at chance without signal, recovers what was planted, learns from no test picture."""
 
 import json
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import combinations
@@ -16,13 +15,12 @@ import pytest
 from datasets import concatenate_datasets
 from numpy.typing import NDArray
 from scipy.stats import kstest
-from sklearn.linear_model import RidgeCV
 
 import nsd_imagery
 from nsd_imagery.chance.pairs import noise_ceiling
 from nsd_imagery.dataset.folder import open_manifest
-from nsd_imagery.errors import DataError, MissingDataError, MissingEmbeddingError, MissingExtraError, UsageError
-from nsd_imagery.evaluation import places, ranking, ridge
+from nsd_imagery.errors import DataError, MissingDataError, MissingEmbeddingError, UsageError
+from nsd_imagery.evaluation import places, ranking
 from nsd_imagery.evaluation.ceiling import ceilings
 from nsd_imagery.evaluation.compared import Compared, Side
 from nsd_imagery.evaluation.decoder import Decoder
@@ -361,50 +359,6 @@ def test_training_rows_are_averages_weighted_by_repeats_however_the_folder_was_s
     np.testing.assert_allclose(training.betas[most], expected, atol=2e-4)
 
 
-def test_predictions_are_those_of_ridge_cv_on_the_same_arrays() -> None:
-    rng = np.random.default_rng(1)
-    betas, weights = rng.standard_normal((150, 40)) * 3 + 1, rng.integers(1, 4, 150).astype(float)
-    vectors = betas[:, :12] @ rng.standard_normal((12, 12)) * 0.05 + rng.standard_normal((150, 12)) + 2
-    new = rng.standard_normal((20, 40))
-    for per_target, inputs, outputs, tested in ((False, betas, vectors, new), (True, vectors, betas, new[:, :12])):
-        mean = np.average(inputs, axis=0, weights=weights)
-        sd = np.sqrt(np.average((inputs - mean) ** 2, axis=0, weights=weights))
-        model = RidgeCV(alphas=np.logspace(1, 6, 11), alpha_per_target=per_target)
-        model.fit((inputs - mean) / sd, outputs, sample_weight=weights)
-        ours = (fit_encoder if per_target else fit_decoder)(betas, vectors, weights)
-        np.testing.assert_allclose(ours.predict(tested), model.predict((tested - mean) / sd), atol=1e-8)
-        np.testing.assert_allclose(ours.penalty, model.alpha_)
-    assert len(np.unique(ours.penalty)) > 1
-
-
-def test_an_encoder_in_blocks_is_the_encoder_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    rng = np.random.default_rng(2)
-    betas, vectors = rng.standard_normal((60, 25)), rng.standard_normal((60, 4))
-    whole = fit_encoder(betas, vectors)
-    monkeypatch.setattr(ridge, "VOXELS_AT_ONCE", 10)
-    blocks = fit_encoder(betas, vectors)
-    np.testing.assert_allclose(blocks.weights, whole.weights, atol=1e-12)
-    np.testing.assert_allclose(blocks.intercept, whole.intercept, atol=1e-12)
-
-
-def test_a_penalty_at_an_end_of_the_grid_is_said(caplog: pytest.LogCaptureFixture) -> None:
-    rng = np.random.default_rng(3)
-    betas = rng.standard_normal((60, 30))
-    known = np.column_stack([np.ones(60), betas])
-    unrelated = rng.standard_normal((60, 5))
-    unrelated -= known @ np.linalg.lstsq(known, unrelated)[0]
-    noise = fit_decoder(betas, unrelated)
-    assert noise.note == "the penalty chosen is the strongest of the grid, 1e+06"
-    assert noise.note in caplog.text
-    caplog.clear()
-    betas = rng.standard_normal((200, 5))
-    assert "weakest" in fit_decoder(betas, betas @ rng.standard_normal((5, 3))).note
-    assert (
-        "of 30 voxels have the strongest penalty"
-        in fit_encoder(rng.standard_normal((60, 30)), rng.random((60, 5))).note
-    )
-
-
 def ties(rng: np.random.Generator, n: int, k: int) -> Array:
     return np.round(rng.standard_normal((n, k)), 1)
 
@@ -558,23 +512,6 @@ def test_too_few_pictures_no_perception_and_no_words_are_reasons_and_no_numbers(
     assert {score.stimulus_set for score in missing} == {"C"}
     assert all("no text embedding of banana" in score.reason for score in missing)
     assert value(scores, "two_way", "imgX", stimulus_set="", n_candidates=6) > 0.6
-
-
-def test_without_scikit_learn_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "sklearn.linear_model", None)
-    with pytest.raises(MissingExtraError, match=r"needs scikit-learn: pip install .*evaluate"):
-        fit_decoder(np.eye(4), np.eye(4))
-
-
-@pytest.mark.parametrize(("betas", "vectors", "weights", "message"), [
-    (np.ones((3, 2)), np.ones((4, 2)), None, "two rows or more of each"),
-    (np.ones((1, 2)), np.ones((1, 2)), None, "two rows or more of each"),
-    (np.array([[1, 2], [np.nan, 1], [1, 1]]), np.ones((3, 2)), None, "betas: row 1 has numbers that are not finite"),
-    (np.ones((3, 2)), np.ones((3, 2)), [1, 1, 0], "weights: row 2 has no repeats"),
-])  # fmt: skip
-def test_arrays_that_cannot_be_fitted_are_one_line(betas: Array, vectors: Array, weights: Any, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        fit_decoder(betas, vectors, weights)
 
 
 Write = Callable[..., Path]

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from nsd_imagery.evaluation.decoder import Decoder as Decoder
     from nsd_imagery.evaluation.ridge import fit_decoder as fit_decoder
     from nsd_imagery.evaluation.run import evaluate as evaluate
+    from nsd_imagery.evaluation.side_by_side import compare as compare
     from nsd_imagery.evaluation.space import space_of as space_of
     from nsd_imagery.evaluation.training import training_rows as training_rows
     from nsd_imagery.imagery_trial import ImageryTrial as ImageryTrial
@@ -58,6 +59,7 @@ _HOMES = {
     "accept_terms": "nsd_imagery.consent",
     "average_repeats": "nsd_imagery.rows.average",
     "build": "nsd_imagery.dataset.build",
+    "compare": "nsd_imagery.evaluation.side_by_side",
     "embed": "nsd_imagery.learn.embed",
     "evaluate": "nsd_imagery.evaluation.run",
     "export": "nsd_imagery.interop.export",

@@ -63,9 +63,10 @@ class Beside:
         ends = {name: None if end is None else end / best for name, end in ends.items()}
         divided = replace(score, value=score.value / best, how=how, reference=1.0, reference_method=_REACHABLE, **ends)
         spread = None if measured.spread is None else measured.spread.by(best)
+        items = measured.items and replace(measured.items, values=measured.items.values / best)
         return [
             replace(measured, score=raw),
-            Measured(divided, measured.statistic / best, measured.null / best, spread),
+            Measured(divided, measured.statistic / best, measured.null / best, spread, items),
         ]
 
     def _reachable(self, tested: Tested, unit: str) -> tuple[float | None, str]:

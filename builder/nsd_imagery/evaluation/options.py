@@ -3,14 +3,13 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nsd_imagery.embeddings import KINDS
-from nsd_imagery.errors import FolderError, MissingExtraError, UsageError, shown
+from nsd_imagery.errors import FolderError, UsageError, shown
 from nsd_imagery.evaluation.asked import Asked
 from nsd_imagery.evaluation.inputs import Embeddings, File, Inputs, digest_of
 from nsd_imagery.evaluation.predictions import read_predictions, read_targets
@@ -18,7 +17,6 @@ from nsd_imagery.evaluation.saved_decoders import decoder_files
 from nsd_imagery.evaluation.selected import preprocessor_files
 from nsd_imagery.evaluation.space import Space
 from nsd_imagery.evaluation.transfer import TEST_SETS
-from nsd_imagery.extras import how_to_install
 from nsd_imagery.learn.clip_cache import ClipCache
 from nsd_imagery.listing import visible
 from nsd_imagery.sources.cache_files import embeddings_folder
@@ -52,14 +50,10 @@ def inputs_of(what: Asked, said: Options) -> Inputs:
         MissingDataError: A file is not there.
         DataError: A file is damaged, or of other subjects, voxels, embeddings or betas.
         FolderError: Decoders would be saved into a dataset folder.
-        MissingExtraError: scikit-learn is not installed.
     """
     _refuse_alone(said)
     test_sets = TEST_SETS if said.test_sets is None else _test_sets(said.test_sets)
     embeddings = None if said.embeddings is None else _embeddings(said.embeddings, said.model, said.kind)
-    if embeddings is not None and find_spec("sklearn") is None:
-        msg = f"transfer from perception needs scikit-learn: {how_to_install('evaluate')}"
-        raise MissingExtraError(msg)
     predictions = None if said.predictions is None else _predictions(Path(said.predictions), what, said.partial)
     targets = None if said.targets is None else Path(said.targets).expanduser()
     if targets is not None:

@@ -1,6 +1,7 @@
 """Where an evaluation is written, and what of it is kept for the next one.
 
 OUT/scores.parquet           the long table, a score a row
+OUT/items.parquet            scores of models by stimulus, where there are any
 OUT/voxels-subjAA.parquet    maps
 OUT/evaluation.json          protocol, what was evaluated, headline, and hashes of the others; written last
 OUT/.evaluate/               a record a subject, by which a rerun has nothing to compute
@@ -18,6 +19,7 @@ from nsd_imagery.atomic import remove_partial, replacing
 from nsd_imagery.dataset.folder import MANIFEST
 from nsd_imagery.errors import DataError, FolderError
 from nsd_imagery.evaluation.asked import Asked
+from nsd_imagery.evaluation.items import ITEMS, has_items, write_items
 from nsd_imagery.evaluation.protocol import FORMAT_NAME
 from nsd_imagery.evaluation.record import FORMAT, Record
 from nsd_imagery.evaluation.runs import digest
@@ -103,7 +105,7 @@ def write_record(path: Path, contents: bytes) -> None:
 
 
 def seal(out: Path, records: Mapping[str, Record], scores: Sequence[Score], about: Mapping[str, Any]) -> None:
-    """Write what was found, `evaluation.json` last, and remove maps of subjects that are no longer part of it.
+    """Write what was found, `evaluation.json` last, and remove what the one before wrote and this one has not.
 
     Args:
         out: The output folder, held.
@@ -117,7 +119,11 @@ def seal(out: Path, records: Mapping[str, Record], scores: Sequence[Score], abou
         with replacing(out / name) as file:
             file.write(contents)
     write_scores(out / SCORES, scores)
-    files = {name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in (SCORES, *maps)}
+    items = [ITEMS] if has_items(records.values()) else []
+    if items:
+        write_items(out / ITEMS, records.values())
+    names = (SCORES, *items, *maps)
+    files = {name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in names}
     text = json.dumps({**about, "files": files}, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
     text = _NUMBERS.sub(lambda found: " ".join(found[0].split()), text)
     with replacing(out / EVALUATION) as file:
@@ -135,10 +141,10 @@ def forget_others(out: Path, kept: Sequence[Path]) -> None:
 
 
 def _files_before(out: Path) -> set[str]:
-    """Maps that the evaluation which is there says that it wrote."""
+    """Maps and items that the evaluation which is there says that it wrote."""
     files = _said_before(out).get("files")
     names = map(str, files if isinstance(files, dict) else ())
-    return {name for name in names if name.startswith("voxels-subj") and "/" not in name}
+    return {name for name in names if name == ITEMS or (name.startswith("voxels-subj") and "/" not in name)}
 
 
 def _said_before(out: Path) -> dict[str, Any]:

@@ -54,9 +54,7 @@ def about(
     return {
         "format": FORMAT_NAME,
         "format_version": FORMAT_VERSION,
-        "versions": {
-            name: version(name) for name in (*_VERSIONS, *(("scikit-learn",) if what.inputs.embeddings else ()))
-        },
+        "versions": {name: version(name) for name in _VERSIONS},
         "dataset": _of(what.manifest),
         "across": None if what.across_manifest is None else _of(what.across_manifest),
         "subjects": list(what.rois),
@@ -78,10 +76,6 @@ def about(
         "left_out": left_out,
         "headline": [_line(line) for line in lines],
     }
-
-
-def _versions_of_transfer(inputs: Inputs) -> tuple[str, ...]:
-    return ("scikit-learn",) if inputs.embeddings else ()
 
 
 def _of(manifest: Manifest) -> dict[str, Any]:

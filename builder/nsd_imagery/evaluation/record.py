@@ -8,7 +8,7 @@ import io
 import json
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -22,11 +22,11 @@ from nsd_imagery.evaluation.exhibits import Exhibits
 from nsd_imagery.evaluation.geometry import Shared
 from nsd_imagery.evaluation.identify import Drawn
 from nsd_imagery.evaluation.relations import COVARIANCE, SIMILARITY, Geometry
-from nsd_imagery.evaluation.score import Measured, Score
+from nsd_imagery.evaluation.score import Items, Measured, Score
 from nsd_imagery.evaluation.scoring import COMPARABLE_N
 from nsd_imagery.evaluation.tested import N_BOTH
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 """Of records, raised with whatever changes what is in one; part of their names, so that older ones are made again."""
 
 OF_TRANSFER: Final = ("cosine", "two_way", "two_way_mirage", "brain_correlation", "encoding_identification")
@@ -75,6 +75,22 @@ class _Draws:
         return name
 
 
+class _Items:
+    """What scores are by stimulus, with each list of stimuli once."""
+
+    def __init__(self) -> None:
+        self.arrays: dict[str, NDArray[np.float64]] = {}
+        self.stimuli: dict[tuple[str, ...], int] = {}
+
+    def name(self, items: Items | None) -> tuple[str, int] | None:
+        """The name of the numbers and the place of the stimuli; None for none."""
+        if items is None:
+            return None
+        name = f"items-{len(self.arrays)}"
+        self.arrays[name] = np.stack([items.values, items.n_tests.astype(np.float64)])
+        return name, self.stimuli.setdefault(items.stimuli, len(self.stimuli))
+
+
 def pack(of_roi: Mapping[str, OfRoi], voxels: bytes) -> bytes:
     """The bytes of a record.
 
@@ -82,12 +98,12 @@ def pack(of_roi: Mapping[str, OfRoi], voxels: bytes) -> bytes:
         of_roi: By name of the ROI.
         voxels: Of the Parquet file of maps.
     """
-    draws = _Draws()
-    said = {"rois": {roi: _said(one, draws) for roi, one in of_roi.items()}}
+    draws, items = _Draws(), _Items()
+    said = {"rois": {roi: _said(one, draws, items) for roi, one in of_roi.items()}, "stimuli": list(items.stimuli)}
     text = json.dumps(said, allow_nan=False).encode()
     arrays: dict[str, Any] = {_RECORD: np.frombuffer(text, np.uint8), _VOXELS: np.frombuffer(voxels, np.uint8)}
     file = io.BytesIO()
-    np.savez(file, **{**arrays, **draws.arrays})
+    np.savez(file, **{**arrays, **draws.arrays, **items.arrays})
     return file.getvalue()
 
 
@@ -113,6 +129,7 @@ class Record:
             msg = f"{path}: is no record of an evaluation{_AGAIN}"
             raise DataError(msg) from error
         self._rois: dict[str, Any] = said["rois"]
+        self._stimuli = [tuple(names) for names in said["stimuli"]]
 
     def __enter__(self) -> "Record":
         return self
@@ -145,6 +162,14 @@ class Record:
     def measured(self, roi: str, place: int) -> Measured:
         """One of `scores`, with the draws that were kept."""
         return self._measured(self._rois[roi]["measured"][place])
+
+    def items(self, roi: str) -> Iterator[tuple[Score, Items]]:
+        """Those of `scores` that are known by stimulus."""
+        for one in self._rois[roi]["measured"]:
+            if one["items"] is not None:
+                name, place = one["items"]
+                values, n_tests = self._array(name)
+                yield Score(**one["score"]), Items(self._stimuli[place], values, n_tests.astype(np.int64))
 
     def geometry(self, roi: str) -> Geometry:
         """What the group's pattern correlation and likeness of RDMs are made of."""
@@ -187,10 +212,10 @@ class Record:
             raise DataError(msg) from error
 
 
-def _said(one: OfRoi, draws: _Draws) -> dict[str, Any]:
+def _said(one: OfRoi, draws: _Draws, items: _Items) -> dict[str, Any]:
     geometry = one.geometry
     return {
-        "measured": [_said_of(measured, draws) for measured in one.measured],
+        "measured": [{**_said_of(measured, draws), "items": items.name(measured.items)} for measured in one.measured],
         "geometry": {
             "vision": {name: rdm.tolist() for name, rdm in geometry.vision.items()},
             "imagery": {name: rdm.tolist() for name, rdm in geometry.imagery.items()},

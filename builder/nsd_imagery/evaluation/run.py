@@ -122,7 +122,6 @@ def evaluate(
         DataError: A shard is damaged; predictions lack a test set or are of nothing that is tested; or a decoder is of
             other voxels or embeddings.
         MissingEmbeddingError: A training picture has no vector.
-        MissingExtraError: Embeddings are given, and scikit-learn is not installed.
         FolderError: `out` holds something else, or lies in the dataset folder.
         BusyError: Another evaluation is writing there.
         BrokenExecutor: A worker of `executor` died; call again with a new one, and what is finished is kept.

@@ -129,6 +129,27 @@ def unestimated(**said: Any) -> Score:
 
 
 @dataclass(frozen=True, eq=False)
+class Items:
+    """What a score is the mean of, by stimulus: what two models are compared by, stimulus by stimulus.
+
+    Attributes:
+        stimuli: (k,) keys, each once.
+        values: (k,) mean over the tests of each.
+        n_tests: (k,) trials of each that were tested, or 1 where their mean was. Weighted by it, the mean of `values`
+            is the value of the score.
+    """
+
+    stimuli: tuple[str, ...]
+    values: NDArray[np.float64]
+    n_tests: NDArray[np.int64]
+
+    @property
+    def mean(self) -> float:
+        """Over tests."""
+        return float(np.average(self.values, weights=self.n_tests))
+
+
+@dataclass(frozen=True, eq=False)
 class Measured:
     """A score, and the draws behind its p: what tests over ROIs and over subjects are made of.
 
@@ -138,12 +159,14 @@ class Measured:
         null: (n_draws,) the same under each drawn order; empty where there are no draws. Draw d is of the same orders
             for all subjects and ROIs.
         spread: Of a mean over stimuli, by which means over sets have an interval too; None of others.
+        items: The score by stimulus, of models; None of what is over sets or subjects.
     """
 
     score: Score
     statistic: float
     null: NDArray[np.float64]
     spread: Spread | None = None
+    items: Items | None = None
 
 
 _ARROW: Final[Mapping[Any, pa.DataType]] = {

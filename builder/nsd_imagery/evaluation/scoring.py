@@ -16,7 +16,7 @@ from nsd_imagery.evaluation.compared import Compared, Measure, Side, of_means, o
 from nsd_imagery.evaluation.group import interval_over
 from nsd_imagery.evaluation.identify import Drawn
 from nsd_imagery.evaluation.places import Matrix, retrieval_among, retrieval_at, two_way, two_way_mirage
-from nsd_imagery.evaluation.score import Measured, unestimated
+from nsd_imagery.evaluation.score import Items, Measured, unestimated
 from nsd_imagery.evaluation.spread import OVER_STIMULI, Spread, over_stimuli
 from nsd_imagery.evaluation.tested import BOTH, Tested
 
@@ -224,7 +224,13 @@ def _score(
         draws=len(drawn.null) or None,
         reason=notes_of(about, tested, measure),
     )
-    return Measured(score, drawn.value, drawn.null, spread)
+    return Measured(score, drawn.value, drawn.null, spread, _items(tested, *each))
+
+
+def _items(tested: Tested, each: Matrix, own: NDArray[np.integer]) -> Items:
+    there, at = np.unique(own, return_inverse=True)
+    n_tests = np.bincount(at)
+    return Items(tuple(tested.stimuli[one] for one in there.tolist()), np.bincount(at, each) / n_tests, n_tests)
 
 
 def _interval(drawn: Drawn, spread: Spread | None, n_tests: int, tests: str) -> dict[str, Any]:

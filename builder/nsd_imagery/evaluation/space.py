@@ -55,7 +55,7 @@ class Space:
 
 
 def space_of(pictures: ClipCache, words: ClipCache | None = None) -> Space:
-    """The space of `ClipCache`s.
+    """The space of one `ClipCache` or two.
 
     Args:
         pictures: Of kind "image".

@@ -144,7 +144,6 @@ def measured_transfer(
         UsageError: An unknown test set, no embeddings, or no such subject or ROI in the folder.
         DataError: The decoder is of other voxels or embeddings.
         MissingEmbeddingError: A training picture has no vector.
-        MissingExtraError: scikit-learn is not installed.
     """
     for name in test_sets:
         one_of("test set", name, TEST_SETS)

@@ -73,7 +73,6 @@ def transferred(
     Raises:
         DataError: The decoder is of other voxels or embeddings, takes some that do not count, or was changed.
         MissingEmbeddingError: A training picture has no vector.
-        MissingExtraError: scikit-learn is not installed.
     """
     if given.space is None:
         return Transferred()
