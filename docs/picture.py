@@ -57,7 +57,7 @@ def draw_targets(figure: SubFigure, folder: Path) -> None:
             for spine in axes.spines.values():
                 spine.set_color("#d0d7de")
             if letter == "C":
-                axes.set(xlim=(0, 0.7), ylim=(0, 1))
+                axes.set(xlim=(0, 1), ylim=(0, 1))
                 axes.text(0.5, 0.5, WORDS[place], ha="center", va="center", fontsize=6.5, color=INK)
             else:
                 axes.imshow(np.asarray(by_set[letter][place]["image"])[::3, ::3], cmap="gray")

@@ -1,4 +1,4 @@
-"""Every command line and every code block of the Guide, in the form that the README's table gives it.
+"""Every command line and every code block of the Guide, in the form that the site's table gives it.
 
 What the Guide has as it stands is run as it stands; where the data make a difference, the line beside it says which.
 """
@@ -27,7 +27,7 @@ from nsd_imagery.evaluation.score import read_scores
 pytestmark = pytest.mark.slow
 
 HERE = Path(__file__).resolve().parents[1]
-README = HERE / "README.md"
+PAGE = HERE / "docs" / "coming-from.md"
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -396,11 +396,11 @@ def test_the_dataset_is_opened_by_its_arguments_and_batched(
     assert np.isfinite(batch["betas"].numpy()).all()
 
 
-# --- and the README's table of them
+# --- and the site's table of them
 
 
-def test_the_readme_names_every_script_and_every_difference() -> None:
-    (table,) = re.findall(r"^\| the Guide says .*?\n\n", README.read_text(), re.MULTILINE | re.DOTALL)
+def test_the_page_for_those_who_come_from_it_names_every_script_and_every_difference() -> None:
+    (table,) = re.findall(r"^\| the Guide says .*?\n\n", PAGE.read_text(), re.MULTILINE | re.DOTALL)
     for path in sorted((HERE / "scripts").glob("*.py")):
         if "import guide" in path.read_text():
             assert f"scripts/{path.name}" in table
