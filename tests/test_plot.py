@@ -457,6 +457,13 @@ def test_without_matplotlib_the_extra_is_named(found: Evaluation) -> None:
     assert done.stdout.startswith("figures need matplotlib: pip install "), done.stderr
 
 
+def printed(figure: Figure) -> bytes:
+    """As a notebook's own backend does."""
+    file = io.BytesIO()
+    figure.canvas.print_figure(file, format="png", dpi=100)
+    return file.getvalue()
+
+
 def test_settings_of_a_user_do_not_change_a_figure_and_are_not_changed(found: Evaluation) -> None:
     plain = svg_of(plot.identification(found, subject="subj01"), "one")
     with rc_context({"font.size": 30, "xtick.labelsize": 40, "axes.edgecolor": "red", "text.usetex": False}):
@@ -464,6 +471,8 @@ def test_settings_of_a_user_do_not_change_a_figure_and_are_not_changed(found: Ev
         from matplotlib import rcParams
 
         assert (rcParams["font.size"], rcParams["xtick.labelsize"]) == (30, 40)
+        other = printed(plot.drift(found))
+    assert printed(plot.drift(found)) == other
 
 
 def test_a_notebook_shows_a_figure_and_a_saved_one_is_fit_for_print(found: Evaluation, tmp_path: Path) -> None:
