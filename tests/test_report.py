@@ -219,7 +219,7 @@ def test_a_report_that_could_not_be_written_is_refused_before_anything_is_read(r
     for name in ("report.html", "report", "report.jsn"):
         done = run(release, "--output", tmp_path / name)
         assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
-        assert "a report is written as .json or .md, not as" in done.stderr
+        assert "a report is written as .json, .md or .html, not as" in done.stderr
     read: list[str] = []
     with pytest.raises(MissingDataError, match="there is no folder"):
         nsd_imagery.verify(release, output=tmp_path / "nowhere" / "report.md", progress=read.append)

@@ -1,0 +1,49 @@
+"""Numbers as a page shows them: short for people, and whole beside it for programs and tests."""
+
+from typing import Final
+
+from markupsafe import Markup
+
+_SMALL: Final = 0.001
+"""Below this one digit counts, wherever it stands."""
+
+NOTHING: Final = "–"
+"""Stands where there is no number."""
+
+
+def shown(value: float | None) -> str:
+    """A number as people read it: two decimals, three below 0.1; counts as they are.
+
+    Args:
+        value: None where there is none.
+    """
+    if value is None:
+        return NOTHING
+    if isinstance(value, int):
+        return _signed(f"{value:,}")
+    if 0 < abs(value) < _SMALL:
+        return _signed(f"{value:.1g}")
+    return _signed(f"{value:.3f}" if 0 < abs(value) < 0.1 else f"{value:.2f}")
+
+
+def shown_p(value: float | None) -> str:
+    """A p as people read it: two digits that count."""
+    return NOTHING if value is None else f"{value:.2g}"
+
+
+def number(value: float | None) -> Markup:
+    """A number in HTML, with all its digits in `value`."""
+    return Markup("") if value is None else _data(value, shown(value))
+
+
+def number_p(value: float | None) -> Markup:
+    """A p in HTML, with all its digits in `value`."""
+    return Markup("") if value is None else _data(value, shown_p(value))
+
+
+def _data(value: float, text: str) -> Markup:
+    return Markup('<data value="{}">{}</data>').format(repr(value), text)
+
+
+def _signed(text: str) -> str:
+    return text.replace("-", "−", 1) if text.startswith("-") else text
