@@ -56,6 +56,10 @@ class Comparison:
     how: How | Literal["within"]
     unit: Unit = "trial"
 
+    def is_of(self, score: Score) -> bool:
+        """Whether a score is of this comparison, whatever its measure, set, ROI and subject."""
+        return (self.train, self.test, self.how, self.unit) == (score.train, score.test, score.how, score.unit)
+
 
 @dataclass(frozen=True)
 class PrimaryTest:
@@ -75,10 +79,8 @@ class PrimaryTest:
 
     def is_of(self, score: Score) -> bool:
         """Whether a score is the primary test's, over sets and subjects."""
-        what = (self.comparison.train, self.comparison.test, self.comparison.how, self.comparison.unit)
         where = (score.measure, score.roi, score.stimulus_set, score.subject)
-        same = what == (score.train, score.test, score.how, score.unit)
-        return same and where == (self.measure, self.roi, "", GROUP)
+        return self.comparison.is_of(score) and where == (self.measure, self.roi, "", GROUP)
 
 
 PRIMARY: Final = PrimaryTest(Comparison("visX", "imgX_2", "letter-free"), "margin", "nsdgeneral", POOLED_SETS)

@@ -1,7 +1,8 @@
 """What drifts alike in two runs, shown on pairs of trials that have no target in common."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,22 @@ _SEED: Final = 48
 _AT_ONCE: Final = 200
 
 
+class Sums(NamedTuple):
+    """Similarities of the pairs of two runs that are of different targets, summed by how far apart the positions are.
+
+    Attributes:
+        found: (48,) sums, by |i - j|.
+        n_pairs: (48,) pairs.
+        drawn: (draws, 48) sums under drawn orders.
+        n_drawn: (draws, 48) pairs under these.
+    """
+
+    found: Matrix
+    n_pairs: NDArray[np.int64]
+    drawn: Matrix
+    n_drawn: NDArray[np.int64]
+
+
 @dataclass(frozen=True, eq=False)
 class Drift:
     """Similarity of trials of two runs that are of different targets, by how far apart their positions are.
@@ -37,6 +54,7 @@ class Drift:
         low: (48,) of the band of drawn orders.
         high: (48,) the same.
         n_pairs: (48,) pairs.
+        drawn: (draws, 48) `similarity` under each drawn order.
     """
 
     first: str
@@ -46,6 +64,7 @@ class Drift:
     low: Matrix
     high: Matrix
     n_pairs: NDArray[np.int64]
+    drawn: Matrix
 
 
 def drift(first: Run, second: Run, gram: Gram, draws: int = DRAWS) -> Drift:
@@ -60,26 +79,53 @@ def drift(first: Run, second: Run, gram: Gram, draws: int = DRAWS) -> Drift:
         gram: With both.
         draws: Drawn orders, at least one.
     """
+    return drift_of(first.name, second.name, [drift_sums(first, second, gram, draws)])
+
+
+def drift_sums(first: Run, second: Run, gram: Gram, draws: int = DRAWS) -> Sums:
+    """What `drift_of` makes a curve of; see `drift`."""
     counted = np.outer(first.is_valid, second.is_valid) & (first.order[:, None] != second.order)
     early, late = np.nonzero(counted)
     similarity = gram.similarity(first, second)[counted]
 
-    def means(places: NDArray[np.int64]) -> tuple[Matrix, NDArray[np.int64]]:
+    def sums(places: NDArray[np.int64]) -> tuple[Matrix, NDArray[np.int64]]:
         at = np.abs(early - places[:, late]) + np.arange(len(places))[:, None] * TRIALS_PER_RUN
         size = len(places) * TRIALS_PER_RUN
-        sums = np.bincount(at.ravel(), np.tile(similarity, len(places)), size)
+        of_distance = np.bincount(at.ravel(), np.tile(similarity, len(places)), size)
         n_pairs = np.bincount(at.ravel(), minlength=size)
-        mean = np.divide(sums, n_pairs, out=np.full(size, np.nan), where=n_pairs > 0)
-        return mean.reshape(-1, TRIALS_PER_RUN), n_pairs.reshape(-1, TRIALS_PER_RUN)
+        return of_distance.reshape(-1, TRIALS_PER_RUN), n_pairs.reshape(-1, TRIALS_PER_RUN)
 
-    found, n_pairs = means(np.arange(TRIALS_PER_RUN)[None])
+    found, n_pairs = sums(np.arange(TRIALS_PER_RUN)[None])
     places = _drawn_places(second, draws)
-    parts = [means(places[start : start + _AT_ONCE])[0] for start in range(0, len(places), _AT_ONCE)]
-    drawn = np.vstack(parts)
+    parts = [sums(places[start : start + _AT_ONCE]) for start in range(0, len(places), _AT_ONCE)]
+    return Sums(found[0], n_pairs[0], *(np.vstack(part) for part in zip(*parts, strict=True)))
+
+
+def drift_of(first: str, second: str, sums: Sequence[Sums]) -> Drift:
+    """The curve of one or more pairs of runs together, each pair of trials counted once.
+
+    Args:
+        first: What to call the first runs: "visA", or "visX" over sets.
+        second: The same of the second.
+        sums: Of each pair of runs, of as many draws.
+    """
+    n_pairs = np.sum([one.n_pairs for one in sums], axis=0)
+    similarity = _mean(np.sum([one.found for one in sums], axis=0), n_pairs)
+    drawn = _mean(np.sum([one.drawn for one in sums], axis=0), np.sum([one.n_drawn for one in sums], axis=0))
+    low, high = band_of(drawn)
+    return Drift(first, second, np.arange(TRIALS_PER_RUN), similarity, low, high, n_pairs, drawn)
+
+
+def band_of(drawn: Matrix) -> tuple[Matrix, Matrix]:
+    """(48,) and (48,) what `BAND` of the draws lie between; NaN where no draw has a pair."""
+    band = np.full((2, drawn.shape[1]), np.nan)
     known = np.isfinite(drawn).any(axis=0)
-    band = np.full((2, TRIALS_PER_RUN), np.nan)
     band[:, known] = np.nanquantile(drawn[:, known], BAND, axis=0)
-    return Drift(first.name, second.name, np.arange(TRIALS_PER_RUN), found[0], band[0], band[1], n_pairs[0])
+    return band[0], band[1]
+
+
+def _mean(sums: Matrix, n_pairs: NDArray[np.int64]) -> Matrix:
+    return np.divide(sums, n_pairs, out=np.full(sums.shape, np.nan), where=n_pairs > 0)
 
 
 def _drawn_places(run: Run, draws: int) -> NDArray[np.int64]:

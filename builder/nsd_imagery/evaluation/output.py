@@ -8,6 +8,7 @@ OUT/.evaluate/               a record a subject, by which a rerun has nothing to
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,9 @@ from nsd_imagery.locks import holding
 SCORES: Final = "scores.parquet"
 EVALUATION: Final = "evaluation.json"
 RECORDS: Final = ".evaluate"
+
+_NUMBERS: Final = re.compile(r"\[\n[\s\d.,e+\-nul]+\]")
+"""Lists of numbers, which stand on one line; no word in quotes has a line end in it."""
 
 
 @contextmanager
@@ -111,6 +115,7 @@ def seal(out: Path, records: Mapping[str, Record], scores: Sequence[Score], abou
     write_scores(out / SCORES, scores)
     files = {name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in (SCORES, *maps)}
     text = json.dumps({**about, "files": files}, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    text = _NUMBERS.sub(lambda found: " ".join(found[0].split()), text)
     with replacing(out / EVALUATION) as file:
         file.write(text.encode())
     for name in before - set(files):

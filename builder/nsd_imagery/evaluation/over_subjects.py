@@ -71,11 +71,11 @@ def _grouped(kind: Kind, roi: str, records: Mapping[str, Record], places: _Place
         together = grouped_similarity(geometries, kind.stimulus_set)
     else:
         together = grouped(parts)
-    reason = _reason(parts, together.score.reason, by_set=len(sets) > 1)
+    reason = reason_of(parts, together.score.reason, by_set=len(sets) > 1)
     return replace(together, score=replace(together.score, stimulus_set=kind.stimulus_set, reason=reason))
 
 
-def _reason(parts: Sequence[Measured], said: str, *, by_set: bool) -> str:
+def reason_of(parts: Sequence[Measured], said: str, *, by_set: bool) -> str:
     """What a group's number must not be taken for, and who is not in it; where there is none, why."""
     lacking = [one.score for one in parts if one.score.value is None]
     if len(lacking) == len(parts):

@@ -10,7 +10,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,12 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nsd_imagery.errors import DataError
+from nsd_imagery.evaluation.exhibits import Exhibits
 from nsd_imagery.evaluation.geometry import Shared
 from nsd_imagery.evaluation.identify import Drawn
 from nsd_imagery.evaluation.relations import COVARIANCE, SIMILARITY, Geometry
 from nsd_imagery.evaluation.score import Measured, Score
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Of records, raised with whatever changes what is in one; part of their names, so that older ones are made again."""
 
 OVER_PARTS: Final = ("identification", "margin", COVARIANCE, SIMILARITY)
@@ -42,11 +43,13 @@ class OfRoi:
         measured: Scores and their draws.
         geometry: Distances, and what the group's pattern correlation is made of.
         left_out: Why a run is in none of it, by the run's name.
+        exhibits: What is shown beside scores.
     """
 
     measured: list[Measured]
     geometry: Geometry
     left_out: Mapping[str, str]
+    exhibits: Exhibits = field(default_factory=Exhibits)
 
 
 class _Draws:
@@ -131,9 +134,7 @@ class Record:
 
     def measured(self, roi: str, place: int) -> Measured:
         """One of `scores`, with the draws that were kept."""
-        one = self._rois[roi]["measured"][place]
-        statistic = np.nan if one["statistic"] is None else one["statistic"]
-        return Measured(Score(**one["score"]), statistic, self._null(one["draws"], statistic))
+        return self._measured(self._rois[roi]["measured"][place])
 
     def geometry(self, roi: str) -> Geometry:
         """What the group's pattern correlation and likeness of RDMs are made of."""
@@ -152,6 +153,16 @@ class Record:
         }
         return Geometry(kept, vision, imagery, shared)
 
+    def exhibits(self, roi: str) -> Exhibits:
+        """What is shown beside scores, with the draws that a group needs."""
+        said = self._rois[roi]["exhibits"]
+        drawn = [None if name is None else self._array(name).astype(np.float64) for name in said["drawn"]]
+        return Exhibits(said["said"], drawn, [self._measured(one) for one in said["vivid"]])
+
+    def _measured(self, said: Mapping[str, Any]) -> Measured:
+        statistic = np.nan if said["statistic"] is None else said["statistic"]
+        return Measured(Score(**said["score"]), statistic, self._null(said["draws"], statistic))
+
     def _null(self, name: str | None, value: float) -> NDArray[np.float64]:
         if name is None:
             return np.zeros(0)
@@ -169,14 +180,7 @@ class Record:
 def _said(one: OfRoi, draws: _Draws) -> dict[str, Any]:
     geometry = one.geometry
     return {
-        "measured": [
-            {
-                "score": asdict(measured.score),
-                "statistic": measured.statistic if np.isfinite(measured.statistic) else None,
-                "draws": draws.name(measured.null) if _is_kept(measured.score) else None,
-            }
-            for measured in one.measured
-        ],
+        "measured": [_said_of(measured, draws) for measured in one.measured],
         "geometry": {
             "vision": {name: rdm.tolist() for name, rdm in geometry.vision.items()},
             "imagery": {name: rdm.tolist() for name, rdm in geometry.imagery.items()},
@@ -186,6 +190,19 @@ def _said(one: OfRoi, draws: _Draws) -> dict[str, Any]:
             },
         },
         "left_out": dict(one.left_out),
+        "exhibits": {
+            "said": one.exhibits.said,
+            "drawn": [None if drawn is None else draws.name(drawn) for drawn in one.exhibits.drawn],
+            "vivid": [_said_of(measured, draws) for measured in one.exhibits.vivid],
+        },
+    }
+
+
+def _said_of(measured: Measured, draws: _Draws) -> dict[str, Any]:
+    return {
+        "score": asdict(measured.score),
+        "statistic": measured.statistic if np.isfinite(measured.statistic) else None,
+        "draws": draws.name(measured.null) if _is_kept(measured.score) else None,
     }
 
 

@@ -40,7 +40,7 @@ class Geometry:
 
     Attributes:
         scores: `pattern_covariance` and `rdm_similarity`, by set and over `POOLED_SETS`.
-        vision: By set, (6, 6) distances within visX.
+        vision: By set, (6, 6) distances within visX; of the betas that imagery's are of, where these have visX.
         imagery: By set, (6, 6) distances across imgX_1 and imgX_2, where there are betas of fithrf.
         shared: By set, what `pattern_correlation` of the group is made of; the same.
     """
@@ -72,6 +72,8 @@ def measured_geometry(
     plain = plain_betas(runs, across)
     of_plain = products if plain is runs else gram(plain) if plain else None
     seen = {run.stimulus_set: rdm_within(run, products) for run in runs.of("vision")}
+    if plain is not None and of_plain is not None and plain is not runs:
+        seen |= {run.stimulus_set: rdm_within(run, of_plain) for run in plain.of("vision")}
     imagined: dict[str, Matrix] = {}
     shared: dict[str, Shared] = {}
     found: dict[str, list[Measured]] = {}
@@ -86,7 +88,7 @@ def measured_geometry(
             found[stimulus_set] = [_without(runs, name, stimulus_set, fault) for name in (COVARIANCE, SIMILARITY)]
             continue
         shared[stimulus_set] = shared_by(vision, first, second, of_plain, draws)
-        alike = rdm_similarity(rdm_within(vision, of_plain), imagined[stimulus_set], stimulus_set)
+        alike = rdm_similarity(seen[stimulus_set], imagined[stimulus_set], stimulus_set)
         found[stimulus_set] = [
             _measured(plain, COVARIANCE, second, shared[stimulus_set].covariance),
             _measured(plain, SIMILARITY, second, alike),

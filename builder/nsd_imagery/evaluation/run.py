@@ -14,6 +14,7 @@ from nsd_imagery.dataset.main_guard import refuse_unguarded_main
 from nsd_imagery.dataset.waiting import error_of, finished_next, refuse_cut_off
 from nsd_imagery.errors import NSDImageryError
 from nsd_imagery.evaluation.asked import Asked, asked
+from nsd_imagery.evaluation.exhibited import exhibited
 from nsd_imagery.evaluation.headline import Line, headline
 from nsd_imagery.evaluation.output import forget_others, held, is_finished, record_path, seal, write_record
 from nsd_imagery.evaluation.over_subjects import group_scores
@@ -98,7 +99,8 @@ def evaluate(
         with ExitStack() as stack:
             records = {subject: stack.enter_context(Record(path)) for subject, path in paths.items()}
             found = _found(place, what, records)
-            seal(place, records, found.scores, about(what, found.left_out, found.headline))
+            shown = exhibited(records, what.all_rois)
+            seal(place, records, found.scores, about(what, found.left_out, found.headline) | {"exhibits": shown})
         forget_others(place, list(paths.values()))
     return found
 

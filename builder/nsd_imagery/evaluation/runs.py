@@ -49,6 +49,8 @@ class Run:
             voxels without variance.
         variance: (n_voxels,) of the run's valid trials in percent signal change squared, by which a variance of
             z-scores is one of percent signal change; None where the folder's statistics are not there.
+        response: (48,) the button as `schema` has it, -1 where none was pressed; None where it was not read.
+        response_time: (48,) seconds, NaN where none was pressed; None where it was not read.
     """
 
     name: str
@@ -60,6 +62,8 @@ class Run:
     is_valid: Mask
     betas: NDArray[np.float32]
     variance: NDArray[np.float64] | None
+    response: NDArray[np.int32] | None = None
+    response_time: NDArray[np.float32] | None = None
 
     @property
     def matched(self) -> Mask:
@@ -201,6 +205,8 @@ def _run(rows: ImageryRows, members: NDArray[np.int64], name: str) -> Run:
         said["is_valid"],
         zscores(betas, said["is_valid"]).astype(np.float32),
         variance_of(rows, members, betas[said["is_valid"]]),
+        said["response"].astype(np.int32),
+        said["response_time"].astype(np.float32),
     )
 
 

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 from nsd_imagery.dataset.folder import open_manifest
 from nsd_imagery.dataset.names import config_name
 from nsd_imagery.evaluation.ceiling import measured_ceilings
+from nsd_imagery.evaluation.exhibits import exhibits_of
 from nsd_imagery.evaluation.gram import gram
 from nsd_imagery.evaluation.group import corrected
 from nsd_imagery.evaluation.identifications import at_equal_size, measured_identifications
@@ -102,17 +103,19 @@ def _of_roi(task: Task, roi: str, smallest: int | None) -> tuple[OfRoi, Mapping[
     products = gram(runs)
     geometry = measured_geometry(runs, across, products=products, draws=task.draws, why=why)
     seen = perception(task.folder, task.subject, roi)
+    identified = measured_identifications(runs, across, products=products, draws=task.draws, why=why)
+    exhibits = exhibits_of(runs, across, products, geometry, identified, draws=task.draws, why=why)
     measured = [
         *measured_ceilings(runs, across, products=products, draws=task.draws),
         *seen.scores,
-        *measured_identifications(runs, across, products=products, draws=task.draws, why=why),
+        *identified,
         *(at_equal_size(runs, smallest) if smallest else ()),
         *geometry.scores,
     ]
     left_out = dict(runs.left_out)
     if across is not None:
         left_out |= {f"{name} (across)": fault for name, fault in across.left_out.items()}
-    return OfRoi(measured, geometry, left_out), voxel_table(task.folder, runs, seen.variances)
+    return OfRoi(measured, geometry, left_out, exhibits), voxel_table(task.folder, runs, seen.variances)
 
 
 def _runs(folder: Path, subject: str, roi: str) -> Runs:
