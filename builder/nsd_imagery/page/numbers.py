@@ -21,9 +21,11 @@ def shown(value: float | None) -> str:
         return NOTHING
     if isinstance(value, int):
         return _signed(f"{value:,}")
-    if 0 < abs(value) < _SMALL:
+    if value == 0:
+        return "0"
+    if abs(value) < _SMALL:
         return _signed(f"{value:.1g}")
-    return _signed(f"{value:.3f}" if 0 < abs(value) < 0.1 else f"{value:.2f}")
+    return _signed(f"{value:.3f}" if abs(value) < 0.1 else f"{value:.2f}")
 
 
 def shown_p(value: float | None) -> str:

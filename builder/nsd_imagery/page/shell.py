@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import jinja2
 
-from nsd_imagery.page.numbers import number, shown
+from nsd_imagery.page.numbers import number, number_p
 
 POLICY: Final = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'; "
@@ -34,5 +34,5 @@ def rendered(template: Path, **contents: Any) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"number": number, "shown": shown}
+    environment.filters |= {"number": number, "number_p": number_p}
     return environment.get_template(template.name).render(policy=POLICY, **contents)

@@ -4,7 +4,8 @@
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from dataclasses import replace
+from typing import Any, Final, NamedTuple
 
 from markupsafe import Markup
 
@@ -23,6 +24,22 @@ Lines = Mapping[tuple[str, str], tuple[Score, ...]]
 """The headline's scores, by name and ROI."""
 
 
+class Readout(NamedTuple):
+    """A number that is seen first.
+
+    Attributes:
+        colour: Of which condition it has the colour.
+        name: What it is.
+        value: The number.
+        beside: Its interval, chance and p; or why there is none.
+    """
+
+    colour: str
+    name: str
+    value: Markup
+    beside: Markup
+
+
 def said_of(lines: Iterable[Line], scores: Sequence[Score]) -> list[Markup]:
     """The sentences that open the page.
 
@@ -34,12 +51,37 @@ def said_of(lines: Iterable[Line], scores: Sequence[Score]) -> list[Markup]:
     main = lines[0].roi
     known = {(line.name, line.roi): line.scores for line in lines}
     early = EARLY if ("imagery/vision", EARLY) in known else main
-    return [
-        signal_ratio(known["imagery/vision", early][0]),
-        primary(known["vision → imagery", main], known["letter alone", main], scores),
-        difference(known["vision → imgX_1", main][-1]),
-        shared_pattern(*known["shared pattern", main]),
+    ratio, gain = known["imagery/vision", early][0], known["vision → imgX_1", main][-1]
+    both, letter, shared = (known[name, main] for name in ("vision → imagery", "letter alone", "shared pattern"))
+    told = [
+        primary(*both, scores),
+        letter_alone(*letter),
+        signal_ratio(ratio),
+        difference(gain),
+        shared_pattern(*shared),
     ]
+    lacking = [one for one in (both[0], letter[0], ratio, gain, shared[1]) if one.value is not None and one.low is None]
+    if lacking:
+        told.append(Markup("Numbers without an interval have none: {}.").format(lacking[0].interval or "it has no form"))
+    return told
+
+
+def readout(lines: Iterable[Line]) -> list[Readout]:
+    """What is seen first: reliability, identification within vision, and the primary test with its control."""
+    lines = list(lines)
+    known = {line.name: line.scores for line in lines if line.roi == lines[0].roi}
+    seen, imagined = known["reliability"]
+    told = [
+        Readout("vision", "vision, ncsnr", _large(seen), _small(seen, seen)),
+        Readout("imagery", "imagery, ncsnr", _large(imagined), _small(imagined, imagined)),
+    ]
+    of_six = (("vision", "within vision, 6-way", "within vision"),
+              ("between", "vision → imagery, letter-free, 6-way", "vision → imagery"),
+              ("between", "the letter alone, 6-way", "letter alone"))  # fmt: skip
+    for colour, name, line in of_six:
+        accuracy, margin = known[line]
+        told.append(Readout(colour, name, _large(accuracy), _small(accuracy, margin)))
+    return told
 
 
 def signal_ratio(score: Score) -> Markup:
@@ -54,23 +96,29 @@ def signal_ratio(score: Score) -> Markup:
     )
 
 
-def primary(both: Sequence[Score], letter: Sequence[Score], scores: Sequence[Score]) -> Markup:
-    """Whether imagery is told from vision's templates without the letter, and what the letter alone gives.
+def primary(accuracy: Score, margin: Score, scores: Sequence[Score]) -> Markup:
+    """Whether imagery is told from vision's templates without the letter.
 
     Args:
-        both: Accuracy and margin, letter-free.
-        letter: The same of the letter alone.
+        accuracy: Letter-free.
+        margin: Its margin, that p belongs to.
         scores: All.
     """
-    accuracy, margin = both
-    role = "The primary test" if PRIMARY.is_of(margin) else f"Secondary, as the primary test is of {PRIMARY.roi}"
-    what = "whether vision → imagery, letter-free, is above chance in the run of its own order"
     if margin.value is None or margin.p is None:
-        return _unsaid(what[0].upper() + what[1:], margin)
-    told = Markup("{}: vision → imagery, letter-free, {} in the run of its own order, imgX_2 ({}): {}. {} {}").format(
-        role, _verdict(margin), _test(margin, scores), _share(accuracy), _letter_alone(*letter), _published(scores)
+        return _unsaid("Whether vision → imagery, letter-free, is above chance in the run of its own order", margin)
+    role = "This is the primary test." if PRIMARY.is_of(margin) else f"Secondary: the primary test is of {PRIMARY.roi}."
+    return Markup(
+        Markup("<b>Vision → imagery, letter-free, {}</b> in the run of its own order, imgX_2 ({}): {}. {} {}")
+        .format(_verdict(margin), _test(margin, scores), _share(accuracy), role, _published(scores))
+        .strip()
     )
-    return Markup(told.strip())
+
+
+def letter_alone(accuracy: Score, margin: Score) -> Markup:
+    """What a template of the letter on the screen gives, and nothing else."""
+    if margin.value is None or margin.p is None:
+        return _unsaid("What the letter alone gives", margin)
+    return Markup("The letter alone {} (p = {}): {}.").format(_verdict(margin), number_p(margin.p), _share(accuracy))
 
 
 def difference(score: Score) -> Markup:
@@ -130,11 +178,25 @@ def _on_vivid(accuracy: Mapping[str, Any], margin: Mapping[str, Any]) -> Markup:
     )
 
 
+def _large(score: Score) -> Markup:
+    return number(score.value) or Markup("–")
+
+
+def _small(score: Score, tested: Score) -> Markup:
+    """What is beside a number: its interval, chance and p; or why there is none."""
+    if score.value is None:
+        return Markup("not estimated: {}").format(score.reason)
+    interval = Markup("[{}, {}]").format(number(score.low), number(score.high)) if score.low is not None else Markup("")
+    chance = Markup("chance {}").format(number(score.chance)) if score.chance else Markup("")
+    p = Markup("p {}").format(number_p(tested.p)) if tested.p is not None else Markup("")
+    return Markup(" · ").join(part for part in (interval, chance, p) if part)
+
+
 def with_interval(score: Score) -> Markup:
-    """A value with its interval, or that it has none, and why."""
+    """A value, with its interval where it has one."""
     value = number(score.value)
     if score.low is None or score.high is None:
-        return Markup("{} (no interval: {})").format(value, score.interval) if score.interval else value
+        return value
     return Markup("{} [{}, {}]").format(value, number(score.low), number(score.high))
 
 
@@ -159,25 +221,13 @@ def _test(margin: Score, scores: Sequence[Score]) -> Markup:
     )
 
 
-def _letter_alone(accuracy: Score, margin: Score) -> Markup:
-    if margin.value is None or margin.p is None:
-        return _unsaid("What the letter alone gives", margin)
-    return Markup("The letter alone {} (p = {}): {}.").format(_verdict(margin), number_p(margin.p), _share(accuracy))
-
-
 def _published(scores: Sequence[Score]) -> Markup:
     """The primary test in the subjects of most papers, where they are some of all."""
-    some = next((one for one in scores if one.subject == PUBLISHED_GROUP and _is_primary(one)), None)
+    some = next((one for one in scores if one.subject == PUBLISHED_GROUP and PRIMARY.is_of(replace(one, subject=GROUP))), None)
     if some is None or some.p is None:
         return Markup("")
     who = some.subject.removeprefix(f"{GROUP} of ")
     return Markup("Of {} alone: p = {}.").format(who, number_p(some.p))
-
-
-def _is_primary(score: Score) -> bool:
-    what = PRIMARY.comparison
-    same = (what.train, what.test, what.how, what.unit) == (score.train, score.test, score.how, score.unit)
-    return same and (score.measure, score.roi, score.stimulus_set) == (PRIMARY.measure, PRIMARY.roi, "")
 
 
 def _unsaid(what: str, score: Score, *words: str) -> Markup:
