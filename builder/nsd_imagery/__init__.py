@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from nsd_imagery.dataset.build import preview as preview
     from nsd_imagery.dataset.info import info as info
     from nsd_imagery.dataset.plan import plan as plan
+    from nsd_imagery.evaluation.report.write import report as report
     from nsd_imagery.evaluation.run import evaluate as evaluate
     from nsd_imagery.imagery_trial import ImageryTrial as ImageryTrial
     from nsd_imagery.interop.export import export as export
@@ -65,6 +66,7 @@ _HOMES = {
     "pull": "nsd_imagery.share.receive",
     "push": "nsd_imagery.share.send",
     "read_index": "nsd_imagery.trials",
+    "report": "nsd_imagery.evaluation.report.write",
     "restrict": "nsd_imagery.rows.restrict",
     "rois": "nsd_imagery.sources.root",
     "synth": "nsd_imagery.synthetic",

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from nsd_imagery.cli import data, interop, interrupts, learn, memory, share
-from nsd_imagery.cli.evaluate import evaluate
+from nsd_imagery.cli.evaluate import evaluate, report
 from nsd_imagery.cli.rois import rois
 from nsd_imagery.errors import NSDImageryError, UsageError, on_one_line, printable, reason
 from nsd_imagery.links import without_content
@@ -52,6 +52,7 @@ for verb in (
     data.verify,
     data.info,
     evaluate,
+    report,
     learn.embed,
     interop.export,
     share.push,

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -12,7 +12,7 @@ from nsd_imagery.chance.orders import N_DRAWS
 from nsd_imagery.dataset.arguments import explained
 from nsd_imagery.dataset.main_guard import refuse_unguarded_main
 from nsd_imagery.dataset.waiting import error_of, finished_next, refuse_cut_off
-from nsd_imagery.errors import NSDImageryError
+from nsd_imagery.errors import MissingExtraError, NSDImageryError
 from nsd_imagery.evaluation.asked import Asked, asked
 from nsd_imagery.evaluation.exhibited import exhibited
 from nsd_imagery.evaluation.headline import Line, headline
@@ -20,6 +20,8 @@ from nsd_imagery.evaluation.output import forget_others, held, is_finished, reco
 from nsd_imagery.evaluation.over_subjects import group_scores
 from nsd_imagery.evaluation.protocol import about
 from nsd_imagery.evaluation.record import Record
+from nsd_imagery.evaluation.report.write import forget_stale
+from nsd_imagery.evaluation.report.write import write as write_report
 from nsd_imagery.evaluation.score import Score
 from nsd_imagery.evaluation.subject import Task, evaluate_subject
 from nsd_imagery.evaluation.table import table_of
@@ -39,12 +41,14 @@ class Evaluation:
         headline: The numbers that a paper quotes, in words.
         left_out: By subject and ROI, why a run is in no score, by its name.
         path: The folder with `scores.parquet`, `evaluation.json` and maps.
+        report: The page to look at; None where none was asked for, or matplotlib is not installed.
     """
 
     scores: tuple[Score, ...] = field(repr=False)
     headline: tuple[Line, ...] = field(repr=False)
     left_out: Mapping[str, Mapping[str, Mapping[str, str]]] = field(repr=False)
     path: Path
+    report: Path | None
 
     def table(self) -> str:
         """The scores of the headline as a text of eight columns that fits a screen of 100 letters."""
@@ -60,6 +64,7 @@ def evaluate(
     roi: str | Sequence[str] | None = None,
     across: Path | str | None = None,
     draws: int = N_DRAWS,
+    report: bool = True,
     executor: Executor | None = None,
     progress: CountProgress | None = None,
 ) -> Evaluation:
@@ -75,12 +80,13 @@ def evaluate(
         across: A folder of the same subjects and ROIs, built with betas="fithrf", for imagery across runs, the
             noise-corrected pattern correlation and RDMs of imagery. Not needed where `dataset` is of fithrf.
         draws: Drawn orders behind each p, 9,999 at most.
+        report: Also write `report.html` and figures/, by `nsd_imagery.report`, where matplotlib is installed.
         executor: Takes a subject as a task: a process pool, or that of a Dask client; default: here.
         progress: Called with how many subjects are done, how many there are, and what is begun now or, by an executor,
             was finished last.
 
     Returns:
-        The scores, `.table()`, and where they were written.
+        The scores, `.table()`, where they were written, and the page.
 
     Raises:
         UsageError: A subject, ROI or number that cannot be meant; too many ROIs; or `across` is of other betas.
@@ -102,14 +108,25 @@ def evaluate(
             shown = exhibited(records, what.all_rois)
             seal(place, records, found.scores, about(what, found.left_out, found.headline) | {"exhibits": shown})
         forget_others(place, list(paths.values()))
-    return found
+        return replace(found, report=_reported(place, asked_for=report))
 
 
 def _found(place: Path, what: Asked, records: Mapping[str, Record]) -> Evaluation:
     own = [score for record in records.values() for roi in record.rois for score in record.scores(roi)]
     scores = (*own, *group_scores(records, what.all_rois))
     left_out = {subject: {roi: record.left_out(roi) for roi in record.rois} for subject, record in records.items()}
-    return Evaluation(scores, tuple(headline(scores, what.all_rois)), left_out, place)
+    return Evaluation(scores, tuple(headline(scores, what.all_rois)), left_out, place, None)
+
+
+def _reported(place: Path, *, asked_for: bool) -> Path | None:
+    """Write the page; where there is to be none, none of an earlier evaluation stays."""
+    if asked_for:
+        try:
+            return write_report(place)
+        except MissingExtraError:  # scores do not wait for what draws; the command says how to get it
+            pass
+    forget_stale(place)
+    return None
 
 
 def _compute(what: Asked, paths: Mapping[str, Path], executor: Executor | None, progress: CountProgress) -> None:

@@ -1,11 +1,15 @@
 """Numbers as a page shows them: short for people, and whole beside it for programs and tests."""
 
+from decimal import Decimal
 from typing import Final
 
 from markupsafe import Markup
 
 _SMALL: Final = 0.001
 """Below this one digit counts, wherever it stands."""
+
+_SMALLEST: Final = 1e-6
+"""That is written out."""
 
 NOTHING: Final = "–"
 """Stands where there is no number."""
@@ -24,7 +28,7 @@ def shown(value: float | None) -> str:
     if value == 0:
         return "0"
     if abs(value) < _SMALL:
-        return _signed(f"{value:.1g}")
+        return _signed(f"{Decimal(f'{value:.1g}'):f}" if abs(value) >= _SMALLEST else f"{value:.1g}")
     return _signed(f"{value:.3f}" if abs(value) < 0.1 else f"{value:.2f}")
 
 

@@ -71,17 +71,14 @@ def readout(lines: Iterable[Line]) -> list[Readout]:
     lines = list(lines)
     known = {line.name: line.scores for line in lines if line.roi == lines[0].roi}
     seen, imagined = known["reliability"]
-    told = [
-        Readout("vision", "vision, ncsnr", _large(seen), _small(seen, seen)),
-        Readout("imagery", "imagery, ncsnr", _large(imagined), _small(imagined, imagined)),
+    within, both, letter = (known[name] for name in ("within vision", "vision → imagery", "letter alone"))
+    alone = Markup("; the letter alone {}").format(number(letter[0].value)) if letter[0].value is not None else ""
+    return [
+        Readout("vision", "vision", number(seen.value), _small("ncsnr", seen, seen)),
+        Readout("imagery", "imagery", number(imagined.value), _small("ncsnr", imagined, imagined)),
+        Readout("vision", "within vision", number(within[0].value), _small("6-way", *within)),
+        Readout("between", "vision → imagery", number(both[0].value), _small("letter-free, 6-way", *both) + alone),
     ]
-    of_six = (("vision", "within vision, 6-way", "within vision"),
-              ("between", "vision → imagery, letter-free, 6-way", "vision → imagery"),
-              ("between", "the letter alone, 6-way", "letter alone"))  # fmt: skip
-    for colour, name, line in of_six:
-        accuracy, margin = known[line]
-        told.append(Readout(colour, name, _large(accuracy), _small(accuracy, margin)))
-    return told
 
 
 def signal_ratio(score: Score) -> Markup:
@@ -89,10 +86,8 @@ def signal_ratio(score: Score) -> Markup:
     area = _AREAS.get(score.roi, score.roi)
     if score.value is None:
         return _unsaid("How much of vision’s signal imagery carries in {}", score, area)
-    holds_nothing = score.low is not None and score.low <= 0
-    more = Markup("; the interval holds 0") if holds_nothing else Markup("")
     return Markup("Imagery carries {} of vision’s signal variance in {}, the letter on the screen included{}.").format(
-        with_interval(score), area, more
+        with_interval(score), area, _holds_nothing(score)
     )
 
 
@@ -118,7 +113,7 @@ def letter_alone(accuracy: Score, margin: Score) -> Markup:
     """What a template of the letter on the screen gives, and nothing else."""
     if margin.value is None or margin.p is None:
         return _unsaid("What the letter alone gives", margin)
-    return Markup("The letter alone {} (p = {}): {}.").format(_verdict(margin), number_p(margin.p), _share(accuracy))
+    return Markup("The letter alone {} (p\u00a0=\u00a0{}): {}.").format(_verdict(margin), number_p(margin.p), _share(accuracy))
 
 
 def difference(score: Score) -> Markup:
@@ -137,13 +132,13 @@ def shared_pattern(correlation: Score, covariance: Score) -> Markup:
     beside = Markup("covariance {}").format(with_interval(covariance))
     if covariance.p is not None:
         verdict = "above 0" if covariance.p <= RELIABLE else "not shown to be above 0"
-        beside += Markup(", {} (p = {})").format(verdict, number_p(covariance.p))
+        beside += Markup(", {} (p\u00a0=\u00a0{})").format(verdict, number_p(covariance.p))
     if correlation.value is None:
         return _unsaid("The correlation of patterns of vision and imagery without noise", correlation) + Markup(
             " Their {}."
         ).format(beside)
-    return Markup("Without noise and letter, patterns of vision and imagery correlate at {}; {}.").format(
-        with_interval(correlation), beside
+    return Markup("Without noise and letter, patterns of vision and imagery correlate at {}{}; {}.").format(
+        with_interval(correlation), _holds_nothing(correlation), beside
     )
 
 
@@ -173,23 +168,23 @@ def _on_vivid(accuracy: Mapping[str, Any], margin: Mapping[str, Any]) -> Markup:
     what = "The primary test on vivid trials alone (post hoc: chosen after the fact, in no family)"
     if margin["value"] is None or margin["p"] is None:
         return Markup("{} gives nothing: {}.").format(what, margin["reason"] or "it has no p")
-    return Markup("{}: {} of trials, chance {}, p = {}.").format(
+    return Markup("{}: {} of trials, chance {}, p\u00a0=\u00a0{}.").format(
         what, number(accuracy["value"]), number(accuracy["chance"]), number_p(margin["p"])
     )
 
 
-def _large(score: Score) -> Markup:
-    return number(score.value) or Markup("–")
-
-
-def _small(score: Score, tested: Score) -> Markup:
-    """What is beside a number: its interval, chance and p; or why there is none."""
+def _small(what: str, score: Score, tested: Score) -> Markup:
+    """What a number is, its interval, chance and p; or why there is none."""
     if score.value is None:
-        return Markup("not estimated: {}").format(score.reason)
-    interval = Markup("[{}, {}]").format(number(score.low), number(score.high)) if score.low is not None else Markup("")
-    chance = Markup("chance {}").format(number(score.chance)) if score.chance else Markup("")
-    p = Markup("p {}").format(number_p(tested.p)) if tested.p is not None else Markup("")
-    return Markup(" · ").join(part for part in (interval, chance, p) if part)
+        return Markup("{}: not estimated: {}").format(what, score.reason)
+    parts = [Markup("{}").format(what)]
+    if score.low is not None:
+        parts.append(Markup("[{}, {}]").format(number(score.low), number(score.high)))
+    if score.chance:
+        parts.append(Markup("chance\u00a0{}").format(number(score.chance)))
+    if tested.p is not None:
+        parts.append(Markup("p\u00a0{}").format(number_p(tested.p)))
+    return Markup(", ").join(parts)
 
 
 def with_interval(score: Score) -> Markup:
@@ -198,6 +193,10 @@ def with_interval(score: Score) -> Markup:
     if score.low is None or score.high is None:
         return value
     return Markup("{} [{}, {}]").format(value, number(score.low), number(score.high))
+
+
+def _holds_nothing(score: Score) -> str:
+    return "; the interval holds 0" if score.low is not None and score.low <= 0 else ""
 
 
 def _verdict(margin: Score) -> str:
@@ -212,11 +211,11 @@ def _share(accuracy: Score) -> Markup:
 def _test(margin: Score, scores: Sequence[Score]) -> Markup:
     """p, what it is of, and in how many subjects it holds."""
     if margin.subject != GROUP or margin.n_subjects == 1:
-        return Markup("p = {}, one subject").format(number_p(margin.p))
+        return Markup("p\u00a0=\u00a0{}, one subject").format(number_p(margin.p))
     alike = [one for one in scores if kind_of(one) == kind_of(margin) and one.roi == margin.roi]
     own = [one for one in alike if not one.subject.startswith(GROUP) and one.p is not None]
     n_small = sum(one.p is not None and one.p <= RELIABLE for one in own)
-    return Markup("p = {}, fixed effects: some subject in some set; {} of {} subjects at p ≤ 0.05").format(
+    return Markup("p\u00a0=\u00a0{}, fixed effects: some subject in some set; {} of {} subjects at p\u00a0≤\u00a00.05").format(
         number_p(margin.p), number(n_small), number(len(own))
     )
 
@@ -227,7 +226,7 @@ def _published(scores: Sequence[Score]) -> Markup:
     if some is None or some.p is None:
         return Markup("")
     who = some.subject.removeprefix(f"{GROUP} of ")
-    return Markup("Of {} alone: p = {}.").format(who, number_p(some.p))
+    return Markup("Of {} alone: p\u00a0=\u00a0{}.").format(who, number_p(some.p))
 
 
 def _unsaid(what: str, score: Score, *words: str) -> Markup:
