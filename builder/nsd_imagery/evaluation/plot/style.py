@@ -1,0 +1,125 @@
+"""How figures look: one colour a condition throughout, safe for the colour-blind; sizes; what is said of no number."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from textwrap import wrap
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from nsd_imagery.errors import MissingExtraError
+from nsd_imagery.extras import how_to_install
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLUMN: Final = 3.5
+"""Inches: one column of a journal, 89 mm."""
+
+PAGE: Final = 7.2
+"""Inches: two columns, 183 mm."""
+
+INK: Final = "#1a1a1a"
+GREY: Final = "#7f7f7f"
+PALE: Final = "#c9c9c9"
+
+COLOURS: Final = {
+    "vision": "#0072b2",
+    "imagery": "#d55e00",
+    "perception": "#009e73",
+    "between": "#aa4499",
+}
+"""By condition (Okabe and Ito 2008); "between" is what goes from vision to imagery or back."""
+
+NOTE_SIZE: Final = 6.0
+_NOTE_LINE: Final = 0.115
+"""Inches of a line of notes."""
+
+_LETTERS_AN_INCH: Final = 26
+_SUPERSCRIPTS: Final = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+class Look(NamedTuple):
+    """How a kind of number is drawn.
+
+    Attributes:
+        colour: Of point and interval.
+        marker: As matplotlib names it.
+        filled: Whether the point is.
+    """
+
+    colour: str
+    marker: str = "o"
+    filled: bool = True
+
+
+class Notes:
+    """Why some numbers are not there, each reason said once below a figure and pointed at from where it is missing."""
+
+    def __init__(self) -> None:
+        self._reasons: list[str] = []
+
+    def mark(self, reason: str) -> str:
+        """The raised number of a reason."""
+        if reason not in self._reasons:
+            self._reasons.append(reason)
+        return str(self._reasons.index(reason) + 1).translate(_SUPERSCRIPTS)
+
+    def lines(self, width: float) -> list[str]:
+        """The notes, broken into lines of so many inches."""
+        texts = (f"{self.mark(reason)} not estimated: {reason}" for reason in self._reasons)
+        return [line for text in texts for line in wrap(text, int(width * _LETTERS_AN_INCH))]
+
+
+@contextmanager
+def drawing(width: float, height: float) -> "Iterator[Figure]":
+    """A figure to be drawn on.
+
+    Args:
+        width: Inches.
+        height: Inches.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    refuse_without_matplotlib()
+    from matplotlib import rc_context
+
+    from nsd_imagery.evaluation.plot.shown import STYLE, Shown
+
+    with rc_context(STYLE):
+        yield Shown(figsize=(width, height), layout="constrained")
+
+
+def refuse_without_matplotlib() -> None:
+    """Raise MissingExtraError where matplotlib is not installed."""
+    try:
+        import matplotlib  # noqa: F401  # pyright: ignore[reportUnusedImport]
+    except ModuleNotFoundError as error:
+        msg = f"figures need matplotlib: {how_to_install('evaluate')}"
+        raise MissingExtraError(msg) from error
+
+
+def notes_height(lines: Sequence[str]) -> float:
+    """Inches that notes take."""
+    return len(lines) * _NOTE_LINE + (0.06 if lines else 0.0)
+
+
+def write_notes(axes: "Axes", lines: Sequence[str]) -> None:
+    """Write notes into axes of their own, which have `notes_height`."""
+    axes.set_axis_off()
+    text = axes.text(0, 1, "\n".join(lines), transform=axes.transAxes, va="top", fontsize=NOTE_SIZE, linespacing=1.3)
+    text.set_in_layout(False)
+
+
+def say_missing(axes: "Axes", reason: str, width: float) -> None:
+    """Write in axes, instead of numbers, why there are none.
+
+    Args:
+        axes: Empty; its frame goes.
+        reason: Why.
+        width: Inches of the axes.
+    """
+    axes.set_axis_off()
+    said = "\n".join(wrap(f"not estimated: {reason}", max(int(width * _LETTERS_AN_INCH * 0.9), 12)))
+    text = axes.text(0.5, 0.5, said, transform=axes.transAxes, ha="center", va="center", fontsize=NOTE_SIZE)
+    text.set_in_layout(False)
