@@ -52,4 +52,4 @@ def _data(value: float, text: str) -> Markup:
 
 
 def _signed(text: str) -> str:
-    return text.replace("-", "−", 1) if text.startswith("-") else text
+    return text.replace("-", "−")

@@ -160,12 +160,13 @@ def vividness(shown: Mapping[str, Any], roi: str) -> list[Markup]:
             )
         )
     vivid_alone = [one for one in shown.get("rois", {}).get(roi, {}).get("vivid", ()) if one["stimulus_set"] == ""]
-    told += [_on_vivid(one["identification"], one["margin"]) for one in vivid_alone]
+    which = "The primary test" if roi == PRIMARY.roi else f"Vision → imagery, letter-free, in {roi}"
+    told += [_on_vivid(which, one["identification"], one["margin"]) for one in vivid_alone]
     return told
 
 
-def _on_vivid(accuracy: Mapping[str, Any], margin: Mapping[str, Any]) -> Markup:
-    what = "The primary test on vivid trials alone (post hoc: chosen after the fact, in no family)"
+def _on_vivid(which: str, accuracy: Mapping[str, Any], margin: Mapping[str, Any]) -> Markup:
+    what = f"{which} on vivid trials alone (post hoc: chosen after the fact, in no family)"
     if margin["value"] is None or margin["p"] is None:
         return Markup("{} gives nothing: {}.").format(what, margin["reason"] or "it has no p")
     return Markup("{}: {} of trials, chance {}, p\u00a0=\u00a0{}.").format(
