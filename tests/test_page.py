@@ -52,7 +52,9 @@ def evaluation(release: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of two subjects and ROIs, with betas for imagery across runs. Not to be changed: see `own_evaluation`."""
     folder = tmp_path_factory.mktemp("page")
     what = {"roi": ["nsdgeneral", "early"], "conditions": ["vision", "imagery"]}
-    both = [nsd_imagery.build(release, folder / betas, betas=betas, **what) for betas in ("fithrf_GLMdenoise_RR", "fithrf")]
+    both = [
+        nsd_imagery.build(release, folder / betas, betas=betas, **what) for betas in ("fithrf_GLMdenoise_RR", "fithrf")
+    ]
     return nsd_imagery.evaluate(both[0], folder / "evaluation", across=both[1], draws=99).path
 
 
@@ -185,7 +187,9 @@ def test_the_ten_numbers_come_first_and_are_those_of_the_headline(evaluation: Pa
     first = {float(value) for value, _ in Read(table).data}
     for line in json.loads((evaluation / "evaluation.json").read_text(encoding="utf-8"))["headline"]:
         if line["roi"] == "nsdgeneral":
-            assert {one["value"] for one in line["scores"] if one["measure"] != "margin" and one["value"] is not None} <= first
+            assert {
+                one["value"] for one in line["scores"] if one["measure"] != "margin" and one["value"] is not None
+            } <= first
             assert {one["p"] for one in line["scores"] if one["measure"] == "margin" and one["p"] is not None} <= first
 
 
@@ -204,7 +208,9 @@ def test_without_transfer_the_page_says_how_to_get_it_and_with_it_shows_it(own_e
     page = own_evaluation / "report.html"
     assert "needs embeddings" in page.read_text(encoding="utf-8")
     scores = read_scores(own_evaluation / "scores.parquet")
-    known = next(one for one in scores if one.subject == "group" and one.measure == "identification" and not one.stimulus_set)
+    known = next(
+        one for one in scores if one.subject == "group" and one.measure == "identification" and not one.stimulus_set
+    )
     more = [
         replace(known, measure=measure, condition=f"perception → {condition}", train=train, test=test, how="decode",
                 value=value, unit="trial", reason="", roi="nsdgeneral", chance=0.5)
@@ -402,7 +408,10 @@ def test_a_finger_and_a_mouse_read_the_number_of_the_voxel_under_them(evaluation
 
 @pytest.mark.browser
 def test_names_that_hold_markup_are_text(own_evaluation: Path, chromium: Any) -> None:
-    scores = [replace(one, roi=NASTY if one.roi == "early" else one.roi) for one in read_scores(own_evaluation / "scores.parquet")]
+    scores = [
+        replace(one, roi=NASTY if one.roi == "early" else one.roi)
+        for one in read_scores(own_evaluation / "scores.parquet")
+    ]
     for subject in ("subj01", "subj02"):
         path = own_evaluation / f"voxels-{subject}.parquet"
         table = pq.ParquetFile(path).read(use_threads=False)
@@ -426,7 +435,9 @@ def test_the_command_ends_with_the_page_and_can_leave_it_out(release: Path, tmp_
     folder = nsd_imagery.build(release, tmp_path / "built", subjects="subj01", conditions=["vision"])
     out = tmp_path / "my evaluation"
     done = command("evaluate", folder, "--out", out, "--draws", 9)
-    assert done.stdout.splitlines()[-1] == f"{out}/report.html: the page of it all, to be opened in a browser", done.stderr
+    assert done.stdout.splitlines()[-1] == f"{out}/report.html: the page of it all, to be opened in a browser", (
+        done.stderr
+    )
     page = (out / "report.html").read_bytes()
     assert "report.html" not in command("evaluate", folder, "--out", out, "--draws", 9, "--no-report").stdout
     assert (out / "report.html").read_bytes() == page

@@ -155,7 +155,9 @@ def test_answers_are_counted_and_the_test_on_vivid_trials_is_said_to_be_post_hoc
         {"condition": "vision", "n_trials": 48, "first": 48, "second": 0, "none": 0},
     ]
     vivid = {"stimulus_set": "", "identification": {"value": 0.3, "chance": 1 / 6}, "margin": {"value": 0.1, "p": 0.04}}
-    said = [plain(one) for one in vividness({"responses": rows, "rois": {"nsdgeneral": {"vivid": [vivid]}}}, "nsdgeneral")]
+    said = [
+        plain(one) for one in vividness({"responses": rows, "rois": {"nsdgeneral": {"vivid": [vivid]}}}, "nsdgeneral")
+    ]
     assert said == [
         "Eye movements were not measured here.",
         "Of 96 imagery trials 50 were called vivid, 45 not vivid, and 1 got no answer.",

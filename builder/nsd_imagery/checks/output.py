@@ -11,7 +11,6 @@ from nsd_imagery.links import refuse_without_content
 from nsd_imagery.suggest import did_you_mean
 
 
-
 def _html(report: Report) -> str:
     from nsd_imagery.checks.page import page  # jinja2, which a report of another format does not need
 

@@ -239,7 +239,9 @@ def _show_preview(planned: Any, out: Path, as_json: bool) -> None:
 @click.option("--deep", is_flag=True, help="Also read NSD core's betas and both formats, and hash every row.")
 @click.option("-v", "--verbose", is_flag=True, help="Also list what passed, with the figures of the data.")
 @JSON
-@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Also write the report: .json, .md or .html.")
+@click.option(
+    "--output", type=click.Path(path_type=Path), metavar="FILE", help="Also write the report: .json, .md or .html."
+)
 @click.option("--root", type=click.Path(path_type=Path), help="Where a dataset folder was built from.")
 @click.option("--betas", type=str, default=BETA_VERSIONS[0], show_default=True, help="Beta version, for a root.")
 @click.option("--source", type=str, help="release or cache, where a root holds a subject in both trees.")

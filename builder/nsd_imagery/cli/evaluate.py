@@ -77,7 +77,15 @@ def evaluate(
     n_estimated = sum(score.value is not None for score in found.scores)
     if as_json:
         lines = [asdict(line) for line in found.headline]
-        show_json({"path": found.path, "report": found.report, "n_estimated": n_estimated, "headline": lines, "left_out": found.left_out})
+        show_json(
+            {
+                "path": found.path,
+                "report": found.report,
+                "n_estimated": n_estimated,
+                "headline": lines,
+                "left_out": found.left_out,
+            }
+        )
     else:
         _show(found, out, verbose=verbose)
         if options["report"]:

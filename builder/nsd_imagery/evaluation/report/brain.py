@@ -119,7 +119,9 @@ def _kinds(voxels: Voxels) -> tuple[list[list[str]], NDArray[np.int64]]:
     is_of = np.stack(list(voxels.rois.values()), axis=1)
     combinations, which = np.unique(is_of, axis=0, return_inverse=True)
     if len(combinations) > _MOST_KINDS:
-        msg = f"these ROIs overlap in {len(combinations)} ways, and a map tells {_MOST_KINDS}; evaluate fewer with --roi"
+        msg = (
+            f"these ROIs overlap in {len(combinations)} ways, and a map tells {_MOST_KINDS}; evaluate fewer with --roi"
+        )
         raise DataError(msg)
     names = list(voxels.rois)
     return [[name for name, one in zip(names, row, strict=True) if one] for row in combinations], which.ravel()

@@ -62,7 +62,9 @@ def said_of(lines: Iterable[Line], scores: Sequence[Score]) -> list[Markup]:
     ]
     lacking = [one for one in (both[0], letter[0], ratio, gain, shared[1]) if one.value is not None and one.low is None]
     if lacking:
-        told.append(Markup("Numbers without an interval have none: {}.").format(lacking[0].interval or "it has no form"))
+        told.append(
+            Markup("Numbers without an interval have none: {}.").format(lacking[0].interval or "it has no form")
+        )
     return told
 
 
@@ -113,7 +115,9 @@ def letter_alone(accuracy: Score, margin: Score) -> Markup:
     """What a template of the letter on the screen gives, and nothing else."""
     if margin.value is None or margin.p is None:
         return _unsaid("What the letter alone gives", margin)
-    return Markup("The letter alone {} (p\u00a0=\u00a0{}): {}.").format(_verdict(margin), number_p(margin.p), _share(accuracy))
+    return Markup("The letter alone {} (p\u00a0=\u00a0{}): {}.").format(
+        _verdict(margin), number_p(margin.p), _share(accuracy)
+    )
 
 
 def difference(score: Score) -> Markup:
@@ -216,14 +220,16 @@ def _test(margin: Score, scores: Sequence[Score]) -> Markup:
     alike = [one for one in scores if kind_of(one) == kind_of(margin) and one.roi == margin.roi]
     own = [one for one in alike if not one.subject.startswith(GROUP) and one.p is not None]
     n_small = sum(one.p is not None and one.p <= RELIABLE for one in own)
-    return Markup("p\u00a0=\u00a0{}, fixed effects: some subject in some set; {} of {} subjects at p\u00a0≤\u00a00.05").format(
-        number_p(margin.p), number(n_small), number(len(own))
-    )
+    return Markup(
+        "p\u00a0=\u00a0{}, fixed effects: some subject in some set; {} of {} subjects at p\u00a0≤\u00a00.05"
+    ).format(number_p(margin.p), number(n_small), number(len(own)))
 
 
 def _published(scores: Sequence[Score]) -> Markup:
     """The primary test in the subjects of most papers, where they are some of all."""
-    some = next((one for one in scores if one.subject == PUBLISHED_GROUP and PRIMARY.is_of(replace(one, subject=GROUP))), None)
+    some = next(
+        (one for one in scores if one.subject == PUBLISHED_GROUP and PRIMARY.is_of(replace(one, subject=GROUP))), None
+    )
     if some is None or some.p is None:
         return Markup("")
     who = some.subject.removeprefix(f"{GROUP} of ")

@@ -87,9 +87,7 @@ def _refuse_mixed(folder: Path, found: Opened) -> None:
 
 def _write_figures(place: Path, drawn: Mapping[str, Sequence[Drawn]]) -> None:
     """Write a file a figure, in the colours of papers, and remove those of an earlier page."""
-    files = {
-        _file_name(subject, one): _THEMED.sub(r"\1", one.svg) for subject, many in drawn.items() for one in many
-    }
+    files = {_file_name(subject, one): _THEMED.sub(r"\1", one.svg) for subject, many in drawn.items() for one in many}
     if files:
         place.mkdir(exist_ok=True)
     for name, text in files.items():
