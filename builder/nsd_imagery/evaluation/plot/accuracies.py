@@ -19,7 +19,7 @@ IDENTIFIED: Final = {
     "within imagery": (Comparison("imgX_2", "imgX_2", "within"), Look(COLOURS["imagery"])),
     "imagery across runs": (Comparison("imgX", "imgX", "across"), Look(COLOURS["imagery"], "s", filled=False)),
     "vision → imagery": (PRIMARY.comparison, Look(COLOURS["between"], "D")),
-    "the letter alone": (Comparison("visX", "imgX_2", "letter"), Look(GREY, "D", filled=False)),
+    "the letter alone": (Comparison("visX", "imgX_2", "letter"), Look(COLOURS["letter"], "D", filled=False)),
 }
 """Rows of a ROI."""
 

@@ -43,7 +43,7 @@ def responses(source: Source, *, subject: str | int | None = None) -> "Figure":
         for axes, name in zip(panels, PANELS, strict=True):
             axes.set_title(f"{name}\n{'right' if name == 'visX' else 'vivid'}")
             _bars(axes, [row for row in rows if row["run"] == name.replace("X", row["stimulus_set"])], places)
-        panels[1].set_xlabel("share of trials")
+        panels[1].set_xlabel("share of trials (pale: the other button; blank: none)")
     return figure
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from nsd_imagery.evaluation.opened import Opened, Source, opened
-from nsd_imagery.evaluation.plot.style import COLOURS, COLUMN, GREY, PALE, drawing, say_missing
+from nsd_imagery.evaluation.plot.style import COLOURS, COLUMN, GREY, INK, PALE, drawing, legend_above, say_missing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,8 +33,9 @@ def drift(source: Source, *, subject: str | int | None = None, roi: str | None =
     """
     whole = opened(source)
     found = drifts_of(whole, whole.subject(subject), whole.roi(roi))
-    with drawing(COLUMN, 0.55 + 0.8 * len(found)) as figure:
+    with drawing(COLUMN, 0.7 + 0.75 * len(found)) as figure:
         first: Axes | None = None
+        last: Axes | None = None
         for number, one in enumerate(found):
             axes = figure.add_subplot(len(found), 1, number + 1, sharex=first, sharey=first)
             axes.set_title(name_of(one), loc="left")
@@ -43,9 +44,13 @@ def drift(source: Source, *, subject: str | int | None = None, roi: str | None =
                 continue
             first = first or axes
             _curve(axes, one)
-        if first is not None:
+            axes.tick_params(labelbottom=False)
+            last = axes
+        if last is not None:
+            last.tick_params(labelbottom=True)
+            _name_band(figure)
             figure.supylabel("mean correlation", fontsize=7)
-            figure.supxlabel("trials apart", fontsize=7)
+            last.set_xlabel("trials apart")
     return figure
 
 
@@ -67,6 +72,14 @@ def drawn_of(one: Mapping[str, Any]) -> list[int]:
         for place, (value, n_pairs) in enumerate(zip(one["similarity"], one["n_pairs"], strict=True))
         if value is not None and n_pairs >= FEWEST_PAIRS * most
     ]
+
+
+def _name_band(figure: "Figure") -> None:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    observed = Line2D([], [], color=INK, label="trials of different targets")
+    legend_above(figure, [observed, Patch(color=PALE, label="95 of 100 drawn orders")])
 
 
 def _curve(axes: "Axes", one: Mapping[str, Any]) -> None:

@@ -12,13 +12,18 @@ from nsd_imagery.evaluation.opened import Opened, Source, opened
 from nsd_imagery.evaluation.plot.style import COLUMN, GREY, drawing, say_missing
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
 
 _CONDITIONS: Final = ("vision", "imagery")
 _SHAPES: Final = {"bar": "bar", "crs": "cross"}
 _SHAPE: Final = re.compile(r"(bar|crs)_0*(\d+)(?:\.(\d*?)0*)?deg")
-_PANEL: Final = 1.3
+
+_SHADES: Final = 48
+
+_PANEL, _LETTER, _TITLE = 1.1, 0.06, 0.2
+"""Inches of a panel and what is round it, of a letter of the names below it, and of the titles."""
 
 
 def rdm(
@@ -90,43 +95,39 @@ def _given(vision: Any, imagery: ArrayLike, targets: Sequence[str] | None) -> Ma
 
 
 def _figure(rows: Sequence[Mapping[str, Any]]) -> "Figure":
-    with drawing(COLUMN, 0.2 + (_PANEL + 0.5) * len(rows)) as figure:
-        for number, (one, part) in enumerate(zip(rows, _parts(figure, len(rows)), strict=True)):
-            _row(part, one, with_titles=number == 0)
+    heights = [_PANEL + _LETTER * max(len(short(target)) for target in one["targets"]) for one in rows]
+    with drawing(COLUMN, sum(heights) + _TITLE, layout="compressed") as figure:
+        panels = figure.subplots(len(rows), 2, squeeze=False)
+        for pair, one in zip(panels, rows, strict=True):
+            _row(figure, list(pair), one)
+        for axes, condition in zip(panels[0], _CONDITIONS, strict=True):
+            axes.set_title(condition)
     return figure
 
 
-def _parts(figure: "Figure", n_rows: int) -> "Sequence[Any]":
-    found = figure.subfigures(n_rows, 1, squeeze=False)
-    return [row[0] for row in found]
-
-
-def _row(part: Any, one: Mapping[str, Any], *, with_titles: bool) -> None:
+def _row(figure: "Figure", panels: "Sequence[Axes]", one: Mapping[str, Any]) -> None:
     """One set: vision, imagery, and the scale of both."""
+    from matplotlib import colormaps
+
     there = [np.asarray(one[name], np.float64) for name in _CONDITIONS if one[name] is not None]
     low = min([0.0, *(float(values.min()) for values in there)])
     high = max([low + 1e-12, *(float(values.max()) for values in there)])
-    panels = part.subplots(1, 2)
     image: AxesImage | None = None
     names = [short(target) for target in one["targets"]]
     for axes, condition in zip(panels, _CONDITIONS, strict=True):
-        if with_titles:
-            axes.set_title(condition)
         if one[condition] is None:
             say_missing(axes, one[f"{condition}_reason"], _PANEL)
             continue
-        image = axes.imshow(
-            np.asarray(one[condition], np.float64), cmap="cividis", vmin=low, vmax=high, label=condition
-        )
+        values, colours = np.asarray(one[condition], np.float64), colormaps["cividis"].resampled(_SHADES)
+        image = axes.imshow(values, cmap=colours, vmin=low, vmax=high, interpolation="none", label=condition)
         axes.set_xticks(range(len(names)), names, rotation=90)
         axes.set_yticks(range(len(names)), names)
         axes.tick_params(length=0, labelleft=axes is panels[0])
-        for spine in axes.spines.values():
-            spine.set_visible(False)
+        axes.spines[:].set_visible(False)
     if one["stimulus_set"]:
-        part.supylabel(f"set {one['stimulus_set']}", fontsize=7, fontweight="bold")
+        panels[0].set_ylabel(f"set {one['stimulus_set']}", fontweight="bold")
     if image is not None:
-        bar = part.colorbar(image, ax=list(panels), shrink=0.9, aspect=14, pad=0.03)
+        bar = figure.colorbar(image, ax=list(panels), aspect=14, pad=0.03)
         bar.outline.set_visible(False)
         bar.ax.axhline(0, color=GREY, lw=0.6)
         bar.set_label("distance²" if one["stimulus_set"] else one["unit"])

@@ -9,9 +9,11 @@ from nsd_imagery.evaluation.plot.style import (
     GREY,
     INK,
     NOTE_SIZE,
+    PAPER,
     Look,
     Notes,
     drawing,
+    legend_above,
     notes_height,
     write_notes,
 )
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 _ROW: Final = 0.145
 _FRAME: Final = 0.72
 """Inches of a row, and of what stands above and below the rows."""
+
+_ROOM: Final = 0.05
+"""Of the axis of numbers, left free on either side so that no point is cut."""
 
 
 @dataclass(frozen=True)
@@ -116,9 +121,18 @@ def _draw(
             axes.plot([score.reference] * 2, [place - 0.33, place + 0.33], color=GREY, lw=1.6, label="reference")
         if score.low is not None and score.high is not None:
             axes.plot([score.low, score.high], [place] * 2, color=look.colour, lw=1.1, label="interval")
-        face = look.colour if look.filled else "white"
+        face = look.colour if look.filled else PAPER
         axes.plot(
-            [score.value], [place], look.marker, ms=3.6, mfc=face, mec=look.colour, mew=0.9, zorder=3, label="value"
+            [score.value],
+            [place],
+            look.marker,
+            ms=3.6,
+            mfc=face,
+            mec=look.colour,
+            mew=0.9,
+            zorder=3,
+            clip_on=False,
+            label="value",
         )
 
 
@@ -145,8 +159,8 @@ def _limits(dots: Sequence[Dot], floor: float | None) -> tuple[float, float]:
     known = [number for number in numbers if number is not None] or [0.0, 1.0]
     least, most = min(known), max(known)
     least = least if floor is None else floor
-    room = 0.06 * (most - least or 1.0)
-    return least - (room if floor is None else 0.0), most + room
+    room = _ROOM * (most - least or 1.0)
+    return least - room, most + room
 
 
 def _legend(figure: "Figure", chance: str, reference: str, has_intervals: bool) -> None:
@@ -159,5 +173,4 @@ def _legend(figure: "Figure", chance: str, reference: str, has_intervals: bool) 
         handles.append(Line2D([], [], color=INK, lw=0.7, ls=(0, (2, 1.5)), label=chance))
     if reference:
         handles.append(Line2D([], [], color=GREY, lw=0, marker="|", ms=6, mew=1.6, label=reference))
-    if handles:
-        figure.legend(handles=handles, loc="outside upper left", ncols=len(handles), borderaxespad=0.1)
+    legend_above(figure, handles)

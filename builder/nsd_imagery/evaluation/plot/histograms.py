@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from nsd_imagery.evaluation.opened import Opened, Source, opened
 from nsd_imagery.evaluation.plot.accuracies import rois_of
-from nsd_imagery.evaluation.plot.style import COLOURS, COLUMN, GREY, INK, PALE, drawing, say_missing
+from nsd_imagery.evaluation.plot.style import COLOURS, COLUMN, GREY, INK, PALE, drawing, legend_above, say_missing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,14 +19,14 @@ MAPPED: Final = ("vision", "imagery", "perception")
 
 NULL_NAMES: Final = {
     "primary": ("vision → imagery, without the letter (primary)", "between"),
-    "control": ("the letter alone (its control)", "between"),
+    "control": ("the letter alone (its control)", "letter"),
     "within vision": ("within vision", "vision"),
     "within imagery": ("within imagery", "imagery"),
     "imagery across": ("imagery across runs", "imagery"),
 }
 """What each test of "nulls" is called, and its colour."""
 
-_BINS: Final = 60
+_BINS: Final = 40
 _TAILS: Final = (0.5, 99.5)
 """Percentiles that a histogram of voxels is between; those beyond are in its outermost bins."""
 
@@ -99,7 +99,7 @@ def nulls(source: Source, *, subject: str | int | None = None, roi: str | None =
     """
     whole = opened(source)
     found = nulls_of(whole, whole.subject(subject), whole.roi(roi))
-    with drawing(COLUMN, 0.3 + 0.78 * len(found)) as figure:
+    with drawing(COLUMN, 0.5 + 0.78 * len(found)) as figure:
         for number, one in enumerate(found):
             axes = figure.add_subplot(len(found), 1, number + 1)
             name, colour = NULL_NAMES[one["name"]]
@@ -108,8 +108,10 @@ def nulls(source: Source, *, subject: str | int | None = None, roi: str | None =
                 _null(axes, one, COLOURS[colour])
             else:
                 say_missing(axes, one["reason"], COLUMN)
-        if found[-1]["counts"]:
-            figure.axes[-1].set_xlabel(unit_of(found[-1]))
+        drawn = [axes for axes, one in zip(figure.axes, found, strict=True) if one["counts"]]
+        if drawn:
+            drawn[-1].set_xlabel(unit_of(found[0]))
+            _name_draws(figure)
     return figure
 
 
@@ -139,7 +141,14 @@ def _name_conditions(figure: "Figure", of_rois: Iterable[Mapping[str, object]]) 
 
     names = [name for name in MAPPED if any(name in ratios for ratios in of_rois)]
     handles = [Line2D([], [], color=COLOURS[name], lw=1.4, label=name) for name in names]
-    figure.legend(handles=handles, loc="outside upper left", ncols=max(len(handles), 1), borderaxespad=0.1)
+    legend_above(figure, handles)
+
+
+def _name_draws(figure: "Figure") -> None:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    legend_above(figure, [Patch(color=PALE, label="drawn orders"), Line2D([], [], color=INK, lw=1.6, label="observed")])
 
 
 def _null(axes: "Axes", one: Mapping[str, Any], colour: str) -> None:
@@ -148,7 +157,7 @@ def _null(axes: "Axes", one: Mapping[str, Any], colour: str) -> None:
     axes.axvline(0, color=INK, lw=0.4)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
-    axes.text(*(0.995, 0.95), f"p {p_in_words(one['p'])}", transform=axes.transAxes, ha="right", va="top", color=INK)
+    axes.set_title(f"p {p_in_words(one['p'])}", loc="right", fontweight="normal")
 
 
 def p_in_words(p: float) -> str:

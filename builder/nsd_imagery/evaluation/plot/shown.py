@@ -16,7 +16,7 @@ STYLE: Final[dict[str, Any]] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 7,
-    "mathtext.fontset": "dejavusans",
+    "text.parse_math": False,  # a name may hold dollar signs
     "axes.titlesize": 7,
     "axes.titleweight": "bold",
     "axes.labelsize": 7,

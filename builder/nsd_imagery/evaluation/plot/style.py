@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from textwrap import wrap
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from nsd_imagery.errors import MissingExtraError
 from nsd_imagery.extras import how_to_install
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -19,6 +20,7 @@ PAGE: Final = 7.2
 """Inches: two columns, 183 mm."""
 
 INK: Final = "#1a1a1a"
+PAPER: Final = "#ffffff"
 GREY: Final = "#7f7f7f"
 PALE: Final = "#c9c9c9"
 
@@ -27,8 +29,9 @@ COLOURS: Final = {
     "imagery": "#d55e00",
     "perception": "#009e73",
     "between": "#aa4499",
+    "letter": GREY,
 }
-"""By condition (Okabe and Ito 2008); "between" is what goes from vision to imagery or back."""
+"""By condition (Okabe and Ito 2008); "between" is what goes from vision to imagery, "letter" its control."""
 
 NOTE_SIZE: Final = 6.0
 _NOTE_LINE: Final = 0.115
@@ -36,6 +39,9 @@ _NOTE_LINE: Final = 0.115
 
 _LETTERS_AN_INCH: Final = 26
 _SUPERSCRIPTS: Final = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+Layout = Literal["constrained", "compressed"]
 
 
 class Look(NamedTuple):
@@ -71,12 +77,13 @@ class Notes:
 
 
 @contextmanager
-def drawing(width: float, height: float) -> "Iterator[Figure]":
+def drawing(width: float, height: float, layout: Layout = "constrained") -> "Iterator[Figure]":
     """A figure to be drawn on.
 
     Args:
         width: Inches.
         height: Inches.
+        layout: matplotlib's engine; "compressed" for panels of fixed aspect.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -87,7 +94,7 @@ def drawing(width: float, height: float) -> "Iterator[Figure]":
     from nsd_imagery.evaluation.plot.shown import STYLE, Shown
 
     with rc_context(STYLE):
-        yield Shown(figsize=(width, height), layout="constrained")
+        yield Shown(figsize=(width, height), layout=layout)
 
 
 def refuse_without_matplotlib() -> None:
@@ -109,6 +116,12 @@ def write_notes(axes: "Axes", lines: Sequence[str]) -> None:
     axes.set_axis_off()
     text = axes.text(0, 1, "\n".join(lines), transform=axes.transAxes, va="top", fontsize=NOTE_SIZE, linespacing=1.3)
     text.set_in_layout(False)
+
+
+def legend_above(figure: "Figure", handles: "Sequence[Artist]") -> None:
+    """A legend in one line at the top left of a figure."""
+    if handles:
+        figure.legend(handles=list(handles), loc="outside upper left", ncols=len(handles), borderaxespad=0.1)
 
 
 def say_missing(axes: "Axes", reason: str, width: float) -> None:
