@@ -1,4 +1,4 @@
-"""Numbers as a page shows them: short for people, and whole beside it for programs and tests."""
+"""Numbers as a page shows them: short for people, and with six digits beside it for programs and tests."""
 
 from decimal import Decimal
 from typing import Final
@@ -10,6 +10,9 @@ _SMALL: Final = 0.001
 
 _SMALLEST: Final = 1e-6
 """That is written out."""
+
+_DIGITS: Final = 6
+"""That count, of what a page has for programs; the tables have all."""
 
 NOTHING: Final = "–"
 """Stands where there is no number."""
@@ -38,17 +41,17 @@ def shown_p(value: float | None) -> str:
 
 
 def number(value: float | None) -> Markup:
-    """A number in HTML, with all its digits in `value`."""
+    """A number in HTML, with six digits in `value`."""
     return Markup("") if value is None else _data(value, shown(value))
 
 
 def number_p(value: float | None) -> Markup:
-    """A p in HTML, with all its digits in `value`."""
+    """A p in HTML, with six digits in `value`."""
     return Markup("") if value is None else _data(value, shown_p(value))
 
 
 def _data(value: float, text: str) -> Markup:
-    return Markup('<data value="{}">{}</data>').format(repr(value), text)
+    return Markup('<data value="{}">{}</data>').format(value if isinstance(value, int) else f"{value:.{_DIGITS}g}", text)
 
 
 def _signed(text: str) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from nsd_imagery.evaluation.headline import headline, main_roi
+from nsd_imagery.evaluation.headline import Line, headline, main_roi
 from nsd_imagery.evaluation.opened import Opened
 from nsd_imagery.evaluation.output import EVALUATION
 from nsd_imagery.evaluation.report import parts, ten
@@ -15,6 +15,7 @@ from nsd_imagery.evaluation.report.figures import Drawn
 from nsd_imagery.evaluation.report.words import readout, said_of, vividness
 from nsd_imagery.evaluation.score import GROUP
 from nsd_imagery.page.shell import rendered
+from nsd_imagery.page.styles import Styles
 from nsd_imagery.page.table import Table
 
 _TEMPLATE: Final = Path(__file__).with_name("report.html.jinja")
@@ -59,6 +60,12 @@ def page(found: Opened, drawn: Mapping[str, Sequence[Drawn]]) -> str:
     lines = ten.with_transfer(headline(found.scores, rois), found.scores)
     maps = {name: voxels for name in found.about["subjects"]
             if (voxels := voxels_of(found, name, found.about["rois"][name]))}  # fmt: skip
+    styles = Styles()
+    group = _section(lines, drawn.get(GROUP, ()), rois, GROUP, styles)
+    subjects = {
+        name: _section(ten.of_subject(lines, found.scores, name), drawn.get(name, ()), names, name, styles)
+        for name, names in found.about["rois"].items()
+    }
     has_transfer = any(one.train == "perception" and one.condition != "perception" for one in found.scores)
     return rendered(
         _TEMPLATE,
@@ -68,11 +75,9 @@ def page(found: Opened, drawn: Mapping[str, Sequence[Drawn]]) -> str:
         main=main,
         readout=readout(lines),
         words=said_of(lines, found.scores),
-        group=_section(lines, drawn.get(GROUP, ()), rois, GROUP, main),
-        subjects={
-            name: _section(ten.of_subject(lines, found.scores, name), drawn.get(name, ()), found.about["rois"][name], name, main)
-            for name in found.about["subjects"]
-        },
+        group=group,
+        subjects=subjects,
+        drawn_css=styles.css(),
         facts=parts.facts(found),
         sizes=parts.sizes(found),
         left_out=parts.left_out(found),
@@ -95,11 +100,13 @@ def identity(folder: Path | None) -> str:
     return hashlib.sha256(written.read_bytes()).hexdigest() if written is not None and written.is_file() else ""
 
 
-def _section(lines: Sequence[Any], drawn: Sequence[Drawn], rois: Sequence[str], name: str, main: str) -> dict[str, Any]:
+def _section(
+    lines: Sequence[Line], drawn: Sequence[Drawn], rois: Sequence[str], name: str, styles: Styles
+) -> dict[str, Any]:
     """What is shown of a subject, or of the group."""
-    first = main if main in rois else rois[0]
+    first = main_roi(rois)
     tables = []
     for roi in (first, *(one for one in rois if one != first)):
         numbers = ten.numbered(lines, roi)
         tables.append(_Ten(roi, numbers, ten.beside(numbers, f"Beside the numbers of {name} in {roi}")))
-    return {"ten": tables, "figures": {part: parts.shown(drawn, part, first) for part in parts.OF_PART}}
+    return {"ten": tables, "figures": {part: parts.shown(drawn, part, first, styles) for part in parts.OF_PART}}

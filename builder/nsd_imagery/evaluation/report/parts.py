@@ -10,6 +10,7 @@ from markupsafe import Markup
 from nsd_imagery.evaluation.opened import Opened
 from nsd_imagery.evaluation.report.brain import Voxels
 from nsd_imagery.evaluation.report.figures import Drawn
+from nsd_imagery.page.styles import Styles
 from nsd_imagery.page.table import Table
 
 OF_PART: Final[Mapping[int, tuple[str, ...]]] = {
@@ -17,11 +18,29 @@ OF_PART: Final[Mapping[int, tuple[str, ...]]] = {
     5: ("identification",),
     6: ("imagery_runs", "drift"),
     7: ("rdm",),
-    8: ("transfer",),
+    8: ("transfer", "cosine"),
     9: ("nulls",),
     10: ("responses",),
 }
 """By part, the names of its figures."""
+
+
+READ_SO: Final = {
+    "ceiling": "Lines are 95 % intervals. Imagery across runs is what a decoder can carry from one run to the other, of "
+    "betas whose regularisation was not chosen by these labels.",
+    "snr": "Signal over noise variance of the voxels of each ROI, unclipped: where there is no signal, half of it is below 0.",
+    "identification": "Lines are 95 % intervals, dashes chance. The grey tick is what the same trials give within their "
+    "own run: a reference, not a ceiling.",
+    "imagery_runs": "Lines are 95 % intervals, dashes chance. As it is, imgX_1 has no p: its order is that of visX.",
+    "drift": "How alike two trials of different targets are, by how far apart they stand in their runs. The band is that "
+    "of drawn orders; dots lie outside of it.",
+    "rdm": "Cross-validated squared Euclidean distances, vision and imagery of a set on one scale; below 0 is noise.",
+    "transfer": "Lines are 95 % intervals, dashes chance.",
+    "cosine": "Lines are 95 % intervals. Raw cosine is high whatever the betas are: the constant predictor stands beside it.",
+    "nulls": "In grey the statistic under drawn orders, the line what was observed.",
+    "responses": "Share of imagery trials called vivid, and of vision trials answered right, by target and run.",
+}
+"""How to read a figure, by its name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,27 +51,38 @@ class Shown:
         roi: Of which it is, or "".
         svg: Its element.
         label: What it says.
+        caption: How to read it.
         numbers: The numbers drawn.
     """
 
     roi: str
     svg: Markup
     label: str
+    caption: str
     numbers: Table
 
 
-def shown(drawn: Sequence[Drawn], part: int, first: str) -> list[Shown]:
+def shown(drawn: Sequence[Drawn], part: int, first: str, styles: Styles) -> list[Shown]:
     """The figures of a part, those of the main ROI first.
 
     Args:
         drawn: All of a subject or group.
         part: 3 to 10.
         first: The main ROI.
+        styles: Of the page's drawings.
     """
     mine = [one for name in OF_PART[part] for one in drawn if one.name == name]
     mine.sort(key=lambda one: one.roi not in ("", first))
-    return [Shown(one.roi, Markup(one.svg), one.label, Table(one.label, one.table.columns, one.table.rows))
-            for one in mine]  # fmt: skip
+    return [
+        Shown(
+            one.roi,
+            styles.shared(one.svg),
+            f"{one.label[:1].upper()}{one.label[1:]}.",
+            READ_SO[one.name],
+            Table(f"Numbers of the figure: {one.name}{f', {one.roi}' if one.roi else ''}", *one.table),
+        )
+        for one in mine
+    ]
 
 
 def facts(found: Opened) -> list[tuple[str, Any]]:

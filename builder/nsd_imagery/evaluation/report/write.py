@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from nsd_imagery.atomic import replace_text
 from nsd_imagery.errors import DataError
+from nsd_imagery.evaluation.headline import main_roi
 from nsd_imagery.evaluation.opened import Opened, opened
 from nsd_imagery.evaluation.output import EVALUATION, RECORDS
 from nsd_imagery.evaluation.report.figures import Drawn, figures
@@ -43,7 +44,7 @@ def report(evaluation: "Evaluation | Path | str") -> Path:
         MissingExtraError: matplotlib is not installed.
         BusyError: An evaluation is being written there.
     """
-    folder = Path(getattr(evaluation, "path", evaluation)).expanduser().absolute()
+    folder = _folder(evaluation)
     opened(folder)  # or it is none, and nothing is to be written there
 
     def busy(holder: str) -> str:
@@ -53,11 +54,18 @@ def report(evaluation: "Evaluation | Path | str") -> Path:
         return write(folder)
 
 
+def _folder(evaluation: "Evaluation | Path | str") -> Path:
+    place = evaluation if isinstance(evaluation, str | Path) else evaluation.path
+    return Path(place).expanduser().absolute()
+
+
 def write(folder: Path) -> Path:
     """`report`, where the folder is held already."""
     found = opened(folder)
     _refuse_mixed(folder, found)
-    drawn = {name: figures(found, name) for name in (GROUP, *found.about["subjects"])}
+    drawn = {GROUP: figures(found, GROUP)}
+    for name, rois in found.about["rois"].items():
+        drawn[name] = figures(found, name, [main_roi(rois)])
     text = page(found, drawn)
     _write_figures(folder / FIGURES, drawn)
     replace_text(folder / PAGE, text)
