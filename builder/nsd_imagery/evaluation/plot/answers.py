@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nsd_imagery.evaluation.opened import Opened, Source, opened
 from nsd_imagery.evaluation.plot.distances import short
-from nsd_imagery.evaluation.plot.style import COLOURS, COLUMN, GREY, drawing, say_missing
+from nsd_imagery.evaluation.plot.style import COLOURS, COLUMN, GREY, NOTE_SIZE, drawing, say_missing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,6 +61,8 @@ def shares_of(row: Mapping[str, Any]) -> tuple[float, float]:
 
 
 def _bars(axes: "Axes", rows: Sequence[Mapping[str, Any]], places: Mapping[tuple[str, str], float]) -> None:
+    if not rows:
+        axes.text(0.5, 0.5, "no such run", transform=axes.transAxes, ha="center", va="center", fontsize=NOTE_SIZE)
     for row in rows:
         place = places[row["stimulus_set"], row["target"]]
         dark, pale = shares_of(row)

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from nsd_imagery.errors import DataError, UsageError
 from nsd_imagery.evaluation.opened import Opened, Source, opened
-from nsd_imagery.evaluation.plot.style import COLUMN, GREY, drawing, say_missing
+from nsd_imagery.evaluation.plot.style import COLUMN, GREY, Notes, drawing, mark_missing, notes_height, write_notes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -96,16 +96,24 @@ def _given(vision: Any, imagery: ArrayLike, targets: Sequence[str] | None) -> Ma
 
 def _figure(rows: Sequence[Mapping[str, Any]]) -> "Figure":
     heights = [_PANEL + _LETTER * max(len(short(target)) for target in one["targets"]) for one in rows]
-    with drawing(COLUMN, sum(heights) + _TITLE, layout="compressed") as figure:
+    notes = Notes()
+    for one in rows:
+        for name in _CONDITIONS:
+            if one[name] is None:
+                notes.mark(one[f"{name}_reason"])
+    lines = notes.lines(COLUMN)
+    height = sum(heights) + _TITLE + notes_height(lines)
+    with drawing(COLUMN, height, layout="compressed") as figure:
         panels = figure.subplots(len(rows), 2, squeeze=False)
         for pair, one in zip(panels, rows, strict=True):
-            _row(figure, list(pair), one)
+            _row(figure, list(pair), one, notes)
+        write_notes(figure, lines, height)
         for axes, condition in zip(panels[0], _CONDITIONS, strict=True):
             axes.set_title(condition)
     return figure
 
 
-def _row(figure: "Figure", panels: "Sequence[Axes]", one: Mapping[str, Any]) -> None:
+def _row(figure: "Figure", panels: "Sequence[Axes]", one: Mapping[str, Any], notes: Notes) -> None:
     """One set: vision, imagery, and the scale of both."""
     from matplotlib import colormaps
 
@@ -116,7 +124,7 @@ def _row(figure: "Figure", panels: "Sequence[Axes]", one: Mapping[str, Any]) -> 
     names = [short(target) for target in one["targets"]]
     for axes, condition in zip(panels, _CONDITIONS, strict=True):
         if one[condition] is None:
-            say_missing(axes, one[f"{condition}_reason"], _PANEL)
+            mark_missing(axes, notes.mark(one[f"{condition}_reason"]))
             continue
         values, colours = np.asarray(one[condition], np.float64), colormaps["cividis"].resampled(_SHADES)
         image = axes.imshow(values, cmap=colours, vmin=low, vmax=high, interpolation="none", label=condition)

@@ -72,9 +72,9 @@ def dot_figure(
             notes.mark(dot.score.reason)
     lines = notes.lines(COLUMN)
     rows_height = _ROW * (len(places) + len(heads))
-    heights = [rows_height + _FRAME, notes_height(lines)]
-    with drawing(COLUMN, sum(heights)) as figure:
-        grid = figure.add_gridspec(2 if lines else 1, len(columns), height_ratios=heights if lines else None)
+    height = rows_height + _FRAME + notes_height(lines)
+    with drawing(COLUMN, height) as figure:
+        grid = figure.add_gridspec(1, len(columns))
         first = figure.add_subplot(grid[0, 0])
         panels = [first, *(figure.add_subplot(grid[0, n], sharex=first, sharey=first) for n in range(1, len(columns)))]
         _name_rows(panels, places, heads)
@@ -85,8 +85,7 @@ def dot_figure(
         first.set_xlim(*_limits(dots, floor))
         panels[len(panels) // 2].set_xlabel(label)
         _legend(figure, chance, reference, any(dot.score.low is not None for dot in dots))
-        if lines:
-            write_notes(figure.add_subplot(grid[1, :]), lines)
+        write_notes(figure, lines, height)
     return figure
 
 

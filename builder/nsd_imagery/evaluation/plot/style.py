@@ -37,7 +37,10 @@ NOTE_SIZE: Final = 6.0
 _NOTE_LINE: Final = 0.115
 """Inches of a line of notes."""
 
-_LETTERS_AN_INCH: Final = 26
+_MARGIN: Final = 0.012
+"""Of the width of a figure, left of its notes."""
+
+_LETTERS_AN_INCH: Final = 22
 _SUPERSCRIPTS: Final = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -108,20 +111,40 @@ def refuse_without_matplotlib() -> None:
 
 def notes_height(lines: Sequence[str]) -> float:
     """Inches that notes take."""
-    return len(lines) * _NOTE_LINE + (0.06 if lines else 0.0)
+    return len(lines) * _NOTE_LINE + (0.1 if lines else 0.0)
 
 
-def write_notes(axes: "Axes", lines: Sequence[str]) -> None:
-    """Write notes into axes of their own, which have `notes_height`."""
-    axes.set_axis_off()
-    text = axes.text(0, 1, "\n".join(lines), transform=axes.transAxes, va="top", fontsize=NOTE_SIZE, linespacing=1.3)
-    text.set_in_layout(False)
+def write_notes(figure: "Figure", lines: Sequence[str], height: float) -> None:
+    """Write notes at the bottom of a figure, whose panels are laid out above them.
+
+    Args:
+        figure: Laid out by "constrained".
+        lines: Of the notes.
+        height: Inches of the figure, `notes_height` of which are theirs.
+    """
+    if not lines:
+        return
+    share = notes_height(lines) / height
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.set(rect=(0, share, 1, 1 - share))  # pyright: ignore[reportCallIssue]
+    # a text of several lines is placed line by line by some programs that read SVG
+    for number, line in enumerate(lines):
+        text = figure.text(_MARGIN, share - (0.06 + number * _NOTE_LINE) / height, line, va="top", fontsize=NOTE_SIZE)
+        text.set_in_layout(False)
 
 
 def legend_above(figure: "Figure", handles: "Sequence[Artist]") -> None:
     """A legend in one line at the top left of a figure."""
     if handles:
         figure.legend(handles=list(handles), loc="outside upper left", ncols=len(handles), borderaxespad=0.1)
+
+
+def mark_missing(axes: "Axes", mark: str) -> None:
+    """Write in square axes, instead of numbers, that a note says why there are none."""
+    axes.set_aspect("equal", adjustable="box")
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, f"not estimated {mark}", transform=axes.transAxes, ha="center", va="center", fontsize=NOTE_SIZE)
 
 
 def say_missing(axes: "Axes", reason: str, width: float) -> None:

@@ -5,6 +5,7 @@ from typing import Any, Final, NamedTuple
 
 from nsd_imagery.evaluation.plot.answers import shares_of
 from nsd_imagery.evaluation.plot.curves import drawn_of, name_of
+from nsd_imagery.evaluation.plot.distances import short
 from nsd_imagery.evaluation.plot.dots import Dot
 from nsd_imagery.evaluation.plot.histograms import NULL_NAMES, p_in_words, unit_of
 
@@ -210,4 +211,4 @@ def _farthest(one: Mapping[str, Any], condition: str) -> str:
     if rdm is None:
         return f"{condition} not estimated: {one[f'{condition}_reason']}"
     far, i, j = max((rdm[i][j], i, j) for i in range(len(names)) for j in range(i + 1, len(names)))
-    return f"in {condition} {names[i]} and {names[j]} are farthest, {in_words(far)}"
+    return f"in {condition} {short(names[i])} and {short(names[j])} are farthest, {in_words(far)}"
