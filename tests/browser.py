@@ -15,8 +15,9 @@ SCREENS = [f"{width} {scheme}" for width, scheme in product((390, 1280), ("light
 
 _CONTRAST = """() => {
   const parts = (text) => (text.match(/[\\d.]+/g) || []).map(Number);
+  const linear = (one) => one <= 0.04045 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4;
   const light = (rgb) => {
-    const [r, g, b] = rgb.map((one) => one / 255).map((one) => one <= 0.04045 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4);
+    const [r, g, b] = rgb.map((one) => linear(one / 255));
     return 0.2126 * r + 0.7152 * g + 0.0722 * b;
   };
   const behind = (node) => {
@@ -31,7 +32,7 @@ _CONTRAST = """() => {
   const found = [];
   for (let node = texts.nextNode(); node; node = texts.nextNode()) {
     const of = node.parentElement, style = getComputedStyle(of);
-    if (!node.data.trim() || ["SCRIPT", "STYLE", "NOSCRIPT", "OPTION", "METADATA"].includes(of.nodeName.toUpperCase())) continue;
+    if (!node.data.trim() || ["SCRIPT", "STYLE", "NOSCRIPT", "OPTION"].includes(of.nodeName)) continue;
     if (!of.getClientRects().length || of.closest("defs, .unseen")) continue;
     const inSvg = of instanceof SVGElement, colour = parts(inSvg ? style.fill : style.color);
     if (inSvg && style.fill === "none") continue;

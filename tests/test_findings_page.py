@@ -44,9 +44,8 @@ def test_what_failed_comes_first_by_kind_with_its_rows_and_what_to_do(broken: tu
         assert escape(one.proves, quote=False) in part.replace("&#39;", "'")
         assert escape(one.remedy, quote=False) in part.replace("&#39;", "'")
         assert all(row in part.replace("&#39;", "'") for row in one.offending)
-    assert in_order(
-        text, "Failed", "Files: failed", f"<code>{failed[0].id}</code>", "<h2>Skipped</h2>", "<h2>Passed</h2>"
-    )
+    order = ("Failed", "Files: failed", f"<code>{failed[0].id}</code>", "<h2>Skipped</h2>", "<h2>Passed</h2>")
+    assert in_order(text, *order)
     for outcome, count in report.counts().items():
         assert not count or f'<data value="{count}">{count}</data> {outcome}' in text
 

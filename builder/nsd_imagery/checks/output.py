@@ -31,7 +31,8 @@ def refuse_unwritable(path: Path) -> None:
     ending = path.suffix.lower()
     *endings, last = FORMATS
     if ending not in FORMATS:
-        msg = f"{path}: a report is written as {', '.join(endings)} or {last}, not as {ending or 'a file without an ending'}"
+        told = ending or "a file without an ending"
+        msg = f"{path}: a report is written as {', '.join(endings)} or {last}, not as {told}"
         raise UsageError(f"{msg}{did_you_mean(ending, FORMATS)}")
     refuse_without_content(path.parent)
     if not path.parent.is_dir():

@@ -48,9 +48,10 @@ def evaluate(
 
     Prints how reliable vision and imagery are (ncsnr, normalised for repeats), how often a target is told from the
     five others of its set within a run of vision, and from vision to imagery without the letter that was on the
-    screen: the primary test, with what the letter alone gives beside it. All scores, a row each with chance, interval,
-    p, ceiling and n, are in OUT/scores.parquet, maps of voxels in OUT/voxels-subjAA.parquet, and how they were got in
-    OUT/evaluation.json; OUT/report.html shows it all. Subjects that are finished are kept. Exit status 1 if nothing could be estimated.
+    screen: the primary test, with what the letter alone gives beside it. OUT/report.html shows it all; all scores, a
+    row each with chance, interval, p, ceiling and n, are in OUT/scores.parquet, maps of voxels in
+    OUT/voxels-subjAA.parquet, and how they were got in OUT/evaluation.json. Subjects that are finished are kept. Exit
+    status 1 if nothing could be estimated.
 
     \b
     Examples:

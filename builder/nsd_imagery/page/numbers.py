@@ -51,7 +51,8 @@ def number_p(value: float | None) -> Markup:
 
 
 def _data(value: float, text: str) -> Markup:
-    return Markup('<data value="{}">{}</data>').format(value if isinstance(value, int) else f"{value:.{_DIGITS}g}", text)
+    whole = value if isinstance(value, int) else f"{value:.{_DIGITS}g}"
+    return Markup('<data value="{}">{}</data>').format(whole, text)
 
 
 def _signed(text: str) -> str:

@@ -42,7 +42,7 @@ class _Ten:
 
     roi: str
     numbers: Sequence[ten.Numbered]
-    beside: Table
+    beside: Table | None
 
 
 def page(found: Opened, drawn: Mapping[str, Sequence[Drawn]]) -> str:
@@ -108,5 +108,7 @@ def _section(
     tables = []
     for roi in (first, *(one for one in rois if one != first)):
         numbers = ten.numbered(lines, roi)
-        tables.append(_Ten(roi, numbers, ten.beside(numbers, f"Beside the numbers of {name} in {roi}")))
+        is_told = name == GROUP or roi == first  # of a subject's other ROIs it would be said again, in 10 KB each
+        beside = ten.beside(numbers, f"Beside the numbers of {name} in {roi}") if is_told else None
+        tables.append(_Ten(roi, numbers, beside))
     return {"ten": tables, "figures": {part: parts.shown(drawn, part, first, styles) for part in parts.OF_PART}}

@@ -26,17 +26,17 @@ OF_PART: Final[Mapping[int, tuple[str, ...]]] = {
 
 
 READ_SO: Final = {
-    "ceiling": "Lines are 95 % intervals. Imagery across runs is what a decoder can carry from one run to the other, of "
-    "betas whose regularisation was not chosen by these labels.",
-    "snr": "Signal over noise variance of the voxels of each ROI, unclipped: where there is no signal, half of it is below 0.",
-    "identification": "Lines are 95 % intervals, dashes chance. The grey tick is what the same trials give within their "
-    "own run: a reference, not a ceiling.",
+    "ceiling": "Lines are 95 % intervals. Imagery across runs is what a decoder can carry from one run to the other, "
+    "of betas whose regularisation was not chosen by these labels.",
+    "snr": "Signal over noise variance of the voxels of each ROI, unclipped: without signal, half of it is below 0.",
+    "identification": "Lines are 95 % intervals, dashes chance. The grey tick is what the same trials give within "
+    "their own run: a reference, not a ceiling.",
     "imagery_runs": "Lines are 95 % intervals, dashes chance. As it is, imgX_1 has no p: its order is that of visX.",
-    "drift": "How alike two trials of different targets are, by how far apart they stand in their runs. The band is that "
-    "of drawn orders; dots lie outside of it.",
+    "drift": "How alike two trials of different targets are, by how far apart they stand in their runs. The band is "
+    "that of drawn orders; dots lie outside of it.",
     "rdm": "Cross-validated squared Euclidean distances, vision and imagery of a set on one scale; below 0 is noise.",
     "transfer": "Lines are 95 % intervals, dashes chance.",
-    "cosine": "Lines are 95 % intervals. Raw cosine is high whatever the betas are: the constant predictor stands beside it.",
+    "cosine": "Lines are 95 % intervals. Raw cosine is high whatever the betas are: beside it, the constant predictor.",
     "nulls": "In grey the statistic under drawn orders, the line what was observed.",
     "responses": "Share of imagery trials called vivid, and of vision trials answered right, by target and run.",
 }
