@@ -91,7 +91,7 @@ def drift_sums(first: Run, second: Run, gram: Gram, draws: int = DRAWS) -> Sums:
     def sums(places: NDArray[np.int64]) -> tuple[Matrix, NDArray[np.int64]]:
         at = np.abs(early - places[:, late]) + np.arange(len(places))[:, None] * TRIALS_PER_RUN
         size = len(places) * TRIALS_PER_RUN
-        of_distance = np.bincount(at.ravel(), np.tile(similarity, len(places)), size)
+        of_distance = np.bincount(at.ravel(), np.tile(similarity, len(places)), size).astype(np.float64)
         n_pairs = np.bincount(at.ravel(), minlength=size)
         return of_distance.reshape(-1, TRIALS_PER_RUN), n_pairs.reshape(-1, TRIALS_PER_RUN)
 

@@ -155,7 +155,7 @@ def _scores_of(source: Any) -> Sequence[Score]:
     if isinstance(source, pa.Table):
         return from_table(source.replace_schema_metadata(None))
     if not isinstance(source, Sequence) or not all(isinstance(one, Score) for one in source):
-        msg = f"not an evaluation, its folder, or scores: {shown(source)}"
+        msg = f"not an evaluation, its folder, or scores: {' '.join(shown(source).split())}"
         raise UsageError(msg)
     return source
 

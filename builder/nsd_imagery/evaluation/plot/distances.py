@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nsd_imagery.errors import DataError, UsageError
+from nsd_imagery.errors import DataError, UsageError, reason
 from nsd_imagery.evaluation.opened import Opened, Source, opened
 from nsd_imagery.evaluation.plot.style import COLUMN, GREY, Notes, drawing, mark_missing, notes_height, write_notes
 
@@ -53,7 +53,7 @@ def rdm(
     """
     if imagery is not None:
         return _figure([_given(source, imagery, targets)])
-    whole = opened(source)  # pyright: ignore[reportArgumentType]
+    whole = opened(source)
     return _figure(rdms_of(whole, whole.subject(subject), whole.roi(roi)))
 
 
@@ -78,7 +78,7 @@ def _given(vision: Any, imagery: ArrayLike, targets: Sequence[str] | None) -> Ma
     try:
         both = [np.asarray(one, np.float64) for one in (vision, imagery)]
     except (TypeError, ValueError) as error:
-        msg = f"distances must be two square arrays of numbers ({error})"
+        msg = f"distances must be two square arrays of numbers ({reason(error)})"
         raise DataError(msg) from error
     size = both[0].shape[0] if both[0].ndim else 0
     if any(one.shape != (size, size) or not size for one in both):

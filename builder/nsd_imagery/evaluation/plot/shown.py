@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 _INK: Final = "#1a1a1a"
 
-STYLE: Final[dict[str, Any]] = {
+STYLE: Final[Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 7,
@@ -49,7 +49,7 @@ STYLE: Final[dict[str, Any]] = {
     "ps.fonttype": 42,
     "svg.fonttype": "none",
 }
-"""What is drawn with, whatever a user's settings are."""
+"""What is drawn with, whatever a user's settings are; settings of matplotlib."""
 
 _PRINT: Final = 300
 """Dots an inch of a saved picture."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nsd_imagery.errors import DataError, UsageError, shown
+from nsd_imagery.errors import DataError, UsageError, reason
 from nsd_imagery.evaluation.opened import Source, opened
 from nsd_imagery.evaluation.plot.histograms import MAPPED
 from nsd_imagery.evaluation.plot.style import PAGE, PALE, drawing, say_missing
@@ -78,15 +78,15 @@ def brain(
 
     Raises:
         UsageError: No such map, subject or ROI, values without voxels, or scores alone were given.
-        DataError: Other numbers of values and voxels, or two voxels in one place.
+        DataError: Values are no numbers, not as many as voxels, or two voxels are in one place.
         MissingDataError: No evaluation there.
         MissingExtraError: matplotlib is not installed.
     """
     if voxels is None:
-        numbers, places, said = _of_evaluation(values, of, subject, roi)  # pyright: ignore[reportArgumentType]
+        numbers, places, said = _of_evaluation(values, of, subject, roi)
         label = said if label is None else label
     else:
-        numbers, places = np.asarray(values, np.float64), places_of(voxels)
+        numbers, places = _numbers_of(values), places_of(voxels)
     if slices < 1:
         msg = f"slices: one at least, not {slices}"
         raise UsageError(msg)
@@ -138,8 +138,17 @@ def places_of(voxels: Any) -> NDArray[np.int64]:
             return found.astype(np.int64)
     except (KeyError, TypeError, ValueError):
         pass
-    msg = f"voxels must be i, j, k of each, or a table with these columns, as `-voxels` has them; not {shown(voxels)}"
+    what = f"an array of shape {voxels.shape}" if isinstance(voxels, np.ndarray) else f"a {type(voxels).__name__}"
+    msg = f"voxels must be i, j, k of each, or a table with these columns, as -voxels has them; not {what}"
     raise UsageError(msg)
+
+
+def _numbers_of(values: Any) -> NDArray[np.float64]:
+    try:
+        return np.asarray(values, np.float64)
+    except (TypeError, ValueError) as error:
+        msg = f"values must be numbers, one a voxel ({reason(error)})"
+        raise DataError(msg) from error
 
 
 def map_of(table: Mapping[str, NDArray[Any]], of: str) -> NDArray[np.float64]:

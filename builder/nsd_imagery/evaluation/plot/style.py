@@ -103,7 +103,7 @@ def drawing(width: float, height: float, layout: Layout = "constrained") -> "Ite
 def refuse_without_matplotlib() -> None:
     """Raise MissingExtraError where matplotlib is not installed."""
     try:
-        import matplotlib  # noqa: F401  # pyright: ignore[reportUnusedImport]
+        import matplotlib  # noqa: F401
     except ModuleNotFoundError as error:
         msg = f"figures need matplotlib: {how_to_install('evaluate')}"
         raise MissingExtraError(msg) from error
