@@ -23,7 +23,7 @@ _OF_MEASURE: Final = {
     "ncsnr": "ncsnr, {0.condition}",
     "noise_ceiling": "NC({0.n_repeats}), {0.condition}",
     "signal_variance": "signal variance of imagery over vision’s, of percent signal change",
-    "pattern_correlation": "correlation (ρ) of patterns of vision and imagery without noise",
+    "pattern_correlation": "correlation of patterns of vision and imagery, without noise",
     "pattern_covariance": "covariance of the same patterns",
     "two_way": "two-way identification, {0.train} → {0.test}, decoded",
     "cosine": "cosine, {0.train} → {0.test}, decoded",

@@ -54,11 +54,11 @@ def said_of(lines: Iterable[Line], scores: Sequence[Score]) -> list[Markup]:
     ratio, gain = known["imagery/vision", early][0], known["vision → imgX_1", main][-1]
     both, letter, shared = (known[name, main] for name in ("vision → imagery", "letter alone", "shared pattern"))
     told = [
-        primary(*both, scores),
-        letter_alone(*letter),
+        primary(both[0], both[1], scores),
+        letter_alone(letter[0], letter[1]),
         signal_ratio(ratio),
         difference(gain),
-        shared_pattern(*shared),
+        shared_pattern(shared[0], shared[1]),
     ]
     lacking = [one for one in (both[0], letter[0], ratio, gain, shared[1]) if one.value is not None and one.low is None]
     if lacking:
