@@ -13,10 +13,7 @@
   };
   const text = (x) => (Math.abs(x) >= 0.1 || x === 0 ? x.toFixed(2) : x.toFixed(3)).replace("-", "−");
 
-  async function decoded(name, of) {
-    const key = name + " " + of;
-    if (key in memory) return memory[key];
-    const { picture, low, high } = maps[name].maps[of];
+  async function bytes(picture) {
     const image = new Image();
     image.src = picture;
     await image.decode();
@@ -25,14 +22,24 @@
     paper.height = image.height;
     const pen = paper.getContext("2d", { willReadFrequently: true });
     pen.drawImage(image, 0, 0);
-    const bytes = pen.getImageData(0, 0, image.width, image.height).data;
-    const kind = new Uint8Array(bytes.length / 4), ratio = new Float64Array(kind.length).fill(NaN);
-    for (let n = 0; n < kind.length; n++) {
-      kind[n] = bytes[4 * n + 2];
-      const level = 256 * bytes[4 * n] + bytes[4 * n + 1];
-      if (level) ratio[n] = low + ((level - 1) / {{ steps }}) * (high - low);
+    const rgba = pen.getImageData(0, 0, image.width, image.height).data;
+    return { of: (n) => rgba[4 * n], n: rgba.length / 4, width: image.width, height: image.height };
+  }
+
+  async function decoded(name, of) {
+    const key = name + " " + of;
+    if (key in memory) return memory[key];
+    const { numbers, low, step } = maps[name].maps[of];
+    const [sheet, digits] = await Promise.all([bytes(maps[name].sheet), bytes(numbers)]);
+    const kind = new Uint8Array(sheet.n), ratio = new Float64Array(sheet.n).fill(NaN);
+    for (let n = 0, voxel = 0; n < sheet.n; n++) {
+      kind[n] = sheet.of(n);
+      if (!kind[n]) continue;
+      const level = 256 * digits.of(voxel) + digits.of(digits.n / 2 + voxel);
+      if (level) ratio[n] = low + (level - 1) * step;
+      voxel++;
     }
-    return (memory[key] = { kind, ratio, width: image.width, height: image.height });
+    return (memory[key] = { kind, ratio, width: sheet.width, height: sheet.height });
   }
 
   const pixel = (i, j, k) => {

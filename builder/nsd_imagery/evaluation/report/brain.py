@@ -1,7 +1,8 @@
 """The map of a subject's voxels as pictures that hold numbers: what the page draws slices of, without any volume.
 
-A picture has all axial slices side by side, a pixel a voxel. Red and green are the number, blue which ROIs the voxel is
-of, so that whoever points at a voxel reads its number and not a colour.
+One picture has all axial slices side by side, a pixel a voxel, whose level says which ROIs it is of. Of each condition
+a picture holds the numbers of these voxels, one after the other, so that whoever points at one reads its number and
+not a colour.
 """
 
 import base64
@@ -20,11 +21,17 @@ from nsd_imagery.evaluation.opened import Opened
 CONDITIONS: Final = ("vision", "imagery", "perception")
 """That may have a map."""
 
-STEPS: Final = 65_534
-"""Into which the range of a map is cut; one more level says that there is no number."""
+_STEP: Final = 1e-4
+"""To which numbers are rounded: a tenth of the last digit that is read, and half the size of all digits."""
+
+_MOST_STEPS: Final = 65_534
+"""Between the least and the greatest number of a map, or steps are larger."""
 
 _MOST_KINDS: Final = 255
-"""Of voxels, by the ROIs that they are of: levels of blue, beside that of no voxel."""
+"""Of voxels, by the ROIs that they are of: levels of a pixel, beside that of no voxel."""
+
+_WIDTH: Final = 256
+"""Pixels of a row of a picture of numbers."""
 
 Floats = NDArray[np.float64]
 
@@ -78,9 +85,10 @@ def sprites(voxels: Voxels) -> dict[str, Any]:
         voxels: Of a subject.
 
     Returns:
-        `origin` and `size` of the box of voxels, `columns` of slices in a picture, `kinds` (names of ROIs by level of
-        blue, from 1), and `maps` by condition: `picture` (a data: URI), `low` and `high`, which the levels 1 and
-        `STEPS` + 1 of red and green stand for; 0 is no number.
+        `origin` and `size` of the box of voxels; `columns` of slices in `sheet`, a picture (a data: URI) whose level is
+        0 or 1 + a place in `kinds`, the names of ROIs; and `maps` by condition: `numbers`, a picture whose upper half
+        has the high and whose lower half the low bytes of the voxels' levels in the order of the sheet's pixels, row by
+        row; `low`, which level 1 stands for, and `step`, from level to level. Level 0 is no number.
 
     Raises:
         DataError: There are more combinations of ROIs than a picture can tell.
@@ -90,15 +98,28 @@ def sprites(voxels: Voxels) -> dict[str, Any]:
     columns = int(np.ceil(np.sqrt(size[2])))
     across, down = _pixels(voxels.places - origin, size, columns)
     kinds, kind = _kinds(voxels)
-    maps: dict[str, Any] = {}
-    for name, ratio in voxels.ratios.items():
-        low, high = float(np.nanmin(ratio)), float(np.nanmax(ratio))
-        share = (ratio - low) / ((high - low) or 1.0)
-        level = np.where(np.isfinite(ratio), np.rint(np.nan_to_num(share) * STEPS) + 1, 0).astype(np.int64)
-        pixels = np.zeros((int(-(-size[2] // columns) * size[1]), int(columns * size[0]), 3), np.uint8)
-        pixels[down, across] = np.stack([level >> 8, level & 255, kind + 1], axis=1)
-        maps[name] = {"picture": _uri(pixels), "low": low, "high": high}
-    return {"origin": origin.tolist(), "size": size.tolist(), "columns": columns, "kinds": kinds, "maps": maps}
+    sheet = np.zeros((int(-(-size[2] // columns) * size[1]), int(columns * size[0])), np.uint8)
+    sheet[down, across] = kind + 1
+    order = np.lexsort((across, down))
+    return {
+        "origin": origin.tolist(),
+        "size": size.tolist(),
+        "columns": columns,
+        "kinds": kinds,
+        "sheet": _uri(sheet),
+        "maps": {name: _numbers(ratio[order]) for name, ratio in voxels.ratios.items()},
+    }
+
+
+def _numbers(ratio: Floats) -> dict[str, Any]:
+    """The numbers of one map, cut into steps."""
+    low, high = float(np.nanmin(ratio)), float(np.nanmax(ratio))
+    step = max(_STEP, (high - low) / _MOST_STEPS)
+    level = np.where(np.isfinite(ratio), np.rint((np.nan_to_num(ratio) - low) / step) + 1, 0).astype(np.int64)
+    n_rows = -(-len(level) // _WIDTH)
+    level = np.pad(level, (0, n_rows * _WIDTH - len(level))).reshape(n_rows, _WIDTH)
+    picture = np.concatenate([level >> 8, level & 255]).astype(np.uint8)
+    return {"numbers": _uri(picture), "low": low, "step": step}
 
 
 def _ratio(columns: Mapping[str, NDArray[Any]], condition: str) -> Floats:

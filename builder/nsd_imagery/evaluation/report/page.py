@@ -10,7 +10,7 @@ from nsd_imagery.evaluation.headline import Line, headline, main_roi
 from nsd_imagery.evaluation.opened import Opened
 from nsd_imagery.evaluation.output import EVALUATION
 from nsd_imagery.evaluation.report import parts, ten
-from nsd_imagery.evaluation.report.brain import STEPS, sprites, voxels_of
+from nsd_imagery.evaluation.report.brain import sprites, voxels_of
 from nsd_imagery.evaluation.report.figures import Drawn
 from nsd_imagery.evaluation.report.words import readout, said_of, vividness
 from nsd_imagery.evaluation.score import GROUP
@@ -82,7 +82,6 @@ def page(found: Opened, drawn: Mapping[str, Sequence[Drawn]]) -> str:
         sizes=parts.sizes(found),
         left_out=parts.left_out(found),
         mapped=parts.mapped(maps),
-        steps=STEPS,
         maps={name: sprites(voxels) for name, voxels in maps.items()},
         has_transfer=has_transfer,
         behaviour=vividness(found.exhibits(GROUP), main),
