@@ -13,7 +13,7 @@ import nsd_imagery
 from nsd_imagery.evaluation.comparisons import POOLED_SETS, PRIMARY
 from nsd_imagery.evaluation.drift import drift_of, drift_sums
 from nsd_imagery.evaluation.exhibited import exhibited
-from nsd_imagery.evaluation.exhibits import DRIFTS, TESTS
+from nsd_imagery.evaluation.exhibits import DRIFTS, TESTS, exhibits_of
 from nsd_imagery.evaluation.geometry import rdm_within
 from nsd_imagery.evaluation.gram import gram
 from nsd_imagery.evaluation.identifications import measured_identifications
@@ -113,6 +113,18 @@ def test_without_betas_of_fithrf_distances_of_imagery_are_missing_and_say_why(da
         across = next(one for one in of_roi(said_in(alone.path), subject)["nulls"] if one["name"] == "imagery across")
         assert (across["counts"], across["observed"], across["p"]) == ([], None, None)
         assert "--across DIR" in across["reason"]
+
+
+def test_distances_of_imagery_say_which_run_of_the_other_betas_is_missing(
+    runs: Runs, plain: Path, whole: list[Measured]
+) -> None:
+    of_plain = load_runs(plain, "subj01")
+    kept = tuple(run for run in of_plain if run.name != "imgA_2")
+    without = replace(of_plain, runs=kept, left_out={"imgA_2": "it is gone"})
+    geometry = measured_geometry(runs, without, draws=9)
+    first, second, _ = exhibits_of(runs, without, gram(runs), geometry, whole, draws=9).said["rdms"]
+    assert (first["imagery"], first["imagery_reason"]) == (None, "imgA_2: it is gone")
+    assert (first["vision_betas"], first["vision_reason"], second["imagery_reason"]) == ("fithrf", "", "")
 
 
 # --- null distributions

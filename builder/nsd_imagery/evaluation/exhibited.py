@@ -105,7 +105,7 @@ def _mean_rdm(of_subjects: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         there = [one for one in of_subjects if one[condition] is not None and one["targets"] == found["targets"]]
         found[condition] = rounded(np.mean([one[condition] for one in there], axis=0)) if there else None
         found[f"{condition}_betas"] = (there or of_subjects)[0][f"{condition}_betas"]
-        reasons = "; ".join(dict.fromkeys(one[f"{condition}_reason"] for one in of_subjects))
+        reasons = "; ".join(dict.fromkeys(filter(None, (one[f"{condition}_reason"] for one in of_subjects))))
         found[f"{condition}_reason"] = "" if there else reasons
         found[f"{condition}_n_subjects"] = len(there)
     return found

@@ -166,7 +166,7 @@ def _rdm(runs: Runs, across: Runs | None, geometry: Geometry, stimulus_set: str,
     }
     for condition, rdms in (("vision", geometry.vision), ("imagery", geometry.imagery)):
         rdm = rdms.get(stimulus_set)
-        of = plain if plain and all(map(plain.find, names[condition])) else runs
+        of = plain if plain and (condition == "imagery" or plain.find(names[condition][0])) else runs
         absent = "; ".join(f"{name}: {_why(of, name)}" for name in names[condition] if of.find(name) is None)
         reason = why if condition == "imagery" and plain is None else absent
         found[condition] = None if rdm is None else rounded(rdm)

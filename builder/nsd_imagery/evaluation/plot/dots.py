@@ -27,6 +27,9 @@ _ROW: Final = 0.145
 _FRAME: Final = 0.72
 """Inches of a row, and of what stands above and below the rows."""
 
+_LONGEST: Final = 40
+"""Letters of a ROI's name that fit above the panels."""
+
 _ROOM: Final = 0.05
 """Of the axis of numbers, left free on either side so that no point is cut."""
 
@@ -136,12 +139,14 @@ def _draw(
 
 
 def _name_rows(panels: Sequence["Axes"], places: dict[tuple[str, str], float], heads: dict[str, float]) -> None:
-    """Names of ROIs and rows beside the first panel; a line above each ROI in all."""
+    """Names of rows beside the first panel, of ROIs above theirs, where long ones take no room from panels."""
     first = panels[0]
-    first.set_yticks([*heads.values(), *places.values()], [*heads, *(row for _, row in places)])
+    first.set_yticks(list(places.values()), [row for _, row in places])
     first.set_ylim(max(places.values()) + 0.6, -0.5)
-    for text in first.get_yticklabels()[: len(heads)]:
-        text.set_fontweight("bold")
+    for roi, place in heads.items():
+        name = roi if len(roi) <= _LONGEST else f"{roi[: _LONGEST - 1]}…"
+        text = first.text(0, place, name, transform=first.get_yaxis_transform(), va="center", fontweight="bold")
+        text.set_in_layout(False)
     for number, axes in enumerate(panels):
         axes.tick_params(axis="y", length=0, labelleft=number == 0)
         axes.spines["left"].set_visible(False)

@@ -42,7 +42,7 @@ STYLE: Final[Any] = {
     "legend.handlelength": 1.4,
     "lines.linewidth": 1.0,
     "patch.linewidth": 0.6,
-    "figure.facecolor": "none",
+    "figure.facecolor": "white",
     "savefig.facecolor": "white",
     "figure.dpi": 160,
     "pdf.fonttype": 42,
