@@ -84,6 +84,7 @@ def page(found: Opened, drawn: Mapping[str, Sequence[Drawn]]) -> str:
         mapped=parts.mapped(maps),
         maps={name: sprites(voxels) for name, voxels in maps.items()},
         has_transfer=has_transfer,
+        learnt=parts.learnt(found),
         behaviour=vividness(found.exhibits(GROUP), main),
         trials=parts.trials(found),
     )  # fmt: skip

@@ -129,6 +129,18 @@ def trials(found: Opened) -> Table:
     return Table("Valid trials, by run and subject", ("valid trials of", *subjects), rows)
 
 
+def learnt(found: Opened) -> Table | None:
+    """Pictures that transfer was learnt from, and what the leak guard took out; None where nothing was learnt."""
+    rows = tuple(
+        (f"{subject}, {roi}", said.get("training_pictures"), said.get("pictures_removed"))
+        for subject, of_roi in found.about.get("transfer", {}).items()
+        for roi, said in of_roi.items()
+        if said
+    )
+    columns = ("learnt from", "training pictures", "removed, as they are tested")
+    return Table("What transfer was learnt from", columns, rows) if rows else None
+
+
 def mapped(maps: Mapping[str, Voxels]) -> Table:
     """What a map has, by subject and condition."""
     rows = tuple(
