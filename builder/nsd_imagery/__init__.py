@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from nsd_imagery.dataset.info import info as info
     from nsd_imagery.dataset.plan import plan as plan
     from nsd_imagery.evaluation.decoder import Decoder as Decoder
+    from nsd_imagery.evaluation.report.write import report as report
     from nsd_imagery.evaluation.ridge import fit_decoder as fit_decoder
     from nsd_imagery.evaluation.run import evaluate as evaluate
     from nsd_imagery.evaluation.side_by_side import compare as compare
@@ -73,6 +74,7 @@ _HOMES = {
     "pull": "nsd_imagery.share.receive",
     "push": "nsd_imagery.share.send",
     "read_index": "nsd_imagery.trials",
+    "report": "nsd_imagery.evaluation.report.write",
     "restrict": "nsd_imagery.rows.restrict",
     "rois": "nsd_imagery.sources.root",
     "space_of": "nsd_imagery.evaluation.space",

@@ -53,7 +53,7 @@ def verify(
             that is there.
         betas: Beta version, for a root.
         source: "release" or "cache", for a root that holds a subject in both.
-        output: A file that the report is written to, .json or .md.
+        output: A file that the report is written to, .json, .md or .html.
         progress: Called with what is being read.
 
     Returns:

@@ -239,7 +239,9 @@ def _show_preview(planned: Any, out: Path, as_json: bool) -> None:
 @click.option("--deep", is_flag=True, help="Also read NSD core's betas and both formats, and hash every row.")
 @click.option("-v", "--verbose", is_flag=True, help="Also list what passed, with the figures of the data.")
 @JSON
-@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Also write the report: .json or .md.")
+@click.option(
+    "--output", type=click.Path(path_type=Path), metavar="FILE", help="Also write the report: .json, .md or .html."
+)
 @click.option("--root", type=click.Path(path_type=Path), help="Where a dataset folder was built from.")
 @click.option("--betas", type=str, default=BETA_VERSIONS[0], show_default=True, help="Beta version, for a root.")
 @click.option("--source", type=str, help="release or cache, where a root holds a subject in both trees.")
@@ -253,7 +255,7 @@ def verify(path: Path, verbose: bool, as_json: bool, **options: Any) -> None:
     Examples:
       nsd-imagery verify release
       nsd-imagery verify ./nsd_imagery --root release
-      nsd-imagery verify /data/nsd --subjects subj01 --deep -v --output report.md
+      nsd-imagery verify /data/nsd --subjects subj01 --deep -v --output report.html
     """
     from nsd_imagery.checks.run import verify as run
 
