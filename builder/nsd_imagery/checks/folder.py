@@ -17,6 +17,7 @@ from nsd_imagery.dataset.manifest import Config, Manifest
 from nsd_imagery.dataset.shards import LogicalHash, Shard, open_shard, read_batches, shard_fault
 from nsd_imagery.errors import DataError, reason
 from nsd_imagery.links import without_content
+from nsd_imagery.progress import Begin, unwatched
 from nsd_imagery.schema import (
     features_yaml,
     recipe_of,
@@ -27,13 +28,23 @@ from nsd_imagery.schema import (
 )
 
 
-def check_folder(folder: Path, manifest: Manifest, subjects: Sequence[str] | None) -> Iterator[Finding]:
-    """All checks that need nothing but the folder, config by config."""
+def check_folder(
+    folder: Path, manifest: Manifest, subjects: Sequence[str] | None, begin: Begin = lambda _: unwatched
+) -> Iterator[Finding]:
+    """All checks that need nothing but the folder, config by config.
+
+    Args:
+        folder: The dataset folder.
+        manifest: Its manifest.
+        subjects: Default: all that are there.
+        begin: Called with each config, and with what is asked of all of them.
+    """
     yield check_card(folder, manifest)
     sound = True
     for name, config in manifest.configs.items():
         if subjects and config.subject and config.subject not in subjects:
             continue
+        begin(name)
         found = check_shards(folder, name, config)
         yield found
         if found.outcome == "pass":
@@ -49,6 +60,7 @@ def check_folder(folder: Path, manifest: Manifest, subjects: Sequence[str] | Non
             yield FOLDER_COLUMNS.skipped(name, "its shards are not sound")
         sound = False
     if sound:
+        begin("z-scores")
         yield from _check_scores(folder, manifest, subjects)
 
 

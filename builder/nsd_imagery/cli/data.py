@@ -14,12 +14,11 @@ from nsd_imagery.cli.common import (
     columns,
     next_line,
     place,
-    progress_bar,
-    progress_line,
     show_configs,
     show_json,
 )
 from nsd_imagery.cli.lean import without_pandas
+from nsd_imagery.cli.showing import progress_bar, progress_count, progress_line
 from nsd_imagery.experiment import BETA_VERSIONS
 from nsd_imagery.shell import quoted
 from nsd_imagery.spelling import subjects_of
@@ -199,7 +198,7 @@ def build(out: Path, workers: int, scheduler: str | None, dry_run: bool, as_json
             from nsd_imagery.dataset.plan import plan
 
             todo = plan(out=out, **options)
-            todo.build(executor, progress)
+            todo.build(executor, progress=progress)
             return todo
 
         done = with_executor(workers, scheduler, work)
@@ -258,7 +257,7 @@ def verify(path: Path, verbose: bool, as_json: bool, **options: Any) -> None:
     from nsd_imagery.checks.run import verify as run
 
     without_pandas()
-    with progress_line("verify") as progress:
+    with progress_count("verify") as progress:
         found = run(path, progress=progress, **options)
     click.echo(found.dumps().rstrip() if as_json else found.to_text(verbose=verbose, width=columns()))
     sys.exit(0 if found.passed else 1)

@@ -30,6 +30,7 @@ from nsd_imagery.dataset.recipe import Recipe, RecipeOptions
 from nsd_imagery.dataset.state import BuildProgress
 from nsd_imagery.experiment import BETA_VERSIONS, SYNTHETIC_MARKER
 from nsd_imagery.links import is_there
+from nsd_imagery.notebooks import barred
 from nsd_imagery.sources.root import find_root
 from nsd_imagery.spelling import Subjects, words_of
 from nsd_imagery.volumes.maps import Maps
@@ -102,14 +103,15 @@ class Plan:
         return found
 
     @explained
-    def build(self, executor: Executor | None = None, progress: BuildProgress | None = None) -> Path:
+    @barred("pieces")
+    def build(self, executor: Executor | None = None, *, progress: BuildProgress | None = None) -> Path:
         """Build the dataset folder, or bring it up to date; configs that are not planned stay as they are.
 
         Args:
             executor: Runs the pieces: a process pool, or that of a Dask client; default: here, each read while the one
                 before is written.
-            progress: Called with a `state.BuildState` at the start, after each piece, and each second of a long
-                reading here.
+            progress: Called with a `state.BuildState` at the start, after each piece, and, where it is known, several
+                times a second of reading.
 
         Returns:
             The dataset folder.

@@ -22,7 +22,8 @@ from nsd_imagery.evaluation.record import Record
 from nsd_imagery.evaluation.score import Score
 from nsd_imagery.evaluation.subject import Task, evaluate_subject
 from nsd_imagery.evaluation.table import table_of
-from nsd_imagery.progress import CountProgress
+from nsd_imagery.notebooks import barred
+from nsd_imagery.progress import CountProgress, counted
 from nsd_imagery.spelling import Subjects
 
 _FAULTS = (NSDImageryError, OSError)
@@ -51,6 +52,7 @@ class Evaluation:
 
 
 @explained
+@barred("count")
 def evaluate(
     dataset: Path | str,
     out: Path | str = "evaluation",
@@ -145,13 +147,14 @@ _Outcome = tuple[str, bytes | BaseException]
 def _here(tasks: Mapping[str, Task], n_done: int, n_all: int, progress: CountProgress) -> Iterator[_Outcome]:
     for number, (subject, task) in enumerate(tasks.items(), n_done):
         try:
-            yield subject, evaluate_subject(task, partial(_say, progress, number, n_all, subject))
+            say = counted(len(task.rois), partial(_say, progress, number, n_all, subject))
+            yield subject, evaluate_subject(task, say)
         except _FAULTS as error:
             yield subject, error
 
 
-def _say(progress: CountProgress, n_done: int, n_all: int, subject: str, roi: str) -> None:
-    progress(n_done, n_all, f"{subject} {roi}")
+def _say(progress: CountProgress, n_done: int, n_all: int, subject: str, begun: float, n_rois: int, roi: str) -> None:
+    progress(n_done + begun / n_rois, n_all, f"{subject} {roi}")
 
 
 def _spread(tasks: Mapping[str, Task], executor: Executor) -> Iterator[_Outcome]:
