@@ -150,8 +150,7 @@ def _check_dataset(folder: Path, manifest: Manifest, subjects: Sequence[str] | N
     if any(finding.outcome == "fail" for finding in findings if finding.id in ("folder.shards", "folder.columns")):
         yield SOURCE_SAME.skipped(folder.name, "shards are not sound")
         return
-    begin("betas against labels")
-    yield from check_built_agreement(folder, manifest, subjects)
+    yield from check_built_agreement(folder, manifest, subjects, begin)
     if deep:
         for name, config in manifest.configs.items():
             begin(f"{name}: hash of its rows")
@@ -168,7 +167,8 @@ def _n_steps(manifest: Manifest, subjects: Sequence[str] | None, root: Path | No
     mine = [config for config in manifest.configs.values() if not (subjects and config.subject not in {"", *subjects})]
     trials = [config for config in mine if config.kind == "trials" and (deep or config.condition != "perception")]
     pieces = set() if root is None else {shard.piece for config in trials for shard in config.shards}
-    return len(mine) + 2 + (len(manifest.configs) if deep else 0) + len(pieces)
+    n_subjects = len([name for name in manifest.subjects if not subjects or name in subjects])
+    return len(mine) + 1 + n_subjects + (len(manifest.configs) if deep else 0) + len(pieces)
 
 
 def _check_indices(path: Path, files: Sequence[Path], subjects: Sequence[str] | None, root: Path | None,

@@ -76,10 +76,10 @@ def synth(root: Path, subjects: tuple[str, ...], as_json: bool, **options: Any) 
       nsd-imagery synth release --perception-sessions 2 --signal real
       nsd-imagery synth cache --layout cache
     """
-    from nsd_imagery.synthetic import synth as run
-
     names = subjects_of(subjects) or ()
     with progress_line("synth") as progress:
+        from nsd_imagery.synthetic import synth as run
+
         run(root, subjects=names, progress=progress, **options)
     if as_json:
         show_json({"root": root, "subjects": names})
@@ -106,11 +106,11 @@ def index(root: Path | None, as_json: bool, **options: Any) -> None:
       nsd-imagery index release
       nsd-imagery index /data/nsd --subjects subj01,subj05 --out my_indices
     """
-    from nsd_imagery.trials import full_indices, read_index
-    from nsd_imagery.trials import index as run
-
-    without_pandas()
     with progress_line("index") as progress:
+        without_pandas()
+        from nsd_imagery.trials import full_indices, read_index
+        from nsd_imagery.trials import index as run
+
         folder = run(root, progress=progress, **options)
     indices = [_index_facts(path, read_index(path)) for path in full_indices(folder)]
     if as_json:
@@ -254,10 +254,10 @@ def verify(path: Path, verbose: bool, as_json: bool, **options: Any) -> None:
       nsd-imagery verify ./nsd_imagery --root release
       nsd-imagery verify /data/nsd --subjects subj01 --deep -v --output report.md
     """
-    from nsd_imagery.checks.run import verify as run
-
-    without_pandas()
     with progress_count("verify") as progress:
+        without_pandas()
+        from nsd_imagery.checks.run import verify as run
+
         found = run(path, progress=progress, **options)
     click.echo(found.dumps().rstrip() if as_json else found.to_text(verbose=verbose, width=columns()))
     sys.exit(0 if found.passed else 1)

@@ -32,10 +32,10 @@ def export(dataset: Path, out: Path, as_json: bool, **options: Any) -> None:
     """
     from dataclasses import asdict
 
-    from nsd_imagery.interop.export import export as run
-
-    without_pandas()
     with progress_count("export") as progress:
+        without_pandas()
+        from nsd_imagery.interop.export import export as run
+
         done = run(dataset, out, progress=progress, **options)
     if as_json:
         show_json(asdict(done))

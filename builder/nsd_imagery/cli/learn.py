@@ -43,10 +43,10 @@ def embed(root: Path | None, as_json: bool, **options: Any) -> None:
       nsd-imagery embed /data/nsd --model openai/clip-vit-large-patch14
       nsd-imagery embed /data/nsd --model ./my_clip --mode imagery --prompts prompts.csv --device cpu
     """
-    from nsd_imagery.embeddings import KINDS, read_embeddings
-    from nsd_imagery.learn.embed import embed as run
-
     with progress_count("embed") as progress:
+        from nsd_imagery.embeddings import KINDS, read_embeddings
+        from nsd_imagery.learn.embed import embed as run
+
         path = run(root, progress=progress, **options)
     maker, rows = read_embeddings(path)
     of_kind = {kind: {stimulus for of, stimulus in rows if of == kind} for kind in KINDS}

@@ -30,10 +30,10 @@ def push(dataset: Path, repo: str, root: Path | None, dry_run: bool, as_json: bo
     """
     from dataclasses import asdict
 
-    from nsd_imagery.share.send import push as run
-
-    without_pandas()
     with progress_count("push") as progress:
+        without_pandas()
+        from nsd_imagery.share.send import push as run
+
         done = run(dataset, repo, root=root, dry_run=dry_run, progress=progress)
     if as_json:
         show_json({**asdict(done), "dry_run": dry_run})
@@ -69,11 +69,11 @@ def pull(repo: str, out: Path, as_json: bool, **options: Any) -> None:
       nsd-imagery pull jane/nsd-imagery
       nsd-imagery pull jane/nsd-imagery --configs subj01-imagery,subj01-voxels --out ./subj01
     """
-    from nsd_imagery.dataset.info import info as info_of
-    from nsd_imagery.share.receive import pull as run
-
-    without_pandas()
     with progress_count("pull") as progress:
+        without_pandas()
+        from nsd_imagery.dataset.info import info as info_of
+        from nsd_imagery.share.receive import pull as run
+
         folder = run(repo, out, progress=progress, **options)
     facts = info_of(folder)
     if as_json:
