@@ -77,9 +77,9 @@ class Line:
         share = "" if self.share is None else f"{self.share:.0%} ({self._amount}), "
         return f"{self.verb}: {share}{printable(self._what) or 'begun'}; {self._times()}"
 
-    def end(self) -> str:
+    def end(self, *, is_done: bool) -> str:
         """For when the call is over."""
-        return f"{self.verb}: {f'{self._amount}, ' if self._amount else ''}{_clock(self.seconds)}"
+        return f"{self.verb}: {'done' if is_done else 'stopped'}, {_clock(self.seconds)}"
 
     def _times(self) -> str:
         left = self._left()

@@ -68,9 +68,11 @@ def _bar(verb: str) -> Iterator[Line]:
         value = "" if line.share is None else f' value="{line.share:.3f}"'
         here.run(put, line.bar(_COLUMNS), f"<progress{value}></progress> ")
 
+    is_done = False
     try:
         with drawn(line, draw, _PACE):
             yield line
+        is_done = True
     finally:
         if shown:
-            put(line.end())
+            put(line.end(is_done=is_done))

@@ -224,12 +224,7 @@ def _show_preview(planned: Any, out: Path, as_json: bool) -> None:
         click.echo(f"  {piece.key:<24} {state}  ({place(piece.beta_path)})")
     for sentence in found.notes:
         click.echo(f"  note: {sentence}")
-    todo = sum(bool(piece.todo) for piece in found.pieces)
-    click.echo(
-        f"{place(out)}: {todo} of {len(found.pieces)} pieces to do: {found.bytes_unpacked / 1e9:.2f} GB of betas to "
-        f"read from files of {found.bytes_in / 1e9:.2f} GB, about "
-        f"{found.bytes_out / 1e9:.2f} GB to write, {found.bytes_free / 1e9:.1f} GB free"
-    )
+    click.echo(f"{place(out)}: {found.headline}")
 
 
 @click.command()

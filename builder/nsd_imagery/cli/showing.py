@@ -1,6 +1,6 @@
-"""How far a command is, on standard error: a line that moves on a terminal, and now and then one in a log.
+"""How far a command is, on standard error: a line that moves on a terminal, and one each half minute in a log.
 
-In a log the first one comes after ten seconds, so that what is short says nothing, and then one each half minute.
+What takes less than that says nothing in a log.
 """
 
 import logging
@@ -19,7 +19,7 @@ from nsd_imagery.display import LETTERS, Line, drawn
 _PACE = 0.2
 """Seconds between two looks at what there is to show."""
 
-_FIRST, _NEXT = 10.0, 30.0
+_LOG_PACE = 30.0
 """Seconds before the first line of a log, and between two."""
 
 _WIDEST = 110
@@ -79,11 +79,11 @@ def _showing(verb: str) -> Iterator[Line]:
 
 class _Log:
     def __init__(self, line: Line) -> None:
-        self._line, self._due = line, _FIRST
+        self._line, self._due = line, _LOG_PACE
 
     def draw(self) -> None:
         if self._line.seconds >= self._due:
-            self._due = self._line.seconds + _NEXT
+            self._due = self._line.seconds + _LOG_PACE
             with _drawing:
                 click.echo(self._line.sentence(), err=True)
 

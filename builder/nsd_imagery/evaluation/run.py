@@ -3,16 +3,17 @@
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
+from nsd_imagery import markup
 from nsd_imagery.chance.orders import N_DRAWS
 from nsd_imagery.dataset.arguments import explained
 from nsd_imagery.dataset.main_guard import refuse_unguarded_main
 from nsd_imagery.dataset.waiting import error_of, finished_next, refuse_cut_off
-from nsd_imagery.errors import NSDImageryError
+from nsd_imagery.errors import NSDImageryError, printable
 from nsd_imagery.evaluation.asked import Asked, asked
 from nsd_imagery.evaluation.headline import Line, headline
 from nsd_imagery.evaluation.output import forget_others, held, is_finished, record_path, seal, write_record
@@ -30,7 +31,7 @@ _FAULTS = (NSDImageryError, OSError)
 """Of a subject; anything else is a bug of ours and ends the evaluation."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Evaluation:
     """What was found.
 
@@ -41,10 +42,16 @@ class Evaluation:
         path: The folder with `scores.parquet`, `evaluation.json` and maps.
     """
 
-    scores: tuple[Score, ...] = field(repr=False)
-    headline: tuple[Line, ...] = field(repr=False)
-    left_out: Mapping[str, Mapping[str, Mapping[str, str]]] = field(repr=False)
+    scores: tuple[Score, ...]
+    headline: tuple[Line, ...]
+    left_out: Mapping[str, Mapping[str, Mapping[str, str]]]
     path: Path
+
+    def __repr__(self) -> str:
+        return f"<Evaluation: {len(self.scores):,} scores in {printable(str(self.path))}>"
+
+    def _repr_html_(self) -> str:
+        return markup.table(repr(self)[1:-1], [(one.name, one.roi, one.text) for one in self.headline])
 
     def table(self) -> str:
         """The scores of the headline as a text of eight columns that fits a screen of 100 letters."""

@@ -222,13 +222,13 @@ def hub(repo: str) -> Iterator[Link]:
         with _quiet(), _by_http(), watched(repo) as watch:
             yield Link(repo, HfApi(), watch)
     except NSDImageryError as error:
-        if (made := clean(error)) is error:
+        if (made := clean(error)) is error and not _came_through_client(error):
             raise
-        raise made from None
+        raise made.with_traceback(None) from None
     except ERRORS as error:
         if isinstance(error, OSError) and error.errno is not None and not isinstance(error, ConnectionError):
             raise  # of this machine: a full disk, a file that may not be read
-        raise ours(repo, error, outer) from None
+        raise ours(repo, error, outer).with_traceback(None) from None
 
 
 @contextmanager
@@ -238,10 +238,18 @@ def asking(link: Link) -> Iterator[None]:
     try:
         yield
     except STUMBLES as error:
-        frames = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
-        if frames[-1].startswith("nsd_imagery.") or not any(name.startswith("huggingface_hub") for name in frames):
+        if _modules(error)[-1].startswith("nsd_imagery.") or not _came_through_client(error):
             raise  # a fault of ours
-        raise ours(link.repo, error, outer) from None
+        raise ours(link.repo, error, outer).with_traceback(None) from None
+
+
+def _came_through_client(error: BaseException) -> bool:
+    """Whether it was raised below the hub's client, whose frames say nothing that our message does not."""
+    return any(name.startswith("huggingface_hub") for name in _modules(error))
+
+
+def _modules(error: BaseException) -> list[str]:
+    return [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
 
 
 def commit_id(link: Link, sha: object) -> str:

@@ -6,7 +6,7 @@ rows, so that `load_dataset` opens the repo and `pull` can check every value.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +50,8 @@ class Pushed:
     repo: str
     url: str
     revision: str
-    uploaded: tuple[str, ...]
-    removed: tuple[str, ...]
+    uploaded: tuple[str, ...] = field(repr=False)
+    removed: tuple[str, ...] = field(repr=False)
     bytes: int
     n_files: int
     example: str
