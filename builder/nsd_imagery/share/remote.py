@@ -7,7 +7,6 @@ answer says is used only where it has the shape and is of the repo that was aske
 import hashlib
 import re
 import sys
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from huggingface_hub.utils import validate_repo_id as validate
 
 from nsd_imagery.errors import AccessError, HubError, NSDImageryError, UsageError, shown
 from nsd_imagery.share.client import Watch, watched
-from nsd_imagery.share.said import AGAIN, ERRORS, STUMBLES, clean, ours, redacted
+from nsd_imagery.share.said import AGAIN, ERRORS, STUMBLES, clean, modules, ours, redacted, through_client
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -222,13 +221,13 @@ def hub(repo: str) -> Iterator[Link]:
         with _quiet(), _by_http(), watched(repo) as watch:
             yield Link(repo, HfApi(), watch)
     except NSDImageryError as error:
-        if (made := clean(error)) is error and not _came_through_client(error):
+        if (made := clean(error)) is error:
             raise
-        raise made.with_traceback(None) from None
+        raise made from None
     except ERRORS as error:
         if isinstance(error, OSError) and error.errno is not None and not isinstance(error, ConnectionError):
             raise  # of this machine: a full disk, a file that may not be read
-        raise ours(repo, error, outer).with_traceback(None) from None
+        raise ours(repo, error, outer) from None
 
 
 @contextmanager
@@ -238,18 +237,9 @@ def asking(link: Link) -> Iterator[None]:
     try:
         yield
     except STUMBLES as error:
-        if _modules(error)[-1].startswith("nsd_imagery.") or not _came_through_client(error):
+        if modules(error)[-1].startswith("nsd_imagery.") or not through_client(error):
             raise  # a fault of ours
-        raise ours(link.repo, error, outer).with_traceback(None) from None
-
-
-def _came_through_client(error: BaseException) -> bool:
-    """Whether it was raised below the hub's client, whose frames say nothing that our message does not."""
-    return any(name.startswith("huggingface_hub") for name in _modules(error))
-
-
-def _modules(error: BaseException) -> list[str]:
-    return [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
+        raise ours(link.repo, error, outer) from None
 
 
 def commit_id(link: Link, sha: object) -> str:
