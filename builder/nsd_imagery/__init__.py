@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from nsd_imagery.learn.embed import embed as embed
     from nsd_imagery.learn.preprocess import NSDPreprocessor as NSDPreprocessor
     from nsd_imagery.learn.view import torch_view as torch_view
+    from nsd_imagery.rows.as_arrays import arrays as arrays
     from nsd_imagery.rows.average import average_repeats as average_repeats
     from nsd_imagery.rows.builder import NSDImagery as NSDImagery
     from nsd_imagery.rows.load import load as load
@@ -50,6 +51,7 @@ _HOMES = {
     "NSDPreprocessor": "nsd_imagery.learn.preprocess",
     "Signal": "nsd_imagery.synthetic",
     "accept_terms": "nsd_imagery.consent",
+    "arrays": "nsd_imagery.rows.as_arrays",
     "average_repeats": "nsd_imagery.rows.average",
     "build": "nsd_imagery.dataset.build",
     "embed": "nsd_imagery.learn.embed",

@@ -14,7 +14,8 @@ from nsd_imagery.errors import DataError, UsageError
 from nsd_imagery.learn.contract import Preprocessor, RowPreprocessor, bind, row_options
 from nsd_imagery.learn.view import Batch, BatchDataset, positions, torch, torch_view
 from nsd_imagery.markup import Shown, some
-from nsd_imagery.rows.choose import Choice, choose_rows, choose_voxels
+from nsd_imagery.rows.choice import Choice
+from nsd_imagery.rows.choose import choose_rows, choose_voxels
 from nsd_imagery.rows.mapped import carried
 from nsd_imagery.rows.vectors import Rows, table_of, vector_length
 from nsd_imagery.schema import BETAS
