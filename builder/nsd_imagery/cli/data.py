@@ -280,3 +280,5 @@ def info(dataset: Path, as_json: bool) -> None:
         f"{place(dataset)}: {'synthetic, ' if facts['synthetic'] else ''}{facts['bytes'] / 1e6:.1f} MB; {recipe}"
     )
     show_configs(facts)
+    folder = dataset.expanduser().resolve()
+    click.echo(next_line(folder, folder, next(iter(facts["configs"]))))

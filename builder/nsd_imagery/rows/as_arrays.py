@@ -54,7 +54,7 @@ def arrays(rows: Dataset, voxels: Dataset | None = None) -> Arrays:
     voxels = _voxels_of(rows) if voxels is None else voxels
     if voxels.num_rows != n_voxels:
         msg = (
-            f"betas have {n_voxels} columns, but -voxels {voxels.num_rows} rows: pass as voxels= those of the same ROI"
+            f"betas have {n_voxels} columns, but -voxels {voxels.num_rows} rows: pass those of the same ROI as voxels="
         )
         raise DataError(msg)
     vectors = row_vectors(rows, BETAS.name)
