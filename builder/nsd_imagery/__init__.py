@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from nsd_imagery.learn.embed import embed as embed
     from nsd_imagery.learn.preprocess import NSDPreprocessor as NSDPreprocessor
     from nsd_imagery.learn.view import torch_view as torch_view
+    from nsd_imagery.rows.as_arrays import arrays as arrays
     from nsd_imagery.rows.average import average_repeats as average_repeats
     from nsd_imagery.rows.builder import NSDImagery as NSDImagery
     from nsd_imagery.rows.load import load as load
@@ -58,6 +59,7 @@ _HOMES = {
     "NSDPreprocessor": "nsd_imagery.learn.preprocess",
     "Signal": "nsd_imagery.synthetic",
     "accept_terms": "nsd_imagery.consent",
+    "arrays": "nsd_imagery.rows.as_arrays",
     "average_repeats": "nsd_imagery.rows.average",
     "build": "nsd_imagery.dataset.build",
     "compare": "nsd_imagery.evaluation.side_by_side",
@@ -105,4 +107,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return ["__version__", *__all__]

@@ -19,8 +19,14 @@ _WITH_FIGURES = "data."
 """Checks whose figures are worth reading where they pass."""
 
 
-def lines(findings: Sequence[Finding], *, verbose: bool) -> Iterator[str]:
-    """A line a thing: failures with what to do, then what was not checked, then what passed, counted or each."""
+def lines(findings: Sequence[Finding], *, verbose: bool, more: str = "-v") -> Iterator[str]:
+    """A line a thing: failures with what to do, then what was not checked, then what passed, counted or each.
+
+    Args:
+        findings: Of a report.
+        verbose: Each that passed.
+        more: What is to be asked for these, where they are only counted.
+    """
     yield from _failures(_of("fail", findings))
     for outcome in OUTCOMES[1:-1]:
         yield from _together(_of(outcome, findings))
@@ -28,7 +34,7 @@ def lines(findings: Sequence[Finding], *, verbose: bool) -> Iterator[str]:
     if verbose:
         yield from _each_that_passed(passed)
     elif passed:
-        yield f"  pass  {', '.join(_counts(passed, findings))} (-v lists them)"
+        yield f"  pass  {', '.join(_counts(passed, findings))} ({more} lists them)"
 
 
 def broken(line: str, width: int) -> str:

@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
-from nsd_imagery.cli.common import JSON, LIST, place, progress_line, show_json
+from nsd_imagery.cli.common import JSON, LIST, place, show_json
 from nsd_imagery.cli.lean import without_pandas
+from nsd_imagery.cli.showing import progress_count
 from nsd_imagery.shell import quoted
 
 _MOST_DRAWS = 9_999
@@ -112,16 +113,13 @@ def evaluate(
     """
     from nsd_imagery.cli.pools import with_executor
 
-    with progress_line("evaluate") as progress:
+    with progress_count("evaluate") as progress:
 
         def work(executor: Any) -> Any:
             without_pandas()
             from nsd_imagery.evaluation.run import evaluate as run
 
-            def say(n_done: int, n_subjects: int, what: str) -> None:
-                progress(f"{n_done}/{n_subjects} {what}")
-
-            return run(dataset, out, executor=executor, progress=say, **options)
+            return run(dataset, out, executor=executor, progress=progress, **options)
 
         found = with_executor(workers, scheduler, work)
     n_estimated = sum(score.value is not None for score in found.scores)

@@ -3,17 +3,18 @@
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from nsd_imagery import markup
 from nsd_imagery.chance.orders import N_DRAWS
 from nsd_imagery.dataset.arguments import explained
 from nsd_imagery.dataset.main_guard import refuse_unguarded_main
 from nsd_imagery.dataset.waiting import error_of, finished_next, refuse_cut_off
-from nsd_imagery.errors import MissingExtraError, NSDImageryError
+from nsd_imagery.errors import MissingExtraError, NSDImageryError, printable
 from nsd_imagery.evaluation.asked import Asked, asked
 from nsd_imagery.evaluation.exhibited import exhibited
 from nsd_imagery.evaluation.headline import Line, headline
@@ -27,14 +28,15 @@ from nsd_imagery.evaluation.report.write import write as write_report
 from nsd_imagery.evaluation.score import Score
 from nsd_imagery.evaluation.subject import Task, evaluate_subject
 from nsd_imagery.evaluation.table import table_of
-from nsd_imagery.progress import CountProgress
+from nsd_imagery.notebooks import barred
+from nsd_imagery.progress import CountProgress, counted
 from nsd_imagery.spelling import Subjects
 
 _FAULTS = (NSDImageryError, OSError)
 """Of a subject; anything else is a bug of ours and ends the evaluation."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Evaluation:
     """What was found.
 
@@ -48,12 +50,18 @@ class Evaluation:
         report: The page to look at; None where none was asked for, or matplotlib is not installed.
     """
 
-    scores: tuple[Score, ...] = field(repr=False)
-    headline: tuple[Line, ...] = field(repr=False)
-    left_out: Mapping[str, Mapping[str, Mapping[str, str]]] = field(repr=False)
-    transfer: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(repr=False)
+    scores: tuple[Score, ...]
+    headline: tuple[Line, ...]
+    left_out: Mapping[str, Mapping[str, Mapping[str, str]]]
+    transfer: Mapping[str, Mapping[str, Mapping[str, Any]]]
     path: Path
     report: Path | None
+
+    def __repr__(self) -> str:
+        return f"<Evaluation: {len(self.scores):,} scores in {printable(str(self.path))}>"
+
+    def _repr_html_(self) -> str:
+        return markup.table(repr(self)[1:-1], [(one.name, one.roi, one.text) for one in self.headline])
 
     def table(self) -> str:
         """The scores of the headline as a text of eight columns that fits a screen of 100 letters."""
@@ -61,6 +69,7 @@ class Evaluation:
 
 
 @explained
+@barred("count")
 def evaluate(
     dataset: Path | str,
     out: Path | str = "evaluation",
@@ -205,13 +214,14 @@ _Outcome = tuple[str, bytes | BaseException]
 def _here(tasks: Mapping[str, Task], n_done: int, n_all: int, progress: CountProgress) -> Iterator[_Outcome]:
     for number, (subject, task) in enumerate(tasks.items(), n_done):
         try:
-            yield subject, evaluate_subject(task, partial(_say, progress, number, n_all, subject))
+            say = counted(len(task.rois), partial(_say, progress, number, n_all, subject))
+            yield subject, evaluate_subject(task, say)
         except _FAULTS as error:
             yield subject, error
 
 
-def _say(progress: CountProgress, n_done: int, n_all: int, subject: str, roi: str) -> None:
-    progress(n_done, n_all, f"{subject} {roi}")
+def _say(progress: CountProgress, n_done: int, n_all: int, subject: str, begun: float, n_rois: int, roi: str) -> None:
+    progress(n_done + begun / n_rois, n_all, f"{subject} {roi}")
 
 
 def _spread(tasks: Mapping[str, Task], executor: Executor) -> Iterator[_Outcome]:
