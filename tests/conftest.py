@@ -2,12 +2,14 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
 
+import browser
 import hub as loopback
 import nsd_imagery
 from nsd_imagery.notices import warn_once
@@ -109,3 +111,10 @@ def own_core_release(core_release: Path, tmp_path: Path) -> Path:
 def core_dataset(core_release: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of `core_release` in percent signal change. Not to be changed."""
     return nsd_imagery.build(core_release, tmp_path_factory.mktemp("built") / "nsd_imagery", zscore="none")
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """A browser that reaches no network; of a module, as its loop must not run beside that of others' tests."""
+    with browser.started() as chromium:
+        yield chromium

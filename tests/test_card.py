@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from datasets import Features
+from datasets import Features, load_dataset
 from huggingface_hub import DatasetCard
 
 import nsd_imagery
+from folders import own
 from nsd_imagery.dataset.card import card, front_matter
 from nsd_imagery.dataset.folder import open_manifest
 from nsd_imagery.dataset.manifest import Manifest
@@ -81,6 +82,35 @@ def test_every_column_is_explained_with_its_unit(manifest: Manifest) -> None:
     for column in (*TRIAL_COLUMNS, BETAS, *VOXEL_COLUMNS, *STATS_COLUMNS, *STIMULI_COLUMNS):
         assert f"| `{column.name}` | {column.type} |" in text
         assert f"| {column.unit} | {column.meaning} |" in text
+
+
+def test_what_is_opened_without_a_name_is_stimuli(dataset: Path, hf_cache: str, manifest: Manifest) -> None:
+    rows = load_dataset(str(dataset), split="train", cache_dir=hf_cache)
+    assert rows.num_rows == manifest.configs["stimuli"].shards[0].rows
+    assert {"image", "stimulus"} <= set(rows.column_names)
+    front = front_matter(manifest)
+    assert [config["config_name"] for config in front["configs"] if config.get("default")] == ["stimuli"]
+    others = {name: config for name, config in manifest.configs.items() if name != "stimuli"}
+    assert not any("default" in config for config in front_matter(replace(manifest, configs=others))["configs"])
+
+
+def test_a_folder_whose_card_names_no_default_config_is_sound(dataset: Path, tmp_path: Path) -> None:
+    folder = own(dataset, tmp_path / "older")
+    text = (folder / "README.md").read_text()
+    assert text.count("  default: true\n") == 1
+    (folder / "README.md").unlink()
+    (folder / "README.md").write_text(text.replace("  default: true\n", ""))
+    report = nsd_imagery.verify(folder)
+    assert report.passed
+    assert next(one for one in report.findings if one.id == "folder.card").outcome == "pass"
+
+
+def test_the_card_of_a_repo_loads_it_by_name_and_says_who_sees_the_viewer(manifest: Manifest) -> None:
+    text = card(manifest, repo="jane/nsd-imagery")
+    assert '\ndataset = "jane/nsd-imagery"\n' in text
+    assert "only to PRO accounts and to Team and Enterprise organizations" in text
+    assert "nsd-imagery info FOLDER" not in text
+    assert "PRO accounts" not in card(manifest)
 
 
 @pytest.mark.parametrize("conditions", [None, "perception"])

@@ -83,7 +83,7 @@ def test_help_teaches_by_example(command: tuple[str, ...]) -> None:
         ("import nsd_imagery.cli.app", ("numpy", "pyarrow")),
         ("import nsd_imagery.dataset.build", ("datasets", "torch", "pandas", "jinja2", "PIL")),
         (
-            "from nsd_imagery.cli import main; from nsd_imagery.cli.worker import begin; begin()",
+            "from nsd_imagery.cli import main; from nsd_imagery.cli.worker import begin; begin([])",
             ("datasets", "torch", "pandas", "jinja2", "PIL", "click"),
         ),
     ],

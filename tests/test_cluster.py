@@ -264,9 +264,9 @@ def test_workers_of_another_working_folder_see_what_a_relative_path_means(
 
 def test_a_cluster_evaluates_to_the_same_bytes(dataset: Path, tmp_path: Path, cluster: Cluster) -> None:
     cluster.add_worker()
-    options = ("evaluate", dataset, "--draws", 99)
+    options = ("evaluate", dataset, "--draws", 99, "--no-report")
     code, _, said = finish(start(COMMAND, *options, "--out", tmp_path / "there", "--scheduler", cluster.address))
     assert (code, said) == (0, "")
-    nsd_imagery.evaluate(dataset, tmp_path / "here", draws=99)
+    nsd_imagery.evaluate(dataset, tmp_path / "here", draws=99, report=False)
     for name in ("scores.parquet", "evaluation.json", "voxels-subj02.parquet"):
         assert (tmp_path / "there" / name).read_bytes() == (tmp_path / "here" / name).read_bytes()

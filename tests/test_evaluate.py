@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,9 @@ pytestmark = pytest.mark.slow
 
 DRAWS = 99
 
+scored = partial(nsd_imagery.evaluate, report=False)
+"""Without its page, which has tests of its own."""
+
 Built = Callable[..., Path]
 
 
@@ -59,7 +63,7 @@ def built(release: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
 @pytest.fixture(scope="module")
 def found(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
     """Of two subjects."""
-    return nsd_imagery.evaluate(dataset, tmp_path_factory.mktemp("evaluated") / "e", draws=DRAWS)
+    return scored(dataset, tmp_path_factory.mktemp("evaluated") / "e", draws=DRAWS)
 
 
 def written(folder: Path) -> dict[str, bytes]:
@@ -72,7 +76,7 @@ def records(folder: Path) -> dict[str, int]:
 
 
 def command(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, "-m", "nsd_imagery", "evaluate", *map(str, arguments)]
+    line = [sys.executable, "-m", "nsd_imagery", "evaluate", "--no-report", *map(str, arguments)]
     return subprocess.run(line, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, **options)
 
 
@@ -162,7 +166,7 @@ def test_evaluation_json_says_of_what_and_how_and_no_time_host_or_path(dataset: 
 
 def test_p_is_corrected_over_the_rois_and_accuracies_stand_at_equal_size(built: Built, tmp_path: Path) -> None:
     folder = built(roi=["nsdgeneral", "early"])
-    scores = nsd_imagery.evaluate(folder, tmp_path / "e", draws=DRAWS).scores
+    scores = scored(folder, tmp_path / "e", draws=DRAWS).scores
     both = {one.roi: one for one in scores if one.subject == GROUP and kind_of(one).how == "letter-free"
             and one.measure == "margin" and one.unit == "trial" and one.stimulus_set == "B"}  # fmt: skip
     assert {one.family for one in both.values()} == {"nsdgeneral, early"}
@@ -174,7 +178,7 @@ def test_p_is_corrected_over_the_rois_and_accuracies_stand_at_equal_size(built: 
     assert sizes == {min(rows)}
     maps = pq.ParquetFile(tmp_path / "e/voxels-subj01.parquet").read(use_threads=False)
     assert Counter(maps["roi"].to_pylist()).keys() == {"nsdgeneral", "early"}
-    alone = nsd_imagery.evaluate(folder, tmp_path / "e", draws=DRAWS, roi="EARLY")
+    alone = scored(folder, tmp_path / "e", draws=DRAWS, roi="EARLY")
     assert {one.roi for one in alone.scores} == {"early"}
     assert "identification_at_equal_size" not in {one.measure for one in alone.scores}
 
@@ -239,31 +243,31 @@ def test_a_second_run_reads_no_betas_and_a_further_subject_costs_only_itself(
 ) -> None:
     folder, out = Path(shutil.copytree(dataset, tmp_path / "d")), tmp_path / "e"
     said: list[str] = []
-    nsd_imagery.evaluate(folder, out, subjects=2, draws=DRAWS)
+    scored(folder, out, subjects=2, draws=DRAWS)
     before = records(out)
-    nsd_imagery.evaluate(folder, out, draws=DRAWS, progress=lambda _done, _all, what: said.append(what))
+    scored(folder, out, draws=DRAWS, progress=lambda _done, _all, what: said.append(what))
     assert {what[:6] for what in said} == {"subj01"}
     assert records(out)["subj02"] == before["subj02"]
     assert written(out) == written(found.path)
     for shard in folder.glob("*-imagery/*.arrow"):
         shard.unlink()
-    nsd_imagery.evaluate(folder, out, draws=DRAWS)
+    scored(folder, out, draws=DRAWS)
     assert written(out) == written(found.path)
     with pytest.raises(MissingDataError):
-        nsd_imagery.evaluate(folder, out, draws=DRAWS - 1)
-    alone = nsd_imagery.evaluate(folder, out, subjects="subj01", draws=DRAWS)
+        scored(folder, out, draws=DRAWS - 1)
+    alone = scored(folder, out, subjects="subj01", draws=DRAWS)
     assert set(written(alone.path)) == {"scores.parquet", "evaluation.json", "voxels-subj01.parquet"}
 
 
 def test_a_record_that_is_damaged_or_gone_is_made_again(dataset: Path, tmp_path: Path) -> None:
-    nsd_imagery.evaluate(dataset, tmp_path / "e", subjects=1, draws=9)
+    scored(dataset, tmp_path / "e", subjects=1, draws=9)
     (record,) = (tmp_path / "e/.evaluate").glob("*.npz")
     whole = written(tmp_path / "e")
     record.write_bytes(record.read_bytes()[:5000])
-    nsd_imagery.evaluate(dataset, tmp_path / "e", subjects=1, draws=9)
+    scored(dataset, tmp_path / "e", subjects=1, draws=9)
     assert written(tmp_path / "e") == whole
     shutil.rmtree(tmp_path / "e/.evaluate")
-    nsd_imagery.evaluate(dataset, tmp_path / "e", subjects=1, draws=9)
+    scored(dataset, tmp_path / "e", subjects=1, draws=9)
     assert written(tmp_path / "e") == whole
 
 
@@ -295,7 +299,7 @@ def test_a_subject_that_fails_is_named_and_the_others_are_kept(dataset: Path, tm
     (shard,) = folder.glob("subj01-vision/*.arrow")
     shard.write_bytes(shard.read_bytes()[:-100])
     with pytest.raises(DataError, match="subj01-vision") as caught:
-        nsd_imagery.evaluate(folder, tmp_path / "e", draws=DRAWS)
+        scored(folder, tmp_path / "e", draws=DRAWS)
     assert caught.value.__notes__ == ["subj01 failed; what is finished of others is kept"]
     assert set(records(tmp_path / "e")) == {"subj02"}
     assert written(tmp_path / "e") == {}
@@ -308,7 +312,7 @@ def test_however_a_folder_was_scaled_the_numbers_are_the_same(
     built: Built, found: Evaluation, tmp_path: Path, options: dict[str, str], tolerance: float
 ) -> None:
     expected = {kind_of(one): one for one in found.scores if one.subject == "subj01"}
-    scores = nsd_imagery.evaluate(built(**options), tmp_path / "e", draws=DRAWS).scores
+    scores = scored(built(**options), tmp_path / "e", draws=DRAWS).scores
     of_subject = {kind_of(one): one for one in scores if one.subject == "subj01"}
     assert of_subject.keys() == expected.keys()
     for kind, one in of_subject.items():
@@ -322,32 +326,32 @@ def test_betas_of_fithrf_beside_it_give_what_is_asked_across_runs(
     built: Built, dataset: Path, found: Evaluation, tmp_path: Path
 ) -> None:
     plain = built(betas="fithrf", subjects=["subj01", "subj02"])
-    scores = nsd_imagery.evaluate(dataset, tmp_path / "e", across=plain, draws=DRAWS).scores
+    scores = scored(dataset, tmp_path / "e", across=plain, draws=DRAWS).scores
     own, before = ({(one.subject, kind_of(one)): one for one in many} for many in (scores, found.scores))
     new = {key for key, one in own.items() if one.value is not None and before[key].value is None}
     assert {kind.how for _, kind in new if kind.measure in ("identification", "margin", "ncsnr")} == {"across"}
     assert {"pattern_covariance", "rdm_similarity"} < {kind.measure for _, kind in new}
-    assert {own[key].dataset for key in new} == {nsd_imagery.evaluate(plain, tmp_path / "p", draws=9).scores[0].dataset}
+    assert {own[key].dataset for key in new} == {scored(plain, tmp_path / "p", draws=9).scores[0].dataset}
     correlation = only(scores, measure="pattern_correlation", stimulus_set="", subject=GROUP)
     assert correlation.reason == "of the group alone: needs 3 subjects"
     assert own.keys() == before.keys()
     assert all(own[key] == one for key, one in before.items() if one.value is not None)
     with pytest.raises(UsageError, match="is of fithrf itself; leave --across out"):
-        nsd_imagery.evaluate(plain, tmp_path / "p", across=dataset)
+        scored(plain, tmp_path / "p", across=dataset)
     with pytest.raises(UsageError, match="is of fithrf_GLMdenoise_RR, whose regularisation"):
-        nsd_imagery.evaluate(dataset, tmp_path / "p", across=dataset)
+        scored(dataset, tmp_path / "p", across=dataset)
     one_subject = built(betas="fithrf")
-    alone = nsd_imagery.evaluate(dataset, tmp_path / "alone", subjects=1, across=one_subject, draws=9)
+    alone = scored(dataset, tmp_path / "alone", subjects=1, across=one_subject, draws=9)
     assert "covariance" in next(line.text for line in alone.headline if line.name == "shared pattern")
     with pytest.raises(UsageError, match="no subject 'subj02'"):
-        nsd_imagery.evaluate(dataset, tmp_path / "p", across=one_subject)
+        scored(dataset, tmp_path / "p", across=one_subject)
 
 
 # --- what cannot be, and why
 
 
 def test_a_folder_of_one_condition_says_what_needs_the_other(built: Built, tmp_path: Path) -> None:
-    scores = nsd_imagery.evaluate(built(conditions=["vision"]), tmp_path / "e", draws=DRAWS)
+    scores = scored(built(conditions=["vision"]), tmp_path / "e", draws=DRAWS)
     of_group = [one for one in scores.scores if one.subject == GROUP]
     assert only(of_group, measure="ncsnr", condition="vision", stimulus_set="").value is not None
     primary = next(one for one in of_group if PRIMARY.is_of(one))
@@ -359,12 +363,12 @@ def test_a_folder_of_one_condition_says_what_needs_the_other(built: Built, tmp_p
 
 def test_a_folder_of_attention_alone_has_nothing_to_evaluate(built: Built, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="has no trials to evaluate; build some"):
-        nsd_imagery.evaluate(built(conditions=["attention"]), tmp_path / "e")
+        scored(built(conditions=["attention"]), tmp_path / "e")
 
 
 def test_a_folder_of_perception_alone_has_the_reliability_of_perception(repeated_release: Path, tmp_path: Path) -> None:
     folder = nsd_imagery.build(repeated_release, tmp_path / "d", conditions=["perception"])
-    scores = nsd_imagery.evaluate(folder, tmp_path / "e", draws=DRAWS).scores
+    scores = scored(folder, tmp_path / "e", draws=DRAWS).scores
     assert {one.condition for one in scores if one.value is not None} == {"perception"}
     maps = pq.ParquetFile(tmp_path / "e/voxels-subj01.parquet").read(use_threads=False)
     assert maps.num_rows == nsd_imagery.load(folder, "subj01-voxels", "train").num_rows
@@ -394,7 +398,7 @@ def changed(tree: Path, place: Path, change: Callable[[dict[str, str]], dict[str
 def test_a_run_that_is_left_out_is_named_and_takes_nothing_from_the_others(tree: Path, tmp_path: Path) -> None:
     folder = changed(tree, tmp_path, lambda row: None if row["beta_index"] == "150" else row)
     whole = changed(tree, tmp_path / "whole", lambda row: row)
-    less, more = (nsd_imagery.evaluate(one, tmp_path / f"e{n}", draws=DRAWS) for n, one in enumerate((folder, whole)))
+    less, more = (scored(one, tmp_path / f"e{n}", draws=DRAWS) for n, one in enumerate((folder, whole)))
     assert less.left_out == {"subj01": {"nsdgeneral": {"imgA_1": "its 47 rows are not 48 trials in a row"}}}
     done = CliRunner().invoke(verb, [str(folder), "--out", str(tmp_path / "e0"), "--draws", str(DRAWS), "-v"])
     assert "left out: imgA_1 of subj01: its 47 rows are not 48 trials in a row" in done.stdout
@@ -410,7 +414,7 @@ def test_a_run_that_is_left_out_is_named_and_takes_nothing_from_the_others(tree:
 def test_a_group_says_who_lacks_what(built: Built, release: Path, tmp_path: Path) -> None:
     folder = built(conditions=["vision"])
     nsd_imagery.build(release, folder, subjects=["subj02"], conditions=["vision", "imagery"])
-    scores = nsd_imagery.evaluate(folder, tmp_path / "e", draws=DRAWS).scores
+    scores = scored(folder, tmp_path / "e", draws=DRAWS).scores
     primary = next(one for one in scores if PRIMARY.is_of(one))
     assert (primary.n_subjects, primary.reason) == (1, "without set A of subj01, set B of subj01")
     ncsnr = only(scores, subject=GROUP, measure="ncsnr", condition="imagery", stimulus_set="B", how="within")
@@ -419,7 +423,7 @@ def test_a_group_says_who_lacks_what(built: Built, release: Path, tmp_path: Path
 
 def test_without_set_c_the_sets_that_are_there_are_estimated(tree: Path, tmp_path: Path) -> None:
     folder = changed(tree, tmp_path, lambda row: None if row["stimulus_set"] == "C" else row)
-    scores = nsd_imagery.evaluate(folder, tmp_path / "e", draws=DRAWS).scores
+    scores = scored(folder, tmp_path / "e", draws=DRAWS).scores
     of_group = [one for one in scores if one.subject == GROUP]
     assert {one.value is None for one in of_group if one.stimulus_set == "C"} == {True}
     assert next(one for one in of_group if PRIMARY.is_of(one)).value is not None
@@ -438,7 +442,7 @@ def test_where_nothing_can_be_estimated_the_verb_says_so_and_exits_with_1(tree: 
 def test_without_signal_nothing_is_reliable(tmp_path: Path) -> None:
     root = nsd_imagery.synth(tmp_path / "r", signal="none", format="hdf5", subjects=["subj01", "subj02"])
     folder = nsd_imagery.build(root, tmp_path / "d", conditions=["vision", "imagery"], roi=["nsdgeneral", "early"])
-    scores = nsd_imagery.evaluate(folder, tmp_path / "e", draws=1999).scores
+    scores = scored(folder, tmp_path / "e", draws=1999).scores
     p = [one.p_corrected for one in scores if one.subject == GROUP and one.measure in ("signal_variance", "margin")
          and one.p_corrected is not None]  # fmt: skip
     assert len(p) > 50
@@ -471,7 +475,7 @@ def test_without_signal_nothing_is_reliable(tmp_path: Path) -> None:
 )
 def test_what_cannot_be_meant_is_one_line(dataset: Path, tmp_path: Path, options: dict[str, object], line: str) -> None:
     with pytest.raises((UsageError, MissingDataError)) as caught:
-        nsd_imagery.evaluate(dataset, tmp_path / "e", **options)
+        scored(dataset, tmp_path / "e", **options)
     assert line in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "e").exists()
@@ -490,33 +494,33 @@ def test_more_than_twelve_rois_are_no_family_and_one_that_a_subject_lacks_is_nam
     rois = "nsdgeneral early higher V1 V2 V3 hV4 V1v V1d V2v V2d V3v V3d".split()
     folder = built(conditions=["vision"], roi=rois)
     with pytest.raises(UsageError, match=r"13 ROIs .* choose up to 12 with --roi"):
-        nsd_imagery.evaluate(folder, tmp_path / "e")
+        scored(folder, tmp_path / "e")
     nsd_imagery.build(release, folder, subjects=["subj02"], conditions=["vision"], roi="V1")
     with pytest.raises(UsageError, match=r"has no V2 of subj02, only V1; .* --subjects subj02 --roi V2"):
-        nsd_imagery.evaluate(folder, tmp_path / "e", roi=["v1", "v2"])
+        scored(folder, tmp_path / "e", roi=["v1", "v2"])
 
 
 def test_nothing_is_written_where_something_else_lies(dataset: Path, built: Built, tmp_path: Path) -> None:
     before = files(dataset)
     for out in (dataset, dataset / "evaluation", built(conditions=["vision"])):
         with pytest.raises(FolderError, match="is in a dataset folder, and those are only read"):
-            nsd_imagery.evaluate(dataset, out, draws=9)
+            scored(dataset, out, draws=9)
     (tmp_path / "file").touch()
     with pytest.raises(FolderError, match="is a file"):
-        nsd_imagery.evaluate(dataset, tmp_path / "file", draws=9)
+        scored(dataset, tmp_path / "file", draws=9)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/scores.parquet").write_text("of somebody")
     with pytest.raises(FolderError, match=r"holds a scores\.parquet that no evaluation wrote"):
-        nsd_imagery.evaluate(dataset, tmp_path / "mine", draws=9)
+        scored(dataset, tmp_path / "mine", draws=9)
     with holding(tmp_path / "e/.evaluate/lock", str), pytest.raises(BusyError, match="another evaluation"):
-        nsd_imagery.evaluate(dataset, tmp_path / "e", draws=9)
+        scored(dataset, tmp_path / "e", draws=9)
     assert files(dataset) == before
 
 
 def test_a_folder_that_may_only_be_read_is_evaluated(dataset: Path, tmp_path: Path, found: Evaluation) -> None:
     folder = Path(shutil.copytree(dataset, tmp_path / "d"))
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
-    nsd_imagery.evaluate(folder, tmp_path / "e", draws=DRAWS)
+    scored(folder, tmp_path / "e", draws=DRAWS)
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
     assert written(tmp_path / "e") == written(found.path)
 

@@ -70,6 +70,8 @@ def said(verb: Callable[[], object]) -> NSDImageryError:
         assert text.isprintable(), repr(text)
     for secret in (os.environ["HF_TOKEN"], "signature="):
         assert secret not in shown, shown
+    for library in ("huggingface_hub", "httpx", "httpcore", "requests", "urllib3"):
+        assert f"/{library}/" not in shown, shown  # what a client went through is no news
     return caught.value
 
 

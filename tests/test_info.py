@@ -36,7 +36,9 @@ def test_info_says_which_shards_are_gone(dataset: Path, tmp_path: Path) -> None:
 
 def test_the_command_prints_a_table_or_json(dataset: Path) -> None:
     command = [sys.executable, "-m", "nsd_imagery", "info", str(dataset)]
-    assert "  subj01-imagery    test 288      280  " in subprocess.check_output(command, text=True)
+    printed = subprocess.check_output(command, text=True)
+    assert "  subj01-imagery    test 288      280  " in printed
+    assert printed.endswith(f'\nNext, in Python: load_dataset("{dataset.resolve()}", "subj01-imagery")\n')
     assert json.loads(subprocess.check_output([*command, "--json"], text=True)) == nsd_imagery.info(dataset)
 
 

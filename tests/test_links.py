@@ -20,7 +20,8 @@ from nsd_imagery.checks.run import verify
 from nsd_imagery.errors import DataError, MissingDataError, NSDImageryError
 from nsd_imagery.learn.clip_cache import ClipCache
 from nsd_imagery.learn.clip_folder import folder_name
-from nsd_imagery.rows.choose import Choice, choose_rows
+from nsd_imagery.rows.choice import Choice
+from nsd_imagery.rows.choose import choose_rows
 from nsd_imagery.sources.captions import COCO_SPLITS
 
 BETAS = "nsddata_betas/ppdata/subj01/func1pt8mm/nsdimagerybetas_fithrf_GLMdenoise_RR/betas_nsdimagery"

@@ -42,7 +42,8 @@ def declared() -> dict[str, str]:
 def test_type_checkers_are_told_of_the_names_that_there_are_and_of_no_other() -> None:
     names = declared()
     assert sorted(names) == nsd_imagery.__all__
-    assert set(nsd_imagery.__all__) <= set(dir(nsd_imagery))
+    assert dir(nsd_imagery) == sorted(["__version__", *nsd_imagery.__all__])
+    assert "errors" in dir(nsd_imagery)
     homes = {name: home for name, home in names.items() if home != "nsd_imagery"}
     assert homes == nsd_imagery._HOMES
 

@@ -216,10 +216,10 @@ def test_output_writes_the_report_by_the_ending_of_its_name(
 
 
 def test_a_report_that_could_not_be_written_is_refused_before_anything_is_read(release: Path, tmp_path: Path) -> None:
-    for name in ("report.html", "report", "report.jsn"):
+    for name in ("report.htm", "report", "report.jsn"):
         done = run(release, "--output", tmp_path / name)
         assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
-        assert "a report is written as .json or .md, not as" in done.stderr
+        assert "a report is written as .json, .md or .html, not as" in done.stderr
     read: list[str] = []
     with pytest.raises(MissingDataError, match="there is no folder"):
         nsd_imagery.verify(release, output=tmp_path / "nowhere" / "report.md", progress=read.append)

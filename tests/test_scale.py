@@ -151,7 +151,7 @@ def test_progress_counts_pieces_and_bytes(core_release: Path, tmp_path: Path) ->
 
 
 def test_a_long_reading_says_how_far_it_is(core_release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nsd_imagery.dataset.state._PULSE", 0)  # any reading is a long one
+    monkeypatch.setattr("nsd_imagery.dataset.state.PULSE", 0)  # any reading is a long one
     said: list[BuildState] = []
     nsd_imagery.build(core_release, tmp_path / "d", progress=said.append)
     first = [step for step in said if step.n_done == 0]

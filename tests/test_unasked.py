@@ -22,7 +22,8 @@ from nsd_imagery.dataset.shards import open_shard
 from nsd_imagery.embeddings import Embedding, Maker, write_embeddings
 from nsd_imagery.errors import DataError, FolderError
 from nsd_imagery.learn.clip_cache import ClipCache
-from nsd_imagery.rows.choose import Choice, choose_rows, choose_voxels
+from nsd_imagery.rows.choice import Choice
+from nsd_imagery.rows.choose import choose_rows, choose_voxels
 
 APPLE_DOUBLE = bytes.fromhex("00051607 00020000") + b"Mac OS X        " + bytes(4072)
 SPACE = "nsddata/ppdata/subj01/func1pt8mm"

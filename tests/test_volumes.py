@@ -25,7 +25,8 @@ from nilearn.masking import apply_mask
 
 import nsd_imagery
 from nsd_imagery.errors import DataError, MissingDataError, SpaceError
-from nsd_imagery.rows.choose import Choice, choose_rows
+from nsd_imagery.rows.choice import Choice
+from nsd_imagery.rows.choose import choose_rows
 from nsd_imagery.sources.pictures import open_pictures, read_picture
 from nsd_imagery.volumes import nifti, unpacked
 from nsd_imagery.volumes.betas import LARGEST, Scaling, refuse_unlikely

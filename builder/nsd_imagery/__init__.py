@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from nsd_imagery.dataset.info import info as info
     from nsd_imagery.dataset.plan import plan as plan
     from nsd_imagery.evaluation.decoder import Decoder as Decoder
+    from nsd_imagery.evaluation.report.write import report as report
     from nsd_imagery.evaluation.ridge import fit_decoder as fit_decoder
     from nsd_imagery.evaluation.run import evaluate as evaluate
     from nsd_imagery.evaluation.side_by_side import compare as compare
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from nsd_imagery.learn.embed import embed as embed
     from nsd_imagery.learn.preprocess import NSDPreprocessor as NSDPreprocessor
     from nsd_imagery.learn.view import torch_view as torch_view
+    from nsd_imagery.rows.as_arrays import arrays as arrays
     from nsd_imagery.rows.average import average_repeats as average_repeats
     from nsd_imagery.rows.builder import NSDImagery as NSDImagery
     from nsd_imagery.rows.load import load as load
@@ -57,6 +59,7 @@ _HOMES = {
     "NSDPreprocessor": "nsd_imagery.learn.preprocess",
     "Signal": "nsd_imagery.synthetic",
     "accept_terms": "nsd_imagery.consent",
+    "arrays": "nsd_imagery.rows.as_arrays",
     "average_repeats": "nsd_imagery.rows.average",
     "build": "nsd_imagery.dataset.build",
     "compare": "nsd_imagery.evaluation.side_by_side",
@@ -73,6 +76,7 @@ _HOMES = {
     "pull": "nsd_imagery.share.receive",
     "push": "nsd_imagery.share.send",
     "read_index": "nsd_imagery.trials",
+    "report": "nsd_imagery.evaluation.report.write",
     "restrict": "nsd_imagery.rows.restrict",
     "rois": "nsd_imagery.sources.root",
     "space_of": "nsd_imagery.evaluation.space",
@@ -103,4 +107,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return ["__version__", *__all__]

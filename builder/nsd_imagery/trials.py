@@ -23,6 +23,7 @@ from nsd_imagery.experiment import BETA_VERSIONS, SUBJECTS, Experiment
 from nsd_imagery.identity import read_unchanged
 from nsd_imagery.links import is_there
 from nsd_imagery.locks import waiting
+from nsd_imagery.notebooks import barred
 from nsd_imagery.progress import StepProgress
 from nsd_imagery.schema import index_schema
 from nsd_imagery.shell import quoted
@@ -61,6 +62,7 @@ def is_index(path: Path) -> bool:
     return path.is_file() or bool(_index_files(path))
 
 
+@barred("step")
 def index(
     root: Path | str | None = None,
     subjects: Subjects | None = None,

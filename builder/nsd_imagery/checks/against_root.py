@@ -16,6 +16,7 @@ from nsd_imagery.dataset.pieces import Part, Piece, parts
 from nsd_imagery.dataset.reading import Reading, read_unproven
 from nsd_imagery.dataset.shards import Shard, open_shard
 from nsd_imagery.errors import NSDImageryError
+from nsd_imagery.progress import Begin, ShareProgress
 from nsd_imagery.sources.root import Root, find_root
 from nsd_imagery.trials import disagreements
 
@@ -29,10 +30,12 @@ def check_against_root(
     *,
     deep: bool,
     guessed: bool,
+    begin: Begin,
 ) -> Iterator[Finding]:
     """Each subject and ROI of a folder against the root; NSD core's sessions only if `deep`.
 
-    Where the root is only guessed ($NSD_CACHE_ROOT or ./cache), one that lacks the subject proves nothing.
+    Where the root is only guessed ($NSD_CACHE_ROOT or ./cache), one that lacks the subject proves nothing. `begin`
+    is called with each session that is read again.
     """
     home = find_root(root, manifest.recipe.beta_version, source)
     for subject in manifest.subjects:
@@ -60,14 +63,17 @@ def check_against_root(
             if piece.session.experiment == "nsd" and not deep:
                 yield SOURCE_SAME.skipped(piece.key, "NSD core is read again with --deep")
             else:
-                yield from _check_piece(folder, manifest, piece, root if guessed else None)
+                read = begin(f"{piece.key} of {root}")
+                yield from _check_piece(folder, manifest, piece, root if guessed else None, read)
 
 
-def _check_piece(folder: Path, manifest: Manifest, piece: Piece, guess: Path | None) -> Iterator[Finding]:
+def _check_piece(
+    folder: Path, manifest: Manifest, piece: Piece, guess: Path | None, read: ShareProgress
+) -> Iterator[Finding]:
     """One beta file, read once: the rows that it gives, and where there is one what the map of means says of it."""
     faults, reading = [], None
     try:
-        reading = read_unproven(piece)
+        reading = read_unproven(piece, read)
     except (NSDImageryError, OSError) as error:
         faults = [str(error)]
     if reading is not None:

@@ -17,16 +17,20 @@ from nsd_imagery.dataset.names import config_name
 from nsd_imagery.dataset.shards import matrix, open_shard
 from nsd_imagery.errors import DataError
 from nsd_imagery.experiment import NSDIMAGERY_CONDITIONS
+from nsd_imagery.progress import Begin
 from nsd_imagery.volumes.roi import DEFAULT_ROI, VISUAL_ATLAS
 
 
-def check_built_agreement(folder: Path, manifest: Manifest, subjects: Sequence[str] | None) -> Iterator[Finding]:
-    """The questions about each subject whose nsdgeneral is in the folder, then about all of them."""
+def check_built_agreement(
+    folder: Path, manifest: Manifest, subjects: Sequence[str] | None, begin: Begin
+) -> Iterator[Finding]:
+    """The questions about each subject whose nsdgeneral is in the folder, with whom `begin` is called; then of all."""
     judgements: list[Judgement] = []
     configs = manifest.configs
     for subject in manifest.subjects:
         if subjects and subject not in subjects:
             continue
+        begin(f"{subject}: betas against labels")
         names = {kind: config_name(subject, kind, DEFAULT_ROI) for kind in ("vision", "voxels", "stats")}
         needed = [name for kind, name in names.items() if kind != "stats" or manifest.recipe.zscore != "none"]
         if lacking := [name for name in needed if name not in configs]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +18,7 @@ from nsd_imagery.dataset.manifest import Config, Manifest
 from nsd_imagery.dataset.shards import LogicalHash, Shard, open_shard, read_batches, shard_fault
 from nsd_imagery.errors import DataError, reason
 from nsd_imagery.links import without_content
+from nsd_imagery.progress import Begin, unwatched
 from nsd_imagery.schema import (
     features_yaml,
     recipe_of,
@@ -27,13 +29,23 @@ from nsd_imagery.schema import (
 )
 
 
-def check_folder(folder: Path, manifest: Manifest, subjects: Sequence[str] | None) -> Iterator[Finding]:
-    """All checks that need nothing but the folder, config by config."""
+def check_folder(
+    folder: Path, manifest: Manifest, subjects: Sequence[str] | None, begin: Begin = lambda _: unwatched
+) -> Iterator[Finding]:
+    """All checks that need nothing but the folder, config by config.
+
+    Args:
+        folder: The dataset folder.
+        manifest: Its manifest.
+        subjects: Default: all that are there.
+        begin: Called with each config, and with what is asked of all of them.
+    """
     yield check_card(folder, manifest)
     sound = True
     for name, config in manifest.configs.items():
         if subjects and config.subject and config.subject not in subjects:
             continue
+        begin(name)
         found = check_shards(folder, name, config)
         yield found
         if found.outcome == "pass":
@@ -49,6 +61,7 @@ def check_folder(folder: Path, manifest: Manifest, subjects: Sequence[str] | Non
             yield FOLDER_COLUMNS.skipped(name, "its shards are not sound")
         sound = False
     if sound:
+        begin("z-scores")
         yield from _check_scores(folder, manifest, subjects)
 
 
@@ -84,8 +97,13 @@ def _card_faults(path: Path, text: str, manifest: Manifest) -> Iterator[str]:
     for key, found in (("configs", configs), ("dataset_info", infos)):
         expected = {entry["config_name"]: entry for entry in wanted[key]}
         for name in sorted(expected.keys() | found.keys(), key=str):
-            if expected.get(name) != found.get(name):
+            if _without_default(expected.get(name)) != _without_default(found.get(name)):
                 yield f"{path}: {key} of {str(name)[:60]} is not that of manifest.json: the card is of another build"
+
+
+def _without_default(entry: Any) -> Any:
+    """What an entry of a card says, but for what a viewer opens first, which older cards do not say."""
+    return {key: value for key, value in entry.items() if key != "default"} if isinstance(entry, dict) else entry
 
 
 def check_shards(folder: Path, name: str, config: Config) -> Finding:

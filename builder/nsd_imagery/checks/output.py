@@ -10,7 +10,14 @@ from nsd_imagery.errors import MissingDataError, UsageError
 from nsd_imagery.links import refuse_without_content
 from nsd_imagery.suggest import did_you_mean
 
-FORMATS: Final[dict[str, Callable[[Report], str]]] = {".json": Report.dumps, ".md": Report.to_page}
+
+def _html(report: Report) -> str:
+    from nsd_imagery.checks.page import page  # jinja2, which a report of another format does not need
+
+    return page(report)
+
+
+FORMATS: Final[dict[str, Callable[[Report], str]]] = {".json": Report.dumps, ".md": Report.to_page, ".html": _html}
 """What makes the text of a file, by the ending of its name."""
 
 
@@ -22,8 +29,10 @@ def refuse_unwritable(path: Path) -> None:
         MissingDataError: There is no such folder to write it in.
     """
     ending = path.suffix.lower()
+    *endings, last = FORMATS
     if ending not in FORMATS:
-        msg = f"{path}: a report is written as {' or '.join(FORMATS)}, not as {ending or 'a file without an ending'}"
+        told = ending or "a file without an ending"
+        msg = f"{path}: a report is written as {', '.join(endings)} or {last}, not as {told}"
         raise UsageError(f"{msg}{did_you_mean(ending, FORMATS)}")
     refuse_without_content(path.parent)
     if not path.parent.is_dir():

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from nsd_imagery import markup
 from nsd_imagery.checks import text
 from nsd_imagery.checks.finding import OUTCOMES, Finding, Outcome
 from nsd_imagery.errors import printable
@@ -13,7 +14,7 @@ _MOST = 8
 """Scopes that a cell of a table names."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
     """The findings on one path.
 
@@ -41,6 +42,12 @@ class Report:
         counts = ", ".join(f"{count} {outcome}" for outcome, count in self.counts().items() if count)
         what = f"{self.kind}{', synthetic' if self.synthetic else ''}"
         return f"{printable(self.path)} ({what}): {'passed' if self.passed else 'FAILED'}; {counts or 'no check'}"
+
+    def __repr__(self) -> str:
+        return f"<Report: {self.headline}>"
+
+    def _repr_html_(self) -> str:
+        return markup.text(self.headline, text.lines(self.findings, verbose=False, more=".to_text(verbose=True)"))
 
     def of(self, outcome: Outcome) -> list[Finding]:
         """The findings of one outcome."""

@@ -15,7 +15,7 @@ from nsd_imagery.checks.folder import check_folder, logical_faults
 from nsd_imagery.checks.output import refuse_unwritable, write
 from nsd_imagery.checks.report import Report
 from nsd_imagery.checks.rows import check_rows
-from nsd_imagery.checks.tree import Tree, check_tree
+from nsd_imagery.checks.tree import check_tree
 from nsd_imagery.dataset.folder import open_manifest, read_manifest
 from nsd_imagery.dataset.manifest import Manifest
 from nsd_imagery.dataset.shards import BUILD
@@ -23,7 +23,8 @@ from nsd_imagery.errors import MissingDataError, NSDImageryError
 from nsd_imagery.experiment import BETA_VERSIONS, SYNTHETIC_MARKER
 from nsd_imagery.links import is_there, refuse_without_content
 from nsd_imagery.listing import visible
-from nsd_imagery.progress import StepProgress
+from nsd_imagery.notebooks import barred
+from nsd_imagery.progress import CountProgress, counted
 from nsd_imagery.schema import index_schema
 from nsd_imagery.sources.root import ROOT_VARIABLE, find_root, usual_folder
 from nsd_imagery.spelling import Subjects, subjects_of
@@ -31,6 +32,7 @@ from nsd_imagery.suggest import one_of
 from nsd_imagery.trials import INDEX_FOLDERS, read_index, root_of_index
 
 
+@barred("count")
 def verify(
     path: Path | str,
     subjects: Subjects | None = None,
@@ -40,7 +42,7 @@ def verify(
     betas: str = BETA_VERSIONS[0],
     source: str | None = None,
     output: Path | str | None = None,
-    progress: StepProgress | None = None,
+    progress: CountProgress | None = None,
 ) -> Report:
     """Check a root, an index or a built folder: files, labels, numbers, and that the three agree.
 
@@ -53,8 +55,8 @@ def verify(
             that is there.
         betas: Beta version, for a root.
         source: "release" or "cache", for a root that holds a subject in both.
-        output: A file that the report is written to, .json or .md.
-        progress: Called with what is being read.
+        output: A file that the report is written to, .json, .md or .html.
+        progress: Called with how many steps are done, how many there are, and what is read now.
 
     Returns:
         The report. Whatever is wrong with the data is a finding in it.
@@ -70,14 +72,14 @@ def verify(
     if file is not None:
         refuse_unwritable(file)
     found = _verify(path, subjects_of(subjects), Path(root).expanduser() if root else None, betas, source,
-                    progress or (lambda _: None), deep=deep)  # fmt: skip
+                    progress, deep=deep)  # fmt: skip
     if file is not None:
         write(found, file)
     return found
 
 
 def _verify(path: Path, subjects: Sequence[str] | None, root: Path | None, betas: str, source: str | None,
-            progress: StepProgress, *, deep: bool) -> Report:  # fmt: skip
+            progress: CountProgress | None, *, deep: bool) -> Report:  # fmt: skip
     refuse_without_content(path)
     if not path.exists():
         msg = f"{path}: no such file or folder; name a root, an index or a dataset folder"
@@ -94,9 +96,10 @@ def _verify(path: Path, subjects: Sequence[str] | None, root: Path | None, betas
         home = root or root_of_index(path)
         findings = tuple(_check_indices(path, indices, subjects, home, source, progress))
         return Report(str(path), "index", _is_synthetic(home), findings)
-    tree = Tree(find_root(path, betas, source), deep, progress)
-    names = tree.root.choose(subjects)
-    return Report(str(path), tree.root.tree_of(names), _is_synthetic(path), tuple(check_tree(tree, names)))
+    home = find_root(path, betas, source)
+    names = home.choose(subjects)
+    findings = tuple(check_tree(home, names, deep=deep, progress=progress))
+    return Report(str(path), home.tree_of(names), _is_synthetic(path), findings)
 
 
 def verify_folder(
@@ -108,7 +111,7 @@ def verify_folder(
     root: Path | str | None = None,
     guessed: bool = False,
     source: str | None = None,
-    progress: StepProgress | None = None,
+    progress: CountProgress | None = None,
 ) -> Report:
     """Check a dataset folder; see `verify`.
 
@@ -120,7 +123,7 @@ def verify_folder(
         root: Where the data is; None for the folder alone.
         guessed: Whether nobody named the root, so that it may be of other data.
         source: "release" or "cache", for a root that holds a subject in both.
-        progress: Called with what is being read.
+        progress: Called with how many steps are done, how many there are, and what is read now.
 
     Raises:
         MissingDataError: No such root.
@@ -134,40 +137,46 @@ def verify_folder(
     if home is not None and not home.is_dir():
         msg = f"{root}: no such folder; name the root that the dataset was built from"
         raise MissingDataError(msg)
-    progress = progress or (lambda _: None)
     findings = _check_dataset(folder, manifest, subjects, home, source, progress, deep=deep, guessed=guessed)
     return Report(str(folder), "dataset", manifest.synthetic, tuple(findings))
 
 
 def _check_dataset(folder: Path, manifest: Manifest, subjects: Sequence[str] | None, root: Path | None,
-                   source: str | None, progress: StepProgress, *, deep: bool,
+                   source: str | None, progress: CountProgress | None, *, deep: bool,
                    guessed: bool) -> Iterator[Finding]:  # fmt: skip
-    progress("shards")
-    findings = list(check_folder(folder, manifest, subjects))
+    begin = counted(_n_steps(manifest, subjects, root, deep=deep), progress)
+    findings = list(check_folder(folder, manifest, subjects, begin))
     yield from findings
     if any(finding.outcome == "fail" for finding in findings if finding.id in ("folder.shards", "folder.columns")):
         yield SOURCE_SAME.skipped(folder.name, "shards are not sound")
         return
-    progress("betas against labels")
-    yield from check_built_agreement(folder, manifest, subjects)
+    yield from check_built_agreement(folder, manifest, subjects, begin)
     if deep:
-        progress("hashes of rows")
         for name, config in manifest.configs.items():
+            begin(f"{name}: hash of its rows")
             yield FOLDER_ROWS.judged(name, logical_faults(folder, config), "all shards")
     if root is None:
         reason = f"no root is known (--root, ${ROOT_VARIABLE} or ./cache)"
         yield SOURCE_SAME.skipped(folder.name, reason)
         return
-    progress(f"against {root}")
-    yield from check_against_root(folder, manifest, root, subjects, source, deep=deep, guessed=guessed)
+    yield from check_against_root(folder, manifest, root, subjects, source, deep=deep, guessed=guessed, begin=begin)
+
+
+def _n_steps(manifest: Manifest, subjects: Sequence[str] | None, root: Path | None, *, deep: bool) -> int:
+    """Configs, their z-scores, the betas against their labels, hashes of rows, and sessions of the root."""
+    mine = [config for config in manifest.configs.values() if not (subjects and config.subject not in {"", *subjects})]
+    trials = [config for config in mine if config.kind == "trials" and (deep or config.condition != "perception")]
+    pieces = set() if root is None else {shard.piece for config in trials for shard in config.shards}
+    n_subjects = len([name for name in manifest.subjects if not subjects or name in subjects])
+    return len(mine) + 1 + n_subjects + (len(manifest.configs) if deep else 0) + len(pieces)
 
 
 def _check_indices(path: Path, files: Sequence[Path], subjects: Sequence[str] | None, root: Path | None,
-                   source: str | None, progress: StepProgress) -> Iterator[Finding]:  # fmt: skip
-    roots = cache(partial(find_root, root, source=source))
+                   source: str | None, progress: CountProgress | None) -> Iterator[Finding]:  # fmt: skip
+    roots, begin = cache(partial(find_root, root, source=source)), counted(len(files), progress)
     for file in files:
         scope = f"{file.parent.name}/{file.name}"
-        progress(scope)
+        begin(scope)
         try:
             rows = read_index(file)
         except NSDImageryError as error:

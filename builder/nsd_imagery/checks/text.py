@@ -19,8 +19,14 @@ _WITH_FIGURES = "data."
 """Checks whose figures are worth reading where they pass."""
 
 
-def lines(findings: Sequence[Finding], *, verbose: bool) -> Iterator[str]:
-    """A line a thing: failures with what to do, then what was not checked, then what passed, counted or each."""
+def lines(findings: Sequence[Finding], *, verbose: bool, more: str = "-v") -> Iterator[str]:
+    """A line a thing: failures with what to do, then what was not checked, then what passed, counted or each.
+
+    Args:
+        findings: Of a report.
+        verbose: Each that passed.
+        more: What is to be asked for these, where they are only counted.
+    """
     yield from _failures(_of("fail", findings))
     for outcome in OUTCOMES[1:-1]:
         yield from _together(_of(outcome, findings))
@@ -28,7 +34,7 @@ def lines(findings: Sequence[Finding], *, verbose: bool) -> Iterator[str]:
     if verbose:
         yield from _each_that_passed(passed)
     elif passed:
-        yield f"  pass  {', '.join(_counts(passed, findings))} (-v lists them)"
+        yield f"  pass  {', '.join(_counts(passed, findings))} ({more} lists them)"
 
 
 def broken(line: str, width: int) -> str:
@@ -47,7 +53,7 @@ def broken(line: str, width: int) -> str:
 
 def sections(findings: Sequence[Finding]) -> Iterator[str]:
     """Paragraphs of Markdown: each check that failed, with its rows and what to do, then what was not checked."""
-    for check, mine in _by_check(_of("fail", findings)).items():
+    for check, mine in by_check(_of("fail", findings)).items():
         yield f"## {check}"
         yield f"Not so: {plain(mine[0].proves)}."
         told = []
@@ -69,7 +75,7 @@ def plain(text: str) -> str:
 
 def _failures(findings: Sequence[Finding]) -> Iterator[str]:
     """Check by check, each finding with its rows; then what to do."""
-    for check, mine in _by_check(findings).items():
+    for check, mine in by_check(findings).items():
         for finding in mine:
             reason = "" if finding.evidence == counted(finding.n_offending) else f": {finding.evidence}"
             yield f"  fail  {check}: {finding.scope or 'all'}{reason}"
@@ -88,14 +94,14 @@ def _together(findings: Sequence[Finding]) -> Iterator[str]:
     """Findings of one outcome, with their reasons."""
     reasons = dict.fromkeys(finding.evidence for finding in findings)
     for reason in reasons:
-        for checks, scopes in _products([finding for finding in findings if finding.evidence == reason]):
+        for checks, scopes in products([finding for finding in findings if finding.evidence == reason]):
             what = reason or next(finding.proves for finding in findings if finding.id == checks[0])
             yield f"  {findings[0].outcome}  {', '.join(checks)}: {', '.join(scopes) or 'all'}: {what}"
 
 
 def _each_that_passed(findings: Sequence[Finding]) -> Iterator[str]:
     yield from _together([finding for finding in findings if finding.id.startswith(_WITH_FIGURES)])
-    for checks, scopes in _products([finding for finding in findings if not finding.id.startswith(_WITH_FIGURES)]):
+    for checks, scopes in products([finding for finding in findings if not finding.id.startswith(_WITH_FIGURES)]):
         yield f"  pass  {', '.join(checks)}: {', '.join(scopes) or 'all'}"
 
 
@@ -106,9 +112,9 @@ def _counts(passed: Sequence[Finding], findings: Sequence[Finding]) -> Iterator[
         yield f"{kind} {n_passed}" if n_passed == n_all else f"{kind} {n_passed} of {n_all}"
 
 
-def _products(findings: Sequence[Finding]) -> Iterator[tuple[list[str], list[str]]]:
+def products(findings: Sequence[Finding]) -> Iterator[tuple[list[str], list[str]]]:
     """Checks of one kind and scopes, so that each of these checks has a finding for each of these scopes."""
-    scopes = {check: tuple(finding.scope for finding in mine) for check, mine in _by_check(findings).items()}
+    scopes = {check: tuple(finding.scope for finding in mine) for check, mine in by_check(findings).items()}
     groups: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for check, mine in scopes.items():
         groups.setdefault((check.partition(".")[0], mine), []).append(check)
@@ -120,7 +126,8 @@ def _of(outcome: Outcome, findings: Iterable[Finding]) -> list[Finding]:
     return [finding for finding in findings if finding.outcome == outcome]
 
 
-def _by_check(findings: Iterable[Finding]) -> dict[str, list[Finding]]:
+def by_check(findings: Iterable[Finding]) -> dict[str, list[Finding]]:
+    """Findings by the check that found them, in their order."""
     groups: dict[str, list[Finding]] = {}
     for finding in findings:
         groups.setdefault(finding.id, []).append(finding)

@@ -34,7 +34,7 @@ from nsd_imagery.dataset.reading import mean_map_of
 from nsd_imagery.errors import NSDImageryError
 from nsd_imagery.experiment import N_NSD_PICTURES, Experiment
 from nsd_imagery.links import without_content
-from nsd_imagery.progress import StepProgress
+from nsd_imagery.progress import Begin, CountProgress, counted
 from nsd_imagery.sources.missing import Asked
 from nsd_imagery.sources.pictures import open_pictures, pictures_file
 from nsd_imagery.sources.proof import SessionFiles
@@ -62,27 +62,46 @@ class Tree:
     Attributes:
         root: The root.
         deep: Whether NSD core's betas and both formats are read too.
-        progress: Called with what is being read.
+        begin: Called with what is read next.
     """
 
     root: Root
     deep: bool
-    progress: StepProgress
+    begin: Begin
 
 
-def check_tree(tree: Tree, subjects: Sequence[str]) -> Iterator[Finding]:
-    """All checks of some subjects, then those of all of them together."""
+def check_tree(
+    root: Root, subjects: Sequence[str], *, deep: bool = False, progress: CountProgress | None = None
+) -> Iterator[Finding]:
+    """All checks of some subjects, then those of all of them together.
+
+    Args:
+        root: The root.
+        subjects: Of it.
+        deep: Also read NSD core's betas, and both formats.
+        progress: Called with how many subjects and sessions are done, how many there are, and what is read now.
+    """
+    tree = Tree(root, deep, counted(sum(_n_steps(root, subject, deep=deep) for subject in subjects), progress))
     judgements: list[Judgement] = []
     listed = {subject: tree.root.listed(subject) for subject in subjects}
     common = {file.path: file for one in listed.values() if one for file in one.files if file.is_common}
     looked = check_listed(tree.root.path, _ALL, list(common.values()))
     yield from looked.findings
     for subject in subjects:
-        tree.progress(subject)
+        tree.begin(subject)
         yield from _check_subject(tree, subject, listed[subject], looked.unlabelled, judgements)
     if len(judgements) > 1:
         yield from check_pooled(judgements)
     yield _check_pictures(tree.root.path)
+
+
+def _n_steps(root: Root, subject: str, *, deep: bool) -> int:
+    """The subject, and its sessions whose betas are read."""
+    try:
+        files = root.beta_files(subject)
+    except NSDImageryError:  # which is told of the subject
+        files = []
+    return 1 + sum(deep or file.experiment == "nsdimagery" for file in files)
 
 
 def _check_subject(tree: Tree, subject: str, listed: Listed | None, unlabelled: Set[Experiment],
@@ -154,7 +173,7 @@ def _check_numbers(
     if core and not tree.deep:
         yield FILES_BETAS_WHOLE.skipped(scope, "NSD core's betas are read with --deep")
         return
-    tree.progress(scope)
+    read = tree.begin(scope)
     try:
         roi = resolve(DEFAULT_ROI, maps)
         read_header(session.beta_path).grid.check_same(roi.grid, str(session.beta_path), "the mask")
@@ -163,7 +182,7 @@ def _check_numbers(
         yield from () if core else no_agreement(scope, "the betas were not read")
         return
     try:
-        betas = read_betas(session.beta_path, roi.grid, roi.flat, None)
+        betas = read_betas(session.beta_path, roi.grid, roi.flat, None, read)
     except (NSDImageryError, OSError) as error:
         yield FILES_BETAS_WHOLE.judged(scope, [error], "")
         yield from () if core else no_agreement(scope, "the beta file cannot be read")

@@ -11,7 +11,7 @@ import click
 
 from nsd_imagery.cli import data, interop, interrupts, learn, memory, share
 from nsd_imagery.cli.compare import compare
-from nsd_imagery.cli.evaluate import evaluate
+from nsd_imagery.cli.evaluate import evaluate, report
 from nsd_imagery.cli.rois import rois
 from nsd_imagery.errors import NSDImageryError, UsageError, on_one_line, printable, reason
 from nsd_imagery.links import without_content
@@ -54,6 +54,7 @@ for verb in (
     data.info,
     evaluate,
     compare,
+    report,
     learn.embed,
     interop.export,
     share.push,

@@ -8,8 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import click
-
+from nsd_imagery.cli.showing import say
 from nsd_imagery.errors import MissingExtraError, NSDImageryError, UsageError, reason
 from nsd_imagery.extras import how_to_install
 from nsd_imagery.shell import quoted
@@ -45,7 +44,7 @@ def with_cluster(scheduler: str, work: Callable[[Executor | None], _Result]) -> 
         client = _connected(scheduler)
     except UsageError as error:
         raise NSDImageryError(gone) from error
-    click.echo(f"{scheduler}: the connection was lost; going on with a new one, what is finished is kept", err=True)
+    say(f"{scheduler}: the connection was lost; going on with a new one, what is finished is kept")
     try:
         return _on(client, scheduler, work)
     except BrokenExecutor as error:
@@ -93,7 +92,7 @@ def _saying_when_deserted(client: Any, scheduler: str) -> Iterator[None]:
             with suppress(OSError):
                 n_alone = 0 if client.nthreads() else n_alone + 1
             if n_alone == 10:
-                click.echo(f"{scheduler}: has no workers; waiting for one (what is finished is kept)", err=True)
+                say(f"{scheduler}: has no workers; waiting for one (what is finished is kept)")
 
     threading.Thread(target=watch, daemon=True).start()
     try:

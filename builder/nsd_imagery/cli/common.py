@@ -1,12 +1,10 @@
-"""What the commands share: list options, what they print of a folder, progress."""
+"""What the commands share: list options, and what they print of a folder."""
 
 import json
 import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -113,33 +111,3 @@ def show_configs(facts: dict[str, Any]) -> None:
         click.echo(f"  missing: {sentence}")
     for sentence in facts["notes"]:
         click.echo(f"  note: {sentence}")
-
-
-@contextmanager
-def progress_line(verb: str) -> Iterator[Callable[[str], None]]:
-    """Says on a terminal what is being worked on, on one line of stderr; says nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    from tqdm import tqdm
-
-    with tqdm(bar_format="{desc} {elapsed}", leave=False) as bar:
-        yield lambda what: bar.set_description_str(f"{verb}: {what}")
-
-
-@contextmanager
-def progress_bar(verb: str) -> Iterator[Callable[[Any], None]]:
-    """A bar over the bytes of beta files, with an estimate of what is left; says nothing where there is no terminal."""
-    if not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    from tqdm import tqdm
-
-    with tqdm(desc=verb, unit="B", unit_scale=True, leave=False) as bar:
-
-        def progress(state: Any) -> None:
-            bar.total = state.n_bytes
-            bar.set_postfix_str(f"{state.n_done}/{state.n_pieces} pieces {state.name}", refresh=False)
-            bar.update(state.bytes_done - bar.n)
-
-        yield progress

@@ -14,12 +14,11 @@ from nsd_imagery.cli.common import (
     columns,
     next_line,
     place,
-    progress_bar,
-    progress_line,
     show_configs,
     show_json,
 )
 from nsd_imagery.cli.lean import without_pandas
+from nsd_imagery.cli.showing import progress_bar, progress_count, progress_line
 from nsd_imagery.experiment import BETA_VERSIONS
 from nsd_imagery.shell import quoted
 from nsd_imagery.spelling import subjects_of
@@ -77,10 +76,10 @@ def synth(root: Path, subjects: tuple[str, ...], as_json: bool, **options: Any) 
       nsd-imagery synth release --perception-sessions 2 --signal real
       nsd-imagery synth cache --layout cache
     """
-    from nsd_imagery.synthetic import synth as run
-
     names = subjects_of(subjects) or ()
     with progress_line("synth") as progress:
+        from nsd_imagery.synthetic import synth as run
+
         run(root, subjects=names, progress=progress, **options)
     if as_json:
         show_json({"root": root, "subjects": names})
@@ -107,11 +106,11 @@ def index(root: Path | None, as_json: bool, **options: Any) -> None:
       nsd-imagery index release
       nsd-imagery index /data/nsd --subjects subj01,subj05 --out my_indices
     """
-    from nsd_imagery.trials import full_indices, read_index
-    from nsd_imagery.trials import index as run
-
-    without_pandas()
     with progress_line("index") as progress:
+        without_pandas()
+        from nsd_imagery.trials import full_indices, read_index
+        from nsd_imagery.trials import index as run
+
         folder = run(root, progress=progress, **options)
     indices = [_index_facts(path, read_index(path)) for path in full_indices(folder)]
     if as_json:
@@ -199,7 +198,7 @@ def build(out: Path, workers: int, scheduler: str | None, dry_run: bool, as_json
             from nsd_imagery.dataset.plan import plan
 
             todo = plan(out=out, **options)
-            todo.build(executor, progress)
+            todo.build(executor, progress=progress)
             return todo
 
         done = with_executor(workers, scheduler, work)
@@ -225,12 +224,7 @@ def _show_preview(planned: Any, out: Path, as_json: bool) -> None:
         click.echo(f"  {piece.key:<24} {state}  ({place(piece.beta_path)})")
     for sentence in found.notes:
         click.echo(f"  note: {sentence}")
-    todo = sum(bool(piece.todo) for piece in found.pieces)
-    click.echo(
-        f"{place(out)}: {todo} of {len(found.pieces)} pieces to do: {found.bytes_unpacked / 1e9:.2f} GB of betas to "
-        f"read from files of {found.bytes_in / 1e9:.2f} GB, about "
-        f"{found.bytes_out / 1e9:.2f} GB to write, {found.bytes_free / 1e9:.1f} GB free"
-    )
+    click.echo(f"{place(out)}: {found.headline}")
 
 
 @click.command()
@@ -239,7 +233,9 @@ def _show_preview(planned: Any, out: Path, as_json: bool) -> None:
 @click.option("--deep", is_flag=True, help="Also read NSD core's betas and both formats, and hash every row.")
 @click.option("-v", "--verbose", is_flag=True, help="Also list what passed, with the figures of the data.")
 @JSON
-@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Also write the report: .json or .md.")
+@click.option(
+    "--output", type=click.Path(path_type=Path), metavar="FILE", help="Also write the report: .json, .md or .html."
+)
 @click.option("--root", type=click.Path(path_type=Path), help="Where a dataset folder was built from.")
 @click.option("--betas", type=str, default=BETA_VERSIONS[0], show_default=True, help="Beta version, for a root.")
 @click.option("--source", type=str, help="release or cache, where a root holds a subject in both trees.")
@@ -253,12 +249,12 @@ def verify(path: Path, verbose: bool, as_json: bool, **options: Any) -> None:
     Examples:
       nsd-imagery verify release
       nsd-imagery verify ./nsd_imagery --root release
-      nsd-imagery verify /data/nsd --subjects subj01 --deep -v --output report.md
+      nsd-imagery verify /data/nsd --subjects subj01 --deep -v --output report.html
     """
-    from nsd_imagery.checks.run import verify as run
+    with progress_count("verify") as progress:
+        without_pandas()
+        from nsd_imagery.checks.run import verify as run
 
-    without_pandas()
-    with progress_line("verify") as progress:
         found = run(path, progress=progress, **options)
     click.echo(found.dumps().rstrip() if as_json else found.to_text(verbose=verbose, width=columns()))
     sys.exit(0 if found.passed else 1)
@@ -286,3 +282,5 @@ def info(dataset: Path, as_json: bool) -> None:
         f"{place(dataset)}: {'synthetic, ' if facts['synthetic'] else ''}{facts['bytes'] / 1e6:.1f} MB; {recipe}"
     )
     show_configs(facts)
+    folder = dataset.expanduser().resolve()
+    click.echo(next_line(folder, folder, next(iter(facts["configs"]))))

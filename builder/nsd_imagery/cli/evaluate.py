@@ -7,8 +7,10 @@ from typing import Any
 
 import click
 
-from nsd_imagery.cli.common import JSON, LIST, place, progress_line, show_json
+from nsd_imagery.cli.common import JSON, LIST, place, show_json
 from nsd_imagery.cli.lean import without_pandas
+from nsd_imagery.cli.showing import progress_count
+from nsd_imagery.shell import quoted
 
 _MOST_DRAWS = 9_999
 
@@ -83,6 +85,7 @@ _MOST_DRAWS = 9_999
     "--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes; at most one a subject."
 )
 @click.option("--scheduler", help="Address of a Dask scheduler (or its scheduler.json), instead of processes.")
+@click.option("--report/--no-report", default=True, show_default=True, help="Also write the page OUT/report.html.")
 @click.option("-v", "--verbose", is_flag=True, help="All numbers of all ROIs, and which runs were left out and why.")
 @JSON
 def evaluate(
@@ -94,9 +97,9 @@ def evaluate(
     five others of its set within a run of vision, and from vision to imagery without the letter that was on the
     screen: the primary test, with what the letter alone gives beside it. With --embeddings also transfer: how often
     ridge regression from perception tells a target from another one of its set, in vision and imagery; with
-    --predictions the same of a model of your own. All scores, a row each with chance, interval, p, ceiling and n, are
-    in OUT/scores.parquet, maps of voxels in OUT/voxels-subjAA.parquet, and how they were got in OUT/evaluation.json.
-    Subjects that are finished are kept. Exit status 1 if nothing could be estimated.
+    --predictions the same of a model of your own. OUT/report.html shows it all; all scores, a row each with chance,
+    interval, p, ceiling and n, are in OUT/scores.parquet, maps of voxels in OUT/voxels-subjAA.parquet, and how they
+    were got in OUT/evaluation.json. Subjects that are finished are kept. Exit status 1 if nothing could be estimated.
 
     \b
     Examples:
@@ -110,28 +113,65 @@ def evaluate(
     """
     from nsd_imagery.cli.pools import with_executor
 
-    with progress_line("evaluate") as progress:
+    with progress_count("evaluate") as progress:
 
         def work(executor: Any) -> Any:
             without_pandas()
             from nsd_imagery.evaluation.run import evaluate as run
 
-            def say(n_done: int, n_subjects: int, what: str) -> None:
-                progress(f"{n_done}/{n_subjects} {what}")
-
-            return run(dataset, out, executor=executor, progress=say, **options)
+            return run(dataset, out, executor=executor, progress=progress, **options)
 
         found = with_executor(workers, scheduler, work)
     n_estimated = sum(score.value is not None for score in found.scores)
     if as_json:
         lines = [asdict(line) for line in found.headline]
         show_json(
-            {"path": found.path, "n_estimated": n_estimated, "headline": lines, "left_out": found.left_out}
-            | {"transfer": found.transfer}
+            {
+                "path": found.path,
+                "report": found.report,
+                "n_estimated": n_estimated,
+                "headline": lines,
+                "left_out": found.left_out,
+                "transfer": found.transfer,
+            }
         )
     else:
         _show(found, out, verbose=verbose)
+        if options["report"]:
+            click.echo(_page_line(found, out))
     sys.exit(0 if n_estimated else 1)
+
+
+@click.command()
+@click.argument("evaluation", type=click.Path(path_type=Path))
+@JSON
+def report(evaluation: Path, as_json: bool) -> None:
+    """Write the page of EVALUATION, the folder that evaluate wrote, again: one HTML file to look at, and figures.
+
+    EVALUATION/report.html is self-contained: it can be opened, sent or archived, and asks nothing of any network. The
+    figures are in EVALUATION/figures, for papers. Both are made of the scores and maps that lie there.
+
+    \b
+    Examples:
+      nsd-imagery report ./evaluation
+    """
+    without_pandas()
+    from nsd_imagery.evaluation.report.write import report as run
+
+    page = run(evaluation)
+    if as_json:
+        show_json({"report": page, "figures": sorted(page.parent.glob("figures/*"))})
+        return
+    click.echo(f"{place(evaluation / page.name)}: open it in a browser")
+
+
+def _page_line(found: Any, out: Path) -> str:
+    """Where the page is, or how to get it."""
+    if found.report is not None:
+        return f"{place(out / found.report.name)}: the page of it all, to be opened in a browser"
+    from nsd_imagery.extras import how_to_install
+
+    return f"no page, which needs matplotlib: {how_to_install('evaluate')}, then nsd-imagery report {quoted(out)}"
 
 
 def _show(found: Any, out: Path, *, verbose: bool) -> None:

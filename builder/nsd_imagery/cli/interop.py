@@ -5,8 +5,9 @@ from typing import Any
 
 import click
 
-from nsd_imagery.cli.common import JSON, LIST, place, progress_line, show_json
+from nsd_imagery.cli.common import JSON, LIST, place, show_json
 from nsd_imagery.cli.lean import without_pandas
+from nsd_imagery.cli.showing import progress_count
 
 
 @click.command()
@@ -31,11 +32,11 @@ def export(dataset: Path, out: Path, as_json: bool, **options: Any) -> None:
     """
     from dataclasses import asdict
 
-    from nsd_imagery.interop.export import export as run
+    with progress_count("export") as progress:
+        without_pandas()
+        from nsd_imagery.interop.export import export as run
 
-    without_pandas()
-    with progress_line("export") as progress:
-        done = run(dataset, out, progress=lambda n, total, name: progress(f"{n}/{total} {name}"), **options)
+        done = run(dataset, out, progress=progress, **options)
     if as_json:
         show_json(asdict(done))
         return

@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from nsd_imagery.cli.common import JSON, LIST, ROOT_HELP, place, progress_line, show_json
+from nsd_imagery.cli.common import JSON, LIST, ROOT_HELP, place, show_json
+from nsd_imagery.cli.showing import progress_count
 from nsd_imagery.experiment import BETA_VERSIONS
 
 
@@ -42,11 +43,11 @@ def embed(root: Path | None, as_json: bool, **options: Any) -> None:
       nsd-imagery embed /data/nsd --model openai/clip-vit-large-patch14
       nsd-imagery embed /data/nsd --model ./my_clip --mode imagery --prompts prompts.csv --device cpu
     """
-    from nsd_imagery.embeddings import KINDS, read_embeddings
-    from nsd_imagery.learn.embed import embed as run
+    with progress_count("embed") as progress:
+        from nsd_imagery.embeddings import KINDS, read_embeddings
+        from nsd_imagery.learn.embed import embed as run
 
-    with progress_line("embed") as progress:
-        path = run(root, progress=lambda done, total, kind: progress(f"{done}/{total} {kind}"), **options)
+        path = run(root, progress=progress, **options)
     maker, rows = read_embeddings(path)
     of_kind = {kind: {stimulus for of, stimulus in rows if of == kind} for kind in KINDS}
     without = {kind: sorted(of_kind[other] - of_kind[kind]) for kind, other in (KINDS, KINDS[::-1])}

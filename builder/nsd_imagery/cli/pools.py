@@ -10,12 +10,12 @@ from contextlib import ExitStack, contextmanager
 from multiprocessing import resource_tracker
 from typing import IO, Any, TypeVar
 
-import click
-
 from nsd_imagery.cli import interrupts, memory
 from nsd_imagery.cli.cluster import with_cluster
+from nsd_imagery.cli.showing import say, still
 from nsd_imagery.cli.worker import begin
 from nsd_imagery.errors import NSDImageryError, UsageError, shown
+from nsd_imagery.progress import MOST_TASKS
 
 _Result = TypeVar("_Result")
 
@@ -47,7 +47,7 @@ def _with_processes(workers: int, work: Callable[[Executor | None], _Result]) ->
             with _processes(workers, said) as executor:
                 return work(executor)
         except BrokenExecutor:
-            click.echo("a worker process died; going on with new ones, what is finished is kept", err=True)
+            say("a worker process died; going on with new ones, what is finished is kept")
         try:
             with _processes(workers, said) as executor:
                 return work(executor)
@@ -71,10 +71,15 @@ class _Processes(ProcessPoolExecutor):
     """A pool whose processes are spawned as tasks come, one a task at most, and say nothing to the user.
 
     By spawn: a fork would copy threads of Arrow and HDF5 in whatever state they are, and start all of them at once.
+
+    Attributes:
+        shares: How much of each task is done, by its number: memory that the processes write, and wait for nobody.
     """
 
     def __init__(self, workers: int, said: IO[bytes]) -> None:
-        super().__init__(workers, multiprocessing.get_context("spawn"), initializer=begin)
+        spawn = multiprocessing.get_context("spawn")
+        self.shares = spawn.RawArray("d", MOST_TASKS)
+        super().__init__(workers, spawn, initializer=begin, initargs=(self.shares,))
         self._said = said
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
@@ -89,14 +94,15 @@ def _stderr_to(file: IO[bytes]) -> Iterator[None]:
 
     Dying is loud: tracebacks of multiprocessing, the resource tracker's list of leaks, OpenBLAS and the C library.
     """
-    sys.stderr.flush()
-    ours = os.dup(2)
-    os.dup2(file.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(ours, 2)
-        os.close(ours)
+    with still():
+        sys.stderr.flush()
+        ours = os.dup(2)
+        os.dup2(file.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(ours, 2)
+            os.close(ours)
 
 
 def _last_line(said: IO[bytes]) -> str:

@@ -5,8 +5,9 @@ from typing import Any
 
 import click
 
-from nsd_imagery.cli.common import JSON, LIST, place, progress_line, show_configs, show_json
+from nsd_imagery.cli.common import JSON, LIST, place, show_configs, show_json
 from nsd_imagery.cli.lean import without_pandas
+from nsd_imagery.cli.showing import progress_count
 
 
 @click.command()
@@ -29,13 +30,11 @@ def push(dataset: Path, repo: str, root: Path | None, dry_run: bool, as_json: bo
     """
     from dataclasses import asdict
 
-    from nsd_imagery.share.send import push as run
+    with progress_count("push") as progress:
+        without_pandas()
+        from nsd_imagery.share.send import push as run
 
-    without_pandas()
-    with progress_line("push") as progress:
-        done = run(
-            dataset, repo, root=root, dry_run=dry_run, progress=lambda n, total, name: progress(f"{n}/{total} {name}")
-        )
+        done = run(dataset, repo, root=root, dry_run=dry_run, progress=progress)
     if as_json:
         show_json({**asdict(done), "dry_run": dry_run})
         return
@@ -70,12 +69,12 @@ def pull(repo: str, out: Path, as_json: bool, **options: Any) -> None:
       nsd-imagery pull jane/nsd-imagery
       nsd-imagery pull jane/nsd-imagery --configs subj01-imagery,subj01-voxels --out ./subj01
     """
-    from nsd_imagery.dataset.info import info as info_of
-    from nsd_imagery.share.receive import pull as run
+    with progress_count("pull") as progress:
+        without_pandas()
+        from nsd_imagery.dataset.info import info as info_of
+        from nsd_imagery.share.receive import pull as run
 
-    without_pandas()
-    with progress_line("pull") as progress:
-        folder = run(repo, out, progress=lambda done, total, name: progress(f"{done}/{total} {name}"), **options)
+        folder = run(repo, out, progress=progress, **options)
     facts = info_of(folder)
     if as_json:
         show_json({"folder": folder, "repo": repo, **facts})

@@ -10,6 +10,7 @@ from nsd_imagery.dataset.arguments import explained
 from nsd_imagery.dataset.make import BuildProgress
 from nsd_imagery.dataset.plan import Options, plan
 from nsd_imagery.dataset.preview import Preview
+from nsd_imagery.notebooks import barred
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -25,6 +26,7 @@ def _with_options_of_plan(function: _Function) -> _Function:
 
 
 @explained
+@barred("pieces")
 @_with_options_of_plan
 def build(
     root: Path | str | None = None,
@@ -40,8 +42,8 @@ def build(
         root: Folder with the release tree or the Guide's cache tree; default $NSD_CACHE_ROOT, else ./cache.
         out: The dataset folder.
         executor: Runs the pieces: a process pool, or that of a Dask client; default: here.
-        progress: Called with a `state.BuildState` at the start, after each piece, and each second of a long
-            reading here.
+        progress: Called with a `state.BuildState` at the start, after each piece, and, where it is known, several
+            times a second of reading.
         **options: Of `plan`: subjects, conditions, roi, zscore, dtype, betas, captions, source, smoothing_fwhm,
             replace.
 
@@ -52,7 +54,7 @@ def build(
         UsageError, MissingDataError, DataError, FolderError, BusyError, SpaceError, BrokenExecutor: As `plan` and
             `Plan.build`.
     """
-    return plan(root, out, **options).build(executor, progress)
+    return plan(root, out, **options).build(executor, progress=progress)
 
 
 @explained

@@ -10,6 +10,7 @@ import yaml
 
 from nsd_imagery.consent import TERMS_LINK
 from nsd_imagery.dataset.manifest import Config, Manifest
+from nsd_imagery.dataset.names import STIMULI
 from nsd_imagery.schema import BETAS, STATS_COLUMNS, STIMULI_COLUMNS, TRIAL_COLUMNS, VOXEL_COLUMNS, Column
 
 _TEMPLATE = "dataset_card.md"
@@ -26,12 +27,12 @@ Files = Mapping[str, tuple[str, int]]
 """By shard of the folder, what is there instead of it, and its size in bytes."""
 
 
-def card(manifest: Manifest, *, place: str = "./nsd_imagery", files: Files | None = None, proof: str = "") -> str:
+def card(manifest: Manifest, *, repo: str = "", files: Files | None = None, proof: str = "") -> str:
     """The card of a manifest, in Markdown with YAML front matter.
 
     Args:
         manifest: Of the dataset.
-        place: What the examples pass to `load_dataset`: a folder, or OWNER/NAME.
+        repo: OWNER/NAME, for the card of a repo on the hub; default: for the folder itself.
         files: Default: the shards of the folder themselves.
         proof: Markdown on how the labels of this dataset were proven; default: what each build checks.
     """
@@ -48,7 +49,7 @@ def card(manifest: Manifest, *, place: str = "./nsd_imagery", files: Files | Non
         tables={kind: column_table(_COLUMNS[kind]) for kind in kinds if kind in _COLUMNS},
         sources=_sources(configs),
         example=next((name for name, config in configs.items() if config.kind == "trials"), ""),
-        place=place,
+        repo=repo,
         terms=TERMS_LINK,
         proof=proof,
         notes=notes(manifest),
@@ -56,7 +57,10 @@ def card(manifest: Manifest, *, place: str = "./nsd_imagery", files: Files | Non
 
 
 def front_matter(manifest: Manifest, files: Files | None = None) -> dict[str, Any]:
-    """The YAML part: the exact files of each split (`configs`), and features and sizes (`dataset_info`)."""
+    """The YAML part: the exact files of each split (`configs`), and features and sizes (`dataset_info`).
+
+    What a viewer opens first is `stimuli`, where there is one: a row of betas is up to 325 KB of JSON there.
+    """
     configs = manifest.configs
     files = files or {shard.file: (shard.file, shard.bytes) for shard in manifest.shards}
     return {
@@ -81,6 +85,7 @@ def front_matter(manifest: Manifest, files: Files | None = None) -> dict[str, An
         "configs": [
             {
                 "config_name": name,
+                **({"default": True} if name == STIMULI else {}),
                 "data_files": [
                     {"split": split, "path": [files[shard.file][0] for shard in shards]}
                     for split, shards in config.splits.items()

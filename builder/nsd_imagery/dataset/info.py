@@ -1,8 +1,10 @@
 """What a dataset folder holds, from its manifest alone."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from nsd_imagery import markup
 from nsd_imagery.dataset.begun import Begun, unfinished
 from nsd_imagery.dataset.card import notes
 from nsd_imagery.dataset.folder import open_manifest, shard_files
@@ -11,7 +13,25 @@ from nsd_imagery.experiment import CONDITIONS, CORE_SESSIONS, SUBJECTS
 from nsd_imagery.links import without_content
 
 
-def info(dataset: Path | str) -> dict[str, Any]:
+class Info(dict[str, Any]):
+    """What `info` says, which a notebook shows as a table of configs."""
+
+    def _repr_html_(self) -> str:
+        synthetic = "synthetic, " if self["synthetic"] else ""
+        recipe = ", ".join(f"{key} {value}" for key, value in self["recipe"].items())
+        rows = [
+            (name, ", ".join(f"{split} {n:,}" for split, n in one["rows"].items()), one["voxels"], _megabytes(one))
+            for name, one in self["configs"].items()
+        ]
+        below = [self["stopped"]["sentence"]] if self["stopped"] else []
+        below += [f"missing: {sentence}" for sentence in self["missing"]]
+        below += [f"note: {sentence}" for sentence in self["notes"]]
+        return markup.table(
+            f"{synthetic}{_megabytes(self)} MB; {recipe}", rows, ("config", "rows", "voxels", "MB"), below
+        )
+
+
+def info(dataset: Path | str) -> Info:
     """Configs, sizes, recipe, and what is missing.
 
     Args:
@@ -32,16 +52,22 @@ def info(dataset: Path | str) -> dict[str, Any]:
     manifest = open_manifest(folder)
     stopped = unfinished(folder, manifest)
     configs = {name: _config(config) for name, config in manifest.configs.items()}
-    return {
-        "configs": configs,
-        "recipe": manifest.recipe.options,
-        "format_version": manifest.format_version,
-        "synthetic": manifest.synthetic,
-        "bytes": sum(config["bytes"] for config in configs.values()),
-        "missing": _missing(folder, manifest),
-        "notes": notes(manifest),
-        "stopped": None if stopped is None else _stopped(stopped),
-    }
+    return Info(
+        {
+            "configs": configs,
+            "recipe": manifest.recipe.options,
+            "format_version": manifest.format_version,
+            "synthetic": manifest.synthetic,
+            "bytes": sum(config["bytes"] for config in configs.values()),
+            "missing": _missing(folder, manifest),
+            "notes": notes(manifest),
+            "stopped": None if stopped is None else _stopped(stopped),
+        }
+    )
+
+
+def _megabytes(one: Mapping[str, Any]) -> str:
+    return f"{one['bytes'] / 1e6:,.1f}"
 
 
 def _stopped(build: Begun) -> dict[str, Any]:

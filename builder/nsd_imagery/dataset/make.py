@@ -23,7 +23,7 @@ from nsd_imagery.dataset.shards import BUILD, Shard, write_shard
 from nsd_imagery.dataset.state import BuildProgress, Watch
 from nsd_imagery.dataset.waiting import error_of, finished_next, refuse_cut_off
 from nsd_imagery.errors import NSDImageryError
-from nsd_imagery.progress import ShareProgress
+from nsd_imagery.progress import ShareProgress, teller, unwatched
 
 logger = logging.getLogger(__name__)
 
@@ -36,12 +36,21 @@ _FAULTS = (NSDImageryError, OSError)
 """Of a piece; anything else is a bug of ours and ends the build."""
 
 
-def make(job: Job) -> list[Made]:
+def make(job: Job, said: ShareProgress = unwatched) -> list[Made]:
     """Read the beta file of a job once, and write and journal the shards of its ROIs.
 
     Where it is another file than the one that an earlier build read and holds the same, what that made is kept.
+
+    Args:
+        job: The job.
+        said: Called as the file is read.
     """
-    return _of_same_file(job) or _write(job, read_piece(job.piece))
+    return _of_same_file(job) or _write(job, read_piece(job.piece, said))
+
+
+def make_there(job: Job, number: int) -> list[Made]:
+    """As `make`, by a process of a pool, which says how far it is where the parent can look it up."""
+    return make(job, teller(number))
 
 
 def _of_same_file(job: Job) -> list[Made]:
@@ -90,8 +99,9 @@ def make_all(
     Args:
         jobs: The jobs.
         finished: Of each, what `journal.finished` gave.
-        executor: Runs them; None to make them here.
-        progress: Called with a `BuildState` at the start, after each piece, and each second of a long reading here.
+        executor: Runs them; None to make them here. Where it has `shares`, its processes `tell_in` them how far they
+            are.
+        progress: Called with a `BuildState` at the start, after each piece, and several times a second of reading.
 
     Raises:
         BrokenExecutor: A worker died, or a cluster's scheduler; its owner may call again with a new executor, and what
@@ -107,7 +117,7 @@ def make_all(
     fresh: dict[int, list[Made]] = {}
     failures: dict[int, BaseException] = {}
     watch.begin()
-    for at, outcome in _here(todo, watch) if executor is None else _spread(todo, executor):
+    for at, outcome in _here(todo, watch) if executor is None else _spread(todo, executor, watch):
         if isinstance(outcome, BaseException):
             failures[at] = outcome
             continue
@@ -174,30 +184,37 @@ def make_elsewhere(job: Job, expected: Seen, host: str) -> list[Made]:
     return make(job)
 
 
-def _spread(todo: dict[int, Job], executor: Executor) -> Iterator[_Result]:
+def _spread(todo: dict[int, Job], executor: Executor, watch: Watch) -> Iterator[_Result]:
     running: dict[Future[list[Made]], tuple[int, int]] = {}
+    shares: Sequence[float] = getattr(executor, "shares", ())
+
+    def look() -> None:
+        for at, _ in running.values():
+            if at < len(shares):
+                watch.read(at, shares[at])
+
     is_here = not todo or isinstance(executor, ProcessPoolExecutor | ThreadPoolExecutor)
     marked = None if is_here else mark(next(iter(todo.values())).folder)
     for at, job in todo.items():
-        running[_submit(job, executor, marked)] = (at, 1)
+        running[_submit(at, job, executor, marked)] = (at, 1)
     while running:
-        for future in finished_next(running, executor):
+        for future in finished_next(running, executor, look):
             at, attempt = running.pop(future)
             error = error_of(future)
             if error is None:
                 yield at, future.result()
             elif attempt < _TRIES:
                 _log(todo[at], error, attempt)
-                running[_submit(todo[at], executor, marked)] = (at, attempt + 1)
+                running[_submit(at, todo[at], executor, marked)] = (at, attempt + 1)
             else:
                 yield at, error
 
 
-def _submit(job: Job, executor: Executor, marked: Path | None) -> Future[list[Made]]:
+def _submit(at: int, job: Job, executor: Executor, marked: Path | None) -> Future[list[Made]]:
     """Have a piece made, by a worker of another machine if the folder is marked for those."""
     refuse_cut_off(executor)
     if marked is None:
-        return executor.submit(make, job)
+        return executor.submit(make_there, job, at)
     return executor.submit(make_elsewhere, job, seen(job, marked), socket.gethostname())
 
 

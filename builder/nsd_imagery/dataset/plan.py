@@ -9,7 +9,7 @@ import inspect
 import logging
 from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,8 @@ from nsd_imagery.dataset.recipe import Recipe, RecipeOptions
 from nsd_imagery.dataset.state import BuildProgress
 from nsd_imagery.experiment import BETA_VERSIONS, SYNTHETIC_MARKER
 from nsd_imagery.links import is_there
+from nsd_imagery.markup import Shown, some
+from nsd_imagery.notebooks import barred
 from nsd_imagery.sources.root import find_root
 from nsd_imagery.spelling import Subjects, words_of
 from nsd_imagery.volumes.maps import Maps
@@ -49,8 +51,8 @@ class Options(RecipeOptions, total=False):
     replace: bool
 
 
-@dataclass(frozen=True, eq=False)
-class Plan:
+@dataclass(frozen=True, eq=False, repr=False)
+class Plan(Shown):
     """A build that has not begun: what it is made of is found and proven, and no beta is read.
 
     Attributes:
@@ -67,11 +69,21 @@ class Plan:
     root: Path
     folder: Path
     recipe: Recipe
-    pieces: tuple[Piece, ...] = field(repr=False)
-    maps: dict[str, Maps] = field(repr=False)
+    pieces: tuple[Piece, ...]
+    maps: dict[str, Maps]
     synthetic: bool
     replacing: bool = False
     command: str = ""
+
+    def _said(self) -> dict[str, object]:
+        return {
+            "root": self.root,
+            "folder": self.folder,
+            "pieces": len(self.pieces),
+            "configs": some(self.configs),
+            "recipe": ", ".join(f"{name} {value}" for name, value in self.recipe.options.items() if value is not None),
+            "synthetic": "yes" if self.synthetic else "",
+        }
 
     @property
     def configs(self) -> list[str]:
@@ -102,14 +114,15 @@ class Plan:
         return found
 
     @explained
-    def build(self, executor: Executor | None = None, progress: BuildProgress | None = None) -> Path:
+    @barred("pieces")
+    def build(self, executor: Executor | None = None, *, progress: BuildProgress | None = None) -> Path:
         """Build the dataset folder, or bring it up to date; configs that are not planned stay as they are.
 
         Args:
             executor: Runs the pieces: a process pool, or that of a Dask client; default: here, each read while the one
                 before is written.
-            progress: Called with a `state.BuildState` at the start, after each piece, and each second of a long
-                reading here.
+            progress: Called with a `state.BuildState` at the start, after each piece, and, where it is known, several
+                times a second of reading.
 
         Returns:
             The dataset folder.

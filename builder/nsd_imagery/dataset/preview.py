@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nsd_imagery import markup
 from nsd_imagery.dataset.groups import groups_of
 from nsd_imagery.dataset.jobs import Job
 from nsd_imagery.dataset.journal import Made
@@ -42,7 +43,7 @@ class PieceState:
     bytes_unpacked: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Preview:
     """What a build would do.
 
@@ -55,6 +56,23 @@ class Preview:
     pieces: tuple[PieceState, ...]
     bytes_free: int
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<Preview: {self.headline}>"
+
+    def _repr_html_(self) -> str:
+        rows = [(one.key, ", ".join(one.todo) or "kept", f"{one.bytes_unpacked / 1e6:,.0f}") for one in self.pieces]
+        return markup.table(self.headline, rows, ("piece", "ROIs to build", "MB of betas to read"), self.notes)
+
+    @property
+    def headline(self) -> str:
+        """How much there is to do, and whether the disk has room."""
+        todo = sum(bool(piece.todo) for piece in self.pieces)
+        return (
+            f"{todo} of {len(self.pieces)} pieces to do: {self.bytes_unpacked / 1e9:.2f} GB of betas to read from "
+            f"files of {self.bytes_in / 1e9:.2f} GB, about {self.bytes_out / 1e9:.2f} GB to write, "
+            f"{self.bytes_free / 1e9:.1f} GB free"
+        )
 
     @property
     def bytes_in(self) -> int:

@@ -5,9 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from nsd_imagery.dataset.jobs import Job
-
-_PULSE = 1.0
-"""Seconds between what is said of a piece that is being read: a short one says nothing."""
+from nsd_imagery.progress import PULSE
 
 
 @dataclass(frozen=True)
@@ -17,7 +15,7 @@ class BuildState:
     Attributes:
         n_done: Pieces that are made or kept.
         n_pieces: Pieces in all.
-        bytes_done: Size of the beta files of the pieces that are done, and of what was read of others here.
+        bytes_done: Size of the beta files of the pieces that are done, and of what is read of others, if that is known.
         n_bytes: Of all pieces.
         name: The piece that was finished last, or is begun next where one is made after the other.
     """
@@ -33,7 +31,7 @@ BuildProgress = Callable[[BuildState], None]
 
 
 class Watch:
-    """Says how far a build is: at its start, after each piece, and each second of a long reading.
+    """Says how far a build is: at its start, after each piece, and several times a second of reading.
 
     Args:
         jobs: All jobs.
@@ -57,7 +55,7 @@ class Watch:
     def read(self, at: int, share: float) -> None:
         """So much (0 to 1) of the betas of a job is read."""
         self._shares[at] = max(share, self._shares.get(at, 0))
-        if time.monotonic() - self._said >= _PULSE:
+        if time.monotonic() - self._said >= PULSE:
             self._say(self._names[at])
 
     def done(self, at: int) -> None:

@@ -1,13 +1,12 @@
 """Waiting for what an executor was given, of whatever kind it is, and noticing when it will never come."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
 from typing import Any, TypeVar
 
-_Result = TypeVar("_Result")
+from nsd_imagery.progress import PULSE
 
-_PULSE = 1
-"""Seconds after which an executor that says nothing is looked at."""
+_Result = TypeVar("_Result")
 
 _GIVEN_UP = (
     "the executor gave up what it was given: it was shut down, or lost its cluster's scheduler; what is finished is "
@@ -15,14 +14,22 @@ _GIVEN_UP = (
 )
 
 
-def finished_next(running: Collection[Future[_Result]], executor: Executor) -> set[Future[_Result]]:
+def finished_next(
+    running: Collection[Future[_Result]], executor: Executor, pulse: Callable[[], None] = lambda: None
+) -> set[Future[_Result]]:
     """Those that finish next.
+
+    Args:
+        running: What the executor was given.
+        executor: Is looked at while it says nothing.
+        pulse: Called again and again meanwhile.
 
     Raises:
         BrokenExecutor: None will.
     """
-    while not (done := wait(running, _PULSE, FIRST_COMPLETED).done):
+    while not (done := wait(running, PULSE, FIRST_COMPLETED).done):
         refuse_cut_off(executor)
+        pulse()
     return done
 
 

@@ -3,17 +3,18 @@
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from nsd_imagery import markup
 from nsd_imagery.chance.orders import N_DRAWS
 from nsd_imagery.dataset.arguments import explained
 from nsd_imagery.dataset.main_guard import refuse_unguarded_main
 from nsd_imagery.dataset.waiting import error_of, finished_next, refuse_cut_off
-from nsd_imagery.errors import NSDImageryError
+from nsd_imagery.errors import MissingExtraError, NSDImageryError, printable
 from nsd_imagery.evaluation.asked import Asked, asked
 from nsd_imagery.evaluation.exhibited import exhibited
 from nsd_imagery.evaluation.headline import Line, headline
@@ -22,17 +23,20 @@ from nsd_imagery.evaluation.output import RECORDS, forget_others, held, is_finis
 from nsd_imagery.evaluation.over_subjects import group_scores
 from nsd_imagery.evaluation.protocol import about
 from nsd_imagery.evaluation.record import Record
+from nsd_imagery.evaluation.report.write import forget_stale
+from nsd_imagery.evaluation.report.write import write as write_report
 from nsd_imagery.evaluation.score import Score
 from nsd_imagery.evaluation.subject import Task, evaluate_subject
 from nsd_imagery.evaluation.table import table_of
-from nsd_imagery.progress import CountProgress
+from nsd_imagery.notebooks import barred
+from nsd_imagery.progress import CountProgress, counted
 from nsd_imagery.spelling import Subjects
 
 _FAULTS = (NSDImageryError, OSError)
 """Of a subject; anything else is a bug of ours and ends the evaluation."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Evaluation:
     """What was found.
 
@@ -43,13 +47,21 @@ class Evaluation:
         transfer: By subject and ROI, what transfer was learnt from: pictures removed because they are tested, training
             pictures, voxels, the decoder's penalty; empty without embeddings.
         path: The folder with `scores.parquet`, `evaluation.json` and maps.
+        report: The page to look at; None where none was asked for, or matplotlib is not installed.
     """
 
-    scores: tuple[Score, ...] = field(repr=False)
-    headline: tuple[Line, ...] = field(repr=False)
-    left_out: Mapping[str, Mapping[str, Mapping[str, str]]] = field(repr=False)
-    transfer: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(repr=False)
+    scores: tuple[Score, ...]
+    headline: tuple[Line, ...]
+    left_out: Mapping[str, Mapping[str, Mapping[str, str]]]
+    transfer: Mapping[str, Mapping[str, Mapping[str, Any]]]
     path: Path
+    report: Path | None
+
+    def __repr__(self) -> str:
+        return f"<Evaluation: {len(self.scores):,} scores in {printable(str(self.path))}>"
+
+    def _repr_html_(self) -> str:
+        return markup.table(repr(self)[1:-1], [(one.name, one.roi, one.text) for one in self.headline])
 
     def table(self) -> str:
         """The scores of the headline as a text of eight columns that fits a screen of 100 letters."""
@@ -57,6 +69,7 @@ class Evaluation:
 
 
 @explained
+@barred("count")
 def evaluate(
     dataset: Path | str,
     out: Path | str = "evaluation",
@@ -75,6 +88,7 @@ def evaluate(
     save_decoder: Path | str | None = None,
     preprocessor: Path | str | None = None,
     draws: int = N_DRAWS,
+    report: bool = True,
     executor: Executor | None = None,
     progress: CountProgress | None = None,
 ) -> Evaluation:
@@ -108,12 +122,13 @@ def evaluate(
             are selected: no others are in any number. Components are no voxels and are refused, as is one whose voxels
             were chosen by rows that are tested.
         draws: Drawn orders behind each p, 9,999 at most.
+        report: Also write `report.html` and figures/, by `nsd_imagery.report`, where matplotlib is installed.
         executor: Takes a subject as a task: a process pool, or that of a Dask client; default: here.
         progress: Called with how many subjects are done, how many there are, and what is begun now or, by an executor,
             was finished last.
 
     Returns:
-        The scores, `.table()`, and where they were written.
+        The scores, `.table()`, where they were written, and the page.
 
     Raises:
         UsageError: A subject, ROI or number that cannot be meant; too many ROIs; `across` is of other betas; an option
@@ -142,7 +157,7 @@ def evaluate(
             said = about(what, found.left_out, found.headline, found.transfer)
             seal(place, records, found.scores, said | {"exhibits": exhibited(records, what.all_rois)})
         forget_others(place, list(paths.values()))
-    return found
+        return replace(found, report=_reported(place, asked_for=report))
 
 
 def _found(place: Path, what: Asked, records: Mapping[str, Record]) -> Evaluation:
@@ -150,7 +165,18 @@ def _found(place: Path, what: Asked, records: Mapping[str, Record]) -> Evaluatio
     scores = (*own, *group_scores(records, what.all_rois))
     left_out = {subject: {roi: record.left_out(roi) for roi in record.rois} for subject, record in records.items()}
     learnt = {subject: {roi: record.transfer(roi) for roi in record.rois} for subject, record in records.items()}
-    return Evaluation(scores, tuple(headline(scores, what.all_rois, learnt)), left_out, learnt, place)
+    return Evaluation(scores, tuple(headline(scores, what.all_rois, learnt)), left_out, learnt, place, None)
+
+
+def _reported(place: Path, *, asked_for: bool) -> Path | None:
+    """Write the page; where there is to be none, none of an earlier evaluation stays."""
+    if asked_for:
+        try:
+            return write_report(place)
+        except MissingExtraError:  # scores do not wait for what draws; the command says how to get it
+            pass
+    forget_stale(place)
+    return None
 
 
 def _compute(what: Asked, paths: Mapping[str, Path], executor: Executor | None, progress: CountProgress) -> None:
@@ -188,13 +214,14 @@ _Outcome = tuple[str, bytes | BaseException]
 def _here(tasks: Mapping[str, Task], n_done: int, n_all: int, progress: CountProgress) -> Iterator[_Outcome]:
     for number, (subject, task) in enumerate(tasks.items(), n_done):
         try:
-            yield subject, evaluate_subject(task, partial(_say, progress, number, n_all, subject))
+            say = counted(len(task.rois), partial(_say, progress, number, n_all, subject))
+            yield subject, evaluate_subject(task, say)
         except _FAULTS as error:
             yield subject, error
 
 
-def _say(progress: CountProgress, n_done: int, n_all: int, subject: str, roi: str) -> None:
-    progress(n_done, n_all, f"{subject} {roi}")
+def _say(progress: CountProgress, n_done: int, n_all: int, subject: str, begun: float, n_rois: int, roi: str) -> None:
+    progress(n_done + begun / n_rois, n_all, f"{subject} {roi}")
 
 
 def _spread(tasks: Mapping[str, Task], executor: Executor) -> Iterator[_Outcome]:

@@ -1,6 +1,6 @@
 """A built folder to the files that existing decoders read, so that they run on proven labels as they are."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,8 @@ from nsd_imagery.interop.mindeye import LABELS, is_by_labels, mindeye_files
 from nsd_imagery.interop.note import Entry, digest_of, read_note, write_note
 from nsd_imagery.interop.outfile import OutFile, exists, refuse_without_torch
 from nsd_imagery.locks import holding
-from nsd_imagery.progress import CountProgress
+from nsd_imagery.notebooks import barred
+from nsd_imagery.progress import CountProgress, counted
 from nsd_imagery.spelling import Subjects, the_choice
 
 DECODERS = ("mindeye",)
@@ -43,6 +44,7 @@ class Exported:
     notes: tuple[str, ...]
 
 
+@barred("count")
 def export(
     dataset: Path | str,
     out: Path | str,
@@ -135,7 +137,7 @@ def _write(
         raise FolderError(msg)
     todo = [file for file in files if not _is_as_made(known.get(file.path), file, here[file.path])]
     refuse_full_disk(out, sum(file.n_bytes for file in todo), "the export", "export fewer subjects (--subjects)")
-    begin = _steps(sum(file.n_steps for file in todo), progress)
+    begin = counted(sum(file.n_steps for file in todo), progress)
     remove_partial(out)
     for file in todo:
         path = out / file.path
@@ -170,15 +172,3 @@ def _refuse_other_labels(out: Path, files: Sequence[OutFile], known: dict[str, E
     if others:
         msg = f"{out}: holds {others[0]}, exported with other labels than these; export to another place"
         raise FolderError(msg)
-
-
-def _steps(n_steps: int, progress: CountProgress | None) -> Callable[[str], None]:
-    done = 0
-
-    def begin(what: str) -> None:
-        nonlocal done
-        if progress:
-            progress(done, n_steps, what)
-        done += 1
-
-    return begin

@@ -27,6 +27,7 @@ from nsd_imagery.learn.clip_config import printable
 from nsd_imagery.learn.clip_folder import folder_name
 from nsd_imagery.links import is_there
 from nsd_imagery.listing import visible
+from nsd_imagery.markup import Shown
 from nsd_imagery.shell import quoted
 from nsd_imagery.sources.cache_files import embeddings_folder
 from nsd_imagery.sources.pictures import open_stimuli, pictures_file, target_files
@@ -41,7 +42,7 @@ _FEW = 8
 """Names that a message lists."""
 
 
-class ClipCache(Mapping[str, NDArray[np.float32]]):
+class ClipCache(Shown, Mapping[str, NDArray[np.float32]]):
     """A vector a stimulus: the `clip_cache` of `NSDImageryDataset`.
 
     Keys are those of the column `stimulus`, which perception and imagery share: "nsd28751" (0-based) for an NSD
@@ -90,6 +91,11 @@ class ClipCache(Mapping[str, NDArray[np.float32]]):
                 f"run again: nsd-imagery embed {quoted(home)}, with the same options"
             )
             raise DataError(msg)
+
+    def _said(self) -> dict[str, object]:
+        length = next((vector.size for vector in self._vectors.values()), 0)
+        made = f"{self.maker.model} {self.maker.revision}".strip()
+        return {"kind": self.kind, "stimuli": len(self), "length": length, "model": made, "file": self.path}
 
     def __getitem__(self, stimulus: str) -> NDArray[np.float32]:
         if stimulus not in self._vectors:

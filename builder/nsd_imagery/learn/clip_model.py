@@ -147,17 +147,18 @@ def _download(name: str, revision: str | None) -> Path:
         RevisionNotFoundError,
     )
 
+    # What the client went through on its way to an error is hundreds of lines in a notebook, and no news.
     try:
         return Path(snapshot_download(name, revision=revision, allow_patterns=_HUB_FILES, ignore_patterns="*/*"))
-    except RevisionNotFoundError as error:
+    except RevisionNotFoundError:
         msg = f"{name}: the hub has no revision {revision} of it"
-        raise MissingDataError(msg) from error
-    except RepositoryNotFoundError as error:
+        raise MissingDataError(msg) from None
+    except RepositoryNotFoundError:
         msg = f"{name}: no such folder here and no such model on the hub (a private one needs: hf auth login)"
-        raise MissingDataError(msg) from error
+        raise MissingDataError(msg) from None
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         msg = f"{name}: no such folder, and the hub cannot be reached for it ({str(error).splitlines()[0]}); try again"
-        raise HubError(msg) from error
+        raise HubError(msg) from None
 
 
 def _load(folder: Path) -> tuple[Any, Any, Any]:

@@ -13,9 +13,11 @@ from numpy.typing import ArrayLike
 from nsd_imagery.errors import DataError, UsageError
 from nsd_imagery.learn.contract import Preprocessor, RowPreprocessor, bind, row_options
 from nsd_imagery.learn.view import Batch, BatchDataset, positions, torch, torch_view
-from nsd_imagery.rows.choose import Choice, choose_rows, choose_voxels
+from nsd_imagery.markup import Shown, some
+from nsd_imagery.rows.choice import Choice
+from nsd_imagery.rows.choose import choose_rows, choose_voxels
 from nsd_imagery.rows.mapped import carried
-from nsd_imagery.rows.vectors import Rows, table_of
+from nsd_imagery.rows.vectors import Rows, table_of, vector_length
 from nsd_imagery.schema import BETAS
 from nsd_imagery.sources.root import usual_folder
 from nsd_imagery.spelling import numbers_of, subject_of
@@ -25,7 +27,7 @@ from nsd_imagery.volumes.roi import DEFAULT_ROI
 EMBEDDING = "clip_embedding"
 
 
-class NSDImageryDataset(BatchDataset):
+class NSDImageryDataset(Shown, BatchDataset):
     """Trials of one subject as a map-style torch dataset.
 
     An item is a dict of `betas`, the label columns of dataset rows (numbers as tensors, words as strings) and, with
@@ -92,9 +94,24 @@ class NSDImageryDataset(BatchDataset):
         labels = (columns,) if isinstance(columns, str) else columns
         self._columns = None if labels is None else list(dict.fromkeys([*labels, BETAS.name]))
         self._view = torch_view(trials, self._columns)
+        self._preprocessed_by = "" if preprocessor is None else type(preprocessor).__name__
         self._transform = None if preprocessor is None else bind(preprocessor, trials, lambda: self.voxels)
         stimuli_of_rows = table_of(trials, ["stimulus"]).column("stimulus").to_pylist()
         self._embeddings = None if clip_cache is None else _embeddings(stimuli_of_rows, clip_cache)
+
+    def _said(self) -> dict[str, object]:
+        of_rows = table_of(self.trials, ["subject", "condition", "session"])
+        subject, conditions, sessions = (dict.fromkeys(column.to_pylist()) for column in of_rows.columns)
+        return {
+            "subject": ", ".join(subject),
+            "condition": ", ".join(conditions),
+            "sessions": len(sessions),
+            "trials": len(self),
+            "ROI": self._source[1].roi,
+            "voxels": vector_length(self.trials, BETAS.name),
+            "preprocessor": self._preprocessed_by,
+            "item": some(self.column_names),
+        }
 
     def __getstate__(self) -> dict[str, Any]:
         # The view is of the same rows as `trials`: of rows in memory, each would take its own copy of the betas along.

@@ -29,6 +29,7 @@ from nsd_imagery.learn.clip_model import Clip, open_clip
 from nsd_imagery.links import is_there
 from nsd_imagery.listing import visible
 from nsd_imagery.locks import holding
+from nsd_imagery.notebooks import barred
 from nsd_imagery.progress import CountProgress
 from nsd_imagery.sources.cache_files import embeddings_folder
 from nsd_imagery.sources.pictures import open_stimuli
@@ -69,6 +70,7 @@ class Item:
         return self.kind, self.stimulus
 
 
+@barred("count")
 def embed(
     root: Path | str | None = None,
     *,

@@ -16,11 +16,12 @@ from nsd_imagery.learn.chosen import may_have_chosen
 from nsd_imagery.learn.contract import RowOptions, Transform
 from nsd_imagery.learn.fitting import Fitted, Options, adapt_to_rows, fit_rows, zscored
 from nsd_imagery.learn.labels import Labels, labels_of, refuse_other_origin, valid_rows
+from nsd_imagery.markup import Shown
 from nsd_imagery.rows.vectors import Rows, refuse_splits, row_vectors
 from nsd_imagery.schema import BETAS
 
 
-class NSDPreprocessor:
+class NSDPreprocessor(Shown):
     """Smoothing, z-scores, voxel selection and PCA, in this order.
 
     It is the `preprocessor` of `NSDImageryDataset`, which makes its rows as the first two options say. Where all others
@@ -70,6 +71,13 @@ class NSDPreprocessor:
     ) -> None:
         self.options = Options(smoothing_fwhm, zscore, selection, n_voxels, threshold, pca)
         self.fitted: Fitted | None = None
+
+    def _said(self) -> dict[str, object]:
+        options = {name: value for name, value in asdict(self.options).items() if value is not None}
+        if self.fitted is None:
+            return {**options, "fitted": "not yet" if self.options.learns else "nothing to fit"}
+        kept = f"{self.fitted.columns.size:,} of {self.fitted.n_voxels:,} voxels"
+        return {**options, "fitted": f"on {self.fitted.origin.subject}, keeps {kept}"}
 
     def fit(self, trials: Dataset, voxels: Dataset) -> Self:
         """Learn from rows: from those that are valid, and from nothing else.

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from nsd_imagery.errors import MissingExtraError, UsageError
 from nsd_imagery.extras import how_to_install
+from nsd_imagery.markup import Shown, some
 from nsd_imagery.rows.mapped import carried
 from nsd_imagery.rows.vectors import Rows, refuse_splits
 from nsd_imagery.schema import BETAS
@@ -83,7 +84,7 @@ def positions(rows: Rows, n_rows: int) -> Rows:
     return np.where(rows < 0, rows + n_rows, rows).astype(np.int64, copy=False)
 
 
-class TorchView(BatchDataset):
+class TorchView(Shown, BatchDataset):
     """What `torch_view` gives."""
 
     def __init__(self, dataset: Dataset, columns: Sequence[str], dtype: torch.dtype | None) -> None:
@@ -95,6 +96,9 @@ class TorchView(BatchDataset):
         self._readers = [reader for _, reader in named]
         stacked = [name for names, _ in named for name in names]
         self._position = {name: stacked.index(name) for name in columns}
+
+    def _said(self) -> dict[str, object]:
+        return {"rows": len(self), "columns": some(self.column_names)}
 
     def __len__(self) -> int:
         return self._n_rows

@@ -2,89 +2,52 @@
 
 import logging
 import uuid
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
-from datasets import Dataset, DatasetInfo, concatenate_datasets
-from numpy.typing import NDArray
+from datasets import Dataset, DatasetDict, DatasetInfo, concatenate_datasets
 
 from nsd_imagery.dataset.find import find_pieces
 from nsd_imagery.dataset.folder import open_manifest, read_manifest
-from nsd_imagery.dataset.names import SPLITS, config_name, in_any_letters
+from nsd_imagery.dataset.names import config_name, in_any_letters
 from nsd_imagery.dataset.pieces import Piece, parts, split_rows
 from nsd_imagery.dataset.reading import read_piece
-from nsd_imagery.dataset.recipe import ZSCORES, Recipe
+from nsd_imagery.dataset.recipe import Recipe
 from nsd_imagery.errors import MissingDataError, UsageError
-from nsd_imagery.experiment import BETA_VERSIONS, CONDITIONS
+from nsd_imagery.experiment import BETA_VERSIONS
 from nsd_imagery.links import refuse_without_content
 from nsd_imagery.listing import visible
 from nsd_imagery.notices import warn_once
+from nsd_imagery.rows.choice import Choice, is_chosen, meant, no_rows, refuse_missing
+from nsd_imagery.rows.config import open_config
 from nsd_imagery.rows.grids import description
 from nsd_imagery.rows.indexed import index_rows, pieces_of_index
-from nsd_imagery.rows.load import load
 from nsd_imagery.rows.recipes import carrying
 from nsd_imagery.schema import BETAS, trial_schema
-from nsd_imagery.sources.root import SOURCES, Root, find_root
-from nsd_imagery.spelling import the_choice, the_word
+from nsd_imagery.sources.root import Root, find_root
 from nsd_imagery.suggest import one_of
 from nsd_imagery.trials import is_index, root_of_index
 from nsd_imagery.volumes.maps import Maps
-from nsd_imagery.volumes.roi import DEFAULT_ROI, resolve
+from nsd_imagery.volumes.roi import resolve
 from nsd_imagery.volumes.voxels import voxel_tables
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Choice:
-    """Which rows; None stands for all that are there.
-
-    Attributes:
-        subject: One subject, because each has voxels of its own; None where only one is there.
-        condition: "imagery", "vision", "attention" or "perception".
-        sessions: Numbers of sessions, 1-based.
-        split: "train" or "test".
-        stimuli: Keys of stimuli.
-        roi: A ROI name; see `volumes.roi`.
-        zscore: "auto", "run", "session" or "none"; None is as built, else "auto".
-        beta_version: fithrf_GLMdenoise_RR or fithrf; None is as built or indexed, else the default one.
-        source: "release" or "cache", for a root that holds the subject in both.
-        smoothing_fwhm: Of the Gaussian that betas are smoothed with, mm; None is as built, else not smoothed.
-    """
-
-    subject: str | None = None
-    condition: str | None = None
-    sessions: tuple[int, ...] | None = None
-    split: str | None = None
-    stimuli: Collection[str] | None = None
-    roi: str = DEFAULT_ROI
-    zscore: str | None = None
-    beta_version: str | None = None
-    source: str | None = None
-    smoothing_fwhm: float | None = None
-
-    @property
-    def conditions(self) -> tuple[str, ...]:
-        """The conditions to look for."""
-        return CONDITIONS if self.condition is None else (self.condition,)
-
-    @property
-    def splits(self) -> tuple[str, ...]:
-        """The splits to look for."""
-        return SPLITS if self.split is None else (self.split,)
-
-
-def choose_rows(path: Path | str | None, root: Path | str | None, choice: Choice) -> Dataset:
+def choose_rows(
+    path: Path | str | None, root: Path | str | None, choice: Choice, cache_dir: Path | str | None = None
+) -> Dataset:
     """The rows of a choice: in the order of an index file, else NSD-Imagery before NSD core, each as presented.
 
     Args:
         path: A built folder, an index file, or a root; None for `root`.
         root: Where the data is, if neither `path` nor the folder `indices/` that the index lies in says so.
         choice: Which rows.
+        cache_dir: Of rows of a built folder; see `load.load`.
 
     Returns:
         Rows of trial configs; those of a built folder are memory-mapped, all others in memory.
@@ -94,7 +57,7 @@ def choose_rows(path: Path | str | None, root: Path | str | None, choice: Choice
         MissingDataError: A file or folder is not there.
         DataError: A file is damaged, or the index is of another root.
     """
-    choice = _meant(choice)
+    choice = meant(choice)
     place = None if path is None else Path(path).expanduser()
     if place is None:
         trials = _of_root(_root(place, root, choice), choice)
@@ -107,19 +70,19 @@ def choose_rows(path: Path | str | None, root: Path | str | None, choice: Choice
     elif read_manifest(place) is None:
         trials = _of_root(_root(place, root, choice), choice)
     else:
-        trials = _of_folder(place, choice)
+        trials = _of_folder(place, choice, cache_dir)
     if not trials.num_rows:
-        raise _no_rows(choice)
+        raise no_rows(choice)
     return trials
 
 
 def choose_voxels(path: Path | str | None, root: Path | str | None, choice: Choice) -> Dataset:
     """The rows of `-voxels` of the subject and ROI of a choice; see `choose_rows`."""
-    choice = _meant(choice)
+    choice = meant(choice)
     place = None if path is None else Path(path).expanduser()
     if place is not None and place.is_dir() and read_manifest(place) is not None:
         subject = _subject_of_folder(place, choice)
-        return load(place, config_name(subject, "voxels", choice.roi), "train")
+        return cast(Dataset, open_config(place, config_name(subject, "voxels", choice.roi), "train"))
     if place is not None and is_index(place):
         subject, beta_version, _ = _rows_of_index(place, choice)
         home = _root_behind(place, root, beta_version, choice)
@@ -132,30 +95,6 @@ def choose_voxels(path: Path | str | None, root: Path | str | None, choice: Choi
         warn_once(logger, note)
     info = DatasetInfo(description=description(maps.grid.entry))
     return Dataset(table, info, fingerprint=uuid.uuid4().hex)
-
-
-def _no_rows(choice: Choice) -> UsageError:
-    said = f"condition {choice.condition}, session {choice.sessions}, split {choice.split} and the stimuli asked for"
-    return UsageError(f"no row is of {said}; NSD-Imagery has the split test, NSD core train and test (shared1000)")
-
-
-def _meant(choice: Choice) -> Choice:
-    """A choice in the spellings of this package.
-
-    Raises:
-        UsageError: A word of it cannot be meant.
-    """
-    said: dict[str, Any] = {"roi": the_word("roi", choice.roi)}
-    for what, name, choices in (
-        ("condition", "condition", CONDITIONS),
-        ("split", "split", SPLITS),
-        ("zscore", "zscore", ZSCORES),
-        ("betas", "beta_version", BETA_VERSIONS),
-        ("source", "source", SOURCES),
-    ):
-        if (word := getattr(choice, name)) is not None:
-            said[name] = the_choice(what, word, choices)
-    return replace(choice, **said)
 
 
 def _root(place: Path | None, root: Path | str | None, choice: Choice) -> Root:
@@ -172,7 +111,7 @@ def _root_behind(index: Path, root: Path | str | None, beta_version: str, choice
     return find_root(root_of_index(index) if root is None else root, beta_version, choice.source)
 
 
-def _of_folder(folder: Path, choice: Choice) -> Dataset:
+def _of_folder(folder: Path, choice: Choice, cache_dir: Path | str | None) -> Dataset:
     manifest = open_manifest(folder)
     _refuse_other_options(folder, manifest.recipe, choice)
     configs = manifest.trials
@@ -181,14 +120,15 @@ def _of_folder(folder: Path, choice: Choice) -> Dataset:
     here = [found for name in names if (found := in_any_letters(name, configs))]
     if not here:
         one_of("config", names[0], configs)
-    loaded = [rows for name in here for split, rows in load(folder, name).items() if split in choice.splits]
+    opened = [cast(DatasetDict, open_config(folder, name, cache_dir=cache_dir)) for name in here]
+    loaded = [rows for splits in opened for split, rows in splits.items() if split in choice.splits]
     if not loaded:
-        raise _no_rows(choice)
+        raise no_rows(choice)
     trials = concatenate_datasets(loaded)
     experiment, trial_id = (trials.data.column(name).to_numpy() for name in ("experiment", "trial_id"))
-    _refuse_missing_sessions(choice, trials.data.column("session").unique().to_pylist())
+    refuse_missing(choice, trials.data.column("session").unique().to_pylist())
     order = np.lexsort((trial_id, experiment != "nsdimagery"))
-    return trials.select(order[_is_chosen(trials.data.table, choice)[order]])
+    return trials.select(order[is_chosen(trials.data.table, choice)[order]])
 
 
 def _subject_of_folder(folder: Path, choice: Choice) -> str:
@@ -225,7 +165,7 @@ def _subject_of_root(root: Root, choice: Choice) -> str:
 def _of_index(path: Path, root: Path | str | None, choice: Choice) -> Dataset:
     _, beta_version, rows = _rows_of_index(path, choice)
     if choice.sessions is not None:
-        _refuse_missing_sessions(choice, rows["session"].unique().to_pylist())
+        refuse_missing(choice, rows["session"].unique().to_pylist())
         rows = rows.take(np.flatnonzero(np.isin(rows["session"].to_numpy(), choice.sessions)))
     home = _root_behind(path, root, beta_version, choice)
     recipe = Recipe(beta_version, choice.zscore or "auto", smoothing_fwhm=choice.smoothing_fwhm)
@@ -254,15 +194,9 @@ def _the_subject(subject: str | None, here: Sequence[str], where: Path) -> str:
     return subject or names[0]
 
 
-def _refuse_missing_sessions(choice: Choice, here: Collection[int]) -> None:
-    if lacking := sorted(set(choice.sessions or ()) - set(here)):
-        msg = f"no session {lacking[0]}; there are: {', '.join(map(str, sorted(here)))}"
-        raise UsageError(msg)
-
-
 def _read(pieces: Sequence[Piece], rows: pa.Table, choice: Choice) -> Dataset:
     """Dataset rows of pieces, in the order of the index rows that they are of; no others are kept in memory."""
-    _refuse_missing_sessions(choice, {piece.session.session for piece in pieces})
+    refuse_missing(choice, {piece.session.session for piece in pieces})
     batches = [batch for piece in pieces for batch in _batches(piece, choice)]
     recipe = pieces[0].recipe
     schema = trial_schema(pieces[0].rois[0].flat.size, recipe.dtype)
@@ -283,17 +217,5 @@ def _batches(piece: Piece, choice: Choice) -> Iterator[pa.RecordBatch]:
     for part in parts(replace(piece, conditions=conditions), read_piece(piece).betas, piece.rois[0]):
         if part.split in choice.splits and BETAS.name in part.schema.names:
             for batch in part.batches:
-                keep = _is_chosen(batch, choice)
+                keep = is_chosen(batch, choice)
                 yield batch if keep.all() else batch.filter(pa.array(keep))
-
-
-def _is_chosen(rows: pa.Table | pa.RecordBatch, choice: Choice) -> NDArray[np.bool_]:
-    """(n_rows,) whether the session and the stimulus of each row are of the choice."""
-    keep = np.ones(rows.num_rows, np.bool_)
-    if choice.sessions is not None:
-        keep &= np.isin(rows.column("session").to_numpy(), choice.sessions)
-    if choice.stimuli is not None:
-        stimuli = rows.column("stimulus").to_pylist()
-        wanted = {stimulus for stimulus in set(stimuli) if stimulus in choice.stimuli}
-        keep &= np.array([stimulus in wanted for stimulus in stimuli], np.bool_)
-    return keep

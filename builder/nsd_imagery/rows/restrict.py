@@ -141,6 +141,7 @@ def _pick(dataset: Dataset, columns: NDArray[np.int64]) -> Dataset:
 def _dataset(table: pa.Table | None, like: Dataset, recipe: Recipe | None, **features: object) -> Dataset:
     """A dataset as another one, but for some features; None stands for no rows, and for no recipe."""
     info = like.info.copy()
+    info.homepage = ""  # whose voxels are others
     info.features = Features({**like.features, **features})
     schema = info.features.arrow_schema.remove_metadata()
     rows = pa.table(schema.empty_table() if table is None else table.replace_schema_metadata().cast(schema))

@@ -18,6 +18,7 @@ from nsd_imagery.dataset.parsing import read
 from nsd_imagery.dataset.preview import refuse_full_disk
 from nsd_imagery.dataset.shards import Shard, write_shard
 from nsd_imagery.errors import DataError, MissingDataError, reason
+from nsd_imagery.notebooks import barred
 from nsd_imagery.progress import CountProgress
 from nsd_imagery.schema import with_recipe
 from nsd_imagery.share.parquet import read_parquet
@@ -27,6 +28,7 @@ from nsd_imagery.spelling import words_of
 from nsd_imagery.temporary import own_folder
 
 
+@barred("count")
 def pull(
     repo: str,
     out: Path | str = "nsd_imagery",

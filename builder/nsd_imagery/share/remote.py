@@ -7,7 +7,6 @@ answer says is used only where it has the shape and is of the repo that was aske
 import hashlib
 import re
 import sys
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from huggingface_hub.utils import validate_repo_id as validate
 
 from nsd_imagery.errors import AccessError, HubError, NSDImageryError, UsageError, shown
 from nsd_imagery.share.client import Watch, watched
-from nsd_imagery.share.said import AGAIN, ERRORS, STUMBLES, clean, ours, redacted
+from nsd_imagery.share.said import AGAIN, ERRORS, STUMBLES, clean, modules, ours, redacted, through_client
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -238,8 +237,7 @@ def asking(link: Link) -> Iterator[None]:
     try:
         yield
     except STUMBLES as error:
-        frames = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
-        if frames[-1].startswith("nsd_imagery.") or not any(name.startswith("huggingface_hub") for name in frames):
+        if modules(error)[-1].startswith("nsd_imagery.") or not through_client(error):
             raise  # a fault of ours
         raise ours(link.repo, error, outer) from None
 

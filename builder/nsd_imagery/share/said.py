@@ -2,6 +2,7 @@
 
 import re
 import sys
+import traceback
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -104,14 +105,28 @@ def ours(repo: str, error: Exception, outer: BaseException | None = None) -> NSD
 
 
 def clean(error: NSDImageryError) -> NSDImageryError:
-    """An error of ours as it is, or one of its kind whose message and notes are redacted."""
+    """An error of ours as it is, or one of its kind whose message and notes are redacted.
+
+    One that came through the hub's client is another one, too: what that went through is long, and no news.
+    """
     notes: list[str] = getattr(error, "__notes__", [])
-    if redacted(said := str(error)) == said and [redacted(note) for note in notes] == notes:
+    is_plain = redacted(said := str(error)) == said and [redacted(note) for note in notes] == notes
+    if is_plain and not through_client(error):
         return error
     made = type(error)(redacted(said))
     for note in notes:
         made.add_note(redacted(note))
     return made
+
+
+def through_client(error: BaseException) -> bool:
+    """Whether an error was raised below the hub's client."""
+    return any(name.startswith("huggingface_hub") for name in modules(error))
+
+
+def modules(error: BaseException) -> list[str]:
+    """The modules that an error came through, the one that raised it last."""
+    return [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
 
 
 def _answered(repo: str, error: BaseException, response: Any) -> NSDImageryError:

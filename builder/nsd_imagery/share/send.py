@@ -6,7 +6,7 @@ rows, so that `load_dataset` opens the repo and `pull` can check every value.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from nsd_imagery.dataset.manifest import Manifest
 from nsd_imagery.errors import DataError, FolderError, HubError, MissingDataError, shown
 from nsd_imagery.links import is_there
 from nsd_imagery.listing import is_hidden
+from nsd_imagery.notebooks import barred
 from nsd_imagery.progress import CountProgress
 from nsd_imagery.share.remote import Link, Remote, check_name, create, exists, hub, look, refuse_public, url_of
 from nsd_imagery.share.said import AGAIN, redacted
@@ -49,13 +50,14 @@ class Pushed:
     repo: str
     url: str
     revision: str
-    uploaded: tuple[str, ...]
-    removed: tuple[str, ...]
+    uploaded: tuple[str, ...] = field(repr=False)
+    removed: tuple[str, ...] = field(repr=False)
     bytes: int
     n_files: int
     example: str
 
 
+@barred("count")
 def push(
     dataset: Path | str,
     repo: str,
@@ -131,7 +133,7 @@ def _verified(folder: Path, manifest: Manifest, root: Path | str | None, progres
     if gone := [file for file in files if not is_there(folder / file)]:
         msg = f"{folder / gone[0]}: this shard is gone; build again"
         raise MissingDataError(msg)
-    say = progress and (lambda what: progress(0, len(files), f"verify: {what}"))
+    say = progress and (lambda _done, _total, what: progress(0, len(files), f"verify: {what}"))
     report = verify_folder(folder, manifest, root=root, progress=say)
     if report.passed:
         return report

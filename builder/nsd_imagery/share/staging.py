@@ -72,7 +72,7 @@ def stage(
             progress(done, len(todo), f"Parquet {shard.file}")
         files.append(_parquet(folder, manifest, shard))
     sizes = {shard.file: (file.path, file.size) for shard, file in zip(todo, files, strict=True)}
-    readme = card(manifest, place=repo, files=sizes, proof=proof)
+    readme = card(manifest, repo=repo, files=sizes, proof=proof)
     return [*files, _staged(MANIFEST, (folder / MANIFEST).read_bytes()), _staged(README, readme.encode())]
 
 

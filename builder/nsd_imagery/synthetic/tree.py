@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from nsd_imagery.experiment import SUBJECTS
+from nsd_imagery.notebooks import barred
 from nsd_imagery.progress import StepProgress
 from nsd_imagery.spelling import Subjects, subjects_of, the_choice
 from nsd_imagery.synthetic.cache import write_cache
@@ -20,6 +21,7 @@ logger = logging.getLogger(__name__)
 _WRITERS: Final[dict[Layout, Callable[[Path, Request], None]]] = {"release": write_release, "cache": write_cache}
 
 
+@barred("step")
 def synth(
     root: Path | str,
     *,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nsd_imagery import markup
 from nsd_imagery.errors import NSDImageryError
 from nsd_imagery.volumes.grid import FlatIndex
 from nsd_imagery.volumes.maps import Maps
@@ -28,7 +29,7 @@ class NamedRoi:
     n_in_nsdgeneral: int | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RoiListing:
     """The ROIs of a subject.
 
@@ -43,6 +44,13 @@ class RoiListing:
     rois: tuple[NamedRoi, ...]
     hemispheres: tuple[str, ...]
     missing: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"<RoiListing: {self.subject}, {len(self.rois)} ROIs>"
+
+    def _repr_html_(self) -> str:
+        rows = [(roi.name, roi.n_voxels, roi.n_in_nsdgeneral) for roi in self.rois]
+        return markup.table(repr(self)[1:-1], rows, ("ROI", "voxels", "in nsdgeneral"), self.missing)
 
 
 def list_rois(maps: Maps) -> RoiListing:

@@ -1,7 +1,7 @@
 """The figures of the page, as text that a browser draws, each with what it says in words and its numbers."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -37,12 +37,13 @@ class Drawn:
     table: Numbers
 
 
-def figures(source: Source, subject: str) -> list[Drawn]:
+def figures(source: Source, subject: str, each: Sequence[str] | None = None) -> list[Drawn]:
     """The figures of a subject, or of a group, in the order of the page; those that need a map or transfer if there is.
 
     Args:
         source: An evaluation or its folder.
         subject: One of its subjects, or "group".
+        each: ROIs that have figures of their own, of distances, drift and null distributions. Default: all.
 
     Raises:
         UsageError: No such subject, or scores alone were given.
@@ -53,7 +54,7 @@ def figures(source: Source, subject: str) -> list[Drawn]:
     subject = whole.subject(subject)
     rois = [roi for roi in whole.rois if roi in whole.exhibits(subject)["rois"]]
     found = [*_of_signal(whole, subject, rois), *_of_accuracy(whole, subject, rois)]
-    found += [one for roi in rois for one in _of_roi(whole, subject, roi)]
+    found += [one for roi in rois if each is None or roi in each for one in _of_roi(whole, subject, roi)]
     return [*found, *_of_transfer(whole, subject, rois), _of_answers(whole, subject)]
 
 

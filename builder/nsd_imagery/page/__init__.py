@@ -1,0 +1,1 @@
+"""One HTML file that holds all it needs: the look and the parts of every page that this package writes."""
