@@ -8,6 +8,7 @@ import os
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "builder")]
@@ -69,3 +70,19 @@ html_copy_source = False
 html_show_sphinx = False
 html_show_copyright = False
 html_theme_options = {"navigation_with_keys": False}
+
+
+def code_of_examples(app: object, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    """Indented lines before the first section of a docstring are code."""
+    end = next(
+        (at for at, line in enumerate(lines) if line in ("Args:", "Attributes:", "Returns:", "Raises:")), len(lines)
+    )
+    starts = [at for at in range(1, end) if lines[at].startswith("    ") and not lines[at - 1].strip()]
+    for at in reversed(starts):
+        if not lines[at - 2].endswith("::"):
+            lines[at:at] = [".. code-block:: python", ""]
+
+
+def setup(app: Any) -> None:
+    """Before napoleon takes the sections apart."""
+    app.connect("autodoc-process-docstring", code_of_examples, priority=400)

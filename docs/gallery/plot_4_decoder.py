@@ -13,37 +13,23 @@ number.
 from pathlib import Path
 from tempfile import mkdtemp
 
-import datasets
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.linear_model import RidgeCV
 
 import nsd_imagery
 
-datasets.disable_progress_bars()
 work = Path(mkdtemp())
 root = nsd_imagery.synth(work / "release", format="hdf5", perception_sessions=2, signal="real")
 folder = nsd_imagery.build(root, work / "nsd_imagery", conditions=["perception", "vision", "imagery"])
 clip_cache = nsd_imagery.ClipCache(root, folder=root / "truth")
 
-
-def rows(config: str, split: str, run_name: str = "") -> datasets.Dataset:
-    """Rows of a config, of one run or of all."""
-    trials = nsd_imagery.load(folder, config, split)
-    return trials.filter(lambda name: name == run_name, input_columns="run_name") if run_name else trials
-
-
-def betas_of(trials: datasets.Dataset) -> np.ndarray:
-    """(n_rows, n_voxels) betas."""
-    return trials.with_format("numpy")["betas"][:]
-
-
 # %%
 # **Train** on pictures that are tested nowhere: perception's ``train`` holds none of the shared 1,000.
-seen = nsd_imagery.average_repeats(rows("subj01-perception", "train"))
-vectors = clip_cache.stack(seen["stimulus"])
-decoder = RidgeCV(alphas=np.logspace(1, 6, 11)).fit(betas_of(seen), vectors)
-print(f"{len(seen)} pictures, {decoder.coef_.shape[1]} voxels, penalty {decoder.alpha_:g}")
+seen = nsd_imagery.arrays(nsd_imagery.load(folder, condition="perception", split="train", average=True))
+vectors = clip_cache.stack(seen.labels["stimulus"])
+decoder = RidgeCV(alphas=np.logspace(1, 6, 11)).fit(seen.betas, vectors)
+print(f"{len(vectors)} pictures, {decoder.coef_.shape[1]} voxels, penalty {decoder.alpha_:g}")
 
 # %%
 # **Score.** Cosines are taken about the mean of the training vectors, without which all predictions look alike. A
@@ -51,10 +37,11 @@ print(f"{len(seen)} pictures, {decoder.coef_.shape[1]} voxels, penalty {decoder.
 centre = vectors.mean(axis=0)
 
 
-def similarities(trials: datasets.Dataset) -> tuple[np.ndarray, np.ndarray]:
+def similarities(condition: str, run: str, *, average: bool) -> tuple[np.ndarray, np.ndarray]:
     """(n_rows, 6) cosines to the targets of a set, and (n_rows,) which of them is right."""
-    names, own = np.unique(trials["stimulus"], return_inverse=True)
-    both = decoder.predict(betas_of(trials)) - centre, clip_cache.stack(names) - centre
+    rows = nsd_imagery.arrays(nsd_imagery.load(folder, condition=condition, run=run, average=average))
+    names, own = np.unique(rows.labels["stimulus"], return_inverse=True)
+    both = decoder.predict(rows.betas) - centre, clip_cache.stack(names) - centre
     predicted, candidates = (one / np.linalg.norm(one, axis=1, keepdims=True) for one in both)
     return predicted @ candidates.T, own
 
@@ -65,20 +52,18 @@ def two_way(similarity: np.ndarray, own: np.ndarray) -> float:
     return float(right.sum() / (similarity.shape[0] * (similarity.shape[1] - 1)))
 
 
-tested = {f"{name}, set {letter}": (f"subj01-{name}", run.format(letter))
-          for name, run in (("vision", "vis{}"), ("imagery", "img{}_2")) for letter in "AB"}  # fmt: skip
 means = {}
-for name, (config, run) in tested.items():
-    trials = rows(config, "test", run)
-    means[name] = similarities(nsd_imagery.average_repeats(trials))
-    print(f"{name:<14} single trials {two_way(*similarities(trials)):.2f}, means of 8 {two_way(*means[name]):.2f}")
+for condition, run in (("vision", "visA"), ("vision", "visB"), ("imagery", "imgA_2"), ("imagery", "imgB_2")):
+    means[run] = similarities(condition, run, average=True)
+    single = two_way(*similarities(condition, run, average=False))
+    print(f"{run:<6} single trials {single:.2f}, means of 8 {two_way(*means[run]):.2f}")
 
 # %%
 # Rows are predictions from the mean of eight trials, columns targets; a diagonal is what one hopes for.
 figure, several = plt.subplots(1, 4, figsize=(10, 3), layout="constrained")
-for axes, (name, (similarity, own)) in zip(several, means.items(), strict=True):
+for axes, (run, (similarity, own)) in zip(several, means.items(), strict=True):
     axes.imshow(similarity[np.argsort(own)], vmin=-0.6, vmax=0.6, cmap="RdBu_r")
-    axes.set(title=name, xticks=[], yticks=[])
+    axes.set(title=run, xticks=[], yticks=[])
 several[0].set_ylabel("predicted")
 
 # %%
