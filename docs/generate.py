@@ -1,6 +1,7 @@
 """The reference pages, from the code: names and docstrings, options of click, columns, checks, errors."""
 
 import inspect
+import pydoc
 import re
 import sys
 from collections.abc import Iterator
@@ -153,7 +154,10 @@ def types_page() -> str:
     """What functions return and take, beyond the public names."""
     title = "What functions return and take"
     blocks = [f"{title}\n{'=' * len(title)}\n"]
-    blocks += [f".. autoclass:: {place}\n   :members:\n" for place in TYPES]
+    for place in TYPES:
+        # The fields of a named tuple are in its docstring, and would be listed twice.
+        members = "" if hasattr(pydoc.locate(place), "_fields") else "   :members:\n"
+        blocks.append(f".. autoclass:: {place}\n{members}")
     return "\n".join(blocks)
 
 
