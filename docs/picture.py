@@ -83,7 +83,7 @@ def draw_brain(figure: SubFigure, folder: Path, evaluation: Path) -> None:
     bar = figure.colorbar(shown, ax=grid, orientation="horizontal", shrink=0.5, aspect=25, pad=0.02)
     bar.set_label("signal / noise variance", color=MUTED, fontsize=8)
     bar.ax.tick_params(labelsize=7, colors=MUTED)
-    bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
+    bar.outline.set_visible(False)
 
 
 def draw_scores(figure: SubFigure | Figure, evaluation: Path) -> None:

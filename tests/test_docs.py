@@ -14,6 +14,7 @@ import click
 import pytest
 
 import nsd_imagery
+from nsd_imagery import schema
 from nsd_imagery.checks.catalogue import CHECKS
 from nsd_imagery.cli.app import cli
 from nsd_imagery.sources import root
@@ -179,6 +180,6 @@ def test_the_reference_has_every_public_name_every_command_with_its_options_and_
     for verb, command in cli.commands.items():
         for option in (one for one in command.params if isinstance(one, click.Option)):
             assert f"`{option.opts[0]}" in pages[f"commands/{verb}.md"]
-    for columns in (nsd_imagery.schema.TRIAL_COLUMNS, nsd_imagery.schema.VOXEL_COLUMNS):  # pyright: ignore[reportAttributeAccessIssue]
+    for columns in (schema.TRIAL_COLUMNS, schema.VOXEL_COLUMNS):
         for column in columns:
             assert f"| `{column.name}` |" in pages["columns.md"]
