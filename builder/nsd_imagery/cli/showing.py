@@ -68,6 +68,13 @@ def progress_bar(verb: str) -> Iterator[Callable[[Any], None]]:
 
 
 @contextmanager
+def progress_files(verb: str) -> Iterator[Callable[[Any], None]]:
+    """Says how many bytes of files came, and how many a second."""
+    with _showing(verb) as line:
+        yield line.files
+
+
+@contextmanager
 def _showing(verb: str) -> Iterator[Line]:
     line = Line(verb)
     with ExitStack() as stack:
