@@ -34,6 +34,7 @@ from nsd_imagery.errors import (
 from nsd_imagery.evaluation.ceiling import ceilings
 from nsd_imagery.evaluation.group import grouped
 from nsd_imagery.evaluation.inputs import Embeddings, File, Inputs, opened
+from nsd_imagery.evaluation.perception import perception
 from nsd_imagery.evaluation.record import Record
 from nsd_imagery.evaluation.run import Evaluation
 from nsd_imagery.evaluation.runs import load_runs
@@ -654,6 +655,21 @@ def test_only_voxels_that_a_preprocessor_selects_are_in_any_number(
     shutil.copytree(folder, tmp_path / "several" / "subj01-nsdgeneral")
     again = nsd_imagery.evaluate(core_dataset, tmp_path / "a", **{**options, "preprocessor": tmp_path / "several"})
     assert again.scores == scores
+
+
+def test_of_perception_too_only_selected_voxels_are_in_a_number(repeated_release: Path, tmp_path: Path) -> None:
+    folder = nsd_imagery.build(repeated_release, tmp_path / "d", conditions=["perception"])
+    whole = perception(folder, SUBJECT)
+    assert whole.variances is not None
+    columns = np.flatnonzero(whole.variances.noise)[::5]
+    some = perception(folder, SUBJECT, voxels=columns)
+    assert some.variances is not None
+    for own, every in zip(some.variances, whole.variances, strict=True):
+        np.testing.assert_allclose(own[columns], every[columns])
+        assert not np.delete(own, columns).any()
+    assert {one.score.n_voxels for one in some.scores} == {len(columns)}
+    (signal,) = [one.score for one in some.scores if one.score.measure == "signal_variance"]
+    assert signal.value == pytest.approx(whole.variances.signal[columns].mean(), rel=1e-5)
 
 
 def test_z_scores_of_a_preprocessor_change_no_number(
