@@ -80,6 +80,7 @@ bench: .venv/dev.stamp
 	$(BIN)/python benchmarks/core.py
 	$(BIN)/python benchmarks/scale.py
 	$(BIN)/python benchmarks/export.py
+	$(BIN)/python benchmarks/transfer.py
 
 clean:
 	rm -rf .venv $(LOWEST) .demo .bench dist .pytest_cache .ruff_cache .hypothesis
