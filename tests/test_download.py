@@ -586,6 +586,13 @@ def test_parts_that_a_power_cut_took_are_fetched_again(server: Bucket, root: Pat
     assert same_as_served(root, server)
 
 
+def test_what_a_kill_left_of_a_file_that_has_its_name_is_removed(server: Bucket, own: Path) -> None:
+    state_folder(own, MASK).mkdir()
+    (download_folder(own) / "record.json").unlink()
+    nsd_imagery.download(own, 1)
+    assert sorted(path.name for path in download_folder(own).iterdir()) == ["lock", "record.json"]
+
+
 @pytest.mark.parametrize("torn", [b'{"part": 2, "m', b"\x00\x00\x00\n", b'{"part": 9, "md5": "00"}\n', b"[]\n"])
 def test_a_journal_that_was_cut_in_a_line_is_read_up_to_there(server: Bucket, root: Path, torn: bytes) -> None:
     stopped_midway(server, root)

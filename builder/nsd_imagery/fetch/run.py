@@ -1,6 +1,7 @@
 """`download`: a plan of what a root lacks of the bucket, carried out."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from nsd_imagery.errors import FolderError, UsageError
 from nsd_imagery.experiment import BETA_VERSIONS
 from nsd_imagery.fetch.bucket import AT_ONCE, Bucket, open_bucket
 from nsd_imagery.fetch.plan import Plan, State, make_plan
-from nsd_imagery.fetch.record import download_folder, read_record, write_record
+from nsd_imagery.fetch.record import download_folder, read_record, state_folder, write_record
 from nsd_imagery.fetch.transfer import DownloadProgress, transfer
 from nsd_imagery.fetch.wanted import request_of
 from nsd_imagery.links import refuse_without_content
@@ -143,6 +144,8 @@ def _carry_out(bucket: Bucket, plan: Plan, threads: int, progress: DownloadProgr
         return f"{plan.root}: another download is at work here ({who}); run again when it has finished"
 
     with holding(download_folder(plan.root) / "lock", busy):
+        for key in known:  # of a download that was killed just after it had given a file its name
+            shutil.rmtree(state_folder(plan.root, key), ignore_errors=True)
         if plan.to_fetch:
             transfer(bucket, plan, threads, progress)
         else:
