@@ -90,6 +90,7 @@ bench: .venv/dev.stamp
 	$(BIN)/python benchmarks/core.py
 	$(BIN)/python benchmarks/scale.py
 	$(BIN)/python benchmarks/export.py
+	$(BIN)/python benchmarks/transfer.py
 
 clean:
 	rm -rf .venv $(LOWEST) .demo .bench dist docs/_build docs/generated .pytest_cache .ruff_cache .hypothesis

@@ -153,7 +153,18 @@ def counted(evaluation: Path) -> set[float]:
                and one.roi == "nsdgeneral" and one.subject != "group"]  # fmt: skip
     found |= {float(sum((one.p or 1) <= 0.05 for one in primary)), float(len(primary))}
     answers = [row for row in about["exhibits"]["group"]["responses"] if row["condition"] == "imagery"]
-    return found | {float(sum(row[name] for row in answers)) for name in ("n_trials", "first", "second", "none")}
+    found |= {float(sum(row[name] for row in answers)) for name in ("n_trials", "first", "second", "none")}
+    return found | {share for one in about["exhibits"].values() for share in shares(one["responses"])}
+
+
+def shares(rows: list[dict[str, Any]]) -> list[float]:
+    """Of imagery trials that were called vivid, in each of its two runs, and of vision trials answered right."""
+    of = {name: [row for row in rows if re.fullmatch(name, row["run"])] for name in ("img._1", "img._2", "vis.")}
+    return [
+        sum(row["correct" if name == "vis." else "first"] for row in mine) / sum(row["n_trials"] for row in mine)
+        for name, mine in of.items()
+        if mine
+    ]
 
 
 def digits(text: str) -> int:
@@ -197,7 +208,7 @@ def test_no_number_stands_outside_of_what_a_test_can_read(known: np.ndarray, tex
     told = " ".join(Read(text[:begin] + text[end:]).text)
     assert set(re.findall(r"\b\d+\.\d+\b", told)) <= {"0.05"}
     for label in Read(text).labels:
-        for number in re.findall(r"−?\d+\.\d+", label):
+        for number in re.findall(r"(?<!\w)[−-]?\d+\.\d+\b", label):
             value = float(plain(number))
             assert np.abs(known - value).min() <= 0.501 * 10 ** -digits(number), label
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from nsd_imagery.evaluation.side_by_side import compare as compare
     from nsd_imagery.evaluation.space import space_of as space_of
     from nsd_imagery.evaluation.training import training_rows as training_rows
+    from nsd_imagery.fetch.run import download as download
     from nsd_imagery.imagery_trial import ImageryTrial as ImageryTrial
     from nsd_imagery.interop.export import export as export
     from nsd_imagery.learn.clip_cache import ClipCache as ClipCache
@@ -63,6 +64,7 @@ _HOMES = {
     "average_repeats": "nsd_imagery.rows.average",
     "build": "nsd_imagery.dataset.build",
     "compare": "nsd_imagery.evaluation.side_by_side",
+    "download": "nsd_imagery.fetch.run",
     "embed": "nsd_imagery.learn.embed",
     "evaluate": "nsd_imagery.evaluation.run",
     "export": "nsd_imagery.interop.export",

@@ -25,7 +25,7 @@ _BYTES = (("GB", 10**9), ("MB", 10**6), ("kB", 10**3))
 
 
 class Line:
-    """What a call said last; `step`, `count` and `pieces` are what it may be given as `progress`.
+    """What a call said last; `step`, `count`, `pieces` and `files` are what it may be given as `progress`.
 
     Args:
         verb: The call.
@@ -49,9 +49,19 @@ class Line:
 
     def pieces(self, state: Any) -> None:
         """See `dataset.state.BuildState`: the bytes of pieces, which are what the time that is left is told by."""
+        self._bytes(state, f"{state.n_done}/{state.n_pieces} {state.name}")
+
+    def files(self, state: Any) -> None:
+        """See `fetch.transfer.DownloadState`: bytes, and how many come in a second."""
+        self._bytes(state, f"{state.n_done}/{state.n_files} {state.name}")
+        if self._first is not None and self.share is not None:
+            began, before = self._first
+            if (seconds := time.monotonic() - began) >= _SETTLED:
+                self._amount += f"  {(self.share - before) * state.n_bytes / seconds / 1e6:,.1f} MB/s"
+
+    def _bytes(self, state: Any, what: str) -> None:
         self.share = state.bytes_done / state.n_bytes if state.n_bytes else None
-        self._what = f"{state.n_done}/{state.n_pieces} {state.name}"
-        self._amount = _of_bytes(state.bytes_done, state.n_bytes)
+        self._what, self._amount = what, _of_bytes(state.bytes_done, state.n_bytes)
         if self._first is None and self.share is not None:
             self._first = time.monotonic(), self.share
 

@@ -6,7 +6,6 @@ The one place of the library that shows anything: a notebook has no command that
 
 import contextvars
 import functools
-import html
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -57,16 +56,14 @@ def _bar(verb: str) -> Iterator[Line]:
     shown: list[Any] = []
     here = contextvars.copy_context()  # in which the kernel knows the cell
 
-    def put(text: str, bar: str = "") -> None:
-        both = {"text/plain": text, "text/html": f"{bar}<code>{html.escape(text)}</code>"}
+    def put(text: str) -> None:
         if shown:
-            shown[0].update(both, raw=True)
+            shown[0].update({"text/plain": text}, raw=True)
         else:
-            shown.append(sys.modules["IPython"].display.display(both, raw=True, display_id=True))
+            shown.append(sys.modules["IPython"].display.display({"text/plain": text}, raw=True, display_id=True))
 
     def draw() -> None:
-        value = "" if line.share is None else f' value="{line.share:.3f}"'
-        here.run(put, line.bar(_COLUMNS), f"<progress{value}></progress> ")
+        here.run(put, line.bar(_COLUMNS))
 
     is_done = False
     try:

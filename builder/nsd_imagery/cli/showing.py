@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import click
@@ -68,6 +68,13 @@ def progress_bar(verb: str) -> Iterator[Callable[[Any], None]]:
 
 
 @contextmanager
+def progress_files(verb: str) -> Iterator[Callable[[Any], None]]:
+    """Says how many bytes of files came, and how many a second."""
+    with _showing(verb) as line:
+        yield line.files
+
+
+@contextmanager
 def _showing(verb: str) -> Iterator[Line]:
     line = Line(verb)
     with ExitStack() as stack:
@@ -123,8 +130,9 @@ class _Terminal(logging.Handler):
         self._n_drawn = 0
 
     def _write(self, text: str) -> None:
-        sys.stderr.write(text)
-        sys.stderr.flush()
+        with suppress(OSError):  # the terminal is gone, and the command goes on
+            sys.stderr.write(text)
+            sys.stderr.flush()
 
 
 def _can_show(letters: str) -> bool:
