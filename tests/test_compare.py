@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ from nsd_imagery.evaluation.over_subjects import PUBLISHED_GROUP
 from nsd_imagery.evaluation.run import Evaluation
 from nsd_imagery.evaluation.score import GROUP, Items, Score, read_scores, write_scores
 from test_score import SCORE
+
+evaluated = partial(nsd_imagery.evaluate, report=False)
 
 pytestmark = pytest.mark.slow
 
@@ -70,7 +73,7 @@ def evaluate(core_dataset: Path, core_release: Path, tmp_path_factory: pytest.Te
             pq.write_table(predictions, folder / "predictions.parquet")
             options["predictions"] = folder / "predictions.parquet"
         options = {"embeddings": core_release / "truth", "draws": DRAWS, **options}
-        return nsd_imagery.evaluate(core_dataset, folder / "e", **options)
+        return evaluated(core_dataset, folder / "e", **options)
 
     return run
 
@@ -397,7 +400,7 @@ def test_items_go_with_the_evaluation_that_wrote_them(core_dataset: Path, ridge:
     folder = Path(shutil.copytree(ridge.path, tmp_path / "e"))
     said = json.loads((folder / "evaluation.json").read_text())
     assert list(said["files"])[:2] == ["scores.parquet", "items.parquet"]
-    nsd_imagery.evaluate(core_dataset, folder, draws=DRAWS)
+    evaluated(core_dataset, folder, draws=DRAWS)
     assert not (folder / "items.parquet").exists()
 
 

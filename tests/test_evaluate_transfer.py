@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,8 @@ from nsd_imagery.evaluation.space import Space
 from nsd_imagery.evaluation.subject import kind_of
 from nsd_imagery.evaluation.transfer import measured_transfer
 
+evaluated = partial(nsd_imagery.evaluate, report=False)
+
 pytestmark = pytest.mark.slow
 
 DRAWS = 99
@@ -66,9 +69,7 @@ def space(truth: Path) -> Space:
 @pytest.fixture(scope="module")
 def found(core_dataset: Path, truth: Path, tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
     place = tmp_path_factory.mktemp("evaluated")
-    return nsd_imagery.evaluate(
-        core_dataset, place / "e", embeddings=truth, save_decoder=place / "decoders", draws=DRAWS
-    )
+    return evaluated(core_dataset, place / "e", embeddings=truth, save_decoder=place / "decoders", draws=DRAWS)
 
 
 @pytest.fixture(scope="module")
@@ -216,7 +217,7 @@ def test_a_group_has_each_row_of_its_subjects_and_p_is_corrected_over_rois(
     two: tuple[Path, Path], tmp_path: Path
 ) -> None:
     root, folder = two
-    scores = nsd_imagery.evaluate(folder, tmp_path / "e", embeddings=root / "truth", draws=DRAWS).scores
+    scores = evaluated(folder, tmp_path / "e", embeddings=root / "truth", draws=DRAWS).scores
     ours = [one for one in scores if one.roi == "early"]
     each = [rows(ours, name) for name in ("subj01", "subj02", GROUP)]
     assert each[0].keys() == each[1].keys() == each[2].keys()
@@ -283,7 +284,7 @@ def nothing(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 def test_without_signal_every_score_of_every_test_set_is_at_chance(nothing: tuple[Path, Path], tmp_path: Path) -> None:
     root, folder = nothing
-    found = nsd_imagery.evaluate(folder, tmp_path / "e", embeddings=root / "truth", draws=DRAWS)
+    found = evaluated(folder, tmp_path / "e", embeddings=root / "truth", draws=DRAWS)
     assert len(p_of_sums_of_z(tmp_path / "e", of(found.scores, subject=GROUP))) > 3
     tested = [one for one in rows(found.scores).values() if one.p is not None and one.train == "perception"]
     assert {one.test for one in tested} == {"visX", "imgX_1", "imgX_2", "imgX", "perception"}
@@ -303,7 +304,7 @@ def test_picture_ids_that_are_off_by_one_leave_nothing_to_read(
     names = sorted(space.pictures, key=lambda name: (not name.startswith("nsd"), len(name), name))
     shifted = {name: space.pictures[names[at - 1]] for at, name in enumerate(names)}
     off = Space(shifted, space.words, space.maker)
-    wrong = nsd_imagery.evaluate(core_dataset, tmp_path / "e", embeddings=off, draws=DRAWS, test_sets="perception")
+    wrong = evaluated(core_dataset, tmp_path / "e", embeddings=off, draws=DRAWS, test_sets="perception")
     assert value(wrong.scores, "two_way", "perception") == pytest.approx(0.5, abs=0.06)
     assert value(found.scores, "two_way", "perception") > 0.9
     assert {one.test for one in rows(wrong.scores).values()} == {"perception"}
@@ -341,7 +342,7 @@ def table(core_dataset: Path, space: Space, tmp_path: Path) -> Table:
 def test_predictions_stand_beside_the_baseline_and_are_scored_once(
     two: tuple[Path, Path], core_dataset: Path, truth: Path, found: Evaluation, table: Table, tmp_path: Path
 ) -> None:
-    both = nsd_imagery.evaluate(
+    both = evaluated(
         core_dataset, tmp_path / "e", embeddings=truth, predictions=table(), test_sets=OF_RUNS, draws=DRAWS
     )
     perfect = {"train": "predictions", "stimulus_set": "", "n_candidates": 6}
@@ -360,7 +361,7 @@ def test_predictions_stand_beside_the_baseline_and_are_scored_once(
         "predictions": table(),
         "targets": two[0] / "truth" / file(two),
     }
-    once = nsd_imagery.evaluate(two[1], tmp_path / "o", **roi, test_sets=OF_RUNS, draws=DRAWS).scores
+    once = evaluated(two[1], tmp_path / "o", **roi, test_sets=OF_RUNS, draws=DRAWS).scores
     assert {one.roi for one in of(once, train="predictions")} == {"nsdgeneral"}
 
 
@@ -373,7 +374,7 @@ def test_a_model_that_was_taught_by_the_cue_is_seen(
     core_dataset: Path, truth: Path, table: Table, tmp_path: Path
 ) -> None:
     options: dict[str, Any] = {"targets": next(truth.glob("*.parquet")), "test_sets": OF_RUNS, "draws": DRAWS}
-    scores = nsd_imagery.evaluate(core_dataset, tmp_path / "e", predictions=table("cue"), **options).scores
+    scores = evaluated(core_dataset, tmp_path / "e", predictions=table("cue"), **options).scores
     said = {"train": "predictions", "stimulus_set": "A"}
     assert value(scores, "identification", "visX", **said) == pytest.approx(0.5, abs=0.1)
     assert value(scores, "identification", "imgX", **said) == 1
@@ -386,11 +387,9 @@ def test_a_test_set_that_predictions_lack_is_named_or_allowed(
     path = table(conditions="imagery")
     given = ["--out", tmp_path / "e", "--embeddings", truth, "--predictions", path]
     with pytest.raises(DataError, match=r"236 of 236 valid trials of perception's shared pictures have no prediction"):
-        nsd_imagery.evaluate(core_dataset, tmp_path / "e", embeddings=truth, predictions=path, draws=9)
+        evaluated(core_dataset, tmp_path / "e", embeddings=truth, predictions=path, draws=9)
     with pytest.raises(DataError, match=r"48 of 48 valid trials of visA have no prediction"):
-        nsd_imagery.evaluate(
-            core_dataset, tmp_path / "e", embeddings=truth, predictions=path, draws=9, test_sets=OF_RUNS
-        )
+        evaluated(core_dataset, tmp_path / "e", embeddings=truth, predictions=path, draws=9, test_sets=OF_RUNS)
     done = command(core_dataset, *given, "--partial")
     assert done.exit_code == 0, done.output
     scores = read_scores(tmp_path / "e/scores.parquet")
@@ -399,8 +398,8 @@ def test_a_test_set_that_predictions_lack_is_named_or_allowed(
     assert {one.reason for one in lacking} >= {"visA: no predictions of it"}
     assert all(one.value is None for one in lacking)
     with pytest.raises(UsageError, match="has no rows of subj02, only of subj01; choose --subjects subj01, or allow"):
-        nsd_imagery.evaluate(two[1], tmp_path / "t", embeddings=two[0] / "truth", predictions=path)
-    some = nsd_imagery.evaluate(
+        evaluated(two[1], tmp_path / "t", embeddings=two[0] / "truth", predictions=path)
+    some = evaluated(
         two[1], tmp_path / "t", embeddings=two[0] / "truth", predictions=path, partial=True, draws=9, roi="early"
     ).scores
     one = only_one(
@@ -423,12 +422,12 @@ def test_a_root_a_folder_a_file_a_cache_and_a_space_give_the_same_rows(
     options: dict[str, Any] = {"test_sets": "vision", "draws": DRAWS}
     expected = {kind: one for kind, one in rows(found.scores).items() if one.test == "visX"}
     for number, embeddings in enumerate((root, str(path), path.parent, cache, space)):
-        scores = nsd_imagery.evaluate(core_dataset, tmp_path / f"e{number}", embeddings=embeddings, **options).scores
+        scores = evaluated(core_dataset, tmp_path / f"e{number}", embeddings=embeddings, **options).scores
         assert rows(scores) == expected, embeddings
     model = cache.maker.model
     with pytest.raises(MissingDataError, match="no embeddings by model another"):
-        nsd_imagery.evaluate(core_dataset, tmp_path / "m", embeddings=root, model="another")
-    named = nsd_imagery.evaluate(core_dataset, tmp_path / "e0", embeddings=root, model=model, **options)
+        evaluated(core_dataset, tmp_path / "m", embeddings=root, model="another")
+    named = evaluated(core_dataset, tmp_path / "e0", embeddings=root, model=model, **options)
     assert rows(named.scores) == expected
 
 
@@ -440,9 +439,9 @@ def test_workers_of_an_executor_are_told_of_files_and_give_the_same_bytes(
     options: dict[str, Any] = {
         "embeddings": nsd_imagery.space_of(cache), "roi": "early", "test_sets": OF_RUNS, "draws": 19
     }  # fmt: skip
-    nsd_imagery.evaluate(folder, tmp_path / "here", **options)
+    evaluated(folder, tmp_path / "here", **options)
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as executor:
-        nsd_imagery.evaluate(folder, tmp_path / "there", executor=executor, **options)
+        evaluated(folder, tmp_path / "there", executor=executor, **options)
     here, there = (
         {name: contents for name, contents in files(tmp_path / place).items() if not name.startswith(".evaluate")}
         for place in ("here", "there")
@@ -453,19 +452,17 @@ def test_workers_of_an_executor_are_told_of_files_and_give_the_same_bytes(
 
 def test_texts_are_a_space_of_their_own(core_dataset: Path, truth: Path, decoders: Path, tmp_path: Path) -> None:
     options: dict[str, Any] = {"kind": "text", "draws": 9, "test_sets": "vision"}
-    found = nsd_imagery.evaluate(
-        core_dataset, tmp_path / "e", embeddings=truth, save_decoder=tmp_path / "decoders", **options
-    )
+    found = evaluated(core_dataset, tmp_path / "e", embeddings=truth, save_decoder=tmp_path / "decoders", **options)
     assert value(found.scores, "two_way", "visX", stimulus_set="A") > 0.9
     origin = nsd_imagery.Decoder.load(tmp_path / "decoders" / "subj01-nsdgeneral").origin
     assert origin.maker.startswith("text by ")
     with pytest.raises(DataError, match="is a decoder of another model's embeddings"):
-        nsd_imagery.evaluate(core_dataset, tmp_path / "o", embeddings=truth, decoder=decoders, **options)
+        evaluated(core_dataset, tmp_path / "o", embeddings=truth, decoder=decoders, **options)
     maker, both = read_embeddings(next(truth.glob("*.parquet")))
     pictures = {key: row for key, row in both.items() if key[0] == "image"}
     write_embeddings(tmp_path / "pictures" / "mine.parquet", maker, pictures)
     with pytest.raises(MissingEmbeddingError, match="no text embedding of nsd"):
-        nsd_imagery.evaluate(core_dataset, tmp_path / "o", embeddings=tmp_path / "pictures", **options)
+        evaluated(core_dataset, tmp_path / "o", embeddings=tmp_path / "pictures", **options)
 
 
 def test_from_synth_to_the_numbers_by_the_command_alone(own_core_release: Path, tmp_path: Path) -> None:
@@ -496,9 +493,7 @@ def test_saved_decoders_are_read_again_and_give_the_same_rows(
     assert saved.origin == fitted.origin
     assert np.array_equal(saved.weights, fitted.weights)
     for number, folder in enumerate((decoders, decoders / "subj01-nsdgeneral")):
-        again = nsd_imagery.evaluate(
-            core_dataset, tmp_path / f"e{number}", embeddings=truth, decoder=folder, draws=DRAWS
-        )
+        again = evaluated(core_dataset, tmp_path / f"e{number}", embeddings=truth, decoder=folder, draws=DRAWS)
         assert rows(again.scores) == rows(found.scores)
         assert again.transfer[SUBJECT]["nsdgeneral"]["decoder"]["given"] is True
 
@@ -508,7 +503,7 @@ def test_a_decoder_of_anything_else_is_one_line(
 ) -> None:
     def refused(folder: Path, decoder: Path, embeddings: Any = truth, **options: Any) -> str:
         with pytest.raises((DataError, MissingDataError)) as caught:
-            nsd_imagery.evaluate(folder, tmp_path / "e", embeddings=embeddings, decoder=decoder, draws=9, **options)
+            evaluated(folder, tmp_path / "e", embeddings=embeddings, decoder=decoder, draws=9, **options)
         assert "\n" not in str(caught.value)
         return str(caught.value)
 
@@ -531,8 +526,8 @@ def test_where_nothing_can_be_learnt_a_decoder_is_tested_alone(
     core_release: Path, truth: Path, decoders: Path, found: Evaluation, tmp_path: Path
 ) -> None:
     folder = nsd_imagery.build(core_release, tmp_path / "d", conditions=["vision", "imagery"], zscore="none")
-    given = nsd_imagery.evaluate(folder, tmp_path / "e", embeddings=truth, decoder=decoders, draws=DRAWS)
-    without = nsd_imagery.evaluate(folder, tmp_path / "n", embeddings=truth, draws=DRAWS)
+    given = evaluated(folder, tmp_path / "e", embeddings=truth, decoder=decoders, draws=DRAWS)
+    without = evaluated(folder, tmp_path / "n", embeddings=truth, draws=DRAWS)
     for scores, has_decoder in ((given.scores, True), (without.scores, False)):
         decoded = only_one(scores, subject=SUBJECT, measure="two_way", train="perception", test="imgX", unit="trial",
                            stimulus_set="A")  # fmt: skip
@@ -580,7 +575,7 @@ def test_what_decides_a_record_is_what_the_inputs_hold_and_not_where_they_lie(
     said: dict[str, Any] = {"test_sets": "imagery", "draws": 9}
 
     def made(**options: Any) -> dict[str, int]:
-        nsd_imagery.evaluate(core_dataset, out, **{**said, **options})
+        evaluated(core_dataset, out, **{**said, **options})
         return records(out)
 
     first = made(embeddings=truth)
@@ -595,7 +590,7 @@ def test_what_decides_a_record_is_what_the_inputs_hold_and_not_where_they_lie(
     assert predicted.keys() != first.keys()
     assert made(embeddings=truth, predictions=table("cue")).keys() != predicted.keys()
     assert made(embeddings=truth, test_sets="imagery,vision").keys() != first.keys()
-    nsd_imagery.evaluate(core_dataset, out, draws=9)
+    evaluated(core_dataset, out, draws=9)
     assert records(out).keys() != first.keys()
 
 
@@ -604,16 +599,16 @@ def test_decoders_that_are_to_be_saved_are_fitted_again_only_where_they_are_not_
 ) -> None:
     out, folder = tmp_path / "e", tmp_path / "decoders"
     options: dict[str, Any] = {"embeddings": truth, "test_sets": "imagery", "draws": 9}
-    nsd_imagery.evaluate(core_dataset, out, **options)
+    evaluated(core_dataset, out, **options)
     first = records(out)
-    nsd_imagery.evaluate(core_dataset, out, save_decoder=folder, **options)
+    evaluated(core_dataset, out, save_decoder=folder, **options)
     second = records(out)
     assert (second.keys(), second != first) == (first.keys(), True)
     assert nsd_imagery.Decoder.load(folder / "subj01-nsdgeneral").origin.subject == SUBJECT
-    nsd_imagery.evaluate(core_dataset, out, save_decoder=folder, **options)
+    evaluated(core_dataset, out, save_decoder=folder, **options)
     assert records(out) == second
     (folder / "subj01-nsdgeneral" / "decoder.npz").write_bytes(b"damaged")
-    nsd_imagery.evaluate(core_dataset, out, save_decoder=folder, **options)
+    evaluated(core_dataset, out, save_decoder=folder, **options)
     assert records(out) != second
     assert nsd_imagery.Decoder.load(folder / "subj01-nsdgeneral").origin.subject == SUBJECT
 
@@ -638,7 +633,7 @@ def test_only_voxels_that_a_preprocessor_selects_are_in_any_number(
     columns = preprocessor.fitted.columns
     folder = preprocessor.save(tmp_path / "p")
     options: dict[str, Any] = {"embeddings": truth, "draws": DRAWS, "preprocessor": folder}
-    scores = nsd_imagery.evaluate(core_dataset, tmp_path / "e", save_decoder=tmp_path / "d", **options).scores
+    scores = evaluated(core_dataset, tmp_path / "e", save_decoder=tmp_path / "d", **options).scores
     assert max(one.n_voxels or 0 for one in scores) <= 60
     learnt = nsd_imagery.Decoder.load(tmp_path / "d" / "subj01-nsdgeneral")
     assert set(learnt.columns.tolist()) <= set(columns.tolist())
@@ -647,13 +642,13 @@ def test_only_voxels_that_a_preprocessor_selects_are_in_any_number(
         (mine,) = [own for own in scores if own.subject == SUBJECT and kind_of(own) == kind]
         assert mine.value == (None if one.value is None else pytest.approx(one.value, rel=1e-5))
         assert mine.p == one.p
-    fewer = nsd_imagery.evaluate(core_dataset, tmp_path / "f", decoder=tmp_path / "d", **options).scores
+    fewer = evaluated(core_dataset, tmp_path / "f", decoder=tmp_path / "d", **options).scores
     assert rows(fewer) == rows(scores)
     with pytest.raises(DataError, match=r"takes \d+ voxels that the preprocessor leaves out"):
-        nsd_imagery.evaluate(core_dataset, tmp_path / "o", decoder=decoders, **options)
+        evaluated(core_dataset, tmp_path / "o", decoder=decoders, **options)
     (tmp_path / "several").mkdir()
     shutil.copytree(folder, tmp_path / "several" / "subj01-nsdgeneral")
-    again = nsd_imagery.evaluate(core_dataset, tmp_path / "a", **{**options, "preprocessor": tmp_path / "several"})
+    again = evaluated(core_dataset, tmp_path / "a", **{**options, "preprocessor": tmp_path / "several"})
     assert again.scores == scores
 
 
@@ -677,7 +672,7 @@ def test_z_scores_of_a_preprocessor_change_no_number(
 ) -> None:
     folder = fitted().save(tmp_path / "p")
     options: dict[str, Any] = {"embeddings": truth, "draws": DRAWS, "preprocessor": folder}
-    assert nsd_imagery.evaluate(core_dataset, tmp_path / "e", **options).scores == found.scores
+    assert evaluated(core_dataset, tmp_path / "e", **options).scores == found.scores
 
 
 def test_a_preprocessor_that_knows_what_is_tested_or_makes_no_voxels_is_one_line(
@@ -686,7 +681,7 @@ def test_a_preprocessor_that_knows_what_is_tested_or_makes_no_voxels_is_one_line
     def refused(preprocessor: Any, folder: Path = core_dataset, **options: Any) -> str:
         place = preprocessor.save(tmp_path / "p")
         with pytest.raises((UsageError, DataError, MissingDataError)) as caught:
-            nsd_imagery.evaluate(folder, tmp_path / "e", preprocessor=place, draws=9, **options)
+            evaluated(folder, tmp_path / "e", preprocessor=place, draws=9, **options)
         assert "\n" not in str(caught.value)
         assert not (tmp_path / "e").exists()
         return str(caught.value)
@@ -739,7 +734,7 @@ def test_what_cannot_be_meant_is_one_line_and_nothing_is_made(
 ) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
     with pytest.raises((UsageError, MissingDataError)) as caught:
-        nsd_imagery.evaluate(core_dataset, tmp_path / "e", **{"embeddings": truth, **options})
+        evaluated(core_dataset, tmp_path / "e", **{"embeddings": truth, **options})
     assert line in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
@@ -747,7 +742,7 @@ def test_what_cannot_be_meant_is_one_line_and_nothing_is_made(
 
 def test_decoders_go_into_no_folder_that_is_read(core_dataset: Path, truth: Path, tmp_path: Path) -> None:
     with pytest.raises(FolderError, match="is in a dataset folder, and those are only read"):
-        nsd_imagery.evaluate(core_dataset, tmp_path / "e", embeddings=truth, save_decoder=core_dataset / "decoders")
+        evaluated(core_dataset, tmp_path / "e", embeddings=truth, save_decoder=core_dataset / "decoders")
     (tmp_path / "file").touch()
     with pytest.raises(FolderError, match="is a file, not a folder for decoders"):
-        nsd_imagery.evaluate(core_dataset, tmp_path / "e", embeddings=truth, save_decoder=tmp_path / "file")
+        evaluated(core_dataset, tmp_path / "e", embeddings=truth, save_decoder=tmp_path / "file")

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ from nsd_imagery.evaluation.subject import Task, evaluate_subject
 from nsd_imagery.evaluation.templates import similarity
 from nsd_imagery.evaluation.vivid import FEWEST, HOW, vivid_trials
 
+evaluated = partial(nsd_imagery.evaluate, report=False)
+
 pytestmark = pytest.mark.slow
 
 DRAWS = 99
@@ -44,7 +47,7 @@ def plain(release: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def found(dataset: Path, plain: Path, tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
-    return nsd_imagery.evaluate(dataset, tmp_path_factory.mktemp("shown") / "e", across=plain, draws=DRAWS)
+    return evaluated(dataset, tmp_path_factory.mktemp("shown") / "e", across=plain, draws=DRAWS)
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +107,7 @@ def test_distances_are_those_of_the_geometry_and_lie_beside_their_targets(
 
 
 def test_without_betas_of_fithrf_distances_of_imagery_are_missing_and_say_why(dataset: Path, tmp_path: Path) -> None:
-    alone = nsd_imagery.evaluate(dataset, tmp_path / "e", subjects=1, draws=9)
+    alone = evaluated(dataset, tmp_path / "e", subjects=1, draws=9)
     for subject in ("subj01", GROUP):
         rows = of_roi(said_in(alone.path), subject)["rdms"]
         assert {row["imagery"] for row in rows} == {None}
@@ -342,7 +345,7 @@ def test_exhibits_are_small_and_lists_of_numbers_stand_on_a_line(found: Evaluati
 
 def test_a_folder_of_vision_alone_says_of_each_exhibit_why_it_is_missing(release: Path, tmp_path: Path) -> None:
     folder = nsd_imagery.build(release, tmp_path / "d", subjects=1, conditions=["vision"])
-    shown = said_in(nsd_imagery.evaluate(folder, tmp_path / "e", draws=9).path)
+    shown = said_in(evaluated(folder, tmp_path / "e", draws=9).path)
     for subject in ("subj01", GROUP):
         one = of_roi(shown, subject)
         assert all(row["similarity"] == [] and "has no subj01-imagery" in row["reason"] for row in one["drift"])
@@ -355,7 +358,7 @@ def test_a_folder_of_vision_alone_says_of_each_exhibit_why_it_is_missing(release
 
 def test_a_folder_of_perception_alone_has_empty_exhibits(core_release: Path, tmp_path: Path) -> None:
     folder = nsd_imagery.build(core_release, tmp_path / "d", conditions=["perception"])
-    shown = said_in(nsd_imagery.evaluate(folder, tmp_path / "e", draws=9).path)
+    shown = said_in(evaluated(folder, tmp_path / "e", draws=9).path)
     assert shown["subj01"]["responses"] == shown[GROUP]["responses"] == []
     assert all(row["vision"] is None and row["vision_reason"] for row in of_roi(shown, GROUP)["rdms"])
 

@@ -81,6 +81,7 @@ def test_everything_shows_itself_in_a_few_words_without_its_place_in_memory(obje
     assert said["fitted"] == "<NSDPreprocessor: zscore training, pca 3, fitted on subj01, keeps 280 of 280 voxels>"
     assert said["options"] == "<NSDPreprocessor: fitted nothing to fit>"
     assert said["view"].startswith("<TorchView: rows 288, columns trial_id, subject, ")
+    assert said["view"].endswith(", nsd_id and 24 more>")
     assert said["report"].startswith("<Report: ")
     assert " passed; " in said["report"]
     assert said["preview"].startswith("<Preview: 0 of 2 pieces to do")

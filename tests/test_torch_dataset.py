@@ -277,7 +277,7 @@ def test_what_is_no_preprocessor_is_named(cache: Path) -> None:
     [
         ({"condition": "imagry"}, "no condition 'imagry' .did you mean 'imagery'"),
         ({"split": "trian"}, "no split 'trian' .did you mean 'train'"),
-        ({"split": "train"}, "no row is of condition imagery, session None, split train"),
+        ({"split": "train"}, "no row is of condition imagery, split train"),
         ({"session": 9}, "no session 9; there are: 1"),
         ({"stimuli": ["tree"]}, "no row is of"),
         ({"zscore": "all"}, "no zscore 'all'"),

@@ -57,7 +57,7 @@ def page(found: Opened, drawn: Mapping[str, Sequence[Drawn]]) -> str:
     """
     rois = list(dict.fromkeys(roi for names in found.about["rois"].values() for roi in names))
     main = main_roi(rois)
-    lines = ten.with_transfer(headline(found.scores, rois), found.scores)
+    lines = headline(found.scores, rois)
     maps = {name: voxels for name in found.about["subjects"]
             if (voxels := voxels_of(found, name, found.about["rois"][name]))}  # fmt: skip
     styles = Styles()

@@ -1,11 +1,11 @@
 """The ten numbers as the page's first table has them: of the group, and of each subject the same ones."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
 from nsd_imagery.evaluation.headline import Line
-from nsd_imagery.evaluation.score import GROUP, Score
+from nsd_imagery.evaluation.score import Score
 from nsd_imagery.evaluation.subject import kind_of
 from nsd_imagery.page.table import Table
 
@@ -55,23 +55,6 @@ class Numbered:
 
     number: int
     rows: tuple[Row, ...]
-
-
-def with_transfer(lines: Iterable[Line], scores: Sequence[Score]) -> list[Line]:
-    """The headline, with numbers 9 and 10 where there are scores of transfer and it has none of them."""
-    lines = list(lines)
-    if any(line.number > 8 for line in lines):
-        return lines
-    more: list[Line] = []
-    for roi in dict.fromkeys(line.roi for line in lines):
-        of_group = [one for one in scores if (one.subject, one.roi, one.train) == (GROUP, roi, "perception")]
-        decoded = [one for one in of_group if (one.measure, one.stimulus_set, one.unit) == ("two_way", "", "trial")
-                   and one.test != "perception"]  # fmt: skip
-        seen = [one for one in of_group if one.test == "perception" and one.unit == "mean"
-                and one.measure in ("retrieval_at_1", "brain_correlation")]  # fmt: skip
-        parts = ((9, "perception → imagery", decoded), (10, "shared1000", seen))
-        more += [Line(number, name, roi, "", tuple(found)) for number, name, found in parts if found]
-    return [*lines, *more]
 
 
 def of_subject(lines: Iterable[Line], scores: Iterable[Score], subject: str) -> list[Line]:
