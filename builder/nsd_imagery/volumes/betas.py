@@ -15,7 +15,7 @@ from nsd_imagery.volumes.grid import Grid
 LARGEST = 1e15
 """Far above any percent signal change, and small enough that sums of squares are finite."""
 
-_MAX_VOXELS = 1 << 25
+MOST_VOXELS = 1 << 25
 """A volume of NSD has at most 17 million voxels (anatomical)."""
 
 _MAX_INFLATION = 1032
@@ -34,7 +34,7 @@ def refuse_unlikely(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> None
         DataError: It holds nothing, or too much.
     """
     most = path.stat().st_size * _MAX_INFLATION
-    if min(shape) < 1 or math.prod(shape[:3]) > _MAX_VOXELS or math.prod(shape) * dtype.itemsize > most:
+    if min(shape) < 1 or math.prod(shape[:3]) > MOST_VOXELS or math.prod(shape) * dtype.itemsize > most:
         msg = f"{path}: says that it holds {dtype} of shape {shape}, and does not: copy the file again"
         raise DataError(msg)
 
