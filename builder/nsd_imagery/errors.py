@@ -10,6 +10,7 @@
     ├── SpaceError               OSError
     ├── AccessError              PermissionError
     ├── HubError                 ConnectionError
+    ├── SourceError              ConnectionError
     ├── MissingEmbeddingError    KeyError
     ├── MissingExtraError        ImportError
     └── PlatformError            ImportError
@@ -89,6 +90,10 @@ class AccessError(NSDImageryError, PermissionError):
 
 class HubError(NSDImageryError, ConnectionError):
     """The hub cannot be reached, or answers with an error; nothing is broken, and the next try goes on."""
+
+
+class SourceError(NSDImageryError, ConnectionError):
+    """The bucket cannot be reached, or answers with an error; nothing is broken, and the next try goes on."""
 
 
 class MissingEmbeddingError(NSDImageryError, KeyError):

@@ -1,0 +1,333 @@
+"""A bucket that anybody may read: what it lists and holds, many requests at once, and its errors as our few.
+
+    with open_bucket("s3://natural-scenes-dataset") as bucket:
+        one, *_ = bucket.objects(["nsddata/templates"])
+        reads = [Read(one.key, one.etag, 0, 100), Read(one.key, one.etag, 500, 600)]
+        for number, data in bucket.get_all(reads): ...
+
+obstore is imported here alone. Its requests run on an event loop in a thread of its own, so that a caller may have a
+loop itself, and Ctrl-C ends the caller's wait at once. A process that has used it is not to be forked.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from queue import SimpleQueue
+from typing import Any, Final, TypeVar
+
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import S3Store
+
+from nsd_imagery.errors import NSDImageryError, SourceError
+from nsd_imagery.fetch.address import Address, address_of, regional
+from nsd_imagery.fetch.answers import cut_short, is_redirection, ours, web_page
+
+AT_ONCE: Final = 64
+"""Requests that run at the same time."""
+
+_SILENCE = 20.0
+"""Seconds without a byte after which a request is made again."""
+
+_TRIES = 6
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 8.0
+"""Seconds before a request is made again; each pause is twice the one before."""
+
+_FOREVER: Final = timedelta(days=365)
+"""The limit on what takes as long as the line needs: a body of any length. None cannot be said, and is 30 s."""
+
+_CHUNK: Final = 1 << 19
+"""Bytes of a body that are handed on together, at least."""
+
+_WAITING: Final = 2
+"""Bodies, or chunks of them, that wait to be taken, for each request that runs."""
+
+_Given = TypeVar("_Given")
+
+
+class _Redirected(Exception):  # noqa: N818
+    """The bucket is in another region."""
+
+
+@dataclass(frozen=True)
+class Object:
+    """A file in the bucket.
+
+    Attributes:
+        key: Its path.
+        size: Bytes.
+        etag: As the server has it, in quotes; another one where the contents are others.
+    """
+
+    key: str
+    size: int
+    etag: str
+
+
+@dataclass(frozen=True, eq=False)
+class Read:
+    """Bytes [start, stop) of a file, which must still be the one of an ETag."""
+
+    key: str
+    etag: str
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, eq=False)
+class Arrived:
+    """What came of a read.
+
+    Attributes:
+        read: What was asked.
+        start: Where in the file `data` begins.
+        data: The next bytes of the read.
+        error: Why no more of it comes; then there is no data.
+    """
+
+    read: Read
+    start: int
+    data: memoryview
+    error: NSDImageryError | None = None
+
+    @property
+    def is_last(self) -> bool:
+        """Whether nothing more comes of this read."""
+        return self.error is not None or self.start + len(self.data) == self.read.stop
+
+
+class Bucket:
+    """An open bucket; see `open_bucket`.
+
+    Attributes:
+        name: As messages name it, such as s3://natural-scenes-dataset.
+    """
+
+    def __init__(self, address: Address, loop: asyncio.AbstractEventLoop) -> None:
+        self.name = address.name
+        self._address = address
+        self._store = _store(address)
+        self._loop = loop
+        self._has_moved = False
+
+    def objects(self, folders: Sequence[str]) -> list[Object]:
+        """The files under some folders, each once, sorted by key.
+
+        Raises:
+            AccessError: The bucket does not tell what it holds.
+            SourceError: It cannot be reached, or answers with something else.
+        """
+        try:
+            found = self._each(self._listed, folders)
+        except _Redirected:
+            self._store = _store(regional(self._address))
+            self._has_moved = True
+            found = self._each(self._listed, folders)
+        return sorted({one.key: one for objects in found for one in objects}.values(), key=lambda one: one.key)
+
+    def head(self, keys: Sequence[str]) -> list[Object | NSDImageryError]:
+        """What is known of each of some files without reading it, or why nothing is.
+
+        Raises:
+            SourceError: The bucket cannot be reached, or answers with something else.
+        """
+        return self._each(self._headed, keys)
+
+    def get_all(self, reads: Sequence[Read], at_once: int = AT_ONCE) -> Iterator[tuple[int, memoryview]]:
+        """The bytes of many small reads, each whole, as they come, with its place among the reads.
+
+        Raises:
+            MissingDataError, AccessError, SourceError: Of the first read that fails; the others end with it.
+        """
+        places = {id(read): place for place, read in enumerate(reads)}
+        waiting = iter(reads)
+        for arrived in self.stream(lambda: next(waiting, None), at_once, chunk=None):
+            if arrived.error is not None:
+                raise arrived.error
+            yield places[id(arrived.read)], arrived.data
+
+    def stream(
+        self, next_read: Callable[[], Read | None], at_once: int, chunk: int | None = _CHUNK
+    ) -> Iterator[Arrived]:
+        """The bytes of reads in pieces, those of one read in order, those of several as they come.
+
+        Args:
+            next_read: Gives a read whenever there is room for one; None if there is none at the moment. Asked in the
+                caller's thread, between what is yielded, and no more once it gives None and no read runs.
+            at_once: How many run at the same time.
+            chunk: Bytes that a piece has at least, but for the last of a read; None for reads that come whole.
+        """
+        arrivals: SimpleQueue[Arrived | BaseException] = SimpleQueue()
+
+        def ended(work: Future[None]) -> None:
+            if not work.cancelled() and (error := work.exception()) is not None:
+                arrivals.put(error)
+
+        room = asyncio.Semaphore(_WAITING * at_once)
+        running: dict[int, Future[None]] = {}
+        try:
+            while True:
+                while len(running) < at_once and (read := next_read()) is not None:
+                    running[id(read)] = self._start(self._read(read, chunk, room, arrivals.put))
+                    running[id(read)].add_done_callback(ended)
+                if not running:
+                    return
+                arrived = arrivals.get()
+                if isinstance(arrived, BaseException):
+                    raise arrived
+                if arrived.is_last:
+                    del running[id(arrived.read)]
+                yield arrived
+                self._loop.call_soon_threadsafe(room.release)
+        finally:
+            for work in running.values():
+                work.cancel()
+
+    def _start(self, work: Coroutine[Any, Any, _Given]) -> Future[_Given]:
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def _each(self, work: Callable[[str], Coroutine[Any, Any, _Given]], names: Sequence[str]) -> list[_Given]:
+        async def all_of() -> list[_Given]:
+            free = asyncio.Semaphore(AT_ONCE)
+
+            async def one(name: str) -> _Given:
+                async with free:
+                    return await work(name)
+
+            return await asyncio.gather(*map(one, names))
+
+        running = self._start(all_of())
+        try:
+            return running.result()
+        finally:
+            running.cancel()
+
+    async def _listed(self, folder: str) -> list[Object]:
+        try:
+            found = await obstore.list(self._store, folder).collect_async()
+        except (BaseError, OSError, ValueError) as error:
+            if is_redirection(error) and not self._has_moved:
+                raise _Redirected from None
+            raise ours(error, self.name, folder) from None
+        return [Object(one["path"], one["size"], one["e_tag"] or "") for one in found]
+
+    async def _headed(self, key: str) -> Object | NSDImageryError:
+        try:
+            found = await obstore.get_async(self._store, key, options={"head": True})
+        except (BaseError, OSError, ValueError) as error:
+            said = ours(error, self.name, key)
+            if isinstance(said, SourceError):
+                raise said from None
+            return said
+        self._refuse_page(found)
+        return Object(key, found.meta["size"], found.meta["e_tag"] or "")
+
+    def _refuse_page(self, found: "obstore.GetResult") -> None:
+        if str(found.attributes.get("Content-Type")).startswith("text/html"):
+            raise web_page(self.name)
+
+    async def _read(
+        self, read: Read, chunk: int | None, room: asyncio.Semaphore, hand_on: Callable[[Arrived], None]
+    ) -> None:
+        at = read.start
+        try:
+            wanted: obstore.GetOptions = {"range": (read.start, read.stop)}
+            if read.etag:  # a mirror may have none
+                wanted["if_match"] = read.etag
+            found = await obstore.get_async(self._store, read.key, options=wanted)
+            if found.range != (read.start, read.stop):
+                raise cut_short(self.name, read.key)
+            async for piece in found.stream(min_chunk_size=chunk or read.stop - read.start):
+                await room.acquire()
+                hand_on(Arrived(read, at, memoryview(piece)))
+                at += len(piece)
+            if at != read.stop:
+                raise cut_short(self.name, read.key)
+        except NSDImageryError as error:
+            hand_on(Arrived(read, at, memoryview(b""), error))
+        except (BaseError, OSError, ValueError) as error:
+            hand_on(Arrived(read, at, memoryview(b""), await self._why(error, read.key)))
+
+    async def _why(self, error: Exception, key: str) -> NSDImageryError:
+        """Our error for one of a read; a web page in place of a part looks like an answer that heeds no range."""
+        if "NotPartial" in str(error):
+            try:
+                await self._headed(key)
+            except SourceError as said:
+                return said
+        return ours(error, self.name, key)
+
+
+@contextmanager
+def open_bucket(source: str | None = None) -> Iterator[Bucket]:
+    """A bucket while the block runs. Nothing is asked of it yet.
+
+    Args:
+        source: s3://BUCKET or http(s)://HOST[:PORT]/BUCKET; default: $NSD_IMAGERY_SOURCE, else NSD's bucket.
+
+    Raises:
+        UsageError: That is no bucket.
+    """
+    address = address_of(source)
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="bucket", daemon=True)
+    thread.start()
+    try:
+        yield Bucket(address, loop)
+    finally:
+        asyncio.run_coroutine_threadsafe(_end(), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+async def _end() -> None:
+    """Let all that still runs on this loop end."""
+    others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+
+
+def _store(address: Address) -> S3Store:
+    """The client, with each option said that the environment could set: AWS_ENDPOINT_URL_S3 and others would win.
+
+    A pair of keys keeps half a pair in the environment from being an error; nothing is signed with it.
+    """
+    try:
+        return S3Store(
+            address.bucket,
+            config={
+                "endpoint": address.endpoint,
+                "aws_endpoint_url_s3": address.endpoint,
+                "virtual_hosted_style_request": address.is_virtual,
+                "s3_express": False,
+                "region": "us-east-2",
+                "skip_signature": True,
+                "access_key_id": "anybody",
+                "secret_access_key": "anybody",
+                "server_side_encryption": "AES256",
+                "request_payer": False,
+            },
+            client_options={
+                "allow_http": address.endpoint.startswith("http:"),
+                "connect_timeout": timedelta(seconds=_SILENCE),
+                "read_timeout": timedelta(seconds=_SILENCE),
+                "timeout": _FOREVER,
+            },
+            retry_config={
+                "max_retries": _TRIES,
+                "retry_timeout": _FOREVER,
+                "backoff": {
+                    "base": 2,
+                    "init_backoff": timedelta(seconds=_FIRST_PAUSE),
+                    "max_backoff": timedelta(seconds=_LONGEST_PAUSE),
+                },
+            },
+        )
+    except BaseError as error:
+        raise ours(error, address.name, "") from None
