@@ -1,6 +1,7 @@
 """Where a beta file of HDF5 has its chunks: predicted and proven by nodes of its tree, or walked to."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -274,6 +275,30 @@ def test_leaves_within_ranges_are_all_that_lie_wholly_in_one(n: int, step: int, 
     assert set(zip(*(part.tolist() for part in predicted.leaves_within(starts, ends)), strict=True)) == expected
 
 
+def changed_node(body: bytes, at: int, value: bytes) -> bytes:
+    return body[:at] + value + body[at + len(value) :]
+
+
+@pytest.mark.parametrize("at", [0, 4, 5, 6, 24, 28, 56 + 24 + 24, 72, 56 + 72], ids=hex)
+def test_a_node_that_is_other_in_anything_that_is_used_proves_nothing(files: dict[str, Path], at: int) -> None:
+    """Signature, type, level, number of children; of a child size, filter mask, place and address."""
+    get, header = opened(files["ordered"])
+    expected = Prediction.of(header).node(0, 5)
+    body = get([expected.range])[0]
+    assert holds(body, expected, header)
+    assert not holds(changed_node(body, at, bytes([body[at] ^ 1])), expected, header)
+
+
+@pytest.mark.parametrize("at", [24, 28])
+def test_a_packed_chunk_or_one_of_another_size_is_an_error(files: dict[str, Path], at: int) -> None:
+    get, header = opened(files["ordered"])
+    leaf = Prediction.of(header).node(0, 0)
+    body = changed_node(get([leaf.range])[0], at, b"\1")
+    damaged = Asked(get.data[: leaf.address] + body + get.data[leaf.address + NODE_BYTES :])
+    with pytest.raises(DataError, match="of another size, or packed"):
+        walk(damaged, header, np.array([3]))
+
+
 OTHERS: dict[str, tuple[Callable[[Path], h5py.File], str]] = {
     "packed": (lambda path: create(path, (VOLUMES, *SHAPE), compression="gzip"), "its chunks are packed"),
     "boxes": (lambda path: create(path, (VOLUMES, *SHAPE), chunks=(VOLUMES, 2, 2, 2)), "not one a voxel"),
@@ -343,31 +368,41 @@ def test_what_cannot_be_fetched_is_said_by_who_fetches(files: dict[str, Path]) -
         read_header(get, files["ordered"].stat().st_size, "betas.hdf5")
 
 
-def looped(header: Header, expected: NDArray[np.int64]) -> Iterator[bytes]:
-    """Roots that lead to themselves, or to one leaf again and again."""
+def node_of(header: Header, level: int, first: Sequence[int], children: Sequence[int]) -> bytes:
+    body = bytearray(NODE_BYTES)
+    body[:24] = b"TREE" + bytes((1, level)) + len(first).to_bytes(2, "little") + b"\xff" * 16
+    for number, (position, child) in enumerate(zip(first, children, strict=True)):
+        zyx = map(int, np.unravel_index(position, header.shape[1:]))
+        entry = np.array([header.chunk_bytes, 0], "<u4").tobytes() + np.array([0, *zyx, 0, child], "<u8").tobytes()
+        body[24 + 56 * number : 24 + 56 * (number + 1)] = entry
+    return bytes(body)
 
-    def node(level: int, first: Sequence[int], children: Sequence[int]) -> bytes:
-        body = bytearray(NODE_BYTES)
-        body[:24] = b"TREE" + bytes((1, level)) + len(first).to_bytes(2, "little") + b"\xff" * 16
-        for number, (position, child) in enumerate(zip(first, children, strict=True)):
-            z, y, x = map(int, np.unravel_index(position, header.shape[1:]))
-            words = np.array([header.chunk_bytes, 0, z, y, x, 0, child], np.uint64)
-            entry = np.array([header.chunk_bytes, 0], "<u4").tobytes() + np.array([0, *words[2:]], "<u8").tobytes()
-            body[24 + 56 * number : 24 + 56 * (number + 1)] = entry
-        return bytes(body)
 
-    yield node(3, [0], [header.root])
-    yield node(1, range(0, 64, 4), [header.root] * 16)
-    yield node(0, range(60), [int(expected[0])] * 60)
-    yield node(255, [0], [header.root])
-    yield node(1, [0, 3], [2**63, 2**63])
+def circles(header: Header, chunk: int) -> Iterator[bytes]:
+    """Roots that lead to themselves, to one chunk again and again, or out of the file."""
+    yield node_of(header, 3, [0], [header.root])
+    yield node_of(header, 1, range(0, 64, 4), [header.root] * 16)
+    yield node_of(header, 0, range(60), [chunk] * 60)
+    yield node_of(header, 255, [0], [header.root])
+    yield node_of(header, 1, [0, 3], [2**63, 2**63])
 
 
 def test_a_tree_that_leads_in_circles_is_an_error_after_a_few_rounds(files: dict[str, Path]) -> None:
     get, header = opened(files["ordered"])
-    for root in looped(header, chunk_addresses(files["ordered"])):
+    for root in circles(header, int(chunk_addresses(files["ordered"])[0])):
         hostile = Asked(get.data[: header.root] + root + get.data[header.root + NODE_BYTES :])
         with pytest.raises(DataError, match="is damaged"):
             walk(hostile, header, np.arange(60))
         assert len(hostile.rounds) <= 6
         assert sum(map(len, hostile.rounds)) <= 120
+
+
+def test_a_tree_of_more_levels_than_any_file_needs_is_an_error(files: dict[str, Path]) -> None:
+    get, header = opened(files["ordered"])
+    places = [header.root, *(len(get.data) + NODE_BYTES * number for number in range(200))]
+    chain = [node_of(header, 200 - step, [0], [child]) for step, child in enumerate(places[1:])]
+    data = get.data[: header.root] + chain[0] + get.data[header.root + NODE_BYTES :] + b"".join(chain[1:])
+    hostile = Asked(data + bytes(NODE_BYTES))
+    with pytest.raises(DataError, match="is no node"):
+        walk(hostile, replace(header, size=len(hostile.data)), np.array([0]))
+    assert len(hostile.rounds) == 1
