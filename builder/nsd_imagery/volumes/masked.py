@@ -66,9 +66,7 @@ class Held:
 
     def flat(self, grid: Grid) -> FlatIndex:
         """The voxels as sorted C-order flat indices."""
-        x, y, _ = grid.shape
-        i, j, k = self.positions % x, self.positions // x % y, self.positions // (x * y)
-        return np.sort(np.ravel_multi_index((i, j, k), grid.shape))
+        return np.sort(grid.flat_of(self.positions))
 
     def lacking(self, grid: Grid, voxels: FlatIndex) -> int:
         """How many of some voxels are not held."""
