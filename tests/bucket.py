@@ -126,6 +126,10 @@ class Bucket:
         path = self.folder / key
         return path.stat().st_size if path.is_file() else None
 
+    def whole(self, key: str) -> bytes:
+        """All bytes of an object."""
+        return self.read(key, 0, self.size(key) or 0)
+
     def read(self, key: str, start: int, stop: int) -> bytes:
         """Some bytes of an object."""
         content = self.changed.get(key)

@@ -12,7 +12,7 @@ import pytest
 
 import bucket as loopback
 from bucket import Fault
-from nsd_imagery.errors import AccessError, MissingDataError, NSDImageryError, SourceError, UsageError
+from nsd_imagery.errors import AccessError, DataError, MissingDataError, NSDImageryError, SourceError, UsageError
 from nsd_imagery.fetch import bucket as client
 from nsd_imagery.fetch.address import Address, address_of
 from nsd_imagery.fetch.bucket import Bucket, Object, Read, open_bucket
@@ -43,10 +43,6 @@ def bucket(server: loopback.Bucket) -> Iterator[Bucket]:
         yield opened
 
 
-def whole(server: loopback.Bucket, key: str) -> bytes:
-    return (server.folder / key).read_bytes()
-
-
 def fetched(bucket: Bucket, reads: list[Read]) -> list[bytes]:
     found = {place: bytes(data) for place, data in bucket.get_all(reads)}
     return [found[place] for place in range(len(reads))]
@@ -74,7 +70,7 @@ def test_many_reads_at_once_give_their_own_bytes_and_ask_for_the_etag(bucket: Bu
     server.latency = 0.02
     starts = range(0, 600_000, 3000)
     reads = [Read(BETAS, server.etag(BETAS), start, start + 1500) for start in starts]
-    contents = whole(server, BETAS)
+    contents = server.whole(BETAS)
     assert fetched(bucket, reads) == [contents[start : start + 1500] for start in starts]
     assert server.most_busy == client.AT_ONCE
     assert {request.headers["if-match"] for request in server.asked("GET")} == {server.etag(BETAS)}
@@ -89,7 +85,7 @@ def test_a_stream_hands_on_a_long_read_piece_by_piece_in_its_order(bucket: Bucke
         parts[arrived.read.start] += arrived.data
         n_pieces += 1
     assert n_pieces > 4
-    assert parts[0] + parts[3_000_000] == whole(server, BETAS)[:5_000_000]
+    assert parts[0] + parts[3_000_000] == server.whole(BETAS)[:5_000_000]
 
 
 def test_a_caller_that_takes_slowly_is_waited_for(bucket: Bucket, server: loopback.Bucket) -> None:
@@ -107,8 +103,8 @@ def test_a_caller_that_takes_slowly_is_waited_for(bucket: Bucket, server: loopba
     [
         (Fault(DESIGN, value=403), AccessError, f"{DESIGN}: not public in http://"),
         (Fault(DESIGN, value=404), MissingDataError, f"{DESIGN}: not in http://"),
-        (Fault(DESIGN, value=412), SourceError, "was changed in"),
-        (Fault(DESIGN, value=416), SourceError, "was changed in"),
+        (Fault(DESIGN, value=412), DataError, "was changed in"),
+        (Fault(DESIGN, value=416), DataError, "was changed in"),
         (Fault(DESIGN, value=503), SourceError, "is busy, also when asked again and again (503 SlowDown)"),
         (Fault(DESIGN, value=407), SourceError, "the proxy asks who you are (407)"),
         (Fault(DESIGN, value=418), SourceError, "answered 418"),
@@ -128,7 +124,7 @@ def test_each_fault_of_a_server_is_one_line_and_no_data(
     read = Read(DESIGN, server.etag(DESIGN), 0, 3000)
     assert says in why(bucket, read)
     server.faults.clear()
-    assert fetched(bucket, [read]) == [whole(server, DESIGN)[:3000]]
+    assert fetched(bucket, [read]) == [server.whole(DESIGN)[:3000]]
     server.faults.append(fault)
     with pytest.raises(kind):
         list(bucket.get_all([read]))
@@ -139,7 +135,7 @@ def test_what_fails_once_or_twice_is_asked_again_for_the_rest_and_for_the_same_c
     bucket: Bucket, server: loopback.Bucket, fault: Fault
 ) -> None:
     server.faults.append(fault)
-    assert fetched(bucket, [Read(DESIGN, server.etag(DESIGN), 0, 3000)]) == [whole(server, DESIGN)[:3000]]
+    assert fetched(bucket, [Read(DESIGN, server.etag(DESIGN), 0, 3000)]) == [server.whole(DESIGN)[:3000]]
     assert len(server.asked("GET")) == 2 + (fault.kind != "stall")
     assert all(request.headers["if-match"] == server.etag(DESIGN) for request in server.asked("GET"))
 
@@ -153,7 +149,7 @@ def test_a_file_that_is_another_by_now_is_not_read(bucket: Bucket, server: loopb
 def test_heads_tell_of_each_key_what_it_is_or_why_not(bucket: Bucket, server: loopback.Bucket) -> None:
     server.faults.append(Fault("B_pair_list.mat", value=403, method="HEAD"))
     there, private, absent = bucket.head([DESIGN, DESIGN.replace("designmatrixGLMsingle", "B_pair_list"), "nsddata/x"])
-    assert there == Object(DESIGN, len(whole(server, DESIGN)), server.etag(DESIGN))
+    assert there == Object(DESIGN, len(server.whole(DESIGN)), server.etag(DESIGN))
     assert isinstance(private, AccessError)
     assert isinstance(absent, MissingDataError)
     server.faults.append(Fault(DESIGN, "page", method="HEAD"))
@@ -223,7 +219,7 @@ def test_the_environment_changes_neither_where_is_asked_nor_as_whom(
         monkeypatch.setenv(name, HIJACKS[name])
     with open_bucket(server.url) as bucket:
         assert bucket.objects(["nsddata/templates"])
-        assert fetched(bucket, [Read(DESIGN, server.etag(DESIGN), 0, 10)]) == [whole(server, DESIGN)[:10]]
+        assert fetched(bucket, [Read(DESIGN, server.etag(DESIGN), 0, 10)]) == [server.whole(DESIGN)[:10]]
     plain = {"accept", "user-agent", "host", "range", "if-match"}
     assert all(set(request.headers) <= plain for request in server.requests)
 
@@ -235,7 +231,7 @@ def test_it_works_where_a_loop_runs_already(server: loopback.Bucket) -> None:
         with open_bucket(server.url) as bucket:
             return fetched(bucket, [Read(DESIGN, server.etag(DESIGN), 0, 10)])
 
-    assert asyncio.run(cell()) == [whole(server, DESIGN)[:10]]
+    assert asyncio.run(cell()) == [server.whole(DESIGN)[:10]]
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from nsd_imagery.dataset.info import info as info
     from nsd_imagery.dataset.plan import plan as plan
     from nsd_imagery.evaluation.run import evaluate as evaluate
+    from nsd_imagery.fetch.run import download as download
     from nsd_imagery.imagery_trial import ImageryTrial as ImageryTrial
     from nsd_imagery.interop.export import export as export
     from nsd_imagery.learn.clip_cache import ClipCache as ClipCache
@@ -52,6 +53,7 @@ _HOMES = {
     "accept_terms": "nsd_imagery.consent",
     "average_repeats": "nsd_imagery.rows.average",
     "build": "nsd_imagery.dataset.build",
+    "download": "nsd_imagery.fetch.run",
     "embed": "nsd_imagery.learn.embed",
     "evaluate": "nsd_imagery.evaluation.run",
     "export": "nsd_imagery.interop.export",

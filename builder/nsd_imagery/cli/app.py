@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from nsd_imagery.cli import data, interop, interrupts, learn, memory, share
+from nsd_imagery.cli import data, fetch, interop, interrupts, learn, memory, share
 from nsd_imagery.cli.evaluate import evaluate
 from nsd_imagery.cli.rois import rois
 from nsd_imagery.errors import NSDImageryError, UsageError, on_one_line, printable, reason
@@ -35,6 +35,8 @@ def cli(context: click.Context) -> None:
     """NSD-Imagery as a Hugging Face dataset.
 
     \b
+    From the public bucket, once you have accepted NSD's terms:
+      nsd-imagery quickstart              one subject, into the dataset folder ./nsd_imagery
     Try it without any data:
       nsd-imagery synth release           a small synthetic release
       nsd-imagery build release           the dataset folder ./nsd_imagery
@@ -45,6 +47,8 @@ def cli(context: click.Context) -> None:
 
 
 for verb in (
+    fetch.quickstart,
+    fetch.download,
     data.synth,
     data.index,
     rois,

@@ -5,7 +5,7 @@ The client has classes of errors for few; all else is some thirty lines of text,
 
 import re
 
-from nsd_imagery.errors import AccessError, MissingDataError, NSDImageryError, SourceError, printable, reason
+from nsd_imagery.errors import AccessError, DataError, MissingDataError, NSDImageryError, SourceError, printable, reason
 
 AGAIN = "nothing is broken, run the same command again"
 
@@ -22,7 +22,6 @@ _SENTENCES = (
     ("dns error", f"no such host is known here; {AGAIN} when the network is back"),
     ("TimedOut", f"is silent; {AGAIN} when the network is better"),
     ("kind: Timeout", f"is silent; {AGAIN} when the network is better"),
-    ("InvalidPath", "lists a key that is no path of a file"),
     ("InvalidListResponse", "answered the listing with something else than a list"),
     ("response body", f"hung up in the midst of a file; {AGAIN}"),
 )
@@ -48,6 +47,8 @@ def ours(error: Exception, bucket: str, key: str) -> NSDImageryError:
         return _of_status(int(found[1]), said, bucket, key)
     if is_redirection(error):
         return SourceError(f"{bucket}: is in another region, and in the one that it names as well")
+    if "InvalidPath" in said:
+        return AccessError(f"{bucket}: lists a key under {key} that is no path of a file")
     if "407" in said or "proxy authentication" in said.lower():
         return SourceError(f"{bucket}: {_PROXY}")
     if "certificate" in said.lower():
@@ -88,7 +89,7 @@ def _of_status(status: int, said: str, bucket: str, key: str) -> NSDImageryError
     if status in (401, 403):
         return AccessError(f"{key}: not public in {bucket} ({what})")
     if status in (412, 416):
-        return SourceError(f"{key}: was changed in {bucket} while it was fetched ({what}); run the same command again")
+        return DataError(f"{key}: was changed in {bucket} while it was fetched ({what}); run the same command again")
     if status == 407:
         return SourceError(f"{bucket}: {_PROXY}")
     if status in (429, 500, 502, 503, 504):

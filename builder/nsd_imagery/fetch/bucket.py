@@ -14,7 +14,6 @@ import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from queue import SimpleQueue
 from typing import Any, Final, TypeVar
@@ -26,6 +25,7 @@ from obstore.store import S3Store
 from nsd_imagery.errors import NSDImageryError, SourceError
 from nsd_imagery.fetch.address import Address, address_of, regional
 from nsd_imagery.fetch.answers import cut_short, is_redirection, ours, web_page
+from nsd_imagery.fetch.reads import Arrived, Object, Read
 
 AT_ONCE: Final = 64
 """Requests that run at the same time."""
@@ -53,53 +53,6 @@ class _Redirected(Exception):  # noqa: N818
     """The bucket is in another region."""
 
 
-@dataclass(frozen=True)
-class Object:
-    """A file in the bucket.
-
-    Attributes:
-        key: Its path.
-        size: Bytes.
-        etag: As the server has it, in quotes; another one where the contents are others.
-    """
-
-    key: str
-    size: int
-    etag: str
-
-
-@dataclass(frozen=True, eq=False)
-class Read:
-    """Bytes [start, stop) of a file, which must still be the one of an ETag."""
-
-    key: str
-    etag: str
-    start: int
-    stop: int
-
-
-@dataclass(frozen=True, eq=False)
-class Arrived:
-    """What came of a read.
-
-    Attributes:
-        read: What was asked.
-        start: Where in the file `data` begins.
-        data: The next bytes of the read.
-        error: Why no more of it comes; then there is no data.
-    """
-
-    read: Read
-    start: int
-    data: memoryview
-    error: NSDImageryError | None = None
-
-    @property
-    def is_last(self) -> bool:
-        """Whether nothing more comes of this read."""
-        return self.error is not None or self.start + len(self.data) == self.read.stop
-
-
 class Bucket:
     """An open bucket; see `open_bucket`.
 
@@ -118,7 +71,7 @@ class Bucket:
         """The files under some folders, each once, sorted by key.
 
         Raises:
-            AccessError: The bucket does not tell what it holds.
+            AccessError: The bucket does not tell what it holds, or not in a way that can be read.
             SourceError: It cannot be reached, or answers with something else.
         """
         try:
@@ -141,7 +94,7 @@ class Bucket:
         """The bytes of many small reads, each whole, as they come, with its place among the reads.
 
         Raises:
-            MissingDataError, AccessError, SourceError: Of the first read that fails; the others end with it.
+            MissingDataError, AccessError, DataError, SourceError: Of the first read that fails; the others end with it.
         """
         places = {id(read): place for place, read in enumerate(reads)}
         waiting = iter(reads)

@@ -68,8 +68,13 @@ def nsd_betas(root: Path, subject: str, beta_version: str) -> dict[int, Path]:
 
 def mean_map(beta_path: Path) -> Path | None:
     """The map of the means of a beta file's voxels over all trials, which lies beside it; None if it does not."""
+    return _if_file(mean_map_file(beta_path))
+
+
+def mean_map_file(beta_path: Path) -> Path:
+    """Where the map of the means of a beta file's voxels lies."""
     session = beta_path.name.removeprefix("betas").partition(".")[0]
-    return _if_file(beta_path.with_name(f"meanbeta{session}.nii.gz"))
+    return beta_path.with_name(f"meanbeta{session}.nii.gz")
 
 
 def behaviour_file(root: Path, subject: str, run_name: str) -> Path:
@@ -126,7 +131,22 @@ def required(path: Path) -> Path:
 
 def mask_file(root: Path, subject: str, name: str) -> Path:
     """A mask or atlas of a subject."""
-    return volume_file(_space(root, subject) / "roi", name)
+    return volume_file(masks_folder(root, subject), name)
+
+
+def masks_folder(root: Path, subject: str) -> Path:
+    """Where the masks and atlases of a subject lie."""
+    return _space(root, subject) / "roi"
+
+
+def valid_file(root: Path, subject: str, session: int | None = None) -> Path:
+    """The map of where a session of NSD core, else that of NSD-Imagery, has data."""
+    return volume_file(_space(root, subject), "valid_nsdimagery" if session is None else f"valid_session{session:02d}")
+
+
+def ncsnr_file(root: Path, subject: str) -> Path:
+    """The map of NSD core's noise ceilings, which is that of one beta version."""
+    return volume_file(nsd_betas_folder(root, subject, "fithrf_GLMdenoise_RR"), "ncsnr")
 
 
 def label_table_file(root: Path, subject: str, atlas: str) -> Path:
@@ -157,7 +177,7 @@ def anatomy(root: Path, subject: str) -> Anatomy:
         MissingDataError: One that says where there is data, or a folder, is a link without content.
     """
     space = _space(root, subject)
-    volumes = volume_files(space / "roi")
+    volumes = volume_files(masks_folder(root, subject))
     valid_nsd = volume_files(space, "valid_session[0-9][0-9]")
     return Anatomy(
         subject,
@@ -166,20 +186,24 @@ def anatomy(root: Path, subject: str) -> Anatomy:
         left={name[3:]: path for name, path in volumes.items() if name.startswith("lh.")},
         right={name[3:]: path for name, path in volumes.items() if name.startswith("rh.")},
         brain=_if_file(brain_file(root, subject)),
-        valid_nsdimagery=_if_file(volume_file(space, "valid_nsdimagery")),
+        valid_nsdimagery=_if_file(valid_file(root, subject)),
         valid_nsd={int(name[-2:]): path for name, path in valid_nsd.items() if is_there(path)},
-        ncsnr_nsd=_if_file(volume_file((root / expected_nsd_betas("fithrf_GLMdenoise_RR", subject)).parent, "ncsnr")),
-        unread=other_files(space / "roi"),
+        ncsnr_nsd=_if_file(ncsnr_file(root, subject)),
+        unread=other_files(masks_folder(root, subject)),
     )
+
+
+def label_table_places(root: Path, subject: str) -> dict[Path, str]:
+    """The folders of label tables with the endings of their names: the subject's, fsaverage's, the templates'."""
+    freesurfer = root / "nsddata" / "freesurfer"
+    places = {freesurfer / name / "label": ".mgz.ctab" for name in (subject, "fsaverage")}
+    return {**places, root / "nsddata" / "templates": ".ctab"}
 
 
 def _label_tables(root: Path, subject: str) -> dict[str, Path]:
     """By atlas: the subject's own, else those of fsaverage, else those among the templates."""
-    freesurfer = root / "nsddata" / "freesurfer"
-    places = {freesurfer / subject / "label": ".mgz.ctab", freesurfer / "fsaverage" / "label": ".mgz.ctab"}
-    places[root / "nsddata" / "templates"] = ".ctab"
     found: dict[str, Path] = {}
-    for folder, ending in places.items():
+    for folder, ending in label_table_places(root, subject).items():
         for path in visible(folder, f"*{ending}"):
             found.setdefault(path.name.removesuffix(ending), path)
     return found

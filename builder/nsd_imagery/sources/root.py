@@ -213,7 +213,7 @@ def find_root(root: Path | str | None = None, beta_version: str = BETA_VERSIONS[
         MissingDataError: There is no such folder.
         UsageError: No such beta version or source.
     """
-    path = Path(root).expanduser() if root else _usual_place()
+    path = Path(root).expanduser() if root else usual_place()
     refuse_without_content(path)
     if path.is_file():
         msg = f"{path}: is a file; name the folder that holds nsddata/ and nsddata_betas/, or the Guide's nsd_imagery/"
@@ -237,7 +237,7 @@ def usual_folder() -> Path | None:
     Raises:
         MissingDataError: It is a link that leads to nothing.
     """
-    place = _usual_place()
+    place = usual_place()
     refuse_without_content(place)
     return place if place.is_dir() else None
 
@@ -287,7 +287,8 @@ def _of_any_version(root: Root) -> list[str]:
     return sorted(here)
 
 
-def _usual_place() -> Path:
+def usual_place() -> Path:
+    """Where a root lies that nobody named: $NSD_CACHE_ROOT, else ./cache, whether it is there or not."""
     return Path(os.environ.get(ROOT_VARIABLE) or "cache").expanduser()
 
 

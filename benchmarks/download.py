@@ -1,0 +1,175 @@
+"""Downloads from a bucket on loopback against the line itself, and killed at random moments; writes DOWNLOAD.md.
+
+The bucket is a process of its own, with a latency and a bandwidth that all connections share. What is fetched is a
+synthetic subj01 of full size, packed, and all that goes with it, each time into an empty root.
+"""
+
+import argparse
+import json
+import os
+import platform
+import random
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+TESTS = HERE.parent / "tests"
+RATES = (10e6, 50e6, 0.0)
+LATENCY = 0.03
+
+ONE = """
+import json, resource, sys, time
+import nsd_imagery
+start = time.perf_counter()
+done = nsd_imagery.download(sys.argv[1], "subj01")
+wall = time.perf_counter() - start
+used = resource.getrusage(resource.RUSAGE_SELF)
+print(json.dumps([wall, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024, done.bytes_fetched]))
+"""
+
+
+@dataclass
+class Kills:
+    """What came of downloads that were killed.
+
+    Attributes:
+        n_killed: Processes that were killed before they ended.
+        n_bytes: Of all files, once a download that was gone on with to its end.
+        n_downloads: Of these.
+    """
+
+    n_killed: int = 0
+    n_bytes: int = 0
+    n_downloads: int = 0
+
+
+def main() -> None:
+    """Make the data once, run each case in turn, write the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work", type=Path, default=Path(".bench"), help="holds 1 GB of synthetic data")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--kills", type=int, default=50)
+    arguments = parser.parse_args()
+    import nsd_imagery
+
+    os.environ["NSD_IMAGERY_ACCEPT_TERMS"] = "1"
+    release = nsd_imagery.synth(arguments.work / "download", full_size=True, format="nii.gz")
+    rows = [measured(release, arguments.work / "downloaded", rate, arguments.rounds) for rate in RATES]
+    small = nsd_imagery.synth(arguments.work / "download_small")
+    kills = killed(small, arguments.work / "killed", arguments.kills)
+    (HERE / "DOWNLOAD.md").write_text("\n".join([*heading(), *rows, "", kills, ""]))
+
+
+def heading() -> list[str]:
+    return [
+        "# Downloads, beside the line",
+        "",
+        f"`python benchmarks/download.py`; {os.cpu_count()} cores, Python {platform.python_version()}; medians. A bucket "
+        f"on loopback, {LATENCY * 1000:.0f} ms before each answer, and all of synthetic subj01 at full size, packed. Seconds",
+        "are of the whole call: listing, fetching, MD5s, unpacking to the end, fsync.",
+        "",
+        "| line, MB/s | MB | seconds | share of the line | CPU seconds | peak memory, MB |",
+        "|---|---|---|---|---|---|",
+    ]
+
+
+def measured(release: Path, root: Path, rate: float, rounds: int) -> str:
+    """A line of the table."""
+    found = []
+    for _ in range(rounds):
+        with serving(release, rate) as url:
+            shutil.rmtree(root, ignore_errors=True)
+            environment = {**os.environ, "NSD_IMAGERY_SOURCE": url}
+            done = subprocess.run([sys.executable, "-c", ONE, root], env=environment, capture_output=True, check=True)
+            found.append(json.loads(done.stdout))
+    shutil.rmtree(root, ignore_errors=True)
+    wall, cpu, memory, n_bytes = (statistics.median(column) for column in zip(*found, strict=True))
+    share = f"{n_bytes / rate / wall:.2f}" if rate else ""
+    speed = f"{rate / 1e6:.0f}" if rate else f"none ({n_bytes / 1e6 / wall:.0f} reached)"
+    print(speed, wall, share, memory / 1e6, flush=True)
+    return f"| {speed} | {n_bytes / 1e6:.0f} | {wall:.1f} | {share} | {cpu:.1f} | {memory / 1e6:.0f} |"
+
+
+@contextmanager
+def serving(folder: Path, rate: float) -> Iterator[str]:
+    """A bucket in a process of its own; its address."""
+    arguments = [str(folder), "--latency", str(LATENCY), "--rate", str(rate)]
+    command = [sys.executable, str(TESTS / "bucket.py"), *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        yield process.stdout.readline().strip()
+    finally:
+        process.kill()
+        process.wait()
+
+
+def killed(release: Path, root: Path, n_kills: int) -> str:
+    """What is to be told of kills."""
+    sys.path.insert(0, str(TESTS))
+    import bucket
+
+    with bucket.serving(release) as server:
+        server.part = 5 << 20
+        os.environ["NSD_IMAGERY_SOURCE"] = server.url
+        kills = killed_downloads(server, root, n_kills, seed=1)
+        again = server.sent - kills.n_bytes
+    cost = again / max(kills.n_killed, 1) / 1e6
+    return (
+        f"Killed (SIGKILL) at {kills.n_killed} random moments and gone on with, {kills.n_downloads} downloads of 27 MB "
+        f"in parts of 5 MB ended with the bucket's bytes. A kill cost {cost:.1f} MB that were sent again; at most eight "
+        "parts may be on their way."
+    )
+
+
+def killed_downloads(server: Any, root: Path, n_kills: int, seed: int) -> Kills:
+    """Kill downloads of subj01 as HDF5 at random moments, and go on with each until it has ended.
+
+    Args:
+        server: A bucket of `tests/bucket.py`, which $NSD_IMAGERY_SOURCE names; its rate is set here.
+        root: The root, which is made empty after each download but the last.
+        n_kills: How often.
+        seed: Of the moments.
+    """
+    moments, kills = random.Random(seed), Kills()
+    server.rate = 25e6
+    command = [sys.executable, "-m", "nsd_imagery", "download", str(root), "--subjects", "1", "--format", "hdf5"]
+    while True:
+        shutil.rmtree(root, ignore_errors=True)
+        while kills.n_killed < n_kills and not ended_before(server, command, moments.uniform(0, 1.2)):
+            kills.n_killed += 1
+        subprocess.run(command, check=True, capture_output=True)
+        kills.n_downloads += 1
+        for path in (path for path in root.rglob("*") if path.is_file()):
+            key = path.relative_to(root).as_posix()
+            if not key.startswith(".download/"):
+                assert path.read_bytes() == server.whole(key), key
+                kills.n_bytes += path.stat().st_size
+        if kills.n_killed == n_kills:
+            return kills
+
+
+def ended_before(server: Any, command: list[str], moment: float) -> bool:
+    """Start a download and kill it some seconds after its first request; whether it had ended by then."""
+    n_requests = len(server.requests)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while len(server.requests) == n_requests and process.poll() is None:
+        time.sleep(0.005)
+    time.sleep(moment)
+    has_ended = process.poll() is not None
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    return has_ended
+
+
+if __name__ == "__main__":
+    main()

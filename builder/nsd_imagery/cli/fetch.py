@@ -1,0 +1,178 @@
+"""The commands that fetch from the public bucket: download, and quickstart, which goes on to a dataset."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nsd_imagery.cli.common import (
+    JSON,
+    LIST,
+    next_line,
+    place,
+    progress_bar,
+    progress_line,
+    show_configs,
+    show_json,
+)
+from nsd_imagery.cli.downloads import download_bar, show_download, show_plan, size_of
+from nsd_imagery.cli.lean import without_pandas
+from nsd_imagery.experiment import BETA_VERSIONS, NSDIMAGERY_CONDITIONS
+from nsd_imagery.shell import quoted
+
+SOURCE = click.option(
+    "--source",
+    metavar="URL",
+    help="s3://BUCKET or http(s)://HOST/BUCKET. Default: $NSD_IMAGERY_SOURCE, else s3://natural-scenes-dataset.",
+)
+
+
+@click.command()
+@click.argument("root", type=click.Path(path_type=Path))
+@click.option("--subjects", type=LIST, required=True, help="Of subj01 to subj08.")
+@click.option(
+    "--conditions",
+    type=LIST,
+    help="Of imagery,vision,attention,perception. Default: the first three, which have the same files. Perception is "
+    "NSD core.",
+)
+@click.option("--sessions", metavar="1-3,7", help="Of NSD core. Default: all.")
+@click.option(
+    "--betas",
+    default=BETA_VERSIONS[0],
+    show_default=True,
+    help=f"One of: {', '.join(BETA_VERSIONS)}; b3 and b2 for short.",
+)
+@click.option(
+    "--format",
+    type=click.Choice(["nii.gz", "hdf5"]),
+    help="Of the beta files; hdf5 is twice as large. Default: nii.gz, where ROOT has not the other.",
+)
+@click.option("--with", "with_", type=LIST, help="stimuli: also NSD's pictures, 37 GB.")
+@SOURCE
+@click.option("--threads", type=click.IntRange(1), default=64, show_default=True, help="Requests; 8 of whole files.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be fetched.")
+@JSON
+def download(root: Path, as_json: bool, dry_run: bool, **options: Any) -> None:
+    """Fetch what a build needs from NSD's public bucket into ROOT.
+
+    Each file is proven to be the bucket's before it gets its name in ROOT. What is there already is not fetched
+    again, and a download that was stopped goes on where it was. Accept NSD's terms first: nsd-imagery terms
+
+    \b
+    Examples:
+      nsd-imagery download /data/nsd --subjects subj01 --dry-run
+      nsd-imagery download /data/nsd --subjects subj01,subj02
+      nsd-imagery download /data/nsd --subjects subj01 --conditions imagery,perception --sessions 1-3
+    """
+    from nsd_imagery.fetch.run import download as run
+
+    show = (lambda _: None) if as_json else show_plan
+    with download_bar() as progress:
+        done = run(root, dry_run=dry_run, progress=progress, planned=show, **options)
+    if as_json:
+        show_json({**asdict(done), "dry_run": dry_run})
+        return
+    if not dry_run:
+        show_download(done)
+        betas = "" if options["betas"] in (BETA_VERSIONS[0], "b3") else f" --betas {BETA_VERSIONS[1]}"
+        click.echo(f"Next: nsd-imagery build {quoted(root)}{betas}")
+
+
+@click.command()
+@click.option("--subject", default="subj01", show_default=True, help="One of subj01 to subj08.")
+@click.option("--root", type=click.Path(path_type=Path), help="Where files go. Default: $NSD_CACHE_ROOT, else ./cache.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default="nsd_imagery", show_default=True, help="The dataset folder."
+)
+@SOURCE
+def quickstart(subject: str, root: Path | None, out: Path, source: str | None) -> None:
+    """From nothing to a dataset: terms, download, verify, build, and the line that loads it.
+
+    Half a gigabyte comes from NSD's public bucket. What is done is not done again, so that the same command goes on
+    where it was stopped.
+
+    \b
+    Examples:
+      nsd-imagery quickstart
+      nsd-imagery quickstart --subject subj05 --root /data/nsd --out ./nsd_imagery
+    """
+    from nsd_imagery.sources.root import usual_place
+    from nsd_imagery.spelling import subject_of
+
+    subject, root = subject_of(subject), root or usual_place()
+    with _step(1, "terms") as say:
+        say(_accepted())
+    with _step(2, "download") as say:
+        n_fetched = _download(root, subject, source, say)
+    without_pandas()
+    from nsd_imagery.dataset.info import info
+    from nsd_imagery.dataset.plan import plan
+
+    todo = plan(root, out, subjects=[subject], conditions=NSDIMAGERY_CONDITIONS)
+    is_built = not any(piece.todo for piece in todo.preview().pieces)
+    with _step(3, "verify") as say:
+        say("as when the dataset was built" if is_built and not n_fetched else _verified(root, subject))
+    with _step(4, "build") as say:
+        with progress_bar("build") as progress:
+            todo.build(progress=progress)
+        say(f"{place(out)} {'is up to date' if is_built else 'is built'}")
+    show_configs(info(todo.folder))
+    click.echo(next_line(todo.folder, out, f"{subject}-imagery"))
+
+
+@contextmanager
+def _step(number: int, name: str) -> Iterator[Callable[[str], None]]:
+    """One of the steps: what it says, and how long it took."""
+    start = time.monotonic()
+
+    def say(what: str) -> None:
+        click.echo(f"{number}/4 {name:<9} {what} ({time.monotonic() - start:.1f} s)")
+
+    yield say
+
+
+def _accepted() -> str:
+    from nsd_imagery.consent import TERMS, accept_terms, require_terms, terms_accepted
+
+    if not terms_accepted() and sys.stdin.isatty():
+        click.echo(TERMS)
+        if click.confirm("Have you read NSD's terms, and accepted them?"):
+            accept_terms()
+    require_terms("quickstart")
+    return f"accepted: {terms_accepted()}"
+
+
+def _download(root: Path, subject: str, source: str | None, say: Callable[[str], None]) -> int:
+    """Files that were fetched."""
+    from nsd_imagery.fetch.run import download as run
+
+    with download_bar() as progress:
+        done = run(root, subject, source=source, progress=progress, planned=_plan_if_any)
+    n_fetched = sum(file.state == "fetched" for file in done.files)
+    what = (
+        f"{n_fetched} files, {size_of(done.bytes_fetched)} fetched" if n_fetched else f"all {len(done.files)} files are"
+    )
+    say(f"{what}{'' if n_fetched else ' there'}: {place(root)}")
+    return n_fetched
+
+
+def _plan_if_any(plan: Any) -> None:
+    if plan.to_fetch:
+        show_plan(plan)
+
+
+def _verified(root: Path, subject: str) -> str:
+    from nsd_imagery.checks.run import verify
+
+    with progress_line("verify") as progress:
+        found = verify(root, [subject], progress=progress)
+    if not found.passed:
+        click.echo(found.to_text())
+        sys.exit(1)
+    return found.to_text().strip().splitlines()[-1]
