@@ -26,7 +26,8 @@ from nsd_imagery.experiment import N_BETAS
 from nsd_imagery.fetch import bucket as client
 from nsd_imagery.fetch.bucket import Bucket, open_bucket
 from nsd_imagery.fetch.masked import Fetched, Wanted, fetch_masked
-from nsd_imagery.fetch.ranges import GAP, Parts, coalesced
+from nsd_imagery.fetch.ranges import GAP, Ranges, coalesced
+from nsd_imagery.fetch.reads import Read
 from nsd_imagery.sources.release_files import expected_betas, mean_map
 from nsd_imagery.synthetic.brain import make_brain
 from nsd_imagery.volumes.layout.header import NODE_BYTES, read_header
@@ -123,7 +124,7 @@ def test_header_then_all_else_are_the_only_rounds_of_requests(
     rounds: list[int] = []
     get_all = Bucket.get_all
 
-    def counted(self: Bucket, reads: list[client.Read]) -> Iterator[tuple[int, memoryview]]:
+    def counted(self: Bucket, reads: list[Read]) -> Iterator[tuple[int, memoryview]]:
         rounds.append(len(reads))
         return get_all(self, reads)
 
@@ -406,16 +407,16 @@ def test_a_folded_sheet_of_full_size_costs_little_more_than_its_voxels() -> None
     positions = np.flatnonzero((brain.rois["nsdgeneral"] == 1).ravel(order="F"))
     prediction = Prediction(1400, brain.mask.size, 1440)
     nodes = proof(prediction, positions)
-    parts = Parts.of(np.arange(positions.size), prediction.chunks(positions), 1440, nodes, prediction, GAP)
+    ranges = Ranges.of(np.arange(positions.size), prediction.chunks(positions), 1440, nodes, prediction, GAP)
     chunks = prediction.chunks(positions)
     n_ranges = coalesced(chunks, chunks + 1440).starts.size
-    n_bytes = sum(end - start for start, end in parts.ranges)
+    n_bytes = sum(end - start for start, end in ranges.spans)
     assert n_bytes <= 2.3 * positions.size * 1440
     assert n_bytes <= 0.05 * prediction.end
-    assert len(parts.ranges) <= n_ranges + 220
-    assert sum(map(len, parts.nodes)) >= len(nodes)
+    assert len(ranges.spans) <= n_ranges + 220
+    assert sum(map(len, ranges.nodes)) >= len(nodes)
     assert all(
         start <= node.address and node.address + NODE_BYTES <= end
-        for (start, end), nodes in zip(parts.ranges, parts.nodes, strict=True)
+        for (start, end), nodes in zip(ranges.spans, ranges.nodes, strict=True)
         for node in nodes
     )

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from nsd_imagery.errors import DataError
 from nsd_imagery.fetch.block import open_block
-from nsd_imagery.fetch.bucket import Bucket, Object, Read
-from nsd_imagery.fetch.ranges import GAP, OtherLayoutError, Parts
+from nsd_imagery.fetch.bucket import Bucket
+from nsd_imagery.fetch.ranges import GAP, OtherLayoutError, Ranges
+from nsd_imagery.fetch.reads import Object, Read
 from nsd_imagery.volumes.betas import BetaHeader, Betas, Scaling
 from nsd_imagery.volumes.grid import FlatIndex, Grid
 from nsd_imagery.volumes.layout.header import Header, Range, read_header
@@ -183,9 +184,9 @@ def _placed(counted: _Counted, header: Header, positions: Positions, addresses: 
     with open_block(state, (positions.size, header.shape[0]), of) as block:
         lacking = np.flatnonzero(~block.is_there)
         expected = [] if prediction is None else proof(prediction, positions)
-        parts = Parts.of(lacking, addresses[order][lacking], header.chunk_bytes, expected, prediction, gap)
-        for place, data in counted.each(parts.ranges):
-            parts.place(place, data, block, header)
+        ranges = Ranges.of(lacking, addresses[order][lacking], header.chunk_bytes, expected, prediction, gap)
+        for place, data in counted.each(ranges.spans):
+            ranges.place(place, data, block, header)
         numbers = np.empty_like(block.numbers)
         numbers[order] = block.numbers
     return numbers

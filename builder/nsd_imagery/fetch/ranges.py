@@ -22,7 +22,7 @@ _LARGEST = 1 << 19
 
 
 @dataclass(frozen=True, eq=False)
-class Ranges:
+class Spans:
     """Ranges of bytes that do not overlap, rising.
 
     Attributes:
@@ -36,7 +36,7 @@ class Ranges:
     of: NDArray[np.int64]
 
 
-def coalesced(starts: Addresses, ends: Addresses, gap: int = GAP) -> Ranges:
+def coalesced(starts: Addresses, ends: Addresses, gap: int = GAP) -> Spans:
     """The ranges that hold some things, each in one of them.
 
     Args:
@@ -45,12 +45,12 @@ def coalesced(starts: Addresses, ends: Addresses, gap: int = GAP) -> Ranges:
         gap: What may be between two things of a range, in bytes.
     """
     if not starts.size:
-        return Ranges(starts, ends, np.empty(0, np.int64))
+        return Spans(starts, ends, np.empty(0, np.int64))
     is_apart = np.append(True, starts[1:] - ends[:-1] > gap)
     into_range = starts - starts[is_apart][np.cumsum(is_apart) - 1]
     is_first = is_apart | np.append(False, np.diff(into_range // _LARGEST) != 0)
     first = np.flatnonzero(is_first)
-    return Ranges(starts[first], ends[np.append(first[1:], starts.size) - 1], np.cumsum(is_first) - 1)
+    return Spans(starts[first], ends[np.append(first[1:], starts.size) - 1], np.cumsum(is_first) - 1)
 
 
 class OtherLayoutError(Exception):
@@ -58,41 +58,41 @@ class OtherLayoutError(Exception):
 
 
 @dataclass(frozen=True, eq=False)
-class Parts:
-    """What the ranges of a request hold.
+class Ranges:
+    """Ranges of bytes, and what they hold.
 
     Attributes:
-        ranges: Those with nodes first, so that one learns soon that a prediction is wrong.
+        spans: Their bytes, those with nodes first, so that one learns soon that a prediction is wrong.
         chunks: By range, the rows of a block whose chunks are in it, and where these begin in it.
         nodes: By range, the nodes that lie wholly in it, by which the prediction is proven.
     """
 
-    ranges: list[Range]
+    spans: list[Range]
     chunks: list[tuple[NDArray[np.int64], Addresses]]
     nodes: list[list[ExpectedNode]]
 
     @classmethod
     def of(cls, rows: NDArray[np.int64], addresses: Addresses, chunk_bytes: int, expected: Sequence[ExpectedNode],
-           prediction: Prediction | None, gap: int) -> "Parts":  # fmt: skip
+           prediction: Prediction | None, gap: int) -> "Ranges":  # fmt: skip
         """Ranges for the chunks of some rows, as few as the gap makes them, and for nodes that lie in none of them."""
         found = coalesced(addresses, addresses + chunk_bytes, gap)
         bounds = np.searchsorted(found.of, np.arange(found.starts.size + 1)).tolist()
-        spans = list(zip(found.starts.tolist(), found.ends.tolist(), strict=True))
-        parts = {
+        whole = list(zip(found.starts.tolist(), found.ends.tolist(), strict=True))
+        chunks = {
             span: (rows[first:stop], addresses[first:stop] - span[0])
-            for span, (first, stop) in zip(spans, pairwise(bounds), strict=True)
+            for span, (first, stop) in zip(whole, pairwise(bounds), strict=True)
         }
-        nodes: dict[Range, list[ExpectedNode]] = {span: [] for span in spans}
+        nodes: dict[Range, list[ExpectedNode]] = {span: [] for span in whole}
         for node in expected:
             place = int(np.searchsorted(found.starts, node.address, "right")) - 1
             is_within = place >= 0 and node.range[1] <= found.ends[place]
-            nodes.setdefault(spans[place] if is_within else node.range, []).append(node)
-        if prediction is not None and spans:
+            nodes.setdefault(whole[place] if is_within else node.range, []).append(node)
+        if prediction is not None and whole:
             for number, place in zip(*prediction.leaves_within(found.starts, found.ends), strict=True):
-                nodes[spans[place]].append(prediction.node(0, int(number)))
-        ranges = sorted(nodes, key=lambda span: (not nodes[span], span))
+                nodes[whole[place]].append(prediction.node(0, int(number)))
+        spans = sorted(nodes, key=lambda span: (not nodes[span], span))
         none = rows[:0], addresses[:0]
-        return cls(ranges, [parts.get(span, none) for span in ranges], [nodes[span] for span in ranges])
+        return cls(spans, [chunks.get(span, none) for span in spans], [nodes[span] for span in spans])
 
     def place(self, number: int, data: memoryview, block: Block, header: Header) -> None:
         """Put the chunks of a range into a block.
@@ -100,7 +100,7 @@ class Parts:
         Raises:
             OtherLayoutError: A node in the range is not what was predicted.
         """
-        start, _ = self.ranges[number]
+        start, _ = self.spans[number]
         for node in self.nodes[number]:
             at = node.address - start
             if not holds(bytes(data[at : at + NODE_BYTES]), node, header):
