@@ -21,13 +21,14 @@ from numpy.typing import NDArray
 import bucket as loopback
 import nsd_imagery
 from bucket import Fault
-from nsd_imagery.errors import DataError, SourceError, UnknownLayoutError
+from nsd_imagery.errors import DataError, SourceError, UnknownLayoutError, UsageError
 from nsd_imagery.experiment import N_BETAS
 from nsd_imagery.fetch import bucket as client
 from nsd_imagery.fetch.bucket import Bucket, open_bucket
 from nsd_imagery.fetch.masked import Fetched, Wanted, fetch_masked
 from nsd_imagery.fetch.ranges import GAP, Ranges, coalesced
 from nsd_imagery.fetch.reads import Read
+from nsd_imagery.fetch.transfer import DownloadState
 from nsd_imagery.sources.release_files import expected_betas, mean_map
 from nsd_imagery.synthetic.brain import make_brain
 from nsd_imagery.volumes.layout.header import NODE_BYTES, read_header
@@ -124,9 +125,9 @@ def test_header_then_all_else_are_the_only_rounds_of_requests(
     rounds: list[int] = []
     get_all = Bucket.get_all
 
-    def counted(self: Bucket, reads: list[Read]) -> Iterator[tuple[int, memoryview]]:
+    def counted(self: Bucket, reads: list[Read], at_once: int) -> Iterator[tuple[int, memoryview]]:
         rounds.append(len(reads))
-        return get_all(self, reads)
+        return get_all(self, reads, at_once)
 
     monkeypatch.setattr(Bucket, "get_all", counted)
     fetch()
@@ -420,3 +421,128 @@ def test_a_folded_sheet_of_full_size_costs_little_more_than_its_voxels() -> None
         for (start, end), nodes in zip(ranges.spans, ranges.nodes, strict=True)
         for node in nodes
     )
+
+
+# The commands.
+
+
+@pytest.fixture
+def accepted(server: loopback.Bucket, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> loopback.Bucket:
+    monkeypatch.setenv("NSD_IMAGERY_ACCEPT_TERMS", "1")
+    monkeypatch.setenv("NSD_IMAGERY_SOURCE", server.url)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.delenv("NSD_CACHE_ROOT", raising=False)
+    return server
+
+
+def run(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "nsd_imagery", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, stdin=subprocess.DEVNULL)
+
+
+def shards(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("test-*.arrow")}
+
+
+def betas_asked(server: loopback.Bucket) -> int:
+    """Bytes of beta files that were asked for."""
+    return sum(one.span[1] - one.span[0] for one in server.asked("GET") if "/betas_" in one.key and one.span)
+
+
+def test_a_masked_download_is_all_that_a_build_needs(accepted: loopback.Bucket, release: Path, tmp_path: Path) -> None:
+    done = nsd_imagery.download(tmp_path / "root", "subj01", masked=True)
+    (beta,) = [file for file in done.files if file.kind == "betas"]
+    assert (beta.path, beta.state, beta.proof) == (f"{STEM}.masked.hdf5", "fetched", "proven")
+    assert beta.size == (tmp_path / "root" / f"{STEM}.masked.hdf5").stat().st_size
+    assert betas_asked(accepted) < (release / KEY).stat().st_size
+    captions = release / "annotations"  # of COCO, and not in the bucket
+    masked = nsd_imagery.build(tmp_path / "root", tmp_path / "masked", subjects="subj01", captions=captions)
+    whole = nsd_imagery.build(release, tmp_path / "whole", subjects="subj01")
+    assert shards(masked) == shards(whole)
+    accepted.requests.clear()
+    again = nsd_imagery.download(tmp_path / "root", "subj01", masked=True)
+    assert not accepted.asked("GET")
+    assert {file.state for file in again.files} == {"there"}
+    further = nsd_imagery.download(tmp_path / "root", "subj01", masked=True, roi="V1,MTL")
+    assert [file.kind for file in further.files if file.state == "fetched"] == ["betas"]
+    nsd_imagery.build(tmp_path / "root", tmp_path / "masked", subjects="subj01", roi="MTL", captions=captions)
+
+
+def test_a_whole_file_that_is_there_is_all_that_a_masked_download_wants(
+    accepted: loopback.Bucket, own_release: Path
+) -> None:
+    done = nsd_imagery.download(own_release, "subj01", masked=True)
+    (beta,) = [file for file in done.files if file.kind == "betas"]
+    assert beta.state == "there"
+    assert not accepted.asked("GET")
+
+
+def test_of_an_unknown_layout_the_whole_packed_file_comes_and_a_note_says_why(
+    accepted: loopback.Bucket, release: Path, tmp_path: Path
+) -> None:
+    with h5py.File(release / KEY) as file, h5py.File(tmp_path / "other.hdf5", "w") as other:
+        other.create_dataset("betas", data=file["betas"][...], chunks=(720, 4, 4, 4))
+    accepted.changed[KEY] = (tmp_path / "other.hdf5").read_bytes()
+    done = nsd_imagery.download(tmp_path / "root", "subj01", masked=True)
+    (beta,) = [file for file in done.files if file.kind == "betas"]
+    assert (beta.path, beta.state, beta.proof) == (f"{STEM}.nii.gz", "fetched", "proven")
+    (note,) = done.notes
+    assert note.endswith("so parts of it cannot be found: the whole packed file was fetched")
+    assert (tmp_path / "root" / f"{STEM}.nii.gz").read_bytes() == (release / f"{STEM}.nii.gz").read_bytes()
+
+
+def test_roi_without_masked_and_masked_with_another_format_are_usage(accepted: loopback.Bucket, tmp_path: Path) -> None:
+    for options, said in (({"roi": "V1"}, "with --masked"), ({"masked": True, "format": "nii.gz"}, "are HDF5")):
+        with pytest.raises(UsageError, match=said):
+            nsd_imagery.download(tmp_path / "root", "subj01", **options)
+    assert not accepted.requests
+
+
+def test_the_plan_says_that_only_voxels_come_and_asks_for_no_betas(accepted: loopback.Bucket, tmp_path: Path) -> None:
+    done = run("download", tmp_path / "root", "--subjects", "subj01", "--masked", "--dry-run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0].split()[:4] == ["subj01", "betas_nsdimagery.hdf5,", "some", "voxels"]
+    assert "to fetch at most" in done.stdout.splitlines()[0]
+    assert not accepted.asked("GET")
+    assert not list(tmp_path.glob("root/**/*.hdf5"))
+
+
+@pytest.mark.slow
+def test_a_build_of_a_bucket_is_a_masked_download_into_a_cache_and_a_build(
+    accepted: loopback.Bucket, release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    chosen = ("--subjects", "subj01", "--conditions", "vision", "--roi", "early")
+    arguments = ("build", accepted.url, *chosen, "--captions", release / "annotations")
+    done = run(*arguments, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "cache/nsd-imagery" / loopback.NAME / f"{STEM}.masked.hdf5").is_file()
+    whole = nsd_imagery.build(release, tmp_path / "whole", subjects="subj01", conditions="vision", roi="early")
+    assert shards(tmp_path / "nsd_imagery") == shards(whole)
+    accepted.requests.clear()
+    assert run(*arguments, cwd=tmp_path).returncode == 0
+    assert not accepted.asked("GET")
+    nobody = run("build", accepted.url, cwd=tmp_path)
+    assert (nobody.returncode, nobody.stdout) == (2, "")
+    assert "subjects: name those to fetch" in nobody.stderr
+
+
+@pytest.mark.slow
+def test_sessions_of_nsd_core_come_masked_one_by_one(
+    core_release: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("NSD_IMAGERY_ACCEPT_TERMS", "1")
+    states: list[DownloadState] = []
+    with loopback.serving(core_release) as server:
+        options = {"conditions": "perception", "masked": True, "source": server.url, "progress": states.append}
+        done = nsd_imagery.download(tmp_path / "root", "subj01", sessions="1-2", **options)
+        names = [file.path.rpartition("/")[2] for file in done.files if file.kind == "betas"]
+        assert names == ["betas_session01.masked.hdf5", "betas_session02.masked.hdf5"]
+        nsd_imagery.download(tmp_path / "root", "subj01", sessions="1-3", **options)
+    assert states[-1].n_done == states[-1].n_files
+    assert states[-1].bytes_done <= states[-1].n_bytes
+    masked, whole = (
+        nsd_imagery.build(root, tmp_path / name, conditions="perception", captions=core_release / "annotations")
+        for root, name in ((tmp_path / "root", "masked"), (core_release, "whole"))
+    )
+    assert shards(masked) == shards(whole)

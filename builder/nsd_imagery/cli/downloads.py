@@ -56,7 +56,7 @@ def _groups(files: Sequence[Any]) -> Iterator[list[Any]]:
 
 
 def _line(files: Sequence[Any]) -> tuple[str, str, str, str]:
-    size = sum(file.object.size for file in files)
+    size = sum(file.size for file in files)
     return files[0].want.subject or "all", _what(files), size_of(size), _state(files)
 
 
@@ -66,6 +66,7 @@ def _what(files: Sequence[Any]) -> str:
         kinds[file.want.kind] = kinds.get(file.want.kind, 0) + 1
     if "betas" in kinds:
         first, last = (file.object.key.rpartition("/")[2] for file in (files[0], files[-1]))
+        first += ", some voxels" if files[0].masked is not None else ""
         return first if len(files) == 1 else f"{first} … {last.partition('.')[0][-2:]}: {len(files)} files"
     return ", ".join(f"{count} {_ONE_AND_MORE[kind][count > 1]}" for kind, count in kinds.items())
 
@@ -74,6 +75,7 @@ def _state(files: Sequence[Any]) -> str:
     counts: dict[str, int] = {}
     for file in files:
         state = f"there as {file.instead}" if file.instead else file.state
+        state += " at most" if file.masked is not None else ""
         counts[state] = counts.get(state, 0) + 1
     said = ", ".join(state if len(counts) == 1 else f"{count} {state}" for state, count in counts.items())
     begun = sum(file.begun for file in files)
@@ -86,9 +88,13 @@ def show_download(done: Any) -> None:
     if not fetched:
         click.echo(f"{place(done.root)}: all is there, nothing was fetched")
         return
-    unproven = sum(file.proof != "proven" for file in fetched)
+    unproven = sum(file.proof == "size only" for file in fetched)
     how = f"{unproven} of them by size only, as their ETags say no more" if unproven else "proven by their ETags"
+    n_masked = sum(file.path.endswith(".masked.hdf5") for file in fetched)
+    how += f"; voxels of {n_masked} beta files by the maps of means" if n_masked else ""
     click.echo(f"{place(done.root)}: {len(fetched)} files fetched ({size_of(done.bytes_fetched)}), {how}")
+    for note in done.notes:
+        click.echo(f"  note: {note}")
 
 
 @contextmanager

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from nsd_imagery.errors import DataError
 from nsd_imagery.fetch.block import open_block
-from nsd_imagery.fetch.bucket import Bucket
+from nsd_imagery.fetch.bucket import AT_ONCE, Bucket
 from nsd_imagery.fetch.ranges import GAP, OtherLayoutError, Ranges
 from nsd_imagery.fetch.reads import Object, Read
+from nsd_imagery.links import is_there
 from nsd_imagery.volumes.betas import BetaHeader, Betas, Scaling
 from nsd_imagery.volumes.grid import FlatIndex, Grid
 from nsd_imagery.volumes.layout.header import Header, Range, read_header
@@ -74,7 +75,12 @@ class Fetched:
 
 
 def fetch_masked(
-    bucket: Bucket, wanted: Wanted, state: Path, progress: BytesProgress = lambda _: None, gap: int = GAP
+    bucket: Bucket,
+    wanted: Wanted,
+    state: Path,
+    progress: BytesProgress = lambda _: None,
+    gap: int = GAP,
+    at_once: int = AT_ONCE,
 ) -> Fetched:
     """Fetch what a masked file lacks of some voxels, or all of it, and write it; what it holds of others stays.
 
@@ -84,6 +90,7 @@ def fetch_masked(
         state: A folder for what has come so far, by which a next call goes on; it is removed at the end.
         progress: Called as bytes come.
         gap: See `ranges.coalesced`.
+        at_once: Requests that run at the same time.
 
     Raises:
         UnknownLayoutError: The file is laid out in another way than the release's: it is to be had whole.
@@ -92,13 +99,13 @@ def fetch_masked(
         OSError: The disk is full.
     """
     source = f"{bucket.name}/{wanted.beta.key}"
-    there = _there(wanted, source)
+    there = held_of(wanted.path, source, wanted.beta)
     positions = np.sort(wanted.grid.file_order(wanted.voxels))
     if there is not None:
         positions = np.setdiff1d(positions, there[0].positions, assume_unique=True)
         if not positions.size:
             return Fetched(0, 0, 0)
-    counted = _Counted(bucket, wanted.beta, progress)
+    counted = _Counted(bucket, wanted.beta, progress, at_once)
     header = read_header(counted.get, wanted.beta.size, source)
     header.grid.check_same(wanted.grid, source, "the mask")
     numbers, located = _numbers(counted, header, positions, state, gap)
@@ -115,16 +122,16 @@ def fetch_masked(
     return Fetched(n_voxels, counted.n_requests, counted.n_bytes, note)
 
 
-def _there(wanted: Wanted, source: str) -> tuple[Held, NDArray[np.int16]] | None:
-    """What is there already, if it is of the same file and sound."""
-    if not wanted.path.is_file():
+def held_of(path: Path, source: str, beta: Object) -> tuple[Held, NDArray[np.int16]] | None:
+    """What a masked file holds, if it is there, sound, and of a whole file as the bucket has it."""
+    if not is_there(path):
         return None
     try:
-        found = read_held(wanted.path)
+        found = read_held(path)
     except DataError:
         return None
     of = None if found is None else (found[0].origin.source, found[0].origin.size, found[0].origin.etag)
-    return found if of == (source, wanted.beta.size, wanted.beta.etag) else None
+    return found if of == (source, beta.size, beta.etag) else None
 
 
 class _Counted:
@@ -136,16 +143,16 @@ class _Counted:
         etag: Of the file.
     """
 
-    def __init__(self, bucket: Bucket, beta: Object, progress: BytesProgress) -> None:
+    def __init__(self, bucket: Bucket, beta: Object, progress: BytesProgress, at_once: int) -> None:
         self.n_requests = self.n_bytes = 0
         self.etag = beta.etag
-        self._bucket, self._beta, self._progress = bucket, beta, progress
+        self._bucket, self._beta, self._progress, self._at_once = bucket, beta, progress, at_once
 
     def each(self, ranges: Sequence[Range]) -> Iterator[tuple[int, memoryview]]:
         """The bytes of ranges as they come, with their places among these."""
         self.n_requests += len(ranges)
         reads = [Read(self._beta.key, self._beta.etag, start, stop) for start, stop in ranges]
-        for place, data in self._bucket.get_all(reads):
+        for place, data in self._bucket.get_all(reads, self._at_once):
             self.n_bytes += len(data)
             self._progress(len(data))
             yield place, data
