@@ -120,11 +120,11 @@ def test_a_build_of_voxels_that_are_not_held_is_refused_with_the_command(masked_
     n_held = nsd_imagery.find_roi(masked_release, "subj01", "nsdgeneral").flat.size
     assert str(caught.value).splitlines()[0] == (
         f"{path}: holds nsdgeneral ({n_held:,} voxels); MTL has {n_mtl:,} voxels more: "
-        "nsd-imagery download ROOT --masked --roi nsdgeneral,MTL"
+        "nsd-imagery download ROOT --subjects subj01 --masked --roi nsdgeneral,MTL"
     )
     with pytest.raises(MissingDataError, match="MTL has"):
         nsd_imagery.preview(masked_release, tmp_path / "d", roi="MTL")
-    assert not list(tmp_path.glob("d/subj01-imagery*/*"))
+    assert not list(tmp_path.glob("d/**/*.arrow"))
 
 
 def test_smoothing_is_refused_because_it_takes_voxels_around(masked_release: Path, tmp_path: Path) -> None:
@@ -341,6 +341,8 @@ def test_masked_sessions_of_nsd_core_give_the_shards_of_whole_ones(
     own_core_release: Path, core_release: Path, tmp_path: Path
 ) -> None:
     mask(own_core_release, stem=f"{expected_nsd_betas('fithrf_GLMdenoise_RR', 'subj01')}02")
+    with pytest.raises(MissingDataError, match="--subjects subj01 --conditions perception --sessions 1,2,3 --masked"):
+        nsd_imagery.build(own_core_release, tmp_path / "masked", conditions="perception", roi="MTL")
     masked = nsd_imagery.build(own_core_release, tmp_path / "masked", conditions="perception")
     whole = nsd_imagery.build(core_release, tmp_path / "whole", conditions="perception")
     assert files(masked) == files(whole)

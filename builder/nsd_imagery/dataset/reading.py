@@ -118,7 +118,6 @@ def refuse_other_units(piece: Piece) -> None:
         DataError: They cannot be, or the file is damaged or of another grid.
     """
     session = piece.session
-    refuse_not_held(piece, union(piece.rois))
     header, stored = read_sample(session.beta_path, piece.rois[0].grid, union(piece.rois))
     refuse_unlikely_scale(session.beta_path, stored, header.over(session.beta_scale), sampled=True)
 

@@ -79,18 +79,14 @@ class Held:
             MissingDataError: Says how many, and what fetches them.
         """
         if n_lacking := self.lacking(grid, voxels):
-            raise MissingDataError(f"{self}; {n_lacking:,} voxels more are asked for: {self.command('...')}")
+            again = f"nsd-imagery download ROOT --masked --roi {','.join(self.origin.rois)},ROI"
+            raise MissingDataError(f"{self}; {n_lacking:,} voxels more are asked for: fetch their ROI, too: {again}")
 
     def judging(self, grid: Grid, brain: FlatIndex) -> FlatIndex:
         """The voxels by which a row is told to hold data: those of the brain that are held, else all that are."""
         held = self.flat(grid)
         inside = np.intersect1d(held, brain, assume_unique=True)
         return inside if inside.size else held
-
-    def command(self, *rois: str) -> str:
-        """What fetches further ROIs."""
-        names = ",".join(dict.fromkeys([*self.origin.rois, *rois]))
-        return f"nsd-imagery download ROOT --masked --roi {names}"
 
     def __str__(self) -> str:
         return f"{self.path}: holds {', '.join(self.origin.rois)} ({self.positions.size:,} voxels)"
