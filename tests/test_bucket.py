@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import ssl
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -271,3 +272,28 @@ def test_no_thread_of_it_is_left() -> None:
     with open_bucket("http://127.0.0.1:9/bucket"):
         assert "bucket" in {thread.name for thread in threading.enumerate()}
     assert "bucket" not in {thread.name for thread in threading.enumerate()}
+
+
+ENDS_AT_ONCE = """
+import sys
+from nsd_imagery.errors import SourceError
+from nsd_imagery.fetch.bucket import Read, open_bucket
+from nsd_imagery.fetch import bucket as client
+client._TRIES = 1
+with open_bucket(sys.argv[1]) as bucket:
+    try:
+        found = bucket.objects(["nsddata", "truth", "annotations"])
+        taken = bucket.get_all([Read(one.key, one.etag, 0, 100) for one in found if one.size >= 100])
+        next(taken)
+    except SourceError:
+        print("no answer")
+"""
+
+
+@pytest.mark.parametrize("url", ["", "http://127.0.0.1:9/bucket"])
+def test_a_process_that_ends_at_once_is_not_torn_down_by_the_clients_threads(server: loopback.Bucket, url: str) -> None:
+    """They hand results to Python, or drop them, at a moment of their own."""
+    for _ in range(4):
+        command = [sys.executable, "-c", ENDS_AT_ONCE, url or server.url]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr, done.stdout) == (0, "", "no answer\n" if url else "")

@@ -21,7 +21,7 @@ from nsd_imagery.errors import DataError, MissingDataError, NSDImageryError
 from nsd_imagery.learn.clip_cache import ClipCache
 from nsd_imagery.learn.clip_folder import folder_name
 from nsd_imagery.rows.choose import Choice, choose_rows
-from nsd_imagery.sources.captions import COCO_SPLITS
+from nsd_imagery.sources.caption_files import COCO_SPLITS
 
 BETAS = "nsddata_betas/ppdata/subj01/func1pt8mm/nsdimagerybetas_fithrf_GLMdenoise_RR/betas_nsdimagery"
 CORE = "nsddata_betas/ppdata/subj01/func1pt8mm/betas_fithrf_GLMdenoise_RR"

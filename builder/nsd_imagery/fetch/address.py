@@ -81,7 +81,7 @@ def _region(url: str) -> str:
     """What a bucket says when it is asked; obstore does not hand headers on."""
     request = urllib.request.Request(url, method="HEAD")
     try:
-        with urllib.request.urlopen(request, timeout=_SECONDS) as answer:
+        with urllib.request.build_opener().open(request, timeout=_SECONDS) as answer:
             headers = answer.headers
     except urllib.error.HTTPError as error:
         headers = error.headers

@@ -20,7 +20,7 @@ from typing import Any, Final, TypeVar
 
 import obstore
 from obstore.exceptions import BaseError
-from obstore.store import S3Store
+from obstore.store import MemoryStore, S3Store
 
 from nsd_imagery.errors import NSDImageryError, SourceError
 from nsd_imagery.fetch.address import Address, address_of, regional
@@ -40,11 +40,14 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 8.0
 _FOREVER: Final = timedelta(days=365)
 """The limit on what takes as long as the line needs: a body of any length. None cannot be said, and is 30 s."""
 
-_CHUNK: Final = 1 << 19
+_CHUNK: Final = 1 << 18
 """Bytes of a body that are handed on together, at least."""
 
-_WAITING: Final = 2
+_WAITING: Final = 1
 """Bodies, or chunks of them, that wait to be taken, for each request that runs."""
+
+_ROUNDS, _BREATH = 3, 0.02
+"""Of the wait for the client's threads, and the seconds between."""
 
 _Given = TypeVar("_Given")
 
@@ -239,11 +242,20 @@ def open_bucket(source: str | None = None) -> Iterator[Bucket]:
 
 
 async def _end() -> None:
-    """Let all that still runs on this loop end."""
+    """Let all that still runs on this loop end, and what the client's own threads have begun for it.
+
+    Such a thread hands a result to Python, or drops one that nobody waits for any more, at a moment of its own; where
+    the interpreter ends at that moment, the process aborts. Work that is given to these threads behind it shows that
+    they are done.
+    """
     others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
     for task in others:
         task.cancel()
     await asyncio.gather(*others, return_exceptions=True)
+    nothing = MemoryStore()
+    for _ in range(_ROUNDS):
+        await asyncio.sleep(_BREATH)
+        await asyncio.gather(*(nothing.list_with_delimiter_async() for _ in range(AT_ONCE)))
 
 
 def _store(address: Address) -> S3Store:

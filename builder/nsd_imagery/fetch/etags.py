@@ -14,7 +14,7 @@ PART: Final = 8 * MIB
 _USUAL: Final = tuple(size * MIB for size in (8, 5, 15, 16, 32, 64, 100, 128, 256, 512, 1024))
 _MD5 = re.compile(r'"?([0-9a-f]{32})"?')
 _OF_PARTS = re.compile(r'"?([0-9a-f]{32})-(\d{1,5})"?')
-_BLOCK: Final = 4 * MIB
+_BLOCK: Final = MIB
 
 
 def part_sizes(size: int, etag: str) -> list[int]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nsd_imagery.fetch.etags import PART, etag_of, etag_of_parts, is_md5, md5_of, part_sizes
+from nsd_imagery.fetch.growing import Growing
 from nsd_imagery.fetch.reads import Object, Read
 
 _JOURNAL = "parts.jsonl"
@@ -36,6 +37,7 @@ class PartialFile:
         self._done: dict[int, bytes] = {}
         self._digests: dict[int, Any] = {}
         self._file = -1
+        self._follower: Growing | None = None
         self.parts: list[Read] = []
 
     def open(self) -> None:
@@ -78,6 +80,19 @@ class PartialFile:
         if stop == read.stop:
             self._done[number] = self._digests.pop(number).digest()
             self._note({"part": number, "md5": self._done[number].hex()})
+            self._tell()
+
+    def follow(self) -> Growing | None:
+        """Its bytes in order, as they come; None for a file of one part, which is whole at once."""
+        if self._n_parts > 1:
+            self._follower = Growing(self.path, self.object.size)
+            self._tell()
+        return self._follower
+
+    def _tell(self) -> None:
+        if self._follower is not None:
+            first = next((number for number in range(self._n_parts) if number not in self._done), self._n_parts)
+            self._follower.grow(min(first * self._part, self.object.size))
 
     @property
     def is_whole(self) -> bool:
@@ -104,6 +119,9 @@ class PartialFile:
 
     def close(self) -> None:
         """Let the data be; what is there stays for the next time."""
+        if self._follower is not None:
+            self._follower.end()
+        self._follower = None
         if self._file >= 0:
             os.close(self._file)
         self._file = -1

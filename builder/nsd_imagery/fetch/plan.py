@@ -16,7 +16,7 @@ from nsd_imagery.fetch.record import PROVEN, SIZE_ONLY, Entry, read_record, stat
 from nsd_imagery.fetch.wanted import FORMATS, Request, Want, folders_of, wanted
 from nsd_imagery.identity import identity
 from nsd_imagery.links import is_there
-from nsd_imagery.sources.captions import caption_files
+from nsd_imagery.sources.caption_files import caption_files
 
 State = Literal["there", "to fetch", "not public", "not in the bucket"]
 
@@ -223,14 +223,13 @@ def _of_the_bucket(path: Path, there: Object, noted: Entry | None) -> Entry | No
         FolderError: It is another one than the bucket's, and nobody fetched it.
     """
     here = identity(path)
-    if noted is not None and is_as_fetched(path, noted):
-        return replace(noted, identity=here) if (noted.size, noted.etag) == (there.size, there.etag) else None
-    same = path.stat().st_size == there.size and agrees(path, there.etag)
-    if same:
-        return Entry(there.size, there.etag, PROVEN, here)
-    if same is None:
-        return Entry(there.size, there.etag, SIZE_ONLY, here)
-    if path.stat().st_size == there.size and is_md5(there.etag):
+    if noted is not None and (noted.size, noted.etag, noted.identity) == (there.size, there.etag, here):
+        return noted
+    has_size = path.stat().st_size == there.size
+    same = has_size and agrees(path, there.etag)
+    if same is not False:
+        return Entry(there.size, there.etag, PROVEN if same else SIZE_ONLY, here)
+    if (has_size and is_md5(there.etag)) or (noted is not None and is_as_fetched(path, noted)):
         return None
     raise another_file(path, there)
 

@@ -4,7 +4,7 @@ import errno
 import filecmp
 import os
 import shutil
-from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,23 +33,31 @@ class Verdict:
 
 
 def judge(
-    file: PlannedFile, partial: PartialFile, mask: Path | None, first_md5: bytes | None, go_on: Callable[[], None]
+    file: PlannedFile, partial: PartialFile, mask: Path | None, first_md5: bytes | None, unpacking: Future[None] | None
 ) -> Verdict:
     """Judge a file that is whole, and have it on disk for good if nothing is wrong with it.
 
     An MD5 that the ETag is not, and that is the same when the file is fetched a second time, is that of the bucket's
     contents: the ETags of encrypted objects are no MD5s.
+
+    Args:
+        file: The file.
+        partial: Its data.
+        mask: Of the subject, if there is one.
+        first_md5: What it was when it was fetched the first time.
+        unpacking: Of a packed file.
     """
     agrees = partial.agrees()
     if agrees is False:
         md5 = partial.md5() if is_md5(partial.object.etag) else b""
         if not md5 or md5 != first_md5:
-            return Verdict(
-                "", DataError(f"{partial.path}: is not what its ETag stands for, also when fetched again"), md5
-            )
+            error = DataError(f"{partial.path}: is not what its ETag stands for, also when fetched again")
+            return Verdict("", error, md5)
     how = PROVEN if agrees else SIZE_ONLY
     try:
-        refuse_unsound(partial.path, file.want, mask, go_on)
+        if unpacking is not None:
+            unpacking.result()
+        refuse_unsound(partial.path, file.want, mask)
     except DataError as error:
         return Verdict(how, error)
     partial.sync()

@@ -6,12 +6,13 @@ from typing import Final
 
 from nsd_imagery.errors import DataError
 from nsd_imagery.experiment import CORE_TRIALS_PER_SESSION, N_BETAS
+from nsd_imagery.fetch.growing import Growing
 from nsd_imagery.fetch.wanted import Want
 from nsd_imagery.volumes import hdf5, nifti
 from nsd_imagery.volumes.betas import BetaHeader
 from nsd_imagery.volumes.unpacked import unpacked
 
-_BLOCK: Final = 4 << 20
+_BLOCK: Final = 1 << 20
 _START: Final = 512
 _NIFTI: Final = tuple(size.to_bytes(4, order) for size in (348, 540) for order in ("little", "big"))
 _MAGIC: Final = {
@@ -22,14 +23,13 @@ _MAGIC: Final = {
 _TEXT: Final = (".tsv", ".csv", ".ctab")
 
 
-def refuse_unsound(path: Path, want: Want, mask: Path | None, go_on: Callable[[], None] = lambda: None) -> None:
-    """Stop where a file is not what it should be.
+def refuse_unsound(path: Path, want: Want, mask: Path | None) -> None:
+    """Stop where a file is not what it should be, but for what `read_to_the_end` finds.
 
     Args:
         path: The file, of the ending that it will have.
         want: What it is for.
         mask: A mask of the subject, whose grid betas must have; None where there is none.
-        go_on: Called now and then; may raise.
 
     Raises:
         DataError: It is damaged, or something else.
@@ -41,8 +41,6 @@ def refuse_unsound(path: Path, want: Want, mask: Path | None, go_on: Callable[[]
         raise _not_what(path)
     if path.suffix in _TEXT and (b"\0" in start or start.lstrip().startswith(b"<")):
         raise _not_what(path)
-    if path.name.endswith(".nii.gz"):
-        _read_to_the_end(path, go_on)
     if want.kind == "betas":
         _refuse_other_shape(path, want, mask)
 
@@ -51,9 +49,23 @@ def _not_what(path: Path) -> DataError:
     return DataError(f"{path}: is no {path.suffix.removeprefix('.')} file")
 
 
-def _read_to_the_end(path: Path, go_on: Callable[[], None]) -> None:
-    """So that each checksum in it is checked."""
-    with unpacked(path) as (stream, _):
+def is_packed(path: Path) -> bool:
+    """Whether a file is one for `read_to_the_end`."""
+    return path.name.endswith(".nii.gz")
+
+
+def read_to_the_end(path: Path, opened: Growing | None, go_on: Callable[[], None]) -> None:
+    """Unpack a NIfTI file, so that each checksum in it is checked.
+
+    Args:
+        path: The file.
+        opened: What to read from instead, while the file is not whole yet.
+        go_on: Called now and then; may raise.
+
+    Raises:
+        DataError: It is damaged, or something else.
+    """
+    with unpacked(path, opened) as (stream, _):
         start = stream.read(4)
         if start not in _NIFTI:
             msg = f"{path}: is no NIfTI file"

@@ -11,11 +11,13 @@ from typing import Final
 
 from nsd_imagery.errors import DataError, NSDImageryError, SourceError
 from nsd_imagery.fetch.bucket import Bucket
+from nsd_imagery.fetch.growing import Growing
 from nsd_imagery.fetch.parts import PartialFile
 from nsd_imagery.fetch.plan import Plan, PlannedFile, another_file, is_as_fetched
 from nsd_imagery.fetch.proof import Verdict, judge, move, of_key, same_bytes
 from nsd_imagery.fetch.reads import Arrived, Read
 from nsd_imagery.fetch.record import PROVEN, Entry, read_record, state_folder, write_record
+from nsd_imagery.fetch.soundness import is_packed, read_to_the_end
 from nsd_imagery.identity import identity
 from nsd_imagery.links import is_there
 from nsd_imagery.sources.release_files import mask_file
@@ -23,6 +25,9 @@ from nsd_imagery.volumes.roi import DEFAULT_ROI
 
 PARTS_AT_ONCE: Final = 8
 """Reads that run at the same time: more would share one line, and each would be lost where a download is killed."""
+
+_MOST_OPEN: Final = 100
+"""Files that may be open at the same time: those that are whole wait for their proof, one after the other."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,7 @@ class _Work:
         self._waiting = deque(plan.to_fetch)
         self._reads: deque[Read] = deque()
         self._open: dict[str, tuple[PlannedFile, PartialFile]] = {}
+        self._unpacking: dict[str, Future[None]] = {}
         self._proofs: dict[str, Future[Verdict]] = {}
         self._first_md5: dict[str, bytes] = {}
         self._failures: list[NSDImageryError] = []
@@ -97,11 +103,9 @@ class _Work:
     def end(self) -> None:
         """Let go of all files, and note what is in the tree."""
         self._stopped.set()
-        for proof in self._proofs.values():
-            proof.cancel()
-        self._prover.shutdown()
         for _, partial in self._open.values():
             partial.close()
+        self._prover.shutdown(cancel_futures=True)
         write_record(self._plan.root, self._record)
 
     def goes_on(self) -> bool:
@@ -114,7 +118,7 @@ class _Work:
         """The next part that is to be fetched; None if there is none now."""
         for key in [key for key, proof in self._proofs.items() if proof.done()]:
             self._judge(key, self._proofs.pop(key).result())
-        while not self._reads and self._waiting:
+        while not self._reads and self._waiting and len(self._open) < _MOST_OPEN:
             self._take_up(self._waiting.popleft())
         return self._reads.popleft() if self._reads else None
 
@@ -143,19 +147,33 @@ class _Work:
 
     def _take_up(self, file: PlannedFile) -> None:
         partial = PartialFile(state_folder(self._plan.root, file.object.key), file.object)
-        partial.open()
         self._open[file.object.key] = file, partial
-        self._reads.extend(partial.parts)
+        self._begin(partial, partial.open)
         left = sum(read.stop - read.start for read in partial.parts)
         self._n_bytes += left - (file.object.size - file.begun)
         if partial.is_whole:
             self._prove(file.object.key)
 
+    def _begin(self, partial: PartialFile, open_it: Callable[[], None]) -> None:
+        """Open a file, have what is packed unpacked as it comes, and line up its parts."""
+        open_it()
+        self._unpacking.pop(partial.object.key, None)
+        if growing := partial.follow():
+            self._unpack(partial, growing)
+        self._reads.extend(partial.parts)
+
+    def _unpack(self, partial: PartialFile, growing: Growing | None) -> None:
+        if is_packed(partial.path):
+            reading = self._prover.submit(read_to_the_end, partial.path, growing, self._go_on)
+            self._unpacking[partial.object.key] = reading
+
     def _prove(self, key: str) -> None:
         file, partial = self._open[key]
+        if key not in self._unpacking:
+            self._unpack(partial, None)
         mask = mask_file(self._plan.root, file.want.subject, DEFAULT_ROI)
         self._proofs[key] = self._prover.submit(
-            judge, file, partial, mask if mask.is_file() else None, self._first_md5.get(key), self._go_on
+            judge, file, partial, mask if mask.is_file() else None, self._first_md5.get(key), self._unpacking.get(key)
         )
 
     def _go_on(self) -> None:
@@ -169,8 +187,7 @@ class _Work:
             self._name(key, verdict.how)
         elif verdict.how != PROVEN and key not in self._first_md5:
             self._first_md5[key] = verdict.md5
-            partial.begin_again()
-            self._reads.extend(partial.parts)
+            self._begin(partial, partial.begin_again)
             self._n_bytes += partial.object.size
         else:
             self._give_up(key, of_key(verdict.error, partial, self._bucket.name))

@@ -10,41 +10,19 @@ from typing import Any, TextIO
 
 import pyarrow as pa
 
-from nsd_imagery.errors import DataError, MissingDataError, shown
-from nsd_imagery.links import is_there
+from nsd_imagery.errors import DataError, shown
+from nsd_imagery.sources.caption_files import caption_files
 from nsd_imagery.sources.json_files import whole_number
 from nsd_imagery.sources.session import Captions, Session
 
-COCO_SPLITS = ("train2017", "val2017")
-
 NO_CAPTIONS = "COCO's caption files are not in the root: captions are absent (--captions)"
 SOME_CAPTIONS = "COCO's caption files at hand lack some pictures: their captions are absent"
-
-_PLACES = (".", "annotations", "coco/annotations", "coco", "nsddata_stimuli/annotations", "nsd_imagery/stimuli")
-"""Where in a root the files are looked for."""
 
 _KEYS = ("image_id", "caption")
 _START = re.compile(r'"annotations"\s*:\s*\[')
 _AFTER = re.compile(r"[\s,]*")
 _CHUNK = 1 << 20
 _OVERLAP = 64
-
-
-def caption_files(root: Path, folder: Path | None) -> list[Path]:
-    """The caption files in a folder that was named, else in the root.
-
-    Raises:
-        MissingDataError: The folder that was named has none, or one is a link without content.
-    """
-    places = [folder] if folder is not None else [root / place for place in _PLACES]
-    for place in places:
-        files = [path for split in COCO_SPLITS if is_there(path := place / f"captions_{split}.json")]
-        if files:
-            return files
-    if folder is not None:
-        msg = f"{folder}: has no captions_train2017.json or captions_val2017.json (COCO's annotations_trainval2017.zip)"
-        raise MissingDataError(msg)
-    return []
 
 
 def read_captions(path: Path, coco_ids: Collection[int]) -> Captions:

@@ -33,11 +33,16 @@ def file_digest(path: Path) -> str:
 
 
 @contextmanager
-def unpacked(path: Path) -> Iterator[tuple[io.BufferedIOBase, "_Source"]]:
-    """The decompressed stream and the digested source; every way in which a file can be broken becomes a DataError."""
+def unpacked(path: Path, opened: io.RawIOBase | None = None) -> Iterator[tuple[io.BufferedIOBase, "_Source"]]:
+    """The decompressed stream and the digested source; every way in which a file can be broken becomes a DataError.
+
+    Args:
+        path: The file.
+        opened: What its bytes are read from instead, and is closed then: a file that is still growing.
+    """
     refuse_without_content(path)
     try:
-        with path.open("rb", buffering=0) as file:
+        with opened or path.open("rb", buffering=0) as file:
             source = _Source(file)
             with io.BufferedReader(_Unpacked(source) if path.suffix == ".gz" else source) as stream:
                 yield stream, source
@@ -49,7 +54,7 @@ def unpacked(path: Path) -> Iterator[tuple[io.BufferedIOBase, "_Source"]]:
 class _Source(io.RawIOBase):
     """The bytes of a file on disk, digested as they are read."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: io.RawIOBase) -> None:
         self._file = file
         self.digest = xxhash.xxh3_128()
 
@@ -57,7 +62,7 @@ class _Source(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        count = self._file.readinto(buffer)  # type: ignore[attr-defined]
+        count = self._file.readinto(buffer)
         self.digest.update(memoryview(buffer)[:count])
         return count
 
