@@ -16,13 +16,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
+from virtual_bucket import Server, means, serving
 
 HERE = Path(__file__).parent
 KB = 1024
@@ -75,44 +74,11 @@ def heading() -> list[str]:
     return [
         "# Masked downloads",
         "",
-        f"`python benchmarks/masked.py`; {os.cpu_count()} cores, Python {platform.python_version()}, single runs on a busy",
-        "machine: trust bytes, requests, ratios of seconds. A bucket on loopback, a process of its own, without TLS,",
-        "with a latency before each answer and a bandwidth that all connections share.",
+        f"`python benchmarks/masked.py`; {os.cpu_count()} cores, Python {platform.python_version()}, single runs on a",
+        "busy machine: trust bytes, requests, ratios of seconds. A bucket on loopback, a process of its own,",
+        "without TLS, with a latency before each answer and a bandwidth that all connections share.",
         "",
     ]
-
-
-@contextmanager
-def serving(folder: Path, keys: list[str], n_volumes: int) -> Iterator["Server"]:
-    folder.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, str(HERE / "virtual_bucket.py"), str(folder), *keys, "--volumes", str(n_volumes)]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    try:
-        yield Server(process)
-    finally:
-        process.kill()
-        process.wait()
-
-
-class Server:
-    """The process of a bucket."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process: Any = process
-        self.url = self._process.stdout.readline().strip()
-
-    def line(self, rate: float, latency: float) -> None:
-        """From now on, and counted anew."""
-        self._say(f"line {latency} {rate}")
-
-    def counted(self) -> list[int]:
-        """GETs, bytes of objects, GETs of beta files."""
-        return self._say("count")
-
-    def _say(self, what: str) -> list[int]:
-        self._process.stdin.write(what + "\n")
-        self._process.stdin.flush()
-        return [int(word) for word in self._process.stdout.readline().split()]
 
 
 def gaps(work: Path) -> list[str]:
@@ -267,12 +233,13 @@ def forty(work: Path, n_sessions: int) -> list[str]:
         f"## NSD core, {n_sessions} sessions of one subject",
         "",
         f"{n_whole / 1e9:.1f} GB of HDF5, of which {n_bytes / 1e9:.2f} GB came ({n_bytes / n_whole:.1%}),",
-        f"in {n_of_betas:,} requests, and {n_kept / 1e9:.2f} GB are kept; a line of no limit. A first process was",
-        f"killed (SIGKILL) after {before:.0f} s, with {n_before} sessions there; a second fetched the other {n_fetched:.0f}",
-        f"in {wall:.0f} s, {cpu:.0f} s of them of its processor, with {memory / 1e6:.0f} MB at most in memory. Bytes and",
-        f"requests are of both: a session is {n_bytes / n_sessions / 1e6:.1f} MB in {n_of_betas / n_sessions:,.0f}.",
+        f"in {n_of_betas:,} requests, and {n_kept / 1e9:.2f} GB are kept; a line of no limit. A first process",
+        f"was killed (SIGKILL) after {before:.0f} s, with {n_before} sessions there; a second fetched the other",
+        f"{n_fetched:.0f} in {wall:.0f} s, {cpu:.0f} s of them of its processor, with {memory / 1e6:.0f} MB in",
+        f"memory. Bytes and requests are of both: a session is {n_bytes / n_sessions / 1e6:.1f} MB",
+        f"in {n_of_betas / n_sessions:,.0f}.",
         "",
-        f"`build --conditions perception` of the masked files: {build_wall:.0f} s, {build_memory / 1e6:.0f} MB in memory.",
+        f"`build --conditions perception` of them: {build_wall:.0f} s, {build_memory / 1e6:.0f} MB in memory.",
         "",
     ]
 
@@ -285,7 +252,6 @@ def measured(program: str, *arguments: Path) -> list[float]:
 
 def core_release(work: Path, n_sessions: int) -> Path:
     """All of a synthetic subj01 but beta files, with the masks of full size and the maps of means of the bucket's."""
-    from virtual_bucket import means
 
     import nsd_imagery
     from nsd_imagery.synthetic import files
@@ -309,5 +275,4 @@ def core_release(work: Path, n_sessions: int) -> Path:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(HERE))
     main()

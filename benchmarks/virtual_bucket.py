@@ -8,8 +8,11 @@ asked for and sent is printed, a line for each line that is read.
 """
 
 import argparse
+import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -144,6 +147,39 @@ class Virtual(loopback.Bucket):
 
     def etag(self, key: str) -> str:
         return f'"virtual-{len(key)}"' if key in (PACKED, *self.keys) else super().etag(key)
+
+
+@contextmanager
+def serving(folder: Path, keys: list[str], n_volumes: int) -> Iterator["Server"]:
+    folder.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, __file__, str(folder), *keys, "--volumes", str(n_volumes)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        yield Server(process)
+    finally:
+        process.kill()
+        process.wait()
+
+
+class Server:
+    """The process of a bucket."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process: Any = process
+        self.url = self._process.stdout.readline().strip()
+
+    def line(self, rate: float, latency: float) -> None:
+        """From now on, and counted anew."""
+        self._say(f"line {latency} {rate}")
+
+    def counted(self) -> list[int]:
+        """GETs, bytes of objects, GETs of beta files."""
+        return self._say("count")
+
+    def _say(self, what: str) -> list[int]:
+        self._process.stdin.write(what + "\n")
+        self._process.stdin.flush()
+        return [int(word) for word in self._process.stdout.readline().split()]
 
 
 def main() -> None:
