@@ -12,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import h5py
+import nibabel as nib
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -173,6 +174,48 @@ def test_two_chunks_that_were_exchanged_are_told_by_the_map_of_means(
     assert held_in(tmp_path)[0].origin.checked == "none"
 
 
+def test_other_axes_than_those_of_the_masks_are_told_by_the_map_of_means(
+    fetch: Callable[..., Fetched], server: loopback.Bucket, release: Path, tmp_path: Path
+) -> None:
+    with h5py.File(release / KEY) as file:
+        LAYOUTS[0](tmp_path / "other.hdf5", file["betas"][...][..., ::-1])
+    server.changed[KEY] = (tmp_path / "other.hdf5").read_bytes()
+    with pytest.raises(DataError, match=r"if the axes are betas\[trial, z, y, -x\]"):
+        fetch()
+    assert not path_in(tmp_path).exists()
+
+
+def test_a_map_of_means_of_another_export_checks_nothing_and_a_note_says_so(
+    bucket: Bucket, release: Path, tmp_path: Path
+) -> None:
+    roi = nsd_imagery.find_roi(release, "subj01", "nsdgeneral")
+    map_path = mean_map(release / KEY)
+    assert map_path is not None
+    image = nib.load(map_path)
+    percent = nib.Nifti1Image(np.asarray(image.dataobj) / 300, image.affine)
+    nib.save(percent, tmp_path / "meanbeta_nsdimagery.nii.gz")
+    (one,) = bucket.head([KEY])
+    wanted = Wanted(
+        one, path_in(tmp_path), roi.grid, roi.flat, ("nsdgeneral",), tmp_path / "meanbeta_nsdimagery.nii.gz"
+    )
+    fetched = fetch_masked(bucket, wanted, tmp_path / "state")
+    assert "is of another export of these betas" in fetched.note
+    assert held_in(tmp_path)[0].origin.checked == "none"
+
+
+def test_a_file_that_is_replaced_while_it_is_fetched_is_an_error_and_the_next_call_takes_the_new_one(
+    fetch: Callable[..., Fetched], server: loopback.Bucket, release: Path, tmp_path: Path
+) -> None:
+    server.faults[:] = [Fault(KEY, "then", after=5, do=lambda: server.etags.update({KEY: "new"}))]
+    with pytest.raises(DataError, match="changed") as caught:
+        fetch(gap=0)
+    assert "\n" not in str(caught.value)
+    assert not path_in(tmp_path).exists()
+    fetch(gap=0)
+    assert held_in(tmp_path)[0].origin.etag == '"new"'
+    assert same_as_whole(tmp_path, release)
+
+
 def test_a_further_roi_fetches_only_what_is_missing(
     fetch: Callable[..., Fetched], server: loopback.Bucket, release: Path, tmp_path: Path
 ) -> None:
@@ -207,11 +250,12 @@ def test_nothing_is_asked_for_again_where_all_is_there(
 def test_a_file_that_changed_on_the_server_is_fetched_anew_whatever_is_there(
     fetch: Callable[..., Fetched], server: loopback.Bucket, release: Path, tmp_path: Path
 ) -> None:
-    first = fetch("nsdgeneral")
+    first = fetch("nsdgeneral", "MTL")
     server.etags[KEY] = "another"
     assert fetch("nsdgeneral") == first
     held, _ = held_in(tmp_path)
-    assert held.origin.etag == '"another"'
+    assert (held.origin.etag, held.origin.rois) == ('"another"', ("nsdgeneral", "MTL"))
+    assert same_as_whole(tmp_path, release, "nsdgeneral", "MTL")
 
 
 def test_what_is_damaged_here_is_fetched_anew(fetch: Callable[..., Fetched], release: Path, tmp_path: Path) -> None:

@@ -99,18 +99,15 @@ def fetch_masked(
         OSError: The disk is full.
     """
     source = f"{bucket.name}/{wanted.beta.key}"
-    there = held_of(wanted.path, source, wanted.beta)
-    positions = np.sort(wanted.grid.file_order(wanted.voxels))
-    if there is not None:
-        positions = np.setdiff1d(positions, there[0].positions, assume_unique=True)
-        if not positions.size:
-            return Fetched(0, 0, 0)
+    there, positions, rois = _lacking(wanted, source)
+    if not positions.size:
+        return Fetched(0, 0, 0)
     counted = _Counted(bucket, wanted.beta, progress, at_once)
     header = read_header(counted.get, wanted.beta.size, source)
     header.grid.check_same(wanted.grid, source, "the mask")
     numbers, located = _numbers(counted, header, positions, state, gap)
     n_voxels = positions.size
-    positions, numbers, rois = _joined(there, positions, numbers, wanted.rois)
+    positions, numbers = _joined(there, positions, numbers)
     try:
         checked, note = _checked(wanted, header, positions, numbers)
     except DataError:
@@ -122,16 +119,32 @@ def fetch_masked(
     return Fetched(n_voxels, counted.n_requests, counted.n_bytes, note)
 
 
-def held_of(path: Path, source: str, beta: Object) -> tuple[Held, NDArray[np.int16]] | None:
-    """What a masked file holds, if it is there, sound, and of a whole file as the bucket has it."""
-    if not is_there(path):
-        return None
+_Numbers = tuple[Held, NDArray[np.int16]]
+
+
+def _lacking(wanted: Wanted, source: str) -> tuple[_Numbers | None, Positions, tuple[str, ...]]:
+    """What is there and stays, the positions of what is to be fetched, and the ROIs of all of it.
+
+    Of a file that is another in the bucket by now, what was held is fetched again.
+    """
+    positions = np.sort(wanted.grid.file_order(wanted.voxels))
     try:
-        found = read_held(path)
+        found = read_held(wanted.path) if is_there(wanted.path) else None
     except DataError:
-        return None
-    of = None if found is None else (found[0].origin.source, found[0].origin.size, found[0].origin.etag)
-    return found if of == (source, beta.size, beta.etag) else None
+        found = None
+    if found is None or found[0].origin.source != source:
+        return None, positions, wanted.rois
+    held, _ = found
+    rois = tuple(dict.fromkeys([*held.origin.rois, *wanted.rois]))
+    if is_of(held, source, wanted.beta):
+        return found, np.setdiff1d(positions, held.positions, assume_unique=True), rois
+    return None, np.union1d(positions, held.positions), rois
+
+
+def is_of(held: Held, source: str, beta: Object) -> bool:
+    """Whether a masked file is of a whole file as the bucket has it."""
+    origin = held.origin
+    return (origin.source, origin.size, origin.etag) == (source, beta.size, beta.etag)
 
 
 class _Counted:
@@ -199,15 +212,16 @@ def _placed(counted: _Counted, header: Header, positions: Positions, addresses: 
     return numbers
 
 
-def _joined(there: tuple[Held, NDArray[np.int16]] | None, positions: Positions, numbers: NDArray[np.int16],
-            rois: tuple[str, ...]) -> tuple[Positions, NDArray[np.int16], tuple[str, ...]]:  # fmt: skip
+def _joined(
+    there: _Numbers | None, positions: Positions, numbers: NDArray[np.int16]
+) -> tuple[Positions, NDArray[np.int16]]:
     """What came together with what was there."""
     if there is None:
-        return positions, numbers, rois
+        return positions, numbers
     held, before = there
     positions = np.append(held.positions, positions)
     order = np.argsort(positions)
-    return positions[order], np.concatenate([before, numbers])[order], tuple(dict.fromkeys([*held.origin.rois, *rois]))
+    return positions[order], np.concatenate([before, numbers])[order]
 
 
 def _checked(wanted: Wanted, header: Header, positions: Positions, numbers: NDArray[np.int16]) -> tuple[str, str]:

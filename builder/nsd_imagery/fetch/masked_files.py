@@ -10,7 +10,7 @@ import numpy as np
 from nsd_imagery.errors import DataError, MissingDataError, NSDImageryError, SourceError, UnknownLayoutError, UsageError
 from nsd_imagery.experiment import CORE_TRIALS_PER_SESSION, NSDGENERAL_VOXELS
 from nsd_imagery.fetch.bucket import AT_ONCE, Bucket
-from nsd_imagery.fetch.masked import Wanted, fetch_masked, held_of
+from nsd_imagery.fetch.masked import Wanted, fetch_masked, is_of
 from nsd_imagery.fetch.reads import Object
 from nsd_imagery.fetch.record import state_folder
 from nsd_imagery.links import is_there
@@ -18,6 +18,7 @@ from nsd_imagery.sources.release_files import mean_map
 from nsd_imagery.sources.root import find_roi
 from nsd_imagery.volumes.formats import BETA_FORMATS, MASKED, beta_stem
 from nsd_imagery.volumes.grid import FlatIndex, Grid
+from nsd_imagery.volumes.read import read_header
 
 _BESIDE = 2.3
 """Bytes that are fetched for each byte of a voxel, at most: what lies between voxels comes with them."""
@@ -69,8 +70,12 @@ def instead_of(bucket: str, regions: Regions, subject: str, beta: Object) -> str
     if there := next(filter(is_there, whole), None):
         return there.name
     masked, known = masked_file(regions.root, beta), regions.if_known(subject)
-    found = None if known is None else held_of(masked, f"{bucket}/{beta.key}", beta)
-    return masked.name if found and known and not found[0].lacking(*known) else ""
+    if known is None or not is_there(masked):
+        return ""
+    held = None
+    with suppress(DataError):  # then it is fetched anew
+        held = read_header(masked).held
+    return masked.name if held and is_of(held, f"{bucket}/{beta.key}", beta) and not held.lacking(*known) else ""
 
 
 def bytes_about(regions: Regions, subject: str, beta: Object) -> int:
@@ -78,6 +83,21 @@ def bytes_about(regions: Regions, subject: str, beta: Object) -> int:
     known = regions.if_known(subject)
     n_voxels = NSDGENERAL_VOXELS[subject] if known is None else known[1].size
     return min(beta.size, int(_BESIDE * n_voxels * 2 * CORE_TRIALS_PER_SESSION))
+
+
+@dataclass(frozen=True)
+class MaskedBeta:
+    """A beta file of the bucket of which some voxels are wanted.
+
+    Attributes:
+        subject: Whose.
+        beta: The whole file.
+        certain: Whether the map of means beside it is known to be of it, as NSD-Imagery's is.
+    """
+
+    subject: str
+    beta: Object
+    certain: bool
 
 
 @dataclass(frozen=True)
@@ -98,7 +118,7 @@ class MaskedFetch:
 def fetch_masked_files(
     bucket: Bucket,
     regions: Regions,
-    files: Sequence[tuple[str, Object]],
+    files: Sequence[MaskedBeta],
     progress: Callable[[int, str], object] = lambda _, __: None,
     at_once: int = AT_ONCE,
 ) -> MaskedFetch:
@@ -110,7 +130,7 @@ def fetch_masked_files(
     Args:
         bucket: The bucket.
         regions: The voxels.
-        files: The subject and the whole file of each.
+        files: The files.
         progress: Called with the number of bytes that came, and with the key of a file that is finished, else "".
         at_once: Requests that run at the same time.
 
@@ -123,14 +143,13 @@ def fetch_masked_files(
     notes: list[str] = []
     failures: list[NSDImageryError] = []
     n_bytes = 0
-    for subject, beta in files:
-        path = masked_file(regions.root, beta)
+    for file in files:
+        beta, path = file.beta, masked_file(regions.root, file.beta)
         key = path.relative_to(regions.root).as_posix()
         try:
-            grid, voxels = regions.of(subject)
-            is_certain = "session" not in path.name
+            grid, voxels = regions.of(file.subject)
             means = mean_map(regions.root / beta.key)
-            wanted = Wanted(beta, path, grid, voxels, regions.rois, means, is_certain)
+            wanted = Wanted(beta, path, grid, voxels, regions.rois, means, file.certain)
             state = state_folder(regions.root, key)
             fetched = fetch_masked(bucket, wanted, state, lambda n: progress(n, ""), at_once=at_once)
         except SourceError:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from nsd_imagery.fetch.bucket import Bucket
-from nsd_imagery.fetch.masked_files import MaskedFetch, Regions, fetch_masked_files, masked_file
+from nsd_imagery.fetch.masked_files import MaskedBeta, MaskedFetch, Regions, fetch_masked_files, masked_file
 from nsd_imagery.fetch.plan import Plan, make_plan
 from nsd_imagery.fetch.reads import Object
 from nsd_imagery.fetch.record import PROVEN, Entry
@@ -33,7 +33,11 @@ def fetch_masked_part(
     Raises:
         As `transfer` and `fetch_masked_files`.
     """
-    files = [(file.want.subject, file.object) for file in plan.files if file.masked is not None]
+    files = [
+        MaskedBeta(file.want.subject, file.object, "perception" not in file.want.needed_by)
+        for file in plan.files
+        if file.masked is not None
+    ]
     if not files or request.rois is None:
         return MaskedFetch(0, {}, ())
     whole = plan.of_whole_files
