@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from itertools import pairwise
+from itertools import pairwise, permutations
 from pathlib import Path
 
 import h5py
@@ -32,7 +32,7 @@ from nsd_imagery.fetch.reads import Read
 from nsd_imagery.fetch.transfer import DownloadState
 from nsd_imagery.sources.release_files import expected_betas, mean_map
 from nsd_imagery.synthetic.brain import make_brain
-from nsd_imagery.volumes.layout.header import NODE_BYTES, read_header
+from nsd_imagery.volumes.layout.header import NODE_BYTES, Header, read_header
 from nsd_imagery.volumes.layout.node import proof
 from nsd_imagery.volumes.layout.predict import Prediction
 from nsd_imagery.volumes.masked import Held
@@ -152,6 +152,34 @@ def test_a_file_of_any_layout_gives_the_same_numbers(
     assert same_as_whole(tmp_path, release)
     is_in_order = write.__name__ in ("ordered", "early")
     assert held_in(tmp_path)[0].origin.located == ("predicted+proven" if is_in_order else "walked")
+
+
+def in_another_order(data: bytes, header: Header, positions: NDArray[np.int64]) -> bytes:
+    """The same file with the chunks of two voxels of one leaf at each other's places, as its tree says."""
+    prediction = Prediction.of(header)
+    leaf = prediction.node(0, int(positions[0] // 57))
+    rows = [int(np.flatnonzero(leaf.first == position)[0]) for position in positions]
+    places = [leaf.address + 24 + 56 * row + 48 for row in rows]
+    changed = bytearray(data)
+    for (place, at), (other_place, other_at) in permutations(zip(places, leaf.children[rows].tolist(), strict=True)):
+        changed[place : place + 8] = data[other_place : other_place + 8]
+        changed[at : at + header.chunk_bytes] = data[other_at : other_at + header.chunk_bytes]
+    return bytes(changed)
+
+
+def test_a_file_of_the_predicted_size_but_in_another_order_is_found_out_by_its_nodes(
+    fetch: Callable[..., Fetched], server: loopback.Bucket, release: Path, tmp_path: Path
+) -> None:
+    """Without a map of means, too."""
+    data = (release / KEY).read_bytes()
+    header = read_header(lambda ranges: [data[start:end] for start, end in ranges], len(data), KEY)
+    roi = nsd_imagery.find_roi(release, "subj01", "nsdgeneral")
+    positions = np.sort(roi.grid.file_order(roi.flat))
+    first = int(np.flatnonzero(np.diff(positions // 57) == 0)[0])
+    server.changed[KEY] = in_another_order(data, header, positions[first : first + 2])
+    fetch(with_means=False)
+    assert held_in(tmp_path)[0].origin.located == "walked"
+    assert same_as_whole(tmp_path, release)
 
 
 def test_two_chunks_that_were_exchanged_are_told_by_the_map_of_means(
