@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-import bucket as loopback
+import bucket as loopback  # pyright: ignore[reportMissingImports] (of the tests)
 from nsd_imagery.experiment import GRIDS
 from nsd_imagery.volumes.layout.header import NODE_BYTES
 from nsd_imagery.volumes.layout.predict import Prediction
@@ -167,6 +167,7 @@ class Server:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process: Any = process
         self.url = self._process.stdout.readline().strip()
+        assert self.url
 
     def line(self, rate: float, latency: float) -> None:
         """From now on, and counted anew."""

@@ -23,7 +23,7 @@ class Block:
 
     Attributes:
         numbers: (n_voxels, n_volumes) int16.
-        is_there: (n_voxels,) which have come, in an earlier run or in this one.
+        is_there: (n_voxels,) which came in an earlier run.
     """
 
     def __init__(self, shape: tuple[int, int], file: BinaryIO, journal: BinaryIO) -> None:
@@ -39,7 +39,6 @@ class Block:
         entry = {"first": rows.start, "stop": rows.stop, "xxh3_64": self._hash(rows)}
         self._journal.write(json.dumps(entry).encode() + b"\n")
         self._journal.flush()
-        self.is_there[rows] = True
 
     def take_up(self, entries: Sequence[Mapping[str, Any]]) -> None:
         """Take up what a journal says is in the file, where it is."""

@@ -70,7 +70,7 @@ def _positions(offsets: NDArray[np.uint64], header: Header, address: int) -> Pos
     _, *zyx = header.shape
     if offsets[:, [0, 4]].any() or (offsets[:, 1:4] >= np.array(zyx, np.uint64)).any():
         raise _damaged(header, address, "has chunks outside the dataset")
-    return np.ravel_multi_index(tuple(offsets[:, 1:4].astype(np.int64).T), zyx).astype(np.int64)
+    return np.array(np.ravel_multi_index(tuple(offsets[:, 1:4].astype(np.int64).T), zyx), np.int64)
 
 
 def _damaged(header: Header, address: int, what: str) -> DataError:
