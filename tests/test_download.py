@@ -299,7 +299,8 @@ def test_sessions_of_nsd_core_that_are_not_public_are_said_and_the_others_come(
         nsd_imagery.download(root, "subj01", sessions="1", **options)
         assert {request.method for request in core.requests} == {"LIST"}
         message = fails(MissingDataError, root, sessions="5,6", **options)
-    assert f"{stem}05.hdf5 (needed for perception)" in message
+    assert "2 of the files that perception cannot do without are not in it:" in message
+    assert f"\n  {stem}05.hdf5" in message
     assert nsd_imagery.build(root, root.parent / "out", conditions=["perception"]).is_dir()
 
 
@@ -307,9 +308,10 @@ def test_what_the_bucket_lacks_and_nothing_can_be_made_without_is_named_before_a
     server: Bucket, root: Path
 ) -> None:
     server.changed[DESIGN] = None
-    assert fails(MissingDataError, root) == (f"{DESIGN} (needed for imagery, vision, attention): not in {server.url}")
+    of = f"{server.url}: {{}} of the files that imagery, vision, attention cannot do without are not in it:\n  "
+    assert fails(MissingDataError, root) == of.format(1) + DESIGN
     server.changed[MASK] = None
-    assert f"2 files that are needed are not in it:\n  {MASK}" in fails(MissingDataError, root)
+    assert fails(MissingDataError, root) == of.format(2) + f"{MASK}\n  {DESIGN}"
     assert server.asked("GET") == []
     assert not root.exists()
 
@@ -666,11 +668,12 @@ def test_quickstart_goes_from_nothing_to_a_dataset_and_does_nothing_twice(
     assert nsd_imagery.verify(tmp_path / "nsd_imagery", root=tmp_path / "cache").passed
     server.requests.clear()
     shards = {path: path.stat().st_mtime_ns for path in (tmp_path / "nsd_imagery").rglob("test-*.arrow")}
-    second = run("quickstart", "--root", "cache", cwd=tmp_path)
+    second = run("quickstart", "--root", "cache", "--json", cwd=tmp_path)
     assert second.returncode == 0, second.stderr
     assert {request.method for request in server.requests} == {"LIST"}
-    assert "3/4 verify    as when the dataset was built" in second.stdout
-    assert "4/4 build     nsd_imagery is up to date" in second.stdout
+    assert "3/4 verify    as when the dataset was built" in second.stderr
+    assert "4/4 build     nsd_imagery is up to date" in second.stderr
+    assert json.loads(second.stdout)["n_fetched"] == 0
     assert len(shards) == 3
     assert {path: path.stat().st_mtime_ns for path in shards} == shards
 

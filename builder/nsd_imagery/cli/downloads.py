@@ -129,7 +129,9 @@ def download_bar() -> Iterator[Callable[[Any], None]]:
 
     def progress(state: Any) -> None:
         nonlocal bar
-        bar = bar or tqdm(desc="download", unit="B", unit_scale=True, leave=False, dynamic_ncols=True)
+        if bar is None:
+            what = {"desc": "download", "unit": "B", "unit_scale": True}
+            bar = tqdm(total=state.n_bytes, leave=False, dynamic_ncols=True, **what)
         bar.total = state.n_bytes
         bar.update(state.bytes_done - bar.n)
 

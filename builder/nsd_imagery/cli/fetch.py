@@ -13,6 +13,7 @@ import click
 from nsd_imagery.cli.common import (
     JSON,
     LIST,
+    columns,
     next_line,
     place,
     progress_bar,
@@ -96,7 +97,8 @@ def download(root: Path, as_json: bool, dry_run: bool, **options: Any) -> None:
     "--out", type=click.Path(path_type=Path), default="nsd_imagery", show_default=True, help="The dataset folder."
 )
 @SOURCE
-def quickstart(subject: str, root: Path | None, out: Path, source: str | None) -> None:
+@JSON
+def quickstart(subject: str, root: Path | None, out: Path, source: str | None, as_json: bool) -> None:
     """From nothing to a dataset: terms, download, verify, build, and the line that loads it.
 
     Some 70 MB come from NSD's public bucket: of the betas, the voxels of nsdgeneral alone. What is done is not done
@@ -111,33 +113,37 @@ def quickstart(subject: str, root: Path | None, out: Path, source: str | None) -
     from nsd_imagery.spelling import subject_of
 
     subject, root = subject_of(subject), root or usual_place()
-    with _step(1, "terms") as say:
+    with _step(1, "terms", as_json) as say:
         say(_accepted())
-    with _step(2, "download") as say:
-        n_fetched = _download(root, subject, source, say)
+    with _step(2, "download", as_json) as say:
+        n_fetched = _download(root, subject, source, say, as_json)
     without_pandas()
     from nsd_imagery.dataset.info import info
     from nsd_imagery.dataset.plan import plan
 
     todo = plan(root, out, subjects=[subject], conditions=NSDIMAGERY_CONDITIONS)
     is_built = not any(piece.todo for piece in todo.preview().pieces)
-    with _step(3, "verify") as say:
+    with _step(3, "verify", as_json) as say:
         say("as when the dataset was built" if is_built and not n_fetched else _verified(root, subject))
-    with _step(4, "build") as say:
+    with _step(4, "build", as_json) as say:
         with progress_bar("build") as progress:
             todo.build(progress=progress)
         say(f"{place(out)} {'is up to date' if is_built else 'is built'}")
-    show_configs(info(todo.folder))
+    facts = info(todo.folder)
+    if as_json:
+        show_json({"root": root, "folder": todo.folder, "n_fetched": n_fetched, "built": todo.configs, **facts})
+        return
+    show_configs(facts)
     click.echo(next_line(todo.folder, out, f"{subject}-imagery"))
 
 
 @contextmanager
-def _step(number: int, name: str) -> Iterator[Callable[[str], None]]:
-    """One of the steps: what it says, and how long it took."""
+def _step(number: int, name: str, as_json: bool) -> Iterator[Callable[[str], None]]:
+    """One of the steps: what it says, and how long it took; where JSON is asked for, on standard error."""
     start = time.monotonic()
 
     def say(what: str) -> None:
-        click.echo(f"{number}/4 {name:<9} {what} ({time.monotonic() - start:.1f} s)")
+        click.echo(f"{number}/4 {name:<9} {what} ({time.monotonic() - start:.1f} s)", err=as_json)
 
     yield say
 
@@ -153,23 +159,20 @@ def _accepted() -> str:
     return f"accepted: {terms_accepted()}"
 
 
-def _download(root: Path, subject: str, source: str | None, say: Callable[[str], None]) -> int:
+def _download(root: Path, subject: str, source: str | None, say: Callable[[str], None], as_json: bool) -> int:
     """Files that were fetched."""
     from nsd_imagery.fetch.run import download as run
 
+    def planned(plan: Any) -> None:
+        if plan.to_fetch and not as_json:
+            show_plan(plan)
+
     with download_bar() as progress:
-        done = run(root, subject, masked=True, source=source, progress=progress, planned=_plan_if_any)
+        done = run(root, subject, masked=True, source=source, progress=progress, planned=planned)
     n_fetched = sum(file.state == "fetched" for file in done.files)
-    what = (
-        f"{n_fetched} files, {size_of(done.bytes_fetched)} fetched" if n_fetched else f"all {len(done.files)} files are"
-    )
-    say(f"{what}{'' if n_fetched else ' there'}: {place(root)}")
+    fetched = f"{n_fetched} files, {size_of(done.bytes_fetched)} fetched"
+    say(f"{fetched if n_fetched else f'all {len(done.files)} files are there'}: {place(root)}")
     return n_fetched
-
-
-def _plan_if_any(plan: Any) -> None:
-    if plan.to_fetch:
-        show_plan(plan)
 
 
 def _verified(root: Path, subject: str) -> str:
@@ -178,6 +181,6 @@ def _verified(root: Path, subject: str) -> str:
     with progress_line("verify") as progress:
         found = verify(root, [subject], progress=progress)
     if not found.passed:
-        click.echo(found.to_text())
+        click.echo(found.to_text(width=columns()), err=not sys.stdout.isatty())
         sys.exit(1)
     return found.to_text().strip().splitlines()[-1]

@@ -90,7 +90,7 @@ def pull(repo: str, out: Path, as_json: bool, **options: Any) -> None:
 def terms(accept: bool, as_json: bool) -> None:
     """Show what NSD's terms ask of you, and whether you accepted them here.
 
-    Push, pull and export ask for it; nothing on synthetic data does.
+    Push, pull, export and download ask for it; nothing on synthetic data does.
 
     \b
     Examples:

@@ -176,12 +176,9 @@ def _refuse_missing(bucket: Bucket, files: Sequence[PlannedFile]) -> None:
     fatal = [file for file in gone if not (_is_held_out(file.want) and file.want.subject in core)]
     if not fatal:
         return
-    lines = [f"{file.object.key} (needed for {', '.join(file.want.needed_by)})" for file in fatal]
-    if len(lines) == 1:
-        msg = f"{lines[0]}: not in {bucket.name}"
-    else:
-        msg = "\n  ".join([f"{bucket.name}: {len(lines)} files that are needed are not in it:", *lines])
-    raise MissingDataError(msg)
+    needed = dict.fromkeys(condition for file in fatal for condition in file.want.needed_by)
+    what = f"{bucket.name}: {len(fatal)} of the files that {', '.join(needed)} cannot do without are not in it:"
+    raise MissingDataError("\n  ".join([what, *(file.object.key for file in fatal)]))
 
 
 def _looked_at(root: Path, file: PlannedFile, noted: Entry | None, request: Request) -> PlannedFile:
