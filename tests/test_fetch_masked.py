@@ -30,7 +30,7 @@ from nsd_imagery.fetch.masked import Fetched, Wanted, fetch_masked
 from nsd_imagery.fetch.ranges import GAP, Ranges, coalesced
 from nsd_imagery.fetch.reads import Read
 from nsd_imagery.fetch.transfer import DownloadState
-from nsd_imagery.sources.release_files import expected_betas, mean_map
+from nsd_imagery.sources.release_files import expected_betas, expected_nsd_betas, mean_map
 from nsd_imagery.synthetic.brain import make_brain
 from nsd_imagery.volumes.layout.header import NODE_BYTES, Header, read_header
 from nsd_imagery.volumes.layout.node import proof
@@ -41,6 +41,7 @@ from test_layout import LAYOUTS, chunk_addresses
 
 STEM = expected_betas("fithrf_GLMdenoise_RR", "subj01")
 KEY = f"{STEM}.hdf5"
+CORE = str(Path(expected_nsd_betas("fithrf_GLMdenoise_RR", "subj01")).parent)
 
 
 @pytest.fixture(scope="module")
@@ -614,7 +615,13 @@ def test_sessions_of_nsd_core_come_masked_one_by_one(
         done = nsd_imagery.download(tmp_path / "root", "subj01", sessions="1-2", **options)
         names = [file.path.rpartition("/")[2] for file in done.files if file.kind == "betas"]
         assert names == ["betas_session01.masked.hdf5", "betas_session02.masked.hdf5"]
-        nsd_imagery.download(tmp_path / "root", "subj01", sessions="1-3", **options)
+        third, other = (f"{CORE}/meanbeta_session0{number}.nii.gz" for number in (3, 1))
+        server.changed[third] = server.whole(other)
+        done = nsd_imagery.download(tmp_path / "root", "subj01", sessions="1-3", **options)
+        (note,) = done.notes  # what these maps are of is only likely, so that the betas stay
+        assert "meanbeta_session03.nii.gz is not of these betas as they are stored" in note
+        assert [file.proof for file in done.files if file.kind == "betas"] == ["", "", "not checked"]
+        (tmp_path / "root" / third).unlink()
     assert states[-1].n_done == states[-1].n_files
     assert states[-1].bytes_done <= states[-1].n_bytes
     masked, whole = (

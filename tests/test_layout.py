@@ -333,6 +333,17 @@ def test_a_dataset_of_a_later_format_in_an_old_file_is_an_unknown_layout(tmp_pat
         opened(tmp_path / "b.hdf5")
 
 
+def test_a_header_that_fills_more_than_a_few_blocks_is_an_unknown_layout(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "b.hdf5", "w") as file:
+        for number in range(2500):
+            file.create_group(f"{number:0500d}")
+        file.create_dataset("betas", (VOLUMES, *SMALL), "<i2", chunks=(VOLUMES, 1, 1, 1))
+    get = Asked((tmp_path / "b.hdf5").read_bytes())
+    with pytest.raises(UnknownLayoutError, match="a header that is scattered, or large"):
+        read_header(get, len(get.data), "b.hdf5")
+    assert sum(end - start for ranges in get.rounds for start, end in ranges) <= 16 * BLOCK
+
+
 def test_a_header_that_is_damaged_cut_short_or_of_other_data_is_an_error_of_one_line(files: dict[str, Path]) -> None:
     data = files["ordered"].read_bytes()
     for broken in (b"<html>no such key</html>", data[:90], bytes(500) + data):
@@ -378,18 +389,19 @@ def node_of(header: Header, level: int, first: Sequence[int], children: Sequence
     return bytes(body)
 
 
-def circles(header: Header, chunk: int) -> Iterator[bytes]:
-    """Roots that lead to themselves, to one chunk again and again, or out of the file."""
+def circles(header: Header, chunks: list[int]) -> Iterator[bytes]:
+    """Roots that lead to themselves, to one chunk again and again, out of the file, or into its header."""
     yield node_of(header, 3, [0], [header.root])
     yield node_of(header, 1, range(0, 64, 4), [header.root] * 16)
-    yield node_of(header, 0, range(60), [chunk] * 60)
+    yield node_of(header, 0, range(60), [chunks[0]] * 60)
     yield node_of(header, 255, [0], [header.root])
     yield node_of(header, 1, [0, 3], [2**63, 2**63])
+    yield node_of(header, 0, range(60), [200 + header.chunk_bytes * number for number in range(9)] + chunks[9:60])
 
 
 def test_a_tree_that_leads_in_circles_is_an_error_after_a_few_rounds(files: dict[str, Path]) -> None:
     get, header = opened(files["ordered"])
-    for root in circles(header, int(chunk_addresses(files["ordered"])[0])):
+    for root in circles(header, chunk_addresses(files["ordered"]).tolist()):
         hostile = Asked(get.data[: header.root] + root + get.data[header.root + NODE_BYTES :])
         with pytest.raises(DataError, match="is damaged"):
             walk(hostile, header, np.arange(60))

@@ -82,7 +82,7 @@ def read_header(get: Get, size: int, name: str, first: bytes | None = None) -> H
         UnknownLayoutError: The chunks are of another form than the release's, or kept in another kind of tree.
         DataError: The file is damaged, or has no dataset `betas`.
     """
-    parts = _Parts(get, size, first)
+    parts = _Parts(get, size, name, first)
     try:
         with h5py.File(parts, "r") as file:
             dataset = _dataset(file, name)
@@ -166,8 +166,8 @@ def _unknown(name: str, what: str) -> NoReturn:
 class _Parts(io.RawIOBase):
     """A file for h5py of which only what is read is fetched, a block at a time and few in all."""
 
-    def __init__(self, get: Get, size: int, first: bytes | None) -> None:
-        self._get, self._size, self._place = get, size, 0
+    def __init__(self, get: Get, size: int, name: str, first: bytes | None) -> None:
+        self._get, self._size, self._name, self._place = get, size, name, 0
         self._blocks: dict[int, bytes] = {} if first is None else {0: first}
 
     def readable(self) -> bool:
@@ -195,8 +195,7 @@ class _Parts(io.RawIOBase):
         numbers = range(start // BLOCK, -(-end // BLOCK)) if start < end else range(0)
         lacking = [number for number in numbers[: _MOST_BLOCKS + 1] if number not in self._blocks]
         if len(self._blocks) + len(lacking) > _MOST_BLOCKS:
-            msg = "the header is scattered, or too large"
-            raise OSError(msg)
+            _unknown(self._name, "a header that is scattered, or large")
         if lacking:
             bodies = self._get([(n * BLOCK, min((n + 1) * BLOCK, self._size)) for n in lacking])
             self._blocks |= dict(zip(lacking, bodies, strict=True))
