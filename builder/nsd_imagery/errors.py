@@ -4,6 +4,7 @@
     ├── UsageError               ValueError
     ├── MissingDataError         FileNotFoundError
     ├── DataError                ValueError
+    ├── UnknownLayoutError       NotImplementedError
     ├── FolderError              FileExistsError
     ├── BusyError                BlockingIOError
     ├── SpaceError               OSError
@@ -65,6 +66,10 @@ class MissingDataError(NSDImageryError, FileNotFoundError):
 
 class DataError(NSDImageryError, ValueError):
     """A file is there, but is damaged, of another shape, or contradicts another file."""
+
+
+class UnknownLayoutError(NSDImageryError, NotImplementedError):
+    """A file may be sound, but parts of it cannot be found, because it is laid out in another way: take it whole."""
 
 
 class FolderError(NSDImageryError, FileExistsError):

@@ -45,7 +45,7 @@ from nsd_imagery.sources.stim_info import StimInfo
 from nsd_imagery.volumes.betas import Betas
 from nsd_imagery.volumes.formats import other_formats
 from nsd_imagery.volumes.maps import Maps
-from nsd_imagery.volumes.read import read_betas, read_header
+from nsd_imagery.volumes.read import read_betas, read_header, read_held
 from nsd_imagery.volumes.roi import DEFAULT_ROI, Roi, resolve
 
 _ALL = "all subjects"
@@ -225,26 +225,39 @@ def _valid(maps: Maps, roi: Roi) -> NDArray[np.bool_] | None:
 
 def _check_formats(tree: Tree, session: Session, roi: Roi, betas: Betas, scope: str) -> Iterator[Finding]:
     """Neither format proves the other's numbers by itself: the release's HDF5 has no checksum."""
-    path = session.beta_path
+    path, damaged = session.beta_path, list[object]()
+    try:
+        what = _read(path)
+    except (NSDImageryError, OSError) as error:
+        what, damaged = path.name, [error]
     if not tree.deep:
-        yield FILES_BETAS_WHOLE.judged(scope, [], path.name)
+        yield FILES_BETAS_WHOLE.judged(scope, damaged, what)
         return
     lacking = [said for other in other_formats(path) if (said := without_content(other))]
     others: dict[Path, Betas] = {}
-    damaged: list[object] = []
     for other in other_formats(path):
         if other.is_file() and not without_content(other):
             try:
                 others[other] = read_betas(other, roi.grid, roi.flat, None).over(session.beta_scale)
             except (NSDImageryError, OSError) as error:
                 damaged.append(error)
-    yield FILES_BETAS_WHOLE.judged(scope, damaged, ", ".join(one.name for one in (path, *others)))
+    yield FILES_BETAS_WHOLE.judged(scope, damaged, ", ".join([what, *(one.name for one in others)]))
     if not others:
         why = "the other format cannot be read" if damaged else f"there is only {path.name}"
         yield DATA_FORMATS.skipped(scope, "; ".join(lacking) or why)
         return
     faults = [fault for other, found in others.items() if (fault := _difference(other, found, path, betas))]
     yield DATA_FORMATS.judged(scope, faults, f"{roi.flat.size:,} voxels of {len(others) + 1} files")
+
+
+def _read(path: Path) -> str:
+    """What was read of a beta file, whose numbers, if it is masked, are proven by their digest."""
+    found = read_held(path)
+    if found is None:
+        return path.name
+    held, _ = found
+    of = f"{held.positions.size:,} voxels ({', '.join(held.origin.rois)}) of {held.origin.source}"
+    return f"{path.name}: all that was written of {of}; is_valid and all checks are by these alone"
 
 
 def _difference(path: Path, betas: Betas, first: Path, than: Betas) -> str | None:

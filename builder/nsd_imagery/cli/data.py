@@ -132,7 +132,7 @@ def _index_facts(path: Path, rows: Any) -> dict[str, Any]:
 
 
 @click.command(epilog=ROOT_HELP)
-@click.argument("root", type=click.Path(path_type=Path), required=False)
+@click.argument("root", required=False)
 @click.option(
     "--out", type=click.Path(path_type=Path), default="nsd_imagery", show_default=True, help="The dataset folder."
 )
@@ -175,6 +175,9 @@ def build(out: Path, workers: int, scheduler: str | None, dry_run: bool, as_json
     Configs are named subjAA-CONDITION, with -ROI behind it unless the ROI is nsdgeneral. What is there
     already and still fits is kept; configs that are not named stay as they are.
 
+    ROOT may be s3://natural-scenes-dataset: then what the build needs is fetched first, of the betas the voxels of the
+    ROIs alone, into $NSD_CACHE_ROOT or ~/.cache/nsd-imagery, as by nsd-imagery download --masked.
+
     \b
     Examples:
       nsd-imagery build release
@@ -182,7 +185,9 @@ def build(out: Path, workers: int, scheduler: str | None, dry_run: bool, as_json
       nsd-imagery build /data/nsd --roi nsdgeneral,V1,early,streams:ventral
       nsd-imagery build /data/nsd --zscore none --out ./nsd_imagery_percent
       nsd-imagery build /data/nsd --workers 8
+      nsd-imagery build s3://natural-scenes-dataset --subjects subj01
     """
+    options["root"] = _fetched(as_json=as_json, **options)
     if dry_run:
         without_pandas()
         from nsd_imagery.dataset.plan import plan
@@ -210,6 +215,18 @@ def build(out: Path, workers: int, scheduler: str | None, dry_run: bool, as_json
         return
     show_configs(facts)
     click.echo(f"{place(done.folder)}: built.\n{next_line(done.folder, out, done.configs[0])}")
+
+
+def _fetched(root: str | None, as_json: bool, **options: Any) -> str | Path | None:
+    """The root; of a bucket the one that its files are fetched into."""
+    if root is None or "://" not in root:
+        return root
+    from nsd_imagery.cli.downloads import download_bar, show_plan
+    from nsd_imagery.fetch.cached import cached_root
+
+    said = {name: options[name] for name in ("subjects", "conditions", "betas", "roi")}
+    with download_bar() as progress:
+        return cached_root(root, **said, progress=progress, planned=None if as_json else show_plan)
 
 
 def _show_preview(planned: Any, out: Path, as_json: bool) -> None:

@@ -11,6 +11,7 @@ import click
 
 from nsd_imagery.cli.common import columns, place
 from nsd_imagery.cli.showing import progress_files
+from nsd_imagery.volumes.formats import MASKED
 
 _ONE_AND_MORE = {
     "behaviour": ("behaviour file", "behaviour files"),
@@ -57,7 +58,7 @@ def _groups(files: Sequence[Any]) -> Iterator[list[Any]]:
 
 
 def _line(files: Sequence[Any]) -> tuple[str, str, str, str]:
-    size = sum(file.object.size for file in files)
+    size = sum(file.size for file in files)
     return files[0].want.subject or "all", _what(files), size_of(size), _state(files)
 
 
@@ -67,6 +68,7 @@ def _what(files: Sequence[Any]) -> str:
         kinds[file.want.kind] = kinds.get(file.want.kind, 0) + 1
     if "betas" in kinds:
         first, last = (file.object.key.rpartition("/")[2] for file in (files[0], files[-1]))
+        first = f"voxels of {first}" if files[0].masked is not None else first
         return first if len(files) == 1 else f"{first} … {last.partition('.')[0][-2:]}: {len(files)} files"
     return ", ".join(f"{count} {_ONE_AND_MORE[kind][count > 1]}" for kind, count in kinds.items())
 
@@ -75,6 +77,7 @@ def _state(files: Sequence[Any]) -> str:
     counts: dict[str, int] = {}
     for file in files:
         state = f"there as {file.instead}" if file.instead else file.state
+        state += " at most" if file.masked is not None else ""
         counts[state] = counts.get(state, 0) + 1
     said = ", ".join(state if len(counts) == 1 else f"{count} {state}" for state, count in counts.items())
     begun = sum(file.begun for file in files)
@@ -87,9 +90,24 @@ def show_download(done: Any) -> None:
     if not fetched:
         click.echo(f"{place(done.root)}: all is there, nothing was fetched")
         return
-    unproven = sum(file.proof != "proven" for file in fetched)
-    how = f"{unproven} of them by size only, as their ETags say no more" if unproven else "proven by their ETags"
-    click.echo(f"{place(done.root)}: {len(fetched)} files fetched ({size_of(done.bytes_fetched)}), {how}")
+    n_bytes = size_of(done.bytes_fetched)
+    click.echo(f"{place(done.root)}: {len(fetched)} files fetched ({n_bytes}), {'; '.join(_proofs(fetched))}")
+    for note in done.notes:
+        click.echo(f"  note: {note}")
+
+
+def _proofs(files: Sequence[Any]) -> Iterator[str]:
+    """How files are known to be the bucket's."""
+    how = [file.proof for file in files if not file.path.endswith(MASKED)]
+    masked = [file.proof for file in files if file.path.endswith(MASKED)]
+    if n_unproven := how.count("size only"):
+        yield f"{n_unproven} of them by size only, as their ETags say no more"
+    elif how:
+        yield "proven by their ETags"
+    if n_proven := masked.count("proven"):
+        yield f"the voxels of {n_proven} beta files proven by the maps of their means"
+    if n_rest := len(masked) - masked.count("proven"):
+        yield f"the voxels of {n_rest} beta files not checked"
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from nsd_imagery.dataset import begun, journal
 from nsd_imagery.dataset.arguments import explained
 from nsd_imagery.dataset.find import find_pieces
 from nsd_imagery.dataset.folder import locked, read_manifest, refuse_foreign, seal
+from nsd_imagery.dataset.held import refuse_lacking_rois
 from nsd_imagery.dataset.jobs import jobs_of, shard_positions, staying_stats
 from nsd_imagery.dataset.main_guard import refuse_unguarded_main
 from nsd_imagery.dataset.make import make_all
@@ -159,6 +160,7 @@ class Plan(Shown):
         return self.folder
 
     def _start(self, old: Manifest | None) -> Manifest:
+        refuse_lacking_rois(self.pieces)
         return start(self.pieces, self.recipe, old, synthetic=self.synthetic, replacing=self.replacing)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from nsd_imagery import markup
 from nsd_imagery.dataset.groups import groups_of
+from nsd_imagery.dataset.held import refuse_not_held
 from nsd_imagery.dataset.jobs import Job
 from nsd_imagery.dataset.journal import Made
 from nsd_imagery.dataset.pieces import Piece, split_rows
@@ -154,6 +155,7 @@ def _todo(piece: Piece, finished: Mapping[str, Made]) -> list[Roi]:
 
 def _bytes_unpacked(piece: Piece, rois: Sequence[Roi]) -> int:
     voxels = union(rois) if piece.recipe.smoothing_fwhm is None else smoothing_mask(piece)
+    refuse_not_held(piece, voxels)
     return bytes_to_unpack(piece.session.beta_path, rois[0].grid, voxels)
 
 

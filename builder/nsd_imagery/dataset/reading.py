@@ -10,6 +10,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from nsd_imagery.dataset.held import refuse_not_held
 from nsd_imagery.dataset.names import roi_suffix
 from nsd_imagery.dataset.pieces import Piece, columns_of
 from nsd_imagery.dataset.recipe import FORMAT_VERSION
@@ -57,9 +58,11 @@ class Reading:
     def source_id(self, piece: Piece, roi: Roi) -> str:
         """What the numbers of a ROI came from: the file's bytes, or (HDF5) its geometry and the ROI's block.
 
-        Smoothed betas also came from the voxels that were smoothed; their block is that of the smoothed numbers.
+        A masked file's is that of the whole file. Smoothed betas also came from the voxels that were smoothed; their
+        block is that of the smoothed numbers.
         """
-        size, header = self.identity[0], self.betas.header
+        header = self.betas.header
+        size = self.identity[0] if header.held is None else header.held.origin.size
         if self.betas.file_digest is not None:
             return _id_of_file(size, self.betas.file_digest, self.within)
         shape = "x".join(map(str, (header.n_volumes, *header.grid.shape)))
@@ -78,6 +81,8 @@ class Reading:
         """What the betas of a ROI lack, in sentences."""
         n_empty = int(self.is_empty[columns_of(piece, roi)].sum())
         lacks = [_empty(n_empty, piece, roi)] if n_empty else []
+        if self.betas.header.held is not None:
+            lacks.append(self.betas.header.held.note)
         if self.mean_map is not None and self.mean_map.note:
             lacks.append(self.mean_map.note)
         return tuple(f"{piece.key}: {lack}" for lack in lacks)
@@ -87,7 +92,8 @@ def read_piece(piece: Piece, progress: ShareProgress = unwatched) -> Reading:
     """Read the betas of a piece; again if a file is replaced meanwhile.
 
     Raises:
-        MissingDataError: A file is not there; or the recipe smooths and nothing says where the brain is.
+        MissingDataError: A file is not there, or masked and without voxels that are needed; or the recipe smooths and
+            nothing says where the brain is.
         DataError: A file is damaged, of another grid, or was never written whole; or the map of means is of other
             betas.
     """
@@ -220,6 +226,7 @@ def _read(piece: Piece, progress: ShareProgress) -> tuple[Betas, NDArray[np.bool
     session, grid, voxels = piece.session, piece.rois[0].grid, union(piece.rois)
     brain = brain_voxels(piece.brain)
     if piece.recipe.smoothing_fwhm is None:
+        refuse_not_held(piece, voxels)
         betas = read_betas(session.beta_path, grid, voxels, brain, progress)
         mean_map = mean_map_of(session, betas, grid, voxels)
         return _plausible(session, betas), _is_empty(piece, voxels, betas, voxels), mean_map
@@ -227,6 +234,7 @@ def _read(piece: Piece, progress: ShareProgress) -> tuple[Betas, NDArray[np.bool
     from nsd_imagery.volumes.smooth import smooth, smoother
 
     by = smoother(grid, voxels, smoothing_mask(piece), piece.recipe.smoothing_fwhm)
+    refuse_not_held(piece, by.needs)
     betas = read_betas(session.beta_path, grid, by.needs, brain, progress)
     is_empty, mean_map = _is_empty(piece, voxels, betas, by.needs), mean_map_of(session, betas, grid, by.needs)
     return smooth(_plausible(session, betas), by), is_empty, mean_map

@@ -9,6 +9,7 @@ from typing import Literal
 from nsd_imagery.errors import AccessError, FolderError, MissingDataError, SpaceError
 from nsd_imagery.fetch.bucket import Bucket
 from nsd_imagery.fetch.etags import agrees, is_md5
+from nsd_imagery.fetch.masked_files import Regions, bytes_about, instead_of
 from nsd_imagery.fetch.parts import n_bytes_begun
 from nsd_imagery.fetch.reads import Object
 from nsd_imagery.fetch.record import PROVEN, SIZE_ONLY, Entry, read_record, state_folder
@@ -34,6 +35,7 @@ class PlannedFile:
         begun: Bytes of it that a download that was stopped left.
         instead: The name of the file here that has the same in another format, where no format was asked for.
         entry: What the record is to say of one that is there.
+        masked: Of a beta file of which only some voxels are fetched, how many bytes that is, about; else None.
     """
 
     want: Want
@@ -42,6 +44,12 @@ class PlannedFile:
     begun: int = 0
     instead: str = ""
     entry: Entry | None = None
+    masked: int | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes that are fetched of it, about where it is masked."""
+        return self.object.size if self.masked is None else self.masked
 
 
 @dataclass(frozen=True)
@@ -71,6 +79,11 @@ class Plan:
         return sorted((file for file in self.files if file.state == "to fetch"), key=order)
 
     @property
+    def of_whole_files(self) -> "Plan":
+        """The plan without the files of which only some voxels are fetched."""
+        return replace(self, files=tuple(file for file in self.files if file.masked is None))
+
+    @property
     def notes(self) -> list[str]:
         """What is to be known of it beside the files."""
         if caption_files(self.root, None):
@@ -81,7 +94,7 @@ class Plan:
     @property
     def bytes_to_fetch(self) -> int:
         """Of these, without what a download that was stopped left."""
-        return sum(file.object.size - file.begun for file in self.to_fetch)
+        return sum(file.size - file.begun for file in self.to_fetch)
 
     def refuse_full_disk(self) -> None:
         """Stop where there is too little room.
@@ -109,7 +122,13 @@ def make_plan(bucket: Bucket, root: Path, request: Request) -> Plan:
     wants = wanted(request)
     found = _found(bucket, root, wants)
     record = read_record(root)
-    files = [_looked_at(root, file, record.get(file.object.key), request) for file in found]
+    regions = None if request.rois is None else Regions(root, request.rois)
+    files = [
+        _looked_at(root, file, record.get(file.object.key), request)
+        if regions is None or file.want.kind != "betas"
+        else _looked_at_masked(bucket.name, file, regions)
+        for file in found
+    ]
     place = next(parent for parent in (root, *root.parents) if parent.is_dir())
     return Plan(root, bucket.name, tuple(files), shutil.disk_usage(place).free)
 
@@ -185,6 +204,15 @@ def _looked_at(root: Path, file: PlannedFile, noted: Entry | None, request: Requ
         if other := next(filter(is_there, others), None):
             return replace(file, state="there", instead=other.name)
     return replace(file, begun=n_bytes_begun(state_folder(root, file.object.key), file.object))
+
+
+def _looked_at_masked(source: str, file: PlannedFile, regions: Regions) -> PlannedFile:
+    """The file, with what the root has of its voxels; whole files are taken as they are."""
+    if file.state != "to fetch":
+        return file
+    if there := instead_of(source, regions, file.want.subject, file.object):
+        return replace(file, state="there", instead=there)
+    return replace(file, masked=bytes_about(regions, file.want.subject, file.object))
 
 
 def _of_the_bucket(path: Path, there: Object, noted: Entry | None) -> Entry | None:

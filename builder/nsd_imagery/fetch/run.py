@@ -11,10 +11,12 @@ from nsd_imagery.consent import require_terms
 from nsd_imagery.errors import FolderError, UsageError
 from nsd_imagery.experiment import BETA_VERSIONS
 from nsd_imagery.fetch.bucket import AT_ONCE, Bucket, open_bucket
+from nsd_imagery.fetch.masked_files import MaskedFetch, masked_file
+from nsd_imagery.fetch.masked_part import fetch_masked_part, how_it_came, in_all
 from nsd_imagery.fetch.plan import Plan, State, make_plan
 from nsd_imagery.fetch.record import download_folder, read_record, state_folder, write_record
 from nsd_imagery.fetch.transfer import DownloadProgress, transfer
-from nsd_imagery.fetch.wanted import request_of
+from nsd_imagery.fetch.wanted import Request, request_of
 from nsd_imagery.links import refuse_without_content
 from nsd_imagery.locks import holding
 from nsd_imagery.notebooks import barred
@@ -53,6 +55,7 @@ class Download:
         bytes_fetched: Of the files that were fetched, without what an earlier download had begun; what would be, in a
             dry run.
         bytes_free: On the disk of the root, before.
+        notes: What is to be known of what came, in sentences.
     """
 
     root: Path
@@ -60,6 +63,7 @@ class Download:
     files: tuple[DownloadedFile, ...]
     bytes_fetched: int
     bytes_free: int
+    notes: tuple[str, ...] = ()
 
 
 @barred("files")
@@ -71,6 +75,8 @@ def download(
     sessions: str | int | Iterable[int] | None = None,
     betas: str = BETA_VERSIONS[0],
     format: str | None = None,
+    masked: bool = False,
+    roi: str | Iterable[str] | None = None,
     with_: str | Iterable[str] = (),
     source: str | None = None,
     dry_run: bool = False,
@@ -90,7 +96,11 @@ def download(
             files. Perception is NSD core: up to 40 sessions a subject of half a gigabyte each.
         sessions: Of NSD core, as "1-3,7" or a list; default: all.
         betas: fithrf_GLMdenoise_RR or b3, fithrf or b2.
-        format: "nii.gz" or "hdf5" (about twice as large); default: nii.gz, where the root has not the other.
+        format: "nii.gz" or "hdf5" (about twice as large); default: nii.gz, where the root has not the other. Not with
+            `masked`.
+        masked: Fetch only some voxels of HDF5 beta files, by ranges, and keep them as masked files, which are read like
+            whole ones: 2 % of the file, and up to 5 % of its bytes.
+        roi: Whose voxels, beside nsdgeneral's; names as in `build`.
         with_: "stimuli" for NSD's pictures (37 GB).
         source: s3://BUCKET or http(s)://HOST/BUCKET; default: $NSD_IMAGERY_SOURCE, else NSD's bucket.
         dry_run: Only find out what would be fetched.
@@ -109,7 +119,7 @@ def download(
         SourceError: The bucket cannot be reached, or answers with something else.
     """
     require_terms("download")
-    request = request_of(subjects, conditions, sessions, betas, format, with_)
+    request = request_of(subjects, conditions, sessions, betas, format, with_, masked, roi)
     if not isinstance(threads, int) or threads < 1:
         msg = f"threads is a number from 1 on, not {threads!r}"
         raise UsageError(msg)
@@ -119,9 +129,8 @@ def download(
         if planned is not None:
             planned(plan)
         plan.refuse_full_disk()
-        if not dry_run:
-            _carry_out(bucket, plan, threads, progress or (lambda _: None))
-    return _said(plan, fetched=not dry_run)
+        found = None if dry_run else _carry_out(bucket, plan, request, threads, progress or (lambda _: None))
+    return _said(plan, found)
 
 
 def _home(root: Path | str) -> Path:
@@ -133,12 +142,12 @@ def _home(root: Path | str) -> Path:
     return path.resolve()
 
 
-def _carry_out(bucket: Bucket, plan: Plan, threads: int, progress: DownloadProgress) -> None:
+def _carry_out(bucket: Bucket, plan: Plan, request: Request, threads: int, progress: DownloadProgress) -> MaskedFetch:
     known = {file.object.key: file.entry for file in plan.files if file.entry is not None}
     noted = read_record(plan.root)
     is_news = any(noted.get(key) != entry for key, entry in known.items())
     if not plan.to_fetch and not (is_news and os.access(plan.root, os.W_OK)):
-        return
+        return MaskedFetch(0, {}, ())
 
     def busy(who: str) -> str:
         return f"{plan.root}: another download is at work here ({who}); run again when it has finished"
@@ -146,19 +155,31 @@ def _carry_out(bucket: Bucket, plan: Plan, threads: int, progress: DownloadProgr
     with holding(download_folder(plan.root) / "lock", busy):
         for key in known:  # of a download that was killed just after it had given a file its name
             shutil.rmtree(state_folder(plan.root, key), ignore_errors=True)
-        if plan.to_fetch:
-            transfer(bucket, plan, threads, progress)
-        else:
+        whole = plan.of_whole_files
+        if whole.to_fetch:
+            transfer(bucket, whole, threads, in_all(plan, progress))
+        elif is_news:
             write_record(plan.root, {**noted, **known})
+        return fetch_masked_part(bucket, plan, request, threads, progress)
 
 
-def _said(plan: Plan, *, fetched: bool) -> Download:
+def _said(plan: Plan, found: MaskedFetch | None) -> Download:
+    """What was done; what would be, where nothing was."""
     record = read_record(plan.root)
     files = []
     for file in plan.files:
-        is_new = fetched and file.state == "to fetch"
-        proof = record[file.object.key].how if is_new else file.entry.how if file.entry else ""
+        is_new = found is not None and file.state == "to fetch"
+        path, size = file.object.key, file.size
+        proof = file.entry.how if file.entry else ""
+        if file.masked is not None:
+            path = masked_file(plan.root, file.object).relative_to(plan.root).as_posix()
+        if is_new and file.masked is not None:
+            path, size, proof = how_it_came(plan.root, file.object, record)
+        elif is_new:
+            proof = record[file.object.key].how
         state = "fetched" if is_new else file.state
-        one = DownloadedFile(file.object.key, file.want.subject, file.want.kind, file.object.size, state, proof)
-        files.append(one)
-    return Download(plan.root, plan.source, tuple(files), plan.bytes_to_fetch, plan.bytes_free)
+        files.append(DownloadedFile(path, file.want.subject, file.want.kind, size, state, proof))
+    n_bytes = plan.bytes_to_fetch if found is None else plan.of_whole_files.bytes_to_fetch + found.n_bytes
+    return Download(
+        plan.root, plan.source, tuple(files), n_bytes, plan.bytes_free, found.notes if found is not None else ()
+    )

@@ -54,6 +54,7 @@ class Request:
         beta_version: fithrf_GLMdenoise_RR or fithrf.
         format: Ending of the beta files, without its dot; None for the first, where the root has not the other.
         extras: Of `EXTRAS`.
+        rois: Whose voxels alone are fetched of beta files, which are then HDF5; None for whole files.
     """
 
     subjects: tuple[str, ...]
@@ -62,6 +63,7 @@ class Request:
     beta_version: str
     format: str | None
     extras: tuple[str, ...]
+    rois: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,8 @@ class Want:
         return folder == self.key and name.endswith(self.ending) if self.ending else key == self.key
 
 
-def request_of(subjects: Any, conditions: Any, sessions: Any, betas: Any, format: Any, with_: Any) -> Request:
+def request_of(subjects: Any, conditions: Any, sessions: Any, betas: Any, format: Any, with_: Any,
+               masked: bool = False, roi: Any = None) -> Request:  # fmt: skip
     """A request as people write it.
 
     Raises:
@@ -110,15 +113,28 @@ def request_of(subjects: Any, conditions: Any, sessions: Any, betas: Any, format
     if sessions is not None and "perception" not in wanted:
         msg = "sessions are of NSD core: name perception among the conditions too (--conditions perception)"
         raise UsageError(msg)
+    rois = _rois_of(masked, roi, format)
     version = the_choice("betas", betas, (*_SHORT_VERSIONS, *BETA_VERSIONS))
     return Request(
         names,
         wanted,
         None if sessions is None else sessions_of(sessions, names),
         _SHORT_VERSIONS.get(version, version),
-        None if format is None else the_choice("format", format, FORMATS),
+        "hdf5" if masked else None if format is None else the_choice("format", format, FORMATS),
         tuple(dict.fromkeys(the_choice("with", one, EXTRAS) for one in (words_of("with", with_) if with_ else ()))),
+        rois,
     )
+
+
+def _rois_of(masked: bool, roi: Any, format: Any) -> tuple[str, ...] | None:
+    """The ROIs of masked files, nsdgeneral always first: by it one knows which rows hold data."""
+    if masked and format not in (None, "hdf5"):
+        msg = f"masked files are HDF5, not {format}: leave out one of the two"
+        raise UsageError(msg)
+    if roi is not None and not masked:
+        msg = "roi: whole files have all voxels; voxels of some ROIs alone are fetched with --masked"
+        raise UsageError(msg)
+    return tuple(dict.fromkeys([DEFAULT_ROI, *(words_of("roi", roi) if roi else ())])) if masked else None
 
 
 def wanted(request: Request) -> list[Want]:

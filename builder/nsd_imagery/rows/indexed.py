@@ -18,6 +18,7 @@ from nsd_imagery.shell import quoted
 from nsd_imagery.sources.root import Root
 from nsd_imagery.sources.session import Session
 from nsd_imagery.trials import disagreements, read_index
+from nsd_imagery.volumes.formats import whole_or_masked
 from nsd_imagery.volumes.maps import Maps
 from nsd_imagery.volumes.read import check_in_brain, read_header
 from nsd_imagery.volumes.roi import resolve
@@ -83,7 +84,7 @@ def pieces_of_index(path: Path, rows: pa.Table, root: Root, roi: str, recipe: Re
 
 
 def _refuse_missing_file(path: Path, beta_path: Path) -> None:
-    if not is_there(beta_path):
+    if not is_there(whole_or_masked(beta_path)):
         msg = f"{beta_path}: no such file, but {path} names it: pass root= of the data that this index is of"
         raise MissingDataError(msg)
 
@@ -101,7 +102,7 @@ def _own_sessions(rows: pa.Table, root: Root) -> dict[str, list[Session]]:
 def _session(path: Path, rows: pa.Table, root: Path, own: Mapping[str, list[Session]], *, whole: bool) -> Session:
     """The session of the rows of one beta file."""
     first = rows.slice(0, 1).to_pylist()[0]
-    beta_path = root / first["beta_path"]
+    beta_path = whole_or_masked(root / first["beta_path"])
     mine = next((one for one in own.get(first["experiment"], ()) if one.session == first["session"]), None)
     n_volumes = read_header(beta_path).n_volumes
     volumes = rows["beta_index"].to_numpy()

@@ -25,6 +25,7 @@ from nsd_imagery.sources.stim_info import StimInfo, picture_columns
 from nsd_imagery.sources.table import named_file
 from nsd_imagery.sources.trial_manifest import Entry, TrialTable, trials_of
 from nsd_imagery.trial_ids import trial_id
+from nsd_imagery.volumes.formats import whole_file
 from nsd_imagery.volumes.read import read_header
 
 _Groups = dict[tuple[Experiment, int], list[Entry]]
@@ -215,7 +216,7 @@ def _session(root: Path, beta_version: str, file: BetaFile, subject: str, entrie
             f"{n_volumes - len(entries)} of the {n_volumes} volumes of {beta_path.name} have no line in the manifest"
         )
         notes = (*notes, f"{subject} session {number}: {lacking}")
-    named = os.fsencode(beta_path.relative_to(root)).decode()
+    named = os.fsencode(whole_file(beta_path).relative_to(root)).decode()
     rows = _rows(subject, beta_version, key, entries, named, info, imagined)
     scale = scales.pop() or stated_beta_scale(beta_path)
     return Session(subject, experiment, number, beta_path, rows, notes, scale)

@@ -8,6 +8,7 @@ from typing import Final
 from nsd_imagery.errors import MissingDataError
 from nsd_imagery.experiment import GRIDS, N_BETAS, Experiment
 from nsd_imagery.links import without_content
+from nsd_imagery.volumes.layout.predict import Prediction
 
 BUCKET: Final = "s3://natural-scenes-dataset"
 """Where the release is; it may be read without an account, and has its files at the places where a root has them."""
@@ -17,8 +18,8 @@ _NIFTI_MB: Final = {"subj01": "470 MB"}
 
 _NIFTI_RANGE: Final = "376 to 519 MB"
 
-_HEADER, _CHUNK_ENTRY, _NODE = 1400, 2 * N_BETAS, 3656
-_NODE_CHILDREN, _SPLIT_AT = 64, 57
+_ROOT = 1400
+"""Where the tree of chunks begins, behind the header."""
 
 
 @dataclass(frozen=True)
@@ -95,10 +96,4 @@ def size_of_betas(subject: str) -> str:
 def _hdf5_bytes(subject: str) -> int:
     """Of one chunk a voxel, written in order into a B-tree: the release's, to the byte."""
     x, y, z = GRIDS[subject]
-    n_children = x * y * z
-    size = _HEADER + n_children * _CHUNK_ENTRY
-    while True:
-        n_children = max(1, -(-(n_children - _NODE_CHILDREN + _SPLIT_AT) // _SPLIT_AT))
-        size += n_children * _NODE
-        if n_children == 1:
-            return size
+    return Prediction(_ROOT, x * y * z, 2 * N_BETAS).end

@@ -21,6 +21,7 @@ from nsd_imagery.sources.responses import Responses
 from nsd_imagery.sources.session import Session
 from nsd_imagery.sources.stim_info import StimInfo, picture_columns
 from nsd_imagery.trial_ids import trial_id
+from nsd_imagery.volumes.formats import whole_file
 from nsd_imagery.volumes.read import read_header
 
 _NO_PAIR_LIST = "B_pair_list.mat is not in the root: is_shared is false in perception"
@@ -95,7 +96,7 @@ def _rows(root: Path, subject: str, number: int, path: Path, beta_version: str, 
         trial_in_session=list(trials),
         condition="perception",
         nsd_id=nsd_ids,
-        beta_path=path.relative_to(root).as_posix(),
+        beta_path=whole_file(path).relative_to(root).as_posix(),
         beta_index=list(trials),
         repeat_index=responses.repeat[chosen].tolist(),
         is_valid=True,

@@ -24,6 +24,7 @@ from nsd_imagery.sources.release_tables import ReleaseTables
 from nsd_imagery.sources.session import Session, repeat_indices
 from nsd_imagery.sources.stim_info import NO_STIM_INFO, StimInfo, picture_columns
 from nsd_imagery.trial_ids import trial_id
+from nsd_imagery.volumes.formats import whole_file
 from nsd_imagery.volumes.read import read_header
 
 
@@ -104,7 +105,7 @@ def _rows(
         trial_in_session=in_session,
         condition=[run.condition for run in runs],
         nsd_id=nsd_ids,
-        beta_path=beta_path.relative_to(root).as_posix(),
+        beta_path=whole_file(beta_path).relative_to(root).as_posix(),
         beta_index=list(range(len(events))),
         repeat_index=repeat_indices(
             [(run.condition, epoch, target.name) for run, epoch, target in zip(runs, epochs, about, strict=True)]

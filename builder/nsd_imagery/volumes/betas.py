@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from nsd_imagery.errors import DataError
 from nsd_imagery.experiment import PERCENT_SIGNAL_SCALE
 from nsd_imagery.volumes.grid import Grid
+from nsd_imagery.volumes.masked import Held
 
 LARGEST = 1e15
 """Far above any percent signal change, and small enough that sums of squares are finite."""
 
-_MAX_VOXELS = 1 << 25
+MOST_VOXELS = 1 << 25
 """A volume of NSD has at most 17 million voxels (anatomical)."""
 
 _MAX_INFLATION = 1032
@@ -34,7 +35,7 @@ def refuse_unlikely(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> None
         DataError: It holds nothing, or too much.
     """
     most = path.stat().st_size * _MAX_INFLATION
-    if min(shape) < 1 or math.prod(shape[:3]) > _MAX_VOXELS or math.prod(shape) * dtype.itemsize > most:
+    if min(shape) < 1 or math.prod(shape[:3]) > MOST_VOXELS or math.prod(shape) * dtype.itemsize > most:
         msg = f"{path}: says that it holds {dtype} of shape {shape}, and does not: copy the file again"
         raise DataError(msg)
 
@@ -89,12 +90,14 @@ class BetaHeader:
         n_volumes: Betas in the file.
         dtype: Of the stored numbers, in the machine's byte order.
         scaling: From stored numbers to percent signal change.
+        held: Of a masked file, what it holds; None of a whole one.
     """
 
     grid: Grid
     n_volumes: int
     dtype: np.dtype
     scaling: Scaling
+    held: Held | None = None
 
     def over(self, scale: float | None) -> "BetaHeader":
         """This header of a file whose numbers are percent signal change x `scale`; as it is where that is None."""
@@ -108,7 +111,7 @@ class Betas:
     Attributes:
         header: What the file says of itself.
         stored: (n_volumes, n_voxels) numbers as stored, in the order of the voxels asked for.
-        is_valid: (n_volumes,) False where every voxel of the brain is 0 or NaN.
+        is_valid: (n_volumes,) False where every voxel of the brain is 0 or NaN, of a masked file every one it holds.
         file_digest: xxh3_128 of the file's bytes, or None where only the masked block was read (HDF5).
     """
 

@@ -6,7 +6,10 @@ from typing import Final
 
 from nsd_imagery.errors import DataError
 
-BETA_FORMATS: Final = (".hdf5", ".nii.gz", ".nii")
+MASKED: Final = ".masked.hdf5"
+"""Ending of a file that holds some voxels of an HDF5 file of betas; see `masked`."""
+
+BETA_FORMATS: Final = (".hdf5", ".nii.gz", ".nii", MASKED)
 """Endings of beta files, the preferred one first."""
 
 READ_ENDINGS: Final = (".nii.gz", ".nii")
@@ -26,8 +29,24 @@ OTHER_ENDINGS: Final = tuple(_COMMANDS)
 
 def other_formats(path: Path) -> list[Path]:
     """Where the same betas would lie in the other formats, the preferred one first."""
-    stem = path.name.removesuffix(".gz").rpartition(".")[0]
+    stem = beta_stem(path)
     return [other for ending in BETA_FORMATS if (other := path.with_name(stem + ending)) != path]
+
+
+def beta_stem(path: Path) -> str:
+    """The name of a beta file without its ending."""
+    return path.name.removesuffix(".gz").rpartition(".")[0].removesuffix(MASKED.removesuffix(".hdf5"))
+
+
+def whole_file(path: Path) -> Path:
+    """The file that a masked one is a part of, by its name; of any other file, that file."""
+    return path.with_name(beta_stem(path) + ".hdf5") if path.name.endswith(MASKED) else path
+
+
+def whole_or_masked(path: Path) -> Path:
+    """A beta file that rows name; the masked one beside its place where only that is there."""
+    masked = path.with_name(beta_stem(path) + MASKED)
+    return masked if path.suffix == ".hdf5" and not path.exists() and masked.is_file() else path
 
 
 def is_volume_name(name: str) -> bool:

@@ -61,6 +61,12 @@ class Grid:
         i, j, k = np.unravel_index(flat, self.shape)
         return i + self.shape[0] * (j + self.shape[1] * k)
 
+    def flat_of(self, positions: FlatIndex) -> FlatIndex:
+        """C-order flat indices of positions in the order of the file; the inverse of `file_order`."""
+        x, y, _ = self.shape
+        ijk = positions % x, positions // x % y, positions // (x * y)
+        return np.ravel_multi_index(ijk, self.shape).astype(np.int64)
+
     def holds(self, ijk: NDArray[Any], xyz: NDArray[Any]) -> bool:
         """Whether voxels by (n, 3) indices are in the volume, and lie at (n, 3) places in mm."""
         inside = ((ijk >= 0) & (ijk < self.shape)).all()

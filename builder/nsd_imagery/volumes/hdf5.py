@@ -16,13 +16,14 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from nsd_imagery.errors import DataError, reason, shown
+from nsd_imagery.errors import DataError, NSDImageryError, reason, shown
 from nsd_imagery.links import refuse_without_content
 from nsd_imagery.progress import ShareProgress, unwatched
 from nsd_imagery.volumes.betas import BetaHeader, Betas, Scaling, holds_data, refuse_unlikely, without_nan
 from nsd_imagery.volumes.chunks import Chunks
 from nsd_imagery.volumes.grid import FlatIndex, Grid
 from nsd_imagery.volumes.hdf5_file import unlocked
+from nsd_imagery.volumes.masked import Held, block_of, held_by
 
 _VOXELS_AT_A_TIME = 256
 """Chunks that are gathered before they are turned into columns: small enough to stay in the processor's cache."""
@@ -36,8 +37,8 @@ _SAMPLED = 16
 
 def read_header(path: Path) -> BetaHeader:
     """The shape and type of the dataset `betas`; see `read.read_header`."""
-    with _open(path) as dataset:
-        return _header(dataset)
+    with _open(path) as (_, header):
+        return header
 
 
 def read_betas(
@@ -46,21 +47,23 @@ def read_betas(
     """Read the chunks of some voxels; see `read.read_betas`.
 
     Raises:
+        MissingDataError: It is a masked file, and does not hold all of them.
         DataError: The file is damaged, or of another grid.
     """
-    with _open(path) as dataset:
-        header = _header(dataset)
-        header.grid.check_same(grid, str(path), "the mask")
+    with _open(path) as (dataset, header):
+        _refuse_others(header, path, grid, voxels)
         stored = without_nan(_read_voxels(dataset, path, grid, voxels, progress), path)
         is_valid = holds_data(stored)
-        _find_in_brain(is_valid, dataset, path, grid, np.arange(grid.n_voxels) if brain is None else brain)
+        brain = np.arange(grid.n_voxels) if brain is None else brain
+        brain = brain if header.held is None else header.held.judging(grid, brain)
+        _find_in_brain(is_valid, dataset, path, grid, brain)
         return Betas(header, stored, is_valid, None)
 
 
 def bytes_to_unpack(path: Path, grid: Grid, voxels: FlatIndex) -> int:
     """Of the chunks that some voxels lie in; see `read.bytes_to_unpack`."""
-    with _open(path) as dataset:
-        _header(dataset).grid.check_same(grid, str(path), "the mask")
+    with _open(path) as (dataset, header):
+        _refuse_others(header, path, grid, voxels)
         n_volumes, *zyx = dataset.shape
         if dataset.chunks is None:
             z = voxels % grid.shape[2]
@@ -72,19 +75,28 @@ def bytes_to_unpack(path: Path, grid: Grid, voxels: FlatIndex) -> int:
 
 def read_sample(path: Path, grid: Grid, voxels: FlatIndex) -> tuple[BetaHeader, NDArray[Any]]:
     """The first chunk of volumes at a few voxels; see `read.read_sample`."""
-    with _open(path) as dataset:
-        header = _header(dataset)
-        header.grid.check_same(grid, str(path), "the mask")
+    with _open(path) as (dataset, header):
+        _refuse_others(header, path, grid, voxels)
         some = voxels[:: max(1, voxels.size // _SAMPLED)][:_SAMPLED]
         zyx = grid.ijk(some[_order(dataset, grid, some)])[:, ::-1]
         first = [part.read().copy() for part in _parts(dataset, path, zyx) if not part.rows.start]
         return header, np.concatenate(first, axis=1).astype(header.dtype, copy=False)
 
 
-def _header(dataset: h5py.Dataset) -> BetaHeader:
-    n_volumes, *zyx = dataset.shape
-    dtype = dataset.dtype.newbyteorder("=")
-    return BetaHeader(Grid((zyx[2], zyx[1], zyx[0]), None), n_volumes, dtype, Scaling.of(dtype))
+def read_held(path: Path) -> tuple[Held, NDArray[np.int16]] | None:
+    """What a masked file holds, and (n_voxels, n_volumes) all its numbers, proven by its digest; None of a whole file.
+
+    Raises:
+        DataError: The file is damaged.
+    """
+    with _open(path) as (dataset, header):
+        return None if header.held is None else (header.held, block_of(dataset, header.held))
+
+
+def _refuse_others(header: BetaHeader, path: Path, grid: Grid, voxels: FlatIndex) -> None:
+    header.grid.check_same(grid, str(path), "the mask")
+    if header.held is not None:
+        header.held.refuse_others(grid, voxels)
 
 
 @contextmanager
@@ -115,16 +127,18 @@ def reading(path: Path) -> Iterator[None]:
     """
     try:
         yield
+    except NSDImageryError:
+        raise
     except (OSError, RuntimeError, KeyError) as error:
         msg = f"{path}: is not a sound HDF5 file ({reason(error)}): copy the file again"
         raise DataError(msg) from error
 
 
 @contextmanager
-def _open(path: Path) -> Iterator[h5py.Dataset]:
-    """The betas, for a block that does nothing but read them."""
+def _open(path: Path) -> Iterator[tuple[h5py.Dataset, BetaHeader]]:
+    """The betas and what is said of them, for a block that does nothing but read them."""
     with open_dataset(path, "betas") as dataset, reading(path):
-        yield _checked(dataset, path)
+        yield dataset, _header(dataset, path)
 
 
 def _own_dataset(file: h5py.File, path: Path, name: str) -> h5py.Dataset:
@@ -143,13 +157,16 @@ def _own_dataset(file: h5py.File, path: Path, name: str) -> h5py.Dataset:
     return dataset
 
 
-def _checked(dataset: h5py.Dataset, path: Path) -> h5py.Dataset:
+def _header(dataset: h5py.Dataset, path: Path) -> BetaHeader:
     if dataset.ndim != 4 or dataset.dtype.kind not in "iuf":
         msg = f"{path}: 'betas' is {dataset.dtype} of shape {dataset.shape}, not numbers of (trials, z, y, x)"
         raise DataError(msg)
     n_volumes, *zyx = dataset.shape
-    refuse_unlikely(path, (*zyx, n_volumes), dataset.dtype)
-    return dataset
+    held = held_by(dataset, path)
+    if held is None:
+        refuse_unlikely(path, (*zyx, n_volumes), dataset.dtype)
+    dtype = dataset.dtype.newbyteorder("=")
+    return BetaHeader(Grid((zyx[2], zyx[1], zyx[0]), None), n_volumes, dtype, Scaling.of(dtype), held)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from nsd_imagery.volumes.betas import BetaHeader, Betas, without_nan
 from nsd_imagery.volumes.formats import other_formats
 from nsd_imagery.volumes.grid import FlatIndex, Grid
 from nsd_imagery.volumes.labels import read_labels
+from nsd_imagery.volumes.masked import Held
 from nsd_imagery.volumes.roi import Roi
 
 _MASKS = 4
@@ -54,10 +55,20 @@ def read_betas(
         progress: Called as the file is read.
 
     Raises:
+        MissingDataError: It is a masked file, which does not hold all of the voxels.
         DataError: The file is damaged, or of another grid.
     """
     with _naming_a_sound_one(path, grid):
         return _format(path).read_betas(path, grid, voxels, brain, progress)
+
+
+def read_held(path: Path) -> tuple[Held, NDArray[np.int16]] | None:
+    """What a masked file holds, and (n_voxels, n_volumes) all its numbers, proven by its digest; None of a whole file.
+
+    Raises:
+        DataError: The file is damaged.
+    """
+    return None if nifti.is_nifti(path) else hdf5.read_held(path)
 
 
 def bytes_to_unpack(path: Path, grid: Grid, voxels: FlatIndex) -> int:
@@ -149,7 +160,7 @@ def _brain(mask: Path) -> tuple[FlatIndex, Grid]:
 
 
 def rows_with_data(path: Path, brain: Path | None) -> NDArray[np.bool_]:
-    """(n_volumes,) False where every voxel of the brain is 0 or NaN.
+    """(n_volumes,) False where every voxel of the brain is 0 or NaN, of a masked file every one that it holds.
 
     Args:
         path: A beta file.
@@ -163,7 +174,8 @@ def rows_with_data(path: Path, brain: Path | None) -> NDArray[np.bool_]:
     else:
         inside, grid = _brain(brain)
     sample = (np.arange(grid.n_voxels) if inside is None else inside)[::_SAMPLE_STEP]
-    return read_betas(path, grid, sample, inside).is_valid
+    held = read_header(path).held
+    return read_betas(path, grid, sample if held is None else held.flat(grid)[::_SAMPLE_STEP], inside).is_valid
 
 
 @lru_cache(_MASKS)

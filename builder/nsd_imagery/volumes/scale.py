@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from nsd_imagery.errors import DataError
 from nsd_imagery.volumes.betas import BetaHeader
+from nsd_imagery.volumes.formats import beta_stem
 
 _USUAL: Final = 1.2
 """Mean |beta|, percent signal change: 0.99 to 1.69 by run in subj01's nsdgeneral, with a standard deviation of 1.9."""
@@ -77,7 +78,7 @@ def mean_size(stored: NDArray[Any], header: BetaHeader) -> float | None:
 
 def beta_scale_file(path: Path) -> Path:
     """Where a release tree may say the `beta_scale` of a beta file: the file's name with .json."""
-    return path.with_name(f"{path.name.removesuffix('.gz').rpartition('.')[0]}.json")
+    return path.with_name(f"{beta_stem(path)}.json")
 
 
 def _suggested(size: float) -> tuple[float, str]:

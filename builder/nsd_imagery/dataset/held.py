@@ -1,0 +1,61 @@
+"""What masked beta files must hold for the pieces of a build."""
+
+from collections.abc import Sequence
+
+from nsd_imagery.dataset.pieces import Piece
+from nsd_imagery.errors import MissingDataError
+from nsd_imagery.volumes.formats import MASKED
+from nsd_imagery.volumes.grid import FlatIndex
+from nsd_imagery.volumes.masked import Held
+from nsd_imagery.volumes.read import read_header
+
+
+def refuse_not_held(piece: Piece, voxels: FlatIndex) -> None:
+    """Stop where a masked file lacks voxels of a piece's ROIs, or some that these are smoothed with.
+
+    Args:
+        piece: The piece.
+        voxels: C-order flat indices of all that is to be read.
+
+    Raises:
+        MissingDataError: Says which ROI lacks how many, and what fetches them.
+    """
+    held, grid = read_header(piece.session.beta_path).held, piece.rois[0].grid
+    if held is None:
+        return
+    _refuse_lacking_rois(held, piece, [piece])
+    if n_lacking := held.lacking(grid, voxels):
+        whole = f"nsd-imagery download ROOT {_of([piece])}"
+        what = f"smoothing takes {n_lacking:,} voxels around them: take the whole file ({whole}), or do not smooth"
+        raise MissingDataError(f"{held}; {what}")
+
+
+def refuse_lacking_rois(pieces: Sequence[Piece]) -> None:
+    """Stop before anything is read where a masked file lacks voxels of a ROI; one command fetches those of all files.
+
+    Raises:
+        MissingDataError: See `refuse_not_held`.
+    """
+    for piece in pieces:
+        if piece.session.beta_path.name.endswith(MASKED) and (held := read_header(piece.session.beta_path).held):
+            _refuse_lacking_rois(held, piece, pieces)
+
+
+def _refuse_lacking_rois(held: Held, piece: Piece, pieces: Sequence[Piece]) -> None:
+    lacking = {roi.plain_name: n for roi in piece.rois if (n := held.lacking(roi.grid, roi.flat))}
+    if lacking:
+        more = ", ".join(f"{name} has {n:,} voxels more" for name, n in lacking.items())
+        names = ",".join(dict.fromkeys([*held.origin.rois, *(roi.name for roi in piece.rois)]))
+        alike = [one for one in pieces if one.session.experiment == piece.session.experiment]
+        msg = f"{held}; {more}: nsd-imagery download ROOT {_of(alike)} --masked --roi {names}"
+        raise MissingDataError(msg)
+
+
+def _of(pieces: Sequence[Piece]) -> str:
+    """The options of a download of the beta files of some pieces, all of one experiment."""
+    sessions = [piece.session for piece in pieces]
+    subjects = f"--subjects {','.join(dict.fromkeys(session.subject for session in sessions))}"
+    if sessions[0].experiment == "nsdimagery":
+        return subjects
+    numbers = ",".join(map(str, sorted({session.session for session in sessions})))
+    return f"{subjects} --conditions perception --sessions {numbers}"

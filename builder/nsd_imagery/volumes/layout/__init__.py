@@ -1,0 +1,1 @@
+"""Where a beta file of HDF5 has the chunk of each voxel, told from a few of its bytes."""
