@@ -30,13 +30,37 @@ LATENCY = 0.03
 
 ONE = """
 import json, resource, sys, time
-import nsd_imagery
+from nsd_imagery import download
 start = time.perf_counter()
-done = nsd_imagery.download(sys.argv[1], "subj01")
+done = download(sys.argv[1], "subj01")
 wall = time.perf_counter() - start
 used = resource.getrusage(resource.RUSAGE_SELF)
 print(json.dumps([wall, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024, done.bytes_fetched]))
 """
+
+BARE = """
+import http.client, json, sys, threading, time
+from urllib.parse import urlsplit
+url, key, n_bytes, part = urlsplit(sys.argv[1]), sys.argv[2], int(sys.argv[3]), 8 << 20
+starts, lock = list(range(0, n_bytes, part)), threading.Lock()
+def fetch():
+    line = http.client.HTTPConnection(url.netloc)
+    while True:
+        with lock:
+            if not starts:
+                return
+            start = starts.pop(0)
+        line.request("GET", f"{url.path}/{key}", headers={"Range": f"bytes={start}-{min(start + part, n_bytes) - 1}"})
+        answer = line.getresponse()
+        while answer.read(1 << 18):
+            pass
+begun = time.perf_counter()
+threads = [threading.Thread(target=fetch) for _ in range(8)]
+[one.start() for one in threads]
+[one.join() for one in threads]
+print(json.dumps(time.perf_counter() - begun))
+"""
+"""The same bytes of betas over as many connections, thrown away: what the line gives on this machine just then."""
 
 
 @dataclass
@@ -78,30 +102,40 @@ def heading() -> list[str]:
         f"`python benchmarks/download.py`; {os.cpu_count()} cores, Python {platform.python_version()}; medians. A "
         f"bucket on loopback, {LATENCY * 1000:.0f} ms before each answer,",
         "and all of synthetic subj01 at full size, packed. Seconds are of the whole call: listing, fetching, MD5s, "
-        "unpacking to the end, fsync.",
+        "unpacking to the end, fsync. The bare line: as many bytes by eight threads of http.client, thrown away, "
+        "just after.",
         "",
-        "| line, MB/s | MB | seconds | share of the line | CPU seconds | peak memory, MB |",
-        "|---|---|---|---|---|---|",
+        "| line, MB/s | MB | seconds | the bare line's | share of it | CPU seconds | peak memory, MB |",
+        "|---|---|---|---|---|---|---|",
     ]
 
 
 def measured(release: Path, root: Path, rate: float, rounds: int) -> str:
     """A line of the table."""
     found = []
+    betas = next(release.rglob("betas_nsdimagery.nii.gz"))
     for _ in range(rounds):
         with serving(release, rate) as url:
             for folder in ("nsddata", "nsddata_betas"):  # of which the bucket then knows the ETags
                 urllib.request.urlopen(f"{url}?list-type=2&prefix={folder}/").read()
             shutil.rmtree(root, ignore_errors=True)
             environment = {**os.environ, "NSD_IMAGERY_SOURCE": url}
-            done = subprocess.run([sys.executable, "-c", ONE, root], env=environment, capture_output=True, check=True)
-            found.append(json.loads(done.stdout))
+            done = run(ONE, str(root), environment=environment)
+            bare = run(BARE, url, betas.relative_to(release).as_posix(), str(betas.stat().st_size))
+            found.append([*done, bare * done[-1] / betas.stat().st_size])
     shutil.rmtree(root, ignore_errors=True)
-    wall, cpu, memory, n_bytes = (statistics.median(column) for column in zip(*found, strict=True))
-    share = f"{n_bytes / rate / wall:.2f}" if rate else ""
-    speed = f"{rate / 1e6:.0f}" if rate else f"none ({n_bytes / 1e6 / wall:.0f} reached)"
-    print(speed, wall, share, cpu, memory / 1e6, flush=True)
-    return f"| {speed} | {n_bytes / 1e6:.0f} | {wall:.1f} | {share} | {cpu:.1f} | {memory / 1e6:.0f} |"
+    wall, cpu, memory, n_bytes, bare = (statistics.median(column) for column in zip(*found, strict=True))
+    speed = f"{rate / 1e6:.0f}" if rate else "none"
+    figures = [f"{n_bytes / 1e6:.0f}", f"{wall:.1f}", f"{bare:.1f}", f"{bare / wall:.2f}", f"{cpu:.1f}"]
+    row = f"| {' | '.join([speed, *figures, f'{memory / 1e6:.0f}'])} |"
+    print(row, flush=True)
+    return row
+
+
+def run(script: str, *arguments: str, environment: dict[str, str] | None = None) -> Any:
+    """What a script says, as JSON, in a process of its own."""
+    command = [sys.executable, "-c", script, *arguments]
+    return json.loads(subprocess.run(command, env=environment, capture_output=True, check=True).stdout)
 
 
 @contextmanager
@@ -126,11 +160,11 @@ def killed(release: Path, root: Path, n_kills: int) -> str:
         os.environ["NSD_IMAGERY_SOURCE"] = server.url
         kills = killed_downloads(server, root, n_kills, seed=1)
         again = server.sent - kills.n_bytes
-    cost = again / max(kills.n_killed, 1) / 1e6
+    cost, size = again / max(kills.n_killed, 1) / 1e6, kills.n_bytes / kills.n_downloads / 1e6
     return (
-        f"Killed (SIGKILL) at {kills.n_killed} random moments and gone on with, {kills.n_downloads} downloads of 27 MB "
-        f"in parts of 5 MB ended with the bucket's bytes. A kill cost {cost:.1f} MB that were sent again; at most "
-        "eight parts may be on their way."
+        f"Killed (SIGKILL) at {kills.n_killed} random moments and gone on with, {kills.n_downloads} downloads of "
+        f"{size:.0f} MB in parts of 5 MB ended with the bucket's bytes. A kill cost {cost:.1f} MB, sent again; at most "
+        " eight parts may be on their way."
     )
 
 

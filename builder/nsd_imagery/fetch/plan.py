@@ -70,9 +70,13 @@ class Plan:
 
     @property
     def to_fetch(self) -> list[PlannedFile]:
-        """The files that are to be fetched, small ones first: masks before the betas that are held against them."""
-        files = (file for file in self.files if file.state == "to fetch")
-        return sorted(files, key=lambda file: file.object.size)
+        """The files that are to be fetched: masks that betas are held against, then the others by size."""
+
+        def order(file: PlannedFile) -> tuple[bool, int]:
+            is_needed_first = file.want.kind == "masks" and bool(file.want.needed_by)
+            return not is_needed_first, file.object.size
+
+        return sorted((file for file in self.files if file.state == "to fetch"), key=order)
 
     @property
     def of_whole_files(self) -> "Plan":

@@ -1,6 +1,7 @@
 """`download`: a plan of what a root lacks of the bucket, carried out."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +14,13 @@ from nsd_imagery.fetch.bucket import AT_ONCE, Bucket, open_bucket
 from nsd_imagery.fetch.masked_files import MaskedFetch, masked_file
 from nsd_imagery.fetch.masked_part import fetch_masked_part, how_it_came, in_all
 from nsd_imagery.fetch.plan import Plan, State, make_plan
-from nsd_imagery.fetch.record import download_folder, read_record, write_record
+from nsd_imagery.fetch.record import download_folder, read_record, state_folder, write_record
 from nsd_imagery.fetch.transfer import DownloadProgress, transfer
 from nsd_imagery.fetch.wanted import Request, request_of
 from nsd_imagery.links import refuse_without_content
 from nsd_imagery.locks import holding
 from nsd_imagery.spelling import Subjects
+from nsd_imagery.volumes.formats import MASKED
 
 
 @dataclass(frozen=True)
@@ -150,12 +152,20 @@ def _carry_out(bucket: Bucket, plan: Plan, request: Request, threads: int, progr
         return f"{plan.root}: another download is at work here ({who}); run again when it has finished"
 
     with holding(download_folder(plan.root) / "lock", busy):
+        for key in [*known, *_masked_and_there(plan)]:  # of a download that was killed just after it had named a file
+            shutil.rmtree(state_folder(plan.root, key), ignore_errors=True)
         whole = plan.of_whole_files
         if whole.to_fetch:
             transfer(bucket, whole, threads, in_all(plan, progress))
         elif is_news:
             write_record(plan.root, {**noted, **known})
         return fetch_masked_part(bucket, plan, request, threads, progress)
+
+
+def _masked_and_there(plan: Plan) -> list[str]:
+    """The keys of masked files that are there."""
+    paths = [masked_file(plan.root, file.object) for file in plan.files if file.instead.endswith(MASKED)]
+    return [path.relative_to(plan.root).as_posix() for path in paths]
 
 
 def _said(plan: Plan, found: MaskedFetch | None) -> Download:

@@ -11,6 +11,7 @@ from typing import Final
 
 from nsd_imagery.errors import DataError, NSDImageryError, SourceError
 from nsd_imagery.fetch.bucket import Bucket
+from nsd_imagery.fetch.etags import PART
 from nsd_imagery.fetch.growing import Growing
 from nsd_imagery.fetch.parts import PartialFile
 from nsd_imagery.fetch.plan import Plan, PlannedFile, another_file, is_as_fetched
@@ -84,6 +85,7 @@ class _Work:
         self._first_md5: dict[str, bytes] = {}
         self._failures: list[NSDImageryError] = []
         self._stopped = threading.Event()
+        self._is_turn_of_small = False
         self._record = read_record(plan.root)
         self._record |= {file.object.key: file.entry for file in plan.files if file.entry is not None}
         self._n_done, self._bytes_done, self._n_bytes = 0, 0, plan.bytes_to_fetch
@@ -115,11 +117,19 @@ class _Work:
         return bool(self._waiting or self._reads)
 
     def next_read(self) -> Read | None:
-        """The next part that is to be fetched; None if there is none now."""
+        """The next part that is to be fetched; None if there is none now.
+
+        Small files, whose reads are all latency, take turns with the parts of large ones, which keep the line full.
+        """
         for key in [key for key, proof in self._proofs.items() if proof.done()]:
             self._judge(key, self._proofs.pop(key).result())
-        while not self._reads and self._waiting and len(self._open) < _MOST_OPEN:
+        self._is_turn_of_small = not self._is_turn_of_small
+        has_room = bool(self._waiting) and len(self._open) < _MOST_OPEN
+        if has_room and self._reads and self._is_turn_of_small and self._waiting[0].object.size < PART:
             self._take_up(self._waiting.popleft())
+        while not self._reads and self._waiting and len(self._open) < _MOST_OPEN:
+            is_large = not self._is_turn_of_small and self._waiting[-1].object.size >= PART
+            self._take_up(self._waiting.pop() if is_large else self._waiting.popleft())
         return self._reads.popleft() if self._reads else None
 
     def take(self, arrived: Arrived) -> None:
@@ -160,7 +170,10 @@ class _Work:
         self._unpacking.pop(partial.object.key, None)
         if growing := partial.follow():
             self._unpack(partial, growing)
-        self._reads.extend(partial.parts)
+        if len(partial.parts) == 1:
+            self._reads.appendleft(partial.parts[0])
+        else:
+            self._reads.extend(partial.parts)
 
     def _unpack(self, partial: PartialFile, growing: Growing | None) -> None:
         if is_packed(partial.path):
