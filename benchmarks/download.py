@@ -164,7 +164,7 @@ def killed(release: Path, root: Path, n_kills: int) -> str:
     return (
         f"Killed (SIGKILL) at {kills.n_killed} random moments and gone on with, {kills.n_downloads} downloads of "
         f"{size:.0f} MB in parts of 5 MB ended with the bucket's bytes. A kill cost {cost:.1f} MB, sent again; at most "
-        " eight parts may be on their way."
+        "eight parts may be on their way."
     )
 
 

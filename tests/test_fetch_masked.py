@@ -29,6 +29,7 @@ from nsd_imagery.fetch.bucket import Bucket, open_bucket
 from nsd_imagery.fetch.masked import Fetched, Wanted, fetch_masked
 from nsd_imagery.fetch.ranges import GAP, Ranges, coalesced
 from nsd_imagery.fetch.reads import Read
+from nsd_imagery.fetch.record import state_folder
 from nsd_imagery.fetch.transfer import DownloadState
 from nsd_imagery.sources.release_files import expected_betas, expected_nsd_betas, mean_map
 from nsd_imagery.synthetic.brain import make_brain
@@ -543,6 +544,19 @@ def test_a_masked_download_is_all_that_a_build_needs(accepted: loopback.Bucket, 
     further = nsd_imagery.download(tmp_path / "root", "subj01", masked=True, roi="V1,MTL")
     assert [file.kind for file in further.files if file.state == "fetched"] == ["betas"]
     nsd_imagery.build(tmp_path / "root", tmp_path / "masked", subjects="subj01", roi="MTL", captions=captions)
+
+
+def test_what_a_kill_left_of_a_masked_file_that_has_its_name_is_removed(
+    accepted: loopback.Bucket, tmp_path: Path
+) -> None:
+    root = tmp_path / "root"
+    nsd_imagery.download(root, "subj01", masked=True)
+    left = state_folder(root, f"{STEM}.masked.hdf5")
+    left.mkdir()
+    (left / "block").touch()
+    (root / "nsddata/bdata/nsdimagery/nsdimagery_subj01_visA.tsv").unlink()
+    nsd_imagery.download(root, "subj01", masked=True)
+    assert not left.exists()
 
 
 def test_a_whole_file_that_is_there_is_all_that_a_masked_download_wants(

@@ -21,6 +21,7 @@ from nsd_imagery.links import refuse_without_content
 from nsd_imagery.locks import holding
 from nsd_imagery.notebooks import barred
 from nsd_imagery.spelling import Subjects
+from nsd_imagery.volumes.formats import MASKED
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,7 @@ def _carry_out(bucket: Bucket, plan: Plan, request: Request, threads: int, progr
         return f"{plan.root}: another download is at work here ({who}); run again when it has finished"
 
     with holding(download_folder(plan.root) / "lock", busy):
-        for key in known:  # of a download that was killed just after it had given a file its name
+        for key in [*known, *_masked_and_there(plan)]:  # of a download that was killed just after it had named a file
             shutil.rmtree(state_folder(plan.root, key), ignore_errors=True)
         whole = plan.of_whole_files
         if whole.to_fetch:
@@ -161,6 +162,12 @@ def _carry_out(bucket: Bucket, plan: Plan, request: Request, threads: int, progr
         elif is_news:
             write_record(plan.root, {**noted, **known})
         return fetch_masked_part(bucket, plan, request, threads, progress)
+
+
+def _masked_and_there(plan: Plan) -> list[str]:
+    """The keys of masked files that are there."""
+    paths = [masked_file(plan.root, file.object) for file in plan.files if file.instead.endswith(MASKED)]
+    return [path.relative_to(plan.root).as_posix() for path in paths]
 
 
 def _said(plan: Plan, found: MaskedFetch | None) -> Download:
