@@ -18,6 +18,7 @@ from nsd_imagery.chance.pairs import across_runs as across_runs
 from nsd_imagery.chance.pairs import noise_ceiling as noise_ceiling
 from nsd_imagery.chance.pairs import pair_weights as pair_weights
 from nsd_imagery.evaluation.cells import RELIABLE, Cell, Form, empty, key_of, measured, of_cell
+from nsd_imagery.evaluation.comparisons import CONCEPT
 from nsd_imagery.evaluation.gram import Gram, gram
 from nsd_imagery.evaluation.runs import Runs, for_across_runs
 from nsd_imagery.evaluation.score import Measured, Score
@@ -25,7 +26,6 @@ from nsd_imagery.evaluation.sums import Part, between, percent_products, within
 from nsd_imagery.experiment import STIMULUS_SETS
 
 _LETTER: Final = "includes the letter on the screen"
-_CONCEPT: Final = "of the concept: each trial of visC showed another photograph of the word"
 _ROWS: Final = {
     "vision": "visX",
     "imagery": "imgX",
@@ -78,7 +78,7 @@ def _within_cell(runs: Runs, own: Mapping[str, Part], condition: str, stimulus_s
     mine = runs.of(condition, stimulus_set)
     sets = {run.stimulus_set for run in mine}
     notes = [_LETTER] if condition == "imagery" else []
-    notes += [_CONCEPT] if condition == "vision" and "C" in sets else []
+    notes += [CONCEPT if stimulus_set else f"set C is {CONCEPT}"] if condition == "vision" and "C" in sets else []
     n_own = REPEATS_PER_RUN * len(mine) // max(len(sets), 1)
     rows = _ROWS[condition], _ROWS[condition]
     parts = [own[run.name] for run in mine]

@@ -17,7 +17,7 @@ POOLED_SETS: Final = ("A", "B")
 """What is pooled "over sets": set C, of which each trial of visC showed another photograph, has rows of its own."""
 
 _LETTER: Final = "includes the letter on the screen"
-_CONCEPT: Final = "of the concept: each trial of visC showed another photograph of the word"
+CONCEPT: Final = "of the concept: each trial of visC showed another photograph of the word"
 _UNSEPARABLE: Final = "order, time and practice are not separable"
 
 NO_PLAIN_BETAS: Final = (
@@ -135,5 +135,5 @@ def notes_of(comparison: Comparison, condition: str, stimulus_set: str) -> str:
     if comparison.how != "raw" and comparison.train == "visX" and comparison.test == "imgX_1":
         notes.append(_UNSEPARABLE)
     if stimulus_set == "C" and "visX" in (comparison.train, comparison.test):
-        notes.append(_CONCEPT)
+        notes.append(CONCEPT)
     return "; ".join(filter(None, notes))
