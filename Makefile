@@ -12,7 +12,7 @@ PIP_INSTALL = $(BIN)/python $(PIP) -c constraints.txt
 LOWEST := .venv-lowest
 OF_CLIP := tests/test_clip_folder.py tests/test_embed.py tests/test_paths.py
 OF_DATASETS := tests/test_average.py tests/test_builder.py tests/test_load.py tests/test_torch_dataset.py
-OF_LIBRARIES := tests/test_cli.py tests/test_hub.py tests/test_hub_answers.py tests/test_readme.py $(OF_DATASETS)
+OF_LIBRARIES := tests/test_cli.py tests/test_hub.py tests/test_readme.py $(OF_DATASETS)
 
 # What a user's shell or home sets must not reach in here, nor this fill their caches.
 unexport PYTHONPATH PYTHONHOME

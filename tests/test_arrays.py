@@ -73,7 +73,7 @@ def test_rows_know_their_voxels_whatever_was_done_to_them_and_wherever_they_lie(
 
 def test_voxels_of_another_roi_are_refused(dataset: Path, v1: Path) -> None:
     rows = load(dataset, subject=1, condition="vision")
-    with pytest.raises(DataError, match="betas have 280 columns, -voxels 26 rows"):
+    with pytest.raises(DataError, match="betas have 280 columns, but -voxels 26 rows"):
         arrays(rows, load(v1, "subj01-voxels-V1", "train"))
 
 

@@ -14,8 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
-import numpy as np
+import h5py
 import pytest
 from datasets import load_dataset
 
@@ -698,10 +697,11 @@ def test_quickstart_goes_from_nothing_to_a_dataset_and_does_nothing_twice(
 @pytest.mark.slow
 def test_quickstart_builds_nothing_of_what_does_not_pass(server: Bucket, own: Path, tmp_path: Path) -> None:
     """Betas in another order than the trials are sound, and only verify sees that they are not what labels say."""
-    image = nib.load(own / PACKED)
-    turned = nib.Nifti1Image(np.asarray(image.dataobj)[..., ::-1], image.affine, image.header)
-    turned.to_filename(tmp_path / "turned.nii.gz")
-    server.changed[PACKED] = (tmp_path / "turned.nii.gz").read_bytes()
+    turned = shutil.copyfile(Path(server.folder) / HDF5, tmp_path / "turned.hdf5")
+    with h5py.File(turned, "r+") as file:
+        file["betas"][...] = file["betas"][:][::-1]
+    server.changed[HDF5] = turned.read_bytes()
+    (own / PACKED).unlink()
     done = run("quickstart", "--root", own, cwd=tmp_path)
     assert done.returncode == 1
     assert "fail" in done.stderr

@@ -147,7 +147,8 @@ def test_the_card_on_the_hub_names_what_is_there_and_its_examples_name_the_repo(
     data, local = card.data.to_dict(), DatasetCard.load(folder / "README.md").data.to_dict()
     named = {path for config in data["configs"] for split in config["data_files"] for path in split["path"]}
     assert named == parquet_of(folder) == set(there) - {"README.md", "manifest.json"}
-    assert f'load_dataset("{REPO}", "subj01-imagery", split="test")' in card.text
+    assert f'dataset = "{REPO}"\n' in card.text
+    assert 'load_dataset(dataset, "subj01-imagery", split="test")' in card.text
     assert "| folder.shards | Every shard of the manifest is there, whole" in card.text
     for info, mine in zip(data["dataset_info"], local["dataset_info"], strict=True):
         config = next(config for config in data["configs"] if config["config_name"] == info["config_name"])

@@ -26,7 +26,7 @@ def objects(release: Path, dataset: Path) -> dict[str, Any]:
         "preview": nsd_imagery.preview(release, dataset),
         "report": nsd_imagery.verify(dataset, subjects=1),
         "info": nsd_imagery.info(dataset),
-        "evaluation": Evaluation((), (Line(1, "vision → <b>", "V1", "p < .05", ()),), {}, dataset),
+        "evaluation": Evaluation((), (Line(1, "vision → <b>", "V1", "p < .05", ()),), {}, {}, dataset, None),
         "dataset": imagery,
         "with a preprocessor": nsd_imagery.NSDImageryDataset(dataset, 1, "imagery", preprocessor),
         "view": nsd_imagery.torch_view(rows),

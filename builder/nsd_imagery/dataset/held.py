@@ -20,7 +20,7 @@ def refuse_not_held(piece: Piece, voxels: FlatIndex) -> None:
     Raises:
         MissingDataError: Says which ROI lacks how many, and what fetches them.
     """
-    held, grid = read_header(piece.session.beta_path).held, piece.rois[0].grid
+    held, grid = _held_by(piece), piece.rois[0].grid
     if held is None:
         return
     _refuse_lacking_rois(held, piece, [piece])
@@ -37,8 +37,14 @@ def refuse_lacking_rois(pieces: Sequence[Piece]) -> None:
         MissingDataError: See `refuse_not_held`.
     """
     for piece in pieces:
-        if piece.session.beta_path.name.endswith(MASKED) and (held := read_header(piece.session.beta_path).held):
+        if (held := _held_by(piece)) is not None:
             _refuse_lacking_rois(held, piece, pieces)
+
+
+def _held_by(piece: Piece) -> Held | None:
+    """What a masked file says; one of another name is not opened for it, and is refused as it is read."""
+    path = piece.session.beta_path
+    return read_header(path).held if path.name.endswith(MASKED) else None
 
 
 def _refuse_lacking_rois(held: Held, piece: Piece, pieces: Sequence[Piece]) -> None:
