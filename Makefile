@@ -24,7 +24,7 @@ export HF_HOME := $(CURDIR)/.venv/huggingface
 .PHONY: help demo test quick docs release lowest mutants crash check bench clean
 
 help:
-	@echo 'make demo    synthetic release -> index -> dataset in ./nsd_imagery -> a torch batch'
+	@echo 'make demo    synthetic release -> index -> dataset in ./nsd_imagery -> a torch batch -> its numbers and a page'
 	@echo 'make test    run the tests'
 	@echo 'make quick   those that take less than a minute together'
 	@echo 'make docs    the site, from its pages, the docstrings and examples that run, in docs/_build (a minute)'
@@ -45,10 +45,11 @@ help:
 	@echo '  DEMO_ROOT=$(DEMO_ROOT)     where the demo writes its synthetic release'
 
 demo: .venv/run.stamp
-	$(BIN)/nsd-imagery synth $(DEMO_ROOT) --subjects subj01
+	$(BIN)/nsd-imagery synth $(DEMO_ROOT) --subjects subj01 --perception-sessions 2
 	$(BIN)/nsd-imagery index $(DEMO_ROOT)
 	$(BIN)/nsd-imagery build $(DEMO_ROOT) --out nsd_imagery
 	$(BIN)/python examples/quickstart.py
+	$(BIN)/nsd-imagery evaluate nsd_imagery --embeddings $(DEMO_ROOT)/truth --draws 999 --out $(DEMO_ROOT)/evaluation
 
 test: .venv/dev.stamp
 	$(BIN)/python -m pytest -n 2
@@ -102,7 +103,7 @@ clean:
 
 .venv/run.stamp: pyproject.toml constraints.txt | .venv/bin/pip
 	@echo 'Installing nsd-imagery and torch into .venv; the first time takes some minutes.'
-	@$(PIP_INSTALL) -e '.[torch]'
+	@$(PIP_INSTALL) -e '.[torch,evaluate]'
 	@touch $@
 
 .venv/dev.stamp: pyproject.toml constraints.txt | .venv/bin/pip

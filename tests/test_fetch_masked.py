@@ -605,6 +605,10 @@ def test_a_build_of_a_bucket_is_a_masked_download_into_a_cache_and_a_build(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     chosen = ("--subjects", "subj01", "--conditions", "vision", "--roi", "early")
     arguments = ("build", accepted.url, *chosen, "--captions", release / "annotations")
+    before = run(*arguments, "--dry-run", cwd=tmp_path)
+    assert (before.returncode, "to fetch" in before.stdout) == (0, True)
+    assert not accepted.asked("GET")
+    assert not (tmp_path / "nsd_imagery").exists()
     done = run(*arguments, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "cache/nsd-imagery" / loopback.NAME / f"{STEM}.masked.hdf5").is_file()

@@ -187,7 +187,12 @@ def build(out: Path, workers: int, scheduler: str | None, dry_run: bool, as_json
       nsd-imagery build /data/nsd --workers 8
       nsd-imagery build s3://natural-scenes-dataset --subjects subj01
     """
-    options["root"] = _fetched(as_json=as_json, **options)
+    if (root := options["root"]) is not None and "://" in root:
+        options["root"], fetched = _fetched(as_json=as_json, dry_run=dry_run, **options)
+        if dry_run and any(file.state == "to fetch" for file in fetched.files):
+            if as_json:
+                show_json({**asdict(fetched), "dry_run": True})
+            return  # what a build would do is known when it is there
     if dry_run:
         without_pandas()
         from nsd_imagery.dataset.plan import plan
@@ -217,16 +222,14 @@ def build(out: Path, workers: int, scheduler: str | None, dry_run: bool, as_json
     click.echo(f"{place(done.folder)}: built.\n{next_line(done.folder, out, done.configs[0])}")
 
 
-def _fetched(root: str | None, as_json: bool, **options: Any) -> str | Path | None:
-    """The root; of a bucket the one that its files are fetched into."""
-    if root is None or "://" not in root:
-        return root
+def _fetched(root: str, as_json: bool, dry_run: bool, **options: Any) -> tuple[Path, Any]:
+    """The root that the files of a bucket are fetched into, and what was fetched, or would be."""
     from nsd_imagery.cli.downloads import download_bar, show_plan
     from nsd_imagery.fetch.cached import cached_root
 
     said = {name: options[name] for name in ("subjects", "conditions", "betas", "roi")}
     with download_bar() as progress:
-        return cached_root(root, **said, progress=progress, planned=None if as_json else show_plan)
+        return cached_root(root, **said, progress=progress, planned=None if as_json else show_plan, dry_run=dry_run)
 
 
 def _show_preview(planned: Any, out: Path, as_json: bool) -> None:

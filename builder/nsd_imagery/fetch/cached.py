@@ -7,7 +7,7 @@ from pathlib import Path
 from nsd_imagery.errors import UsageError
 from nsd_imagery.fetch.address import address_of
 from nsd_imagery.fetch.plan import Plan
-from nsd_imagery.fetch.run import download
+from nsd_imagery.fetch.run import Download, download
 from nsd_imagery.fetch.transfer import DownloadProgress
 from nsd_imagery.sources.root import ROOT_VARIABLE
 from nsd_imagery.spelling import Subjects
@@ -22,7 +22,9 @@ def cached_root(
     roi: Sequence[str],
     progress: DownloadProgress | None = None,
     planned: Callable[[Plan], None] | None = None,
-) -> Path:
+    *,
+    dry_run: bool = False,
+) -> tuple[Path, Download]:
     """Fetch what a build needs of a bucket, of the betas some voxels alone, into $NSD_CACHE_ROOT or the user's cache.
 
     Args:
@@ -33,9 +35,10 @@ def cached_root(
         roi: Whose voxels; those of a mask file must be in a ROI that is named, too.
         progress: Called as bytes come.
         planned: Called before anything is fetched.
+        dry_run: Only find out what would be.
 
     Returns:
-        The root.
+        The root, and what `run.download` gives.
 
     Raises:
         UsageError: Nobody is named, or see `run.download`.
@@ -48,6 +51,6 @@ def cached_root(
     cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "nsd-imagery"
     root = Path(named).expanduser() if named else cache / address_of(source).bucket
     names = [name for name in roi if not is_path(name)]
-    download(root, subjects, conditions=conditions, betas=betas, masked=True, roi=names or None, source=source,
-             progress=progress, planned=planned)  # fmt: skip
-    return root
+    found = download(root, subjects, conditions=conditions, betas=betas, masked=True, roi=names or None, source=source,
+                     dry_run=dry_run, progress=progress, planned=planned)  # fmt: skip
+    return root, found
