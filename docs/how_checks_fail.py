@@ -67,8 +67,8 @@ HOW: Final = {
     "data.row-order": "another assignment of rows to labels explains the betas better than yours, beyond p = 0.0001. Four are tried: "
     "betas one row late, one row early, grouped by target (as a table sorted by condition would have them), and the labels of another "
     'run. The report says which fits best ("the data fit better: betas one row early"), and two kinds of numbers. `z_over_…` is the '
-    "evidence for your labels over that rival: positive speaks for yours, below −3.7 for the rival. `best_other_start_A` is the volume, "
-    "from 0, from which on the labels of set A fit best: 0 where yours begin at 1 means that each label stands one row too late. "
+    "evidence for your labels over that rival: positive speaks for yours, below −3.7 for the rival. `best_other_start_A` is "
+    "where else in the file the labels of set A fit best, as a volume from 0; read it only where `z_over_…` speaks for a rival. "
     'With "not decidable" a rival could not be excluded, which happens with weak signal and is no fault. `rows.row-order` asks the same '
     "of the table alone.",
     "data.voxel-order": "targets are told apart well, but not better by the voxels that the masks call early visual cortex than by "

@@ -32,7 +32,8 @@ _MOST_DRAWS = 9_999
     "--embeddings",
     type=click.Path(path_type=Path),
     metavar="ROOT",
-    help="Where `embed` put its file: transfer from perception to vision and imagery, by ridge regression.",
+    help="Where `embed` put its file (of a synthetic release ROOT/truth): transfer from perception to vision and "
+    "imagery, by ridge regression.",
 )
 @click.option("--model", help="Which model of ROOT, as `embed` was given it. Default: the only one.")
 @click.option(
