@@ -8,6 +8,7 @@ from nsd_imagery.evaluation.beside import BY_CEILING
 from nsd_imagery.evaluation.comparisons import PRIMARY
 from nsd_imagery.evaluation.score import GROUP, Score
 from nsd_imagery.experiment import TARGETS_PER_SET
+from nsd_imagery.page.numbers import decimals
 
 SHORT: Final = ("reliability", "within vision", "vision → imagery", "letter alone", "transfer", "predictions")
 """What is said first; predictions only where there are some."""
@@ -249,11 +250,7 @@ def _why(score: Score) -> str:
 
 
 def _number(value: float | None) -> str:
-    if value is None:
-        return "-"
-    if 0 < abs(value) < 0.001:
-        return f"{value:.1g}"
-    return f"{value:.3f}" if 0 < abs(value) < 0.1 else f"{value:.2f}"
+    return "-" if value is None else decimals(value)
 
 
 def _p(score: Score) -> str:

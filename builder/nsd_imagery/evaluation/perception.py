@@ -21,12 +21,11 @@ from nsd_imagery.evaluation.gram import Matrix
 from nsd_imagery.evaluation.runs import Runs, digest
 from nsd_imagery.evaluation.score import Measured
 from nsd_imagery.evaluation.sums import Part
+from nsd_imagery.evaluation.tested import shared_rows
+from nsd_imagery.evaluation.training import zscored_by
 from nsd_imagery.rows.load import load
-from nsd_imagery.rows.vectors import label_table, row_vectors
+from nsd_imagery.rows.vectors import row_vectors
 from nsd_imagery.volumes.roi import DEFAULT_ROI
-
-_FEWEST_ROWS: Final = 20
-"""Valid test rows of a session, without which its z-scores say too little and it is left out."""
 
 _VOXELS_AT_ONCE: Final = 512
 _Rows = NDArray[np.int64]
@@ -87,19 +86,16 @@ def perception(
     about = Runs(subject, roi, manifest.recipe.beta_version, digest(manifest), 0, (), {})
     if "test" not in (manifest.configs[name].splits if name in manifest.configs else ()):
         return Perception(_scores(about, None, f"the folder has no test split of {name}"), None)
-    rows = load(place, name, "test")
-    labels = label_table(rows, ["session", "stimulus", "is_valid", "trial_id"])
-    columns = [np.array(labels[column].to_pylist()) for column in ("session", "stimulus", "is_valid", "trial_id")]
-    chosen = _chosen(columns[0], columns[2], columns[3])
-    session, stimulus = columns[0][chosen], columns[1][chosen]
+    shared = shared_rows(place, subject, roi)
+    session, stimulus = shared.session, shared.stimulus
     pairs = pairs_of(session, stimulus)
     if (n_pictures := len(np.unique(pairs.picture))) < N_BLOCKS:
         return Perception(
             _scores(about, None, f"{n_pictures} of its pictures have repeats, fewer than {N_BLOCKS}"), None
         )
-    views = row_vectors(rows, "betas")
+    views = row_vectors(shared.rows, "betas")
     kept = np.ones(len(views[0]), bool) if voxels is None else np.isin(np.arange(len(views[0])), voxels)
-    found, part, n_voxels = _summed([views[row] for row in chosen], session, pairs, kept)
+    found, part, n_voxels = _summed([views[row] for row in shared.chosen], session, pairs, kept)
     repeats = np.bincount(np.unique(stimulus, return_inverse=True)[1])
     scores = _scores(replace(about, n_voxels=n_voxels), part, "", int(repeats.max()), n_pictures)
     return Perception(_beside(scores, _release_map(place, subject, roi, kept)), found)
@@ -146,14 +142,6 @@ def repeat_variances(scores: Matrix, pairs: Pairs) -> Variances:
     return Variances(signal, np.square(first - second).sum(axis=0) / (2 * n_pairs))
 
 
-def _chosen(session: NDArray[Any], is_valid: NDArray[np.bool_], trial_id: NDArray[Any]) -> _Rows:
-    """Valid rows of sessions with enough of them, in order of time."""
-    valid = np.flatnonzero(is_valid)
-    found, counts = np.unique(session[valid], return_counts=True)
-    kept = valid[np.isin(session[valid], found[counts >= _FEWEST_ROWS])]
-    return kept[np.argsort(trial_id[kept], kind="stable")]
-
-
 def _summed(
     rows: Sequence[NDArray[Any]], session: NDArray[Any], pairs: Pairs, kept: NDArray[np.bool_]
 ) -> tuple[Variances, Part, int]:
@@ -186,9 +174,7 @@ def _summed(
 def _zscored(values: Matrix, session: NDArray[Any]) -> Matrix:
     for number in np.unique(session):
         mine = session == number
-        own = values[mine]
-        sd = np.where((own != own[0]).any(axis=0), own.std(axis=0, ddof=1), np.inf)
-        values[mine] = (own - own.mean(axis=0)) / np.where(sd > 0, sd, np.inf)
+        values[mine] = zscored_by(values[mine])[0]
     return values
 
 

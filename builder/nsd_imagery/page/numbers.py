@@ -18,6 +18,13 @@ NOTHING: Final = "–"
 """Stands where there is no number."""
 
 
+def decimals(value: float) -> str:
+    """A number in two decimals, three below 0.1, one digit that counts below `_SMALL`; with the minus of a keyboard."""
+    if 0 < abs(value) < _SMALL:
+        return f"{value:.1g}"
+    return f"{value:.3f}" if 0 < abs(value) < 0.1 else f"{value:.2f}"
+
+
 def shown(value: float | None) -> str:
     """A number as people read it: two decimals, three below 0.1; counts as they are.
 
@@ -32,7 +39,7 @@ def shown(value: float | None) -> str:
         return "0"
     if abs(value) < _SMALL:
         return _signed(f"{Decimal(f'{value:.1g}'):f}" if abs(value) >= _SMALLEST else f"{value:.1g}")
-    return _signed(f"{value:.3f}" if abs(value) < 0.1 else f"{value:.2f}")
+    return _signed(decimals(value))
 
 
 def shown_p(value: float | None) -> str:

@@ -8,6 +8,7 @@ from nsd_imagery.evaluation.plot.curves import drawn_of, name_of
 from nsd_imagery.evaluation.plot.distances import short
 from nsd_imagery.evaluation.plot.dots import Dot
 from nsd_imagery.evaluation.plot.histograms import NULL_NAMES, p_in_words, unit_of
+from nsd_imagery.page.numbers import decimals
 
 Cell = str | float | int | None
 
@@ -29,11 +30,7 @@ _OF_DOTS: Final = ("ROI", "what", "of", "value", "low", "high", "chance", "refer
 
 def in_words(value: float | None) -> str:
     """A number as a sentence has it: two digits, or three decimals below 0.1."""
-    if value is None:
-        return "not estimated"
-    if 0 < abs(value) < 0.001:
-        return f"{value:.1g}"
-    return f"{value:.3f}" if 0 < abs(value) < 0.1 else f"{value:.2f}"
+    return "not estimated" if value is None else decimals(value)
 
 
 def of_dots(dots: Iterable[Dot]) -> Numbers:
