@@ -111,6 +111,7 @@ def test_a_caller_that_takes_slowly_is_waited_for(tmp_path: Path) -> None:
         assert n_taken == size
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "kind", "says"),
     [
@@ -302,6 +303,7 @@ with open_bucket(sys.argv[1]) as bucket:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("url", ["", "http://127.0.0.1:9/bucket"])
 def test_a_process_that_ends_at_once_is_not_torn_down_by_the_clients_threads(server: loopback.Bucket, url: str) -> None:
     """They hand results to Python, or drop them, at a moment of their own."""

@@ -214,6 +214,7 @@ def test_a_dry_run_reads_nothing_and_writes_nothing(server: Bucket, root: Path) 
     assert not root.exists()
 
 
+@pytest.mark.slow
 def test_nothing_lies_under_its_name_before_it_is_whole_and_proven(server: Bucket, root: Path) -> None:
     seen: list[DownloadState] = []
 
@@ -336,6 +337,7 @@ def test_a_key_that_leads_out_of_the_root_is_not_followed(server: Bucket, root: 
 # What goes wrong: one line, nothing under the name, and the next call succeeds.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "kind", "says"),
     [
@@ -564,6 +566,7 @@ def asked_of_betas(server: Bucket) -> set[tuple[int, int] | None]:
     return {request.span for request in server.asked("GET") if request.key == HDF5}
 
 
+@pytest.mark.slow
 def test_a_download_goes_on_with_the_parts_that_are_not_there(server: Bucket, root: Path) -> None:
     stopped_midway(server, root)
     planned = nsd_imagery.download(root, 1, format="hdf5", dry_run=True)
@@ -638,6 +641,7 @@ def test_ctrl_c_ends_it_also_where_the_server_is_silent(server: Bucket, root: Pa
 # The commands.
 
 
+@pytest.mark.slow
 def test_the_command_says_what_it_will_do_and_what_it_did(server: Bucket, root: Path) -> None:
     done = run("download", root, "--subjects", "subj01")
     assert done.returncode == 0
@@ -661,6 +665,7 @@ def test_programs_get_json_alone(server: Bucket, own: Path) -> None:
     assert {"path", "subject", "kind", "size", "state", "proof"} == set(facts["files"][0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "status"),
     [(["--subjects", "9"], 2), ([], 2), (["--subjects", "1", "--source", "http://127.0.0.1:9/b"], 1)],

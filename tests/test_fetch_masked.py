@@ -438,6 +438,7 @@ def test_a_flipped_byte_of_a_node_changes_no_number(
     assert n_errors
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(st.data())
 def test_any_region_comes_with_any_gap(

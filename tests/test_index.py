@@ -125,6 +125,7 @@ def test_what_a_killed_index_left_half_written_goes_with_the_next_one(release: P
     assert not list((tmp_path / "indices").rglob(".partial-*"))
 
 
+@pytest.mark.slow
 def test_two_that_index_a_subject_each_at_once_both_come_into_the_index_of_all(
     release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -175,6 +176,7 @@ def test_every_column_is_held_against_the_root_but_what_other_files_say(release:
             assert found[0].proven == first
 
 
+@pytest.mark.slow
 def test_a_process_that_has_read_an_index_ends_as_it_should(release: Path, tmp_path: Path) -> None:
     """One in three was aborted by Arrow's threads at its end; which, is chance, so here are ten."""
     path = nsd_imagery.index(release, ["subj01"], out=tmp_path) / "imagery/full_index.parquet"

@@ -86,6 +86,7 @@ def refusal(work: Callable[[], object]) -> str:
     return str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["release", "cache"])
 @pytest.mark.parametrize("where", [".", "sourcedata/nsd"])
 def test_a_tree_of_links_is_the_tree_that_they_lead_to(

@@ -133,6 +133,7 @@ def test_an_error_of_the_disk_is_not_taken_for_one_without_locks(
         pytest.fail("was held")
 
 
+@pytest.mark.slow
 def test_a_command_without_flock_builds_and_its_rows_can_be_filtered(
     release: Path, tmp_path: Path, without_flock: dict[str, str]
 ) -> None:
@@ -178,6 +179,7 @@ def test_the_lock_file_of_a_number_that_another_process_has_now_is_taken_over(tm
     assert lockfile.take(path) is not None
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("unlocked_disk")
 @pytest.mark.parametrize("change", [{"host": "node7"}, {"system": "another container"}, None])
 def test_a_lock_file_that_nobody_can_judge_is_named_as_what_to_remove(
@@ -242,6 +244,7 @@ RACE = """
 """
 
 
+@pytest.mark.slow
 def test_of_many_processes_that_take_over_a_dead_one_only_one_does(start: Start, tmp_path: Path) -> None:
     folder = tmp_path / "locks"
     folder.mkdir()
@@ -349,6 +352,7 @@ OPEN = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variable", [None, "TRUE", "BEST_EFFORT", "1"])
 def test_hdf5_that_a_notebook_has_open_for_writing_is_read_whatever_the_environment_says_of_locks(
     start: Start, core_release: Path, tmp_path: Path, variable: str | None
@@ -392,6 +396,7 @@ def test_hdf5_whose_writer_was_killed_is_read(start: Start, core_release: Path, 
     assert [p.name for p in folder.glob(shard)] == [p.name for p in build(core_release, tmp_path / "e").glob(shard)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variable", ["TRUE", "BEST_EFFORT"])
 def test_synth_writes_the_same_whatever_the_environment_says_of_locks(
     core_release: Path, tmp_path: Path, variable: str

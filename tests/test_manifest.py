@@ -210,6 +210,7 @@ def test_a_damaged_manifest_is_one_line_of_every_verb(own: Path, hub: Hub, name:
     assert not hub.requests
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a kind that there is not", "a note that rings", "brackets in brackets"])
 def test_the_command_says_it_in_one_line(own: Path, name: str) -> None:
     path = own / "manifest.json"
@@ -310,6 +311,7 @@ def test_a_mask_that_no_dataset_can_name_is_refused_before_a_beta_is_read(
     assert one_line(str(caught.value))
 
 
+@pytest.mark.slow
 def test_configs_of_other_voxels_never_lie_side_by_side(tmp_path: Path) -> None:
     """The betas are of one file, and so of one source id, whatever the mask is."""
     mask, root = tmp_path / "area.nii.gz", nsd_imagery.synth(tmp_path / "release", format="nii.gz")

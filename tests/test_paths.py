@@ -144,6 +144,7 @@ def test_commas_in_the_path_of_a_mask_are_letters_of_it(tmp_path: Path) -> None:
     assert LIST.convert("V1,V2", None, None) == ("V1", "V2")
 
 
+@pytest.mark.slow
 def test_letters_beyond_ascii_end_no_command_in_a_traceback(run: Run, release: Path, tmp_path: Path) -> None:
     place = tmp_path / "Müller 脳 [v2]"
     root = Path(shutil.copytree(release, place / "root ä", copy_function=os.link))
@@ -172,6 +173,7 @@ def test_letters_beyond_ascii_end_no_command_in_a_traceback(run: Run, release: P
     assert "betas_nsdimagery.nii.gz: " in damaged.stderr
 
 
+@pytest.mark.slow
 def test_errors_in_any_locale_are_one_line_whose_command_works(run: Run, tmp_path: Path) -> None:
     place = tmp_path / "Müller 脳"
     for arguments in (("build", place), ("info", place), ("verify", place), ("index", place), ("embed", place)):

@@ -207,6 +207,7 @@ def test_a_session_or_core_more_changes_no_shard_of_other_pieces(
     assert load(folder, "subj01-stats", hf_cache).num_rows == 15 + 3
 
 
+@pytest.mark.slow
 def test_building_one_condition_keeps_the_statistics_that_others_need(
     core_release: Path, tmp_path: Path, hf_cache: str
 ) -> None:
@@ -259,6 +260,7 @@ def test_without_the_picture_table_there_is_no_split_and_so_no_perception(
         nsd_imagery.build(own_core_release, tmp_path / "b", conditions=["perception"])
 
 
+@pytest.mark.slow
 def test_either_format_gives_the_same_rows(core_dataset: Path, tmp_path: Path, hf_cache: str) -> None:
     root = nsd_imagery.synth(tmp_path / "nifti", format="nii.gz", perception_sessions=1)
     folder = nsd_imagery.build(root, tmp_path / "d", conditions=["perception"], zscore="none")
@@ -366,6 +368,7 @@ def write_design(root: Path, rng: np.random.Generator, subject: int = 1) -> Path
     return path
 
 
+@pytest.mark.slow
 def test_the_design_of_core_proves_the_order_of_its_pictures(own_core_release: Path, rewrite: Rewrite) -> None:
     read = partial(nsd.read_sessions, ReleaseTables(own_core_release), "subj01", BETAS)
     before = read()

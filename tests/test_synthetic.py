@@ -303,6 +303,7 @@ class TestPictureTable:
         assert set(SET_B_IDS) <= set(shared)
         assert all(row[f"subject{number}"] == "1" for row in shared.values() for number in range(1, 9))
 
+    @pytest.mark.slow
     def test_each_subject_sees_10000_pictures_three_times_in_30000_trials(self, table: Lines) -> None:
         for number in range(1, 9):
             trials = np.array([[int(row[f"subject{number}_rep{repeat}"]) for repeat in range(3)] for row in table])
@@ -555,12 +556,14 @@ class TestMeans:
 
 
 class TestWriting:
+    @pytest.mark.slow
     def test_the_same_arguments_give_the_same_files_whatever_else_is_written(self, root: Path, tmp_path: Path) -> None:
         other = synth(tmp_path / "other", subjects=["subj04"], seed=7, format="hdf5")
         synth(other, subjects=["subj01"], seed=7, format="both")
         synth(other, subjects=["subj04", "subj01"], seed=7, format="nii.gz")
         assert contents(other) == contents(root)
 
+    @pytest.mark.slow
     def test_running_again_changes_nothing_and_leaves_no_partial_file(self, tmp_path: Path) -> None:
         root = synth(tmp_path, format="hdf5")
         before = contents(root)
@@ -569,6 +572,7 @@ class TestWriting:
         assert not list(root.rglob(".*"))
         assert not list(root.rglob("betas_nsdimagery.nii.gz"))
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("layout", ["release", "cache"])
     def test_running_again_leaves_what_is_right_alone_and_replaces_what_is_damaged(
         self, tmp_path: Path, layout: Any
@@ -592,6 +596,7 @@ class TestWriting:
         assert {path for path, known in files.items() if identity(path) != known} == {betas, mask}
         assert kept.read_bytes() == damaged
 
+    @pytest.mark.slow
     def test_what_killed_runs_left_half_written_goes_and_what_a_living_one_writes_stays(self, tmp_path: Path) -> None:
         root = tmp_path / "root"
         code = """if True:
