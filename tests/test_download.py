@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -33,8 +34,9 @@ from nsd_imagery.errors import (
     SpaceError,
     UsageError,
 )
-from nsd_imagery.fetch import bucket as client
+from nsd_imagery.fetch import client, plan
 from nsd_imagery.fetch.etags import agrees
+from nsd_imagery.fetch.plan import Plan
 from nsd_imagery.fetch.record import download_folder, read_record, state_folder
 from nsd_imagery.fetch.run import Download
 from nsd_imagery.fetch.transfer import PARTS_AT_ONCE, DownloadState
@@ -455,6 +457,27 @@ def test_an_etag_that_says_nothing_of_the_contents_leaves_the_size_and_that_is_t
     assert nsd_imagery.download(root, 1).bytes_fetched == 0
 
 
+def test_files_that_cannot_be_had_are_one_line_however_many_they_are(server: Bucket, root: Path) -> None:
+    server.faults.append(Fault("", value=412))
+    done = run("download", root, "--subjects", "1")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert done.stderr.count("was changed in") == 4
+    assert done.stderr.endswith("; and 86 files more)\n")
+    assert in_tree(root) == set()
+
+
+def test_the_plan_says_what_would_be_less_where_it_would(
+    server: Bucket, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hint = "less of the betas, with --masked: about "
+    assert hint not in run("download", root, "--subjects", "1", "--dry-run").stdout  # these are small
+    plans: list[Plan] = []
+    monkeypatch.setitem(plan.NSDGENERAL_VOXELS, "subj01", 1000)
+    for masked in (False, True):
+        nsd_imagery.download(root, "1", dry_run=True, masked=masked, planned=plans.append)
+    assert [any(note.startswith(f"{hint}3 MB") for note in plan.notes) for plan in plans] == [True, False]
+
+
 def test_what_nobody_fetched_is_not_replaced(server: Bucket, own: Path) -> None:
     mine = b"my own mask"
     (own / MASK).write_bytes(mine)
@@ -522,12 +545,38 @@ def test_a_disk_that_fills_up_midway_is_named_and_what_came_is_kept(
     assert same_as_served(root, server)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_root_that_may_not_be_written_to_is_one_line(server: Bucket, root: Path) -> None:
-    root.mkdir(mode=0o555)
-    done = run("download", root, "--subjects", "1")
-    assert done.returncode == 1
-    assert "Permission denied" in done.stderr.splitlines()[-1]
+_AS_NOBODY = """
+import os
+import nsd_imagery.cli.fetch, nsd_imagery.fetch.run  # before the folder of Python itself is refused
+from nsd_imagery.cli.app import main
+if os.geteuid() == 0:
+    os.setuid(65534)
+main()
+"""
+
+
+def run_as_nobody(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """The command of somebody whom folders of others refuse; the superuser would be let in."""
+    command = [sys.executable, "-c", _AS_NOBODY, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
+
+
+@pytest.mark.skipif(not hasattr(os, "setuid"), reason="a system without user ids")
+@pytest.mark.parametrize("is_there", [True, False], ids=["root", "folder-above-it"])
+def test_a_root_that_may_not_be_written_to_is_one_line(server: Bucket, is_there: bool) -> None:
+    with tempfile.TemporaryDirectory() as above:  # of which others may read all folders, as not of `tmp_path`
+        folder, root = Path(above), Path(above) / "root"
+        if is_there:
+            root.mkdir()
+        for one in folder, *folder.iterdir():
+            one.chmod(0o555)
+        done = run_as_nobody("download", root, "--subjects", "1")
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+        assert f"{root if not is_there else root / '.download'}: Permission denied" in done.stderr
+        assert server.asked("GET") == []
+        folder.chmod(0o755)
+        root.exists() and root.chmod(0o755)
+        assert run("download", root, "--subjects", "1").returncode == 0
 
 
 def test_betas_that_lie_on_another_disk_get_there_whole(

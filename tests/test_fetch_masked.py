@@ -24,7 +24,7 @@ import nsd_imagery
 from bucket import Fault
 from nsd_imagery.errors import DataError, SourceError, UnknownLayoutError, UsageError
 from nsd_imagery.experiment import N_BETAS
-from nsd_imagery.fetch import bucket as client
+from nsd_imagery.fetch import client
 from nsd_imagery.fetch.bucket import Bucket, open_bucket
 from nsd_imagery.fetch.masked import Fetched, Wanted, fetch_masked
 from nsd_imagery.fetch.ranges import GAP, Ranges, coalesced
@@ -116,6 +116,7 @@ def test_what_is_kept_is_what_the_whole_file_has_and_says_how_it_is_known(
     origin, size = held.origin, (release / KEY).stat().st_size
     assert (origin.source, origin.size, origin.etag) == (f"{server.url}/{KEY}", size, server.etag(KEY))
     assert (origin.rois, origin.located, origin.checked) == (("nsdgeneral",), "predicted+proven", "meanbeta")
+    assert origin.modified == "2020-10-21T07:28:00Z"
     assert (fetched.n_voxels, fetched.note) == (held.positions.size, "")
     assert (fetched.n_requests, fetched.n_bytes) == (len(gets(server)), sum(b - a for a, b in gets(server)))
     assert {request.headers["if-match"] for request in server.asked("GET")} == {server.etag(KEY)}

@@ -143,7 +143,8 @@ class PartialFile:
 
     @property
     def _head(self) -> dict[str, Any]:
-        return {**vars(self.object), "part_size": self._part}
+        there = self.object
+        return {"key": there.key, "size": there.size, "etag": there.etag, "part_size": self._part}
 
     def _start(self) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Literal
 
 from nsd_imagery.errors import AccessError, FolderError, MissingDataError, SpaceError
+from nsd_imagery.experiment import NSDGENERAL_VOXELS
 from nsd_imagery.fetch.bucket import Bucket
 from nsd_imagery.fetch.etags import agrees, is_md5
-from nsd_imagery.fetch.masked_files import Regions, bytes_about, instead_of
+from nsd_imagery.fetch.masked_files import Regions, bytes_about, bytes_of_voxels, instead_of
 from nsd_imagery.fetch.parts import n_bytes_begun
 from nsd_imagery.fetch.reads import Object
 from nsd_imagery.fetch.record import PROVEN, SIZE_ONLY, Entry, read_record, state_folder
@@ -86,6 +87,18 @@ class Plan:
     @property
     def notes(self) -> list[str]:
         """What is to be known of it beside the files."""
+        return [*self._of_masked, *self._of_captions]
+
+    @property
+    def _of_masked(self) -> list[str]:
+        betas = [file for file in self.to_fetch if file.want.kind == "betas" and file.masked is None]
+        less = sum(bytes_of_voxels(NSDGENERAL_VOXELS[file.want.subject]) for file in betas)
+        if less >= sum(file.size for file in betas):
+            return []
+        return [f"less of the betas, with --masked: about {less / 1e6:,.0f} MB, the voxels of nsdgeneral"]
+
+    @property
+    def _of_captions(self) -> list[str]:
         if caption_files(self.root, None):
             return []
         return ["captions are not in the bucket, but COCO's own: unpack annotations_trainval2017.zip "
