@@ -144,6 +144,7 @@ def test_a_caller_that_takes_slowly_is_waited_for(tmp_path: Path) -> None:
         (Fault(DESIGN, value=407), SourceError, "the proxy asks who you are (407)"),
         (Fault(DESIGN, value=418), SourceError, "answered 418"),
         (Fault(DESIGN, "page", method=""), SourceError, "answers with a web page"),
+        (Fault(DESIGN, "page", method="GET"), SourceError, "answers with a web page"),
         (Fault(DESIGN, "whole"), SourceError, "does not heed which bytes are asked for"),
         (Fault(DESIGN, "shifted"), SourceError, "answered with other bytes than were asked for"),
         (Fault(DESIGN, "cut", 10), SourceError, "hung up in the midst of a file"),

@@ -327,10 +327,18 @@ def test_a_bucket_that_does_not_list_is_asked_for_each_file(server: Bucket, root
     assert same_as_served(root, server)
 
 
-def test_a_key_that_leads_out_of_the_root_is_not_followed(server: Bucket, root: Path) -> None:
+def test_a_bucket_that_gives_nothing_is_not_public_and_one_line(server: Bucket, root: Path) -> None:
+    server.faults.append(Fault("", value=403, method=""))
+    assert f"{server.url}: is not public: " in fails(AccessError, root)
+    assert not root.exists()
+
+
+def test_a_key_that_leads_out_of_the_root_is_not_followed_and_all_else_comes(
+    server: Bucket, root: Path, fetched: Path
+) -> None:
     server.changed["nsddata/ppdata/subj01/func1pt8mm/roi/../../../../../../evil.nii.gz"] = b"evil"
-    done = nsd_imagery.download(root, "subj01")
-    assert MASK in states(done)
+    nsd_imagery.download(root, "subj01")
+    assert in_tree(root) == in_tree(fetched)
     assert same_as_served(root, server)
     assert not list(root.parent.rglob("evil*"))
 

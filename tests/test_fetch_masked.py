@@ -583,6 +583,21 @@ def test_of_an_unknown_layout_the_whole_packed_file_comes_and_a_note_says_why(
     assert (tmp_path / "root" / f"{STEM}.nii.gz").read_bytes() == (release / f"{STEM}.nii.gz").read_bytes()
 
 
+@pytest.mark.parametrize("is_damaged", [False, True])
+def test_a_file_whose_header_cannot_be_had_is_one_line_and_an_ordinary_end(
+    accepted: loopback.Bucket, tmp_path: Path, is_damaged: bool
+) -> None:
+    """What HDF5 keeps of a file of Python's must not outlive Python: the process would die at its very end."""
+    accepted.faults.append(Fault(KEY, value=403))
+    if is_damaged:
+        accepted.faults.clear()
+        accepted.changed[KEY] = bytes(3_000_000)
+    done = run("download", tmp_path / "root", "--subjects", "subj01", "--masked", cwd=tmp_path)
+    said = "is not a sound HDF5 file" if is_damaged else "not public in"
+    assert (done.returncode, said in done.stderr.splitlines()[-1]) == (1, True)
+    assert not list((tmp_path / "root").rglob("betas_*"))
+
+
 def test_roi_without_masked_and_masked_with_another_format_are_usage(accepted: loopback.Bucket, tmp_path: Path) -> None:
     for options, said in (({"roi": "V1"}, "with --masked"), ({"masked": True, "format": "nii.gz"}, "are HDF5")):
         with pytest.raises(UsageError, match=said):

@@ -13,7 +13,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from queue import SimpleQueue
@@ -23,7 +23,7 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import MemoryStore
 
-from nsd_imagery.errors import NSDImageryError, SourceError
+from nsd_imagery.errors import AccessError, NSDImageryError, SourceError
 from nsd_imagery.fetch.address import Address, address_of, regional
 from nsd_imagery.fetch.answers import changed, cut_short, is_redirection, ours, web_page
 from nsd_imagery.fetch.client import client_of
@@ -70,13 +70,25 @@ class Bucket:
             AccessError: The bucket does not tell what it holds, or not in a way that can be read.
             SourceError: It cannot be reached, or answers with something else.
         """
+        found: dict[str, Object] = {}
+        for listing in self.listings(folders):
+            if isinstance(listing, AccessError):
+                raise listing
+            found |= {one.key: one for one in listing}
+        return sorted(found.values(), key=lambda one: one.key)
+
+    def listings(self, folders: Sequence[str]) -> list[list[Object] | AccessError]:
+        """The files under each of some folders, or why the bucket does not tell them.
+
+        Raises:
+            SourceError: It cannot be reached, or answers with something else.
+        """
         try:
-            found = self._each(self._listed, folders)
+            return self._each(self._listed, folders)
         except _Redirected:
             self._store = client_of(regional(self._address))
             self._has_moved = True
-            found = self._each(self._listed, folders)
-        return sorted({one.key: one for objects in found for one in objects}.values(), key=lambda one: one.key)
+            return self._each(self._listed, folders)
 
     def head(self, keys: Sequence[str]) -> list[Object | NSDImageryError]:
         """What is known of each of some files without reading it, or why nothing is.
@@ -155,13 +167,16 @@ class Bucket:
         finally:
             running.cancel()
 
-    async def _listed(self, folder: str) -> list[Object]:
+    async def _listed(self, folder: str) -> list[Object] | AccessError:
         try:
             found = await obstore.list(self._store, folder).collect_async()
         except (BaseError, OSError, ValueError) as error:
             if is_redirection(error) and not self._has_moved:
                 raise _Redirected from None
-            raise ours(error, self.name, folder) from None
+            said = ours(error, self.name, folder)
+            if isinstance(said, AccessError):
+                return said
+            raise said from None
         return [_object(one["path"], one) for one in found]
 
     async def _headed(self, key: str) -> Object | NSDImageryError:
@@ -172,12 +187,9 @@ class Bucket:
             if isinstance(said, SourceError):
                 raise said from None
             return said
-        self._refuse_page(found)
-        return _object(key, found.meta)
-
-    def _refuse_page(self, found: "obstore.GetResult") -> None:
-        if str(found.attributes.get("Content-Type")).startswith("text/html"):
+        if _is_page(found):
             raise web_page(self.name)
+        return _object(key, found.meta)
 
     async def _read(
         self, read: Read, chunk: int | None, room: asyncio.Semaphore, hand_on: Callable[[Arrived], None]
@@ -206,11 +218,15 @@ class Bucket:
     async def _why(self, error: Exception, key: str) -> NSDImageryError:
         """Our error for one of a read; a web page in place of a part looks like an answer that heeds no range."""
         if "NotPartial" in str(error):
-            try:
-                await self._headed(key)
-            except SourceError as said:
-                return said
+            with suppress(BaseError, OSError, ValueError):
+                whole = await obstore.get_async(self._store, key)  # of whose body nothing is taken
+                if _is_page(whole):
+                    return web_page(self.name)
         return ours(error, self.name, key)
+
+
+def _is_page(found: "obstore.GetResult") -> bool:
+    return str(found.attributes.get("Content-Type")).startswith("text/html")
 
 
 def _object(key: str, said: "obstore.ObjectMeta") -> Object:

@@ -128,6 +128,7 @@ def make_plan(bucket: Bucket, root: Path, request: Request) -> Plan:
     """Ask the bucket what it has, and look at what is in the root; nothing is fetched.
 
     Raises:
+        AccessError: The bucket is not public.
         MissingDataError: The bucket lacks what nothing can be made without, or a file here is a link without content.
         FolderError: A file in the root is another one than the bucket's.
         SourceError: The bucket cannot be reached, or answers with something else.
@@ -148,10 +149,12 @@ def make_plan(bucket: Bucket, root: Path, request: Request) -> Plan:
 
 def _found(bucket: Bucket, root: Path, wants: Sequence[Want]) -> list[PlannedFile]:
     """What the bucket has of what is wanted, each file once; of what it lacks, what cannot be done without."""
-    try:
-        objects = {one.key: one for one in bucket.objects(folders_of(wants))}
-    except AccessError:
-        objects = _by_heads(bucket, [key for want in wants for key in (want.guesses or _alone(want))])
+    folders = folders_of(wants)
+    listings = dict(zip(folders, bucket.listings(folders), strict=True))
+    told = [listing for listing in listings.values() if not isinstance(listing, AccessError)]
+    objects = {one.key: one for listing in told for one in listing}
+    untold = tuple(f"{folder}/" for folder, listing in listings.items() if isinstance(listing, AccessError))
+    objects |= _by_heads(bucket, [want for want in wants if f"{want.folder}/".startswith(untold)], bool(told))
     if not objects:
         bucket.head([want.key for want in wants if not want.ending][:1])  # a web page looks like an empty listing
     held_out = [want.key for want in wants if _is_held_out(want) and want.key in objects]
@@ -176,8 +179,17 @@ def _is_held_out(want: Want) -> bool:
     return want.kind == "betas" and "perception" in want.needed_by
 
 
-def _by_heads(bucket: Bucket, keys: Sequence[str]) -> dict[str, Object]:
-    heads = bucket.head(list(dict.fromkeys(keys)))
+def _by_heads(bucket: Bucket, wants: Sequence[Want], is_told: bool) -> dict[str, Object]:
+    """What the bucket has of what is wanted from folders whose files it does not tell.
+
+    Raises:
+        AccessError: It tells of no folder, and gives none of these files.
+    """
+    keys = list(dict.fromkeys(key for want in wants for key in (want.guesses or _alone(want))))
+    heads = bucket.head(keys)
+    if keys and not is_told and all(isinstance(head, AccessError) for head in heads):
+        msg = f"{bucket.name}: is not public: it says neither what it holds nor gives any of the {len(keys)} files"
+        raise AccessError(msg)
     return {one.key: one for one in heads if isinstance(one, Object)}
 
 
