@@ -288,7 +288,18 @@ def test_a_source_is_a_bucket_as_people_write_it(source: str, address: Address) 
 
 @pytest.mark.parametrize(
     "source",
-    ["", "natural-scenes-dataset", "s3://", "s3://b/folder", "https://mirror.org", "http://me:pw@h/b", "ftp://h/b"],
+    [
+        "",
+        "natural-scenes-dataset",
+        "s3://",
+        "s3://b/folder",
+        "https://mirror.org",
+        "http://me:pw@h/b",
+        "ftp://h/b",
+        "http://h:99999/b",
+        "http://h:x/b",
+        "http://[::1/b",
+    ],
 )
 def test_what_is_no_bucket_is_refused(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NSD_IMAGERY_SOURCE", source or "nowhere")

@@ -496,6 +496,12 @@ def test_what_nobody_fetched_is_not_replaced(server: Bucket, own: Path) -> None:
     assert (own / MASK).read_bytes() == mine.ljust(server.size(MASK))
 
 
+def test_a_folder_in_the_place_of_a_file_is_named_before_anything_comes(server: Bucket, root: Path) -> None:
+    (root / MASK).mkdir(parents=True)
+    assert f"{root / MASK}: is a folder, and the bucket has a file in its place" in fails(FolderError, root)
+    assert server.asked("GET") == []
+
+
 def test_a_file_that_was_fetched_is_brought_up_to_date(server: Bucket, own: Path) -> None:
     server.changed[BEHAVIOUR] = server.whole(BEHAVIOUR) + b"\n"
     assert states(nsd_imagery.download(own, 1))[BEHAVIOUR] == "fetched"
@@ -601,6 +607,24 @@ def test_betas_that_lie_on_another_disk_get_there_whole(
     nsd_imagery.download(root, 1)
     assert same_as_served(root, server)
     assert PACKED in in_tree(root)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_disk_that_is_too_full_for_a_journal_is_named_too(server: Bucket, root: Path, masked: bool) -> None:
+    """As `/dev/full` is for the journal of the betas, whose data have their room already."""
+    of_voxels, ending = (".masked", "ranges.jsonl") if masked else ("", "parts.jsonl")
+    journal = state_folder(root, f"{STEM}{of_voxels}.hdf5") / ending
+    opened = Path.open
+
+    def full(path: Path, mode: str = "r", *arguments: Any, **options: Any) -> Any:
+        return opened(Path("/dev/full") if (path, mode) == (journal, "ab") else path, mode, *arguments, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "open", full)
+        with pytest.raises(OSError, match="No space left") as caught:
+            nsd_imagery.download(root, 1, format=None if masked else "hdf5", masked=masked)
+    assert str(caught.value.filename).startswith(str(journal.parent))
+    nsd_imagery.download(root, 1, format=None if masked else "hdf5", masked=masked)
 
 
 # Stopped, and gone on with.

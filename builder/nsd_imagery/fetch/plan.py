@@ -219,6 +219,9 @@ def _looked_at(root: Path, file: PlannedFile, noted: Entry | None, request: Requ
     if file.state != "to fetch":
         return file
     path = root / file.object.key
+    if path.is_dir():
+        msg = f"{path}: is a folder, and the bucket has a file in its place: move it away, or name another ROOT"
+        raise FolderError(msg)
     if is_there(path):
         entry = _of_the_bucket(path, file.object, noted)
         if entry is not None:
