@@ -33,6 +33,7 @@ def served(release: Path) -> Iterator[loopback.Bucket]:
 def server(served: loopback.Bucket, monkeypatch: pytest.MonkeyPatch) -> loopback.Bucket:
     """A bucket of `release` that nobody has asked anything, and a client that soon gives up."""
     served.clear()
+    monkeypatch.setattr("nsd_imagery.fetch.bucket._BREATH", 0.002)  # this process goes on
     monkeypatch.setattr(client, "_SILENCE", 0.2)
     monkeypatch.setattr(client, "_TRIES", 2)
     monkeypatch.setattr(client, "_FIRST_PAUSE", 0.01)

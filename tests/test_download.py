@@ -67,6 +67,7 @@ def server(served: Bucket, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> B
     """A bucket of `release`, somebody who accepted NSD's terms, and no way to any other host than this one."""
     served.clear()
     served.part = PART
+    monkeypatch.setattr("nsd_imagery.fetch.bucket._BREATH", 0.002)  # this process goes on
     patience = {"_SILENCE": 0.3, "_TRIES": 2, "_FIRST_PAUSE": 0.01}
     for name, value in patience.items():
         monkeypatch.setattr(client, name, value)
