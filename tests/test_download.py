@@ -219,14 +219,16 @@ def test_a_dry_run_reads_nothing_and_writes_nothing(server: Bucket, root: Path) 
 
 def test_nothing_lies_under_its_name_before_it_is_whole_and_proven(server: Bucket, root: Path) -> None:
     seen: list[DownloadState] = []
+    proven: list[bool | None] = []
 
     def watch(state: DownloadState) -> None:
         seen.append(state)
-        if (root / HDF5).exists():
-            assert agrees(root / HDF5, server.etag(HDF5))
+        if not proven and (root / HDF5).exists():
+            proven.append(agrees(root / HDF5, server.etag(HDF5)))
         assert len(in_tree(root)) == state.n_done
 
     nsd_imagery.download(root, "1", format="hdf5", progress=watch)
+    assert proven == [True]
     assert seen[-1].n_done == seen[-1].n_files == len(in_tree(root))
     assert seen[-1].bytes_done == seen[-1].n_bytes == server.sent
 
@@ -745,12 +747,19 @@ def test_programs_get_json_alone(server: Bucket, own: Path) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "status"),
-    [(["--subjects", "9"], 2), ([], 2), (["--subjects", "1", "--source", "http://127.0.0.1:9/b"], 1)],
+    [(["--subjects", "9"], 2), ([], 2), (["--subjects", "1", "--betas", "fithrf", "--dry-run"], 1)],
 )
 def test_the_exit_status_says_whether_it_was_called_wrongly(
     server: Bucket, root: Path, arguments: list[str], status: int
 ) -> None:
+    server.changed[f"{expected_betas('fithrf', 'subj01')}.nii.gz"] = None
     assert run("download", root, *arguments).returncode == status
+
+
+def test_a_bucket_that_cannot_be_reached_is_one_line(server: Bucket, root: Path) -> None:
+    said = fails(SourceError, root, source="http://127.0.0.1:9/b")
+    assert said.startswith("http://127.0.0.1:9/b: cannot be reached (Connection refused)")
+    assert not root.exists()
 
 
 @pytest.mark.slow
