@@ -591,8 +591,8 @@ def test_a_root_that_may_not_be_written_to_is_one_line(server: Bucket, is_there:
         assert (done.returncode, done.stderr.count("\n")) == (1, 1)
         assert f"{root if not is_there else root / '.download'}: Permission denied" in done.stderr
         assert server.asked("GET") == []
-        folder.chmod(0o755)
-        root.exists() and root.chmod(0o755)
+        for one in folder, *folder.iterdir():
+            one.chmod(0o755)
         assert run("download", root, "--subjects", "1").returncode == 0
 
 

@@ -47,12 +47,12 @@ def address_of(source: Any = None) -> Address:
         UsageError: It is none of these.
     """
     said = the_word("source", source or os.environ.get(VARIABLE) or BUCKET)
-    parts, has_port = _split(said)
+    parts = _split(said)
     folders = [part for part in parts.path.split("/") if part]
     if parts.scheme == "s3" and not folders and _BUCKET_NAME.fullmatch(parts.netloc):
         return Address(f"s3://{parts.netloc}", parts.netloc, f"https://{parts.netloc}.{_AMAZON}", is_virtual=True)
     plain = parts.scheme in ("http", "https") and parts.hostname and "@" not in parts.netloc
-    if plain and has_port and not parts.query and len(folders) < 2:
+    if plain and not parts.query and len(folders) < 2:
         endpoint = f"{parts.scheme}://{parts.netloc}"
         if folders:
             return Address(f"{endpoint}/{folders[0]}", folders[0], endpoint, is_virtual=False)
@@ -62,13 +62,13 @@ def address_of(source: Any = None) -> Address:
     raise UsageError(msg)
 
 
-def _split(url: str) -> tuple[SplitResult, bool]:
-    """The parts of an address, none where it has none, and whether its port can be one."""
+def _split(url: str) -> SplitResult:
+    """The parts of an address; none where it is none, as where its port is no number of a port."""
     try:
         parts = urlsplit(url)
-        return parts, parts.port != 0
+        return parts if parts.port != 0 else urlsplit("")
     except ValueError:
-        return urlsplit(""), False
+        return urlsplit("")
 
 
 def regional(address: Address) -> Address:
