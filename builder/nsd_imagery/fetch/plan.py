@@ -188,7 +188,7 @@ def _by_heads(bucket: Bucket, wants: Sequence[Want], is_told: bool) -> dict[str,
     keys = list(dict.fromkeys(key for want in wants for key in (want.guesses or _alone(want))))
     heads = bucket.head(keys)
     if keys and not is_told and all(isinstance(head, AccessError) for head in heads):
-        msg = f"{bucket.name}: is not public: it says neither what it holds nor gives any of the {len(keys)} files"
+        msg = f"{bucket.name}: is not public: it neither says what it holds nor gives any of the {len(keys)} files"
         raise AccessError(msg)
     return {one.key: one for one in heads if isinstance(one, Object)}
 

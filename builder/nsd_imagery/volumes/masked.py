@@ -5,6 +5,7 @@ and `voxels` says which these are. HDF5 gives zeros for a chunk that is not ther
 before the voxels that are asked for are held against those that it holds.
 """
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -83,7 +84,8 @@ class Held:
             MissingDataError: Says how many, and what fetches them.
         """
         if n_lacking := self.lacking(grid, voxels):
-            again = f"nsd-imagery download ROOT --subjects subjAA --masked --roi {','.join(self.origin.rois)},ROI"
+            names = shlex.quote(",".join([*self.origin.rois, "ROI"]))
+            again = f"nsd-imagery download ROOT --subjects subjAA --masked --roi {names}"
             raise MissingDataError(f"{self}; {n_lacking:,} voxels more are asked for: fetch their ROI, too: {again}")
 
     def judging(self, grid: Grid, brain: FlatIndex) -> FlatIndex:
