@@ -202,6 +202,14 @@ def over_remote_file(bucket: Any, server: Server, grid: Any, voxels: Any) -> tup
     return wall * times, round((after[0] - before[0]) * times), round((after[1] - before[1]) * times)
 
 
+def bound(line: tuple[float, float], n_gets: int, n_bytes: int) -> float:
+    """Seconds that a masked fetch is to take at most: twice what the line or its latency allows, and four latencies."""
+    from nsd_imagery.fetch.bucket import AT_ONCE
+
+    rate, latency = line
+    return 2 * max(n_bytes / rate, n_gets * latency / AT_ONCE) + 4 * latency
+
+
 def gap_table(cells: dict[Any, tuple[float, int, int]], n_wanted: int, n_all: int) -> list[str]:
     names = [*(f"gap {gap} KB" for gap in GAPS), "whole .nii.gz", "h5py, remote file"]
     keys = [*GAPS, "packed", "h5py"]
@@ -210,17 +218,23 @@ def gap_table(cells: dict[Any, tuple[float, int, int]], n_wanted: int, n_all: in
         "",
         f"{n_wanted / 1e6:.1f} MB of voxels in a file of {n_all / 1e6:,.0f} MB. The whole .nii.gz has the 470 MB of",
         f"subj01's and is not unpacked; h5py reads {PROBED} voxels, neighbours of each other, through blocks of",
-        f"64 KB, times {15724 // PROBED}.",
+        f"64 KB, times {15724 // PROBED}. Of the bound: the seconds in parts of 2 × max(bytes / bandwidth,",
+        "requests × latency / 64) + 4 latencies, on the line of each column.",
         "",
         "| | requests | MB | × voxels | "
         + " | ".join(f"{r / 1e6:.0f} MB/s, {s * 1e3:.0f} ms" for r, s in LINES)
-        + " |",
-        "|---|---|---|---|" + "---|" * len(LINES),
+        + " | of the bound |",
+        "|---|---|---|---|" + "---|" * (len(LINES) + 1),
     ]
     for name, key in zip(names, keys, strict=True):
         _, n_gets, n_bytes = cells[(*LINES[0], key)]
-        walls = " | ".join(f"{cells[(*line, key)][0]:,.1f} s" for line in LINES)
-        lines.append(f"| {name} | {n_gets:,} | {n_bytes / 1e6:,.1f} | {n_bytes / n_wanted:.2f} | {walls} |")
+        of_lines = {line: cells[(*line, key)] for line in LINES}
+        walls = " | ".join(f"{wall:,.1f} s" for wall, _, _ in of_lines.values())
+        parts = (f"{wall / bound(line, *counts):.2f}" for line, (wall, *counts) in of_lines.items())
+        of_bound = ", ".join(parts) if key in GAPS else ""
+        lines.append(
+            f"| {name} | {n_gets:,} | {n_bytes / 1e6:,.1f} | {n_bytes / n_wanted:.2f} | {walls} | {of_bound} |"
+        )
     return [*lines, ""]
 
 

@@ -81,6 +81,8 @@ class Bucket:
         latency: Seconds before each answer.
         rate: Bytes a second over all connections; 0 for no limit.
         page_size: Keys in an answer to a listing.
+        lists_quotes: Whether the ETags of a listing are in quotes, as Amazon's are.
+        heeds_if_match: Whether an object that is another one is refused, as Amazon does.
         changed: Objects by key that are other than in the folder; None for one that is not there.
         etags: ETags by key that are no MD5.
         sent: Bytes of objects that went out.
@@ -92,6 +94,8 @@ class Bucket:
     latency: float = 0.0
     rate: float = 0.0
     page_size: int = 1000
+    lists_quotes: bool = True
+    heeds_if_match: bool = True
     changed: dict[str, bytes | None] = field(default_factory=dict)
     etags: dict[str, str] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
@@ -108,6 +112,7 @@ class Bucket:
             kept.clear()
         self.sent = self.most_busy = 0
         self.latency, self.rate, self.part, self.page_size = 0.0, 0.0, 8 << 20, 1000
+        self.lists_quotes = self.heeds_if_match = True
 
     def asked(self, method: str) -> list[Request]:
         """The requests of a method: GET, HEAD or LIST."""
@@ -234,7 +239,7 @@ class _Connection:
         asked = re.fullmatch(r"bytes=(\d+)-(\d*)", headers.get("range", "")) if kind != "whole" else None
         start, stop = (int(asked[1]), int(asked[2] or 10**18) + 1) if asked else (0, 10**18)
         stop = min(stop, size or 0)
-        is_other = headers.get("if-match", etag) != etag
+        is_other = headers.get("if-match", etag) != etag and self.bucket.heeds_if_match
         status = 404 if size is None else 412 if is_other else 416 if asked and start >= size else 206 if asked else 200
         self.note(method, key, (start, stop) if asked else None, status, headers)
         if status >= 400:
@@ -266,9 +271,11 @@ class _Connection:
 def _listing(bucket: Bucket, prefix: str, query: dict[str, str]) -> str:
     found = [key for key in bucket.all_keys() if key.startswith(prefix) and key > query.get("continuation-token", "")]
     shown, more = found[: bucket.page_size], len(found) > bucket.page_size
+    marks = "" if bucket.lists_quotes else '"'
     entries = "".join(
         f"<Contents><Key>{escape(key)}</Key><LastModified>2020-10-21T07:28:00.000Z</LastModified>"
-        f"<ETag>{escape(bucket.etag(key), {chr(34): '&quot;'})}</ETag><Size>{bucket.size(key)}</Size></Contents>"
+        f"<ETag>{escape(bucket.etag(key).strip(marks), {chr(34): '&quot;'})}</ETag>"
+        f"<Size>{bucket.size(key)}</Size></Contents>"
         for key in shown
     )
     token = f"<NextContinuationToken>{escape(shown[-1])}</NextContinuationToken>" if more else ""

@@ -15,9 +15,9 @@ import pytest
 import bucket as loopback
 from bucket import Fault
 from nsd_imagery.errors import AccessError, DataError, MissingDataError, NSDImageryError, SourceError, UsageError
-from nsd_imagery.fetch import bucket as client
+from nsd_imagery.fetch import client
 from nsd_imagery.fetch.address import Address, address_of
-from nsd_imagery.fetch.bucket import Bucket, Object, Read, open_bucket
+from nsd_imagery.fetch.bucket import AT_ONCE, Bucket, Object, Read, open_bucket
 
 DESIGN = "nsddata/experiments/nsdimagery/designmatrixGLMsingle.mat"
 BETAS = "nsddata_betas/ppdata/subj01/func1pt8mm/nsdimagerybetas_fithrf/betas_nsdimagery.hdf5"
@@ -33,6 +33,7 @@ def served(release: Path) -> Iterator[loopback.Bucket]:
 def server(served: loopback.Bucket, monkeypatch: pytest.MonkeyPatch) -> loopback.Bucket:
     """A bucket of `release` that nobody has asked anything, and a client that soon gives up."""
     served.clear()
+    monkeypatch.setattr("nsd_imagery.fetch.bucket._BREATH", 0.002)  # this process goes on
     monkeypatch.setattr(client, "_SILENCE", 0.2)
     monkeypatch.setattr(client, "_TRIES", 2)
     monkeypatch.setattr(client, "_FIRST_PAUSE", 0.01)
@@ -68,13 +69,35 @@ def test_a_listing_has_every_file_of_its_folders_once_with_size_and_etag(
     assert [(one.size, one.etag) for one in found] == [(server.size(key), server.etag(key)) for key in keys]
 
 
+def test_when_an_object_was_put_there_is_known_where_the_server_says_it(bucket: Bucket) -> None:
+    (listed, *_), (headed,) = bucket.objects(["nsddata/templates"]), bucket.head([DESIGN])
+    assert isinstance(headed, Object)
+    assert listed.modified == headed.modified == "2020-10-21T07:28:00Z"
+
+
+def test_a_mirror_that_lists_etags_without_quotes_is_asked_by_those_that_it_gives(
+    bucket: Bucket, server: loopback.Bucket
+) -> None:
+    server.lists_quotes = False
+    (one,) = [one for one in bucket.objects(["nsddata/experiments/nsdimagery"]) if one.key == DESIGN]
+    assert one.etag == server.etag(DESIGN).strip('"')
+    assert fetched(bucket, [Read(DESIGN, one.etag, 0, one.size)]) == [server.whole(DESIGN)]
+
+
+def test_a_mirror_that_does_not_heed_if_match_gives_no_bytes_of_another_object(
+    bucket: Bucket, server: loopback.Bucket
+) -> None:
+    server.heeds_if_match = False
+    assert f"{DESIGN}: was changed in {server.url} while it was fetched" in why(bucket, Read(DESIGN, '"old"', 0, 100))
+
+
 def test_many_reads_at_once_give_their_own_bytes_and_ask_for_the_etag(bucket: Bucket, server: loopback.Bucket) -> None:
     server.latency = 0.02
     starts = range(0, 600_000, 3000)
     reads = [Read(BETAS, server.etag(BETAS), start, start + 1500) for start in starts]
     contents = server.whole(BETAS)
     assert fetched(bucket, reads) == [contents[start : start + 1500] for start in starts]
-    assert server.most_busy == client.AT_ONCE
+    assert server.most_busy == AT_ONCE
     assert {request.headers["if-match"] for request in server.asked("GET")} == {server.etag(BETAS)}
 
 
@@ -123,6 +146,7 @@ def test_a_caller_that_takes_slowly_is_waited_for(tmp_path: Path) -> None:
         (Fault(DESIGN, value=407), SourceError, "the proxy asks who you are (407)"),
         (Fault(DESIGN, value=418), SourceError, "answered 418"),
         (Fault(DESIGN, "page", method=""), SourceError, "answers with a web page"),
+        (Fault(DESIGN, "page", method="GET"), SourceError, "answers with a web page"),
         (Fault(DESIGN, "whole"), SourceError, "does not heed which bytes are asked for"),
         (Fault(DESIGN, "shifted"), SourceError, "answered with other bytes than were asked for"),
         (Fault(DESIGN, "cut", 10), SourceError, "hung up in the midst of a file"),
@@ -266,7 +290,18 @@ def test_a_source_is_a_bucket_as_people_write_it(source: str, address: Address) 
 
 @pytest.mark.parametrize(
     "source",
-    ["", "natural-scenes-dataset", "s3://", "s3://b/folder", "https://mirror.org", "http://me:pw@h/b", "ftp://h/b"],
+    [
+        "",
+        "natural-scenes-dataset",
+        "s3://",
+        "s3://b/folder",
+        "https://mirror.org",
+        "http://me:pw@h/b",
+        "ftp://h/b",
+        "http://h:99999/b",
+        "http://h:x/b",
+        "http://[::1/b",
+    ],
 )
 def test_what_is_no_bucket_is_refused(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NSD_IMAGERY_SOURCE", source or "nowhere")
@@ -291,7 +326,7 @@ ENDS_AT_ONCE = """
 import sys
 from nsd_imagery.errors import SourceError
 from nsd_imagery.fetch.bucket import Read, open_bucket
-from nsd_imagery.fetch import bucket as client
+from nsd_imagery.fetch import client
 client._TRIES = 1
 with open_bucket(sys.argv[1]) as bucket:
     try:

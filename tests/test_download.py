@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -33,8 +34,9 @@ from nsd_imagery.errors import (
     SpaceError,
     UsageError,
 )
-from nsd_imagery.fetch import bucket as client
+from nsd_imagery.fetch import client, plan
 from nsd_imagery.fetch.etags import agrees
+from nsd_imagery.fetch.plan import Plan
 from nsd_imagery.fetch.record import download_folder, read_record, state_folder
 from nsd_imagery.fetch.run import Download
 from nsd_imagery.fetch.transfer import PARTS_AT_ONCE, DownloadState
@@ -65,6 +67,7 @@ def server(served: Bucket, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> B
     """A bucket of `release`, somebody who accepted NSD's terms, and no way to any other host than this one."""
     served.clear()
     served.part = PART
+    monkeypatch.setattr("nsd_imagery.fetch.bucket._BREATH", 0.002)  # this process goes on
     patience = {"_SILENCE": 0.3, "_TRIES": 2, "_FIRST_PAUSE": 0.01}
     for name, value in patience.items():
         monkeypatch.setattr(client, name, value)
@@ -217,14 +220,16 @@ def test_a_dry_run_reads_nothing_and_writes_nothing(server: Bucket, root: Path) 
 @pytest.mark.slow
 def test_nothing_lies_under_its_name_before_it_is_whole_and_proven(server: Bucket, root: Path) -> None:
     seen: list[DownloadState] = []
+    proven: list[bool | None] = []
 
     def watch(state: DownloadState) -> None:
         seen.append(state)
-        if (root / HDF5).exists():
-            assert agrees(root / HDF5, server.etag(HDF5))
+        if not proven and (root / HDF5).exists():
+            proven.append(agrees(root / HDF5, server.etag(HDF5)))
         assert len(in_tree(root)) == state.n_done
 
     nsd_imagery.download(root, "1", format="hdf5", progress=watch)
+    assert proven == [True]
     assert seen[-1].n_done == seen[-1].n_files == len(in_tree(root))
     assert seen[-1].bytes_done == seen[-1].n_bytes == server.sent
 
@@ -326,10 +331,18 @@ def test_a_bucket_that_does_not_list_is_asked_for_each_file(server: Bucket, root
     assert same_as_served(root, server)
 
 
-def test_a_key_that_leads_out_of_the_root_is_not_followed(server: Bucket, root: Path) -> None:
+def test_a_bucket_that_gives_nothing_is_not_public_and_one_line(server: Bucket, root: Path) -> None:
+    server.faults.append(Fault("", value=403, method=""))
+    assert f"{server.url}: is not public: " in fails(AccessError, root)
+    assert not root.exists()
+
+
+def test_a_key_that_leads_out_of_the_root_is_not_followed_and_all_else_comes(
+    server: Bucket, root: Path, fetched: Path
+) -> None:
     server.changed["nsddata/ppdata/subj01/func1pt8mm/roi/../../../../../../evil.nii.gz"] = b"evil"
-    done = nsd_imagery.download(root, "subj01")
-    assert MASK in states(done)
+    nsd_imagery.download(root, "subj01")
+    assert in_tree(root) == in_tree(fetched)
     assert same_as_served(root, server)
     assert not list(root.parent.rglob("evil*"))
 
@@ -457,6 +470,27 @@ def test_an_etag_that_says_nothing_of_the_contents_leaves_the_size_and_that_is_t
     assert nsd_imagery.download(root, 1).bytes_fetched == 0
 
 
+def test_files_that_cannot_be_had_are_one_line_however_many_they_are(server: Bucket, root: Path) -> None:
+    server.faults.append(Fault("", value=412))
+    done = run("download", root, "--subjects", "1")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert done.stderr.count("was changed in") == 4
+    assert done.stderr.endswith("; and 86 files more)\n")
+    assert in_tree(root) == set()
+
+
+def test_the_plan_says_what_would_be_less_where_it_would(
+    server: Bucket, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hint = "less of the betas, with --masked: about "
+    assert hint not in run("download", root, "--subjects", "1", "--dry-run").stdout  # these are small
+    plans: list[Plan] = []
+    monkeypatch.setitem(plan.NSDGENERAL_VOXELS, "subj01", 1000)
+    for masked in (False, True):
+        nsd_imagery.download(root, "1", dry_run=True, masked=masked, planned=plans.append)
+    assert [any(note.startswith(f"{hint}3 MB") for note in plan.notes) for plan in plans] == [True, False]
+
+
 def test_what_nobody_fetched_is_not_replaced(server: Bucket, own: Path) -> None:
     mine = b"my own mask"
     (own / MASK).write_bytes(mine)
@@ -465,6 +499,12 @@ def test_what_nobody_fetched_is_not_replaced(server: Bucket, own: Path) -> None:
     (own / MASK).write_bytes(mine.ljust(server.size(MASK)))
     assert "holds something else" in fails(FolderError, own)
     assert (own / MASK).read_bytes() == mine.ljust(server.size(MASK))
+
+
+def test_a_folder_in_the_place_of_a_file_is_named_before_anything_comes(server: Bucket, root: Path) -> None:
+    (root / MASK).mkdir(parents=True)
+    assert f"{root / MASK}: is a folder, and the bucket has a file in its place" in fails(FolderError, root)
+    assert server.asked("GET") == []
 
 
 def test_a_file_that_was_fetched_is_brought_up_to_date(server: Bucket, own: Path) -> None:
@@ -524,12 +564,38 @@ def test_a_disk_that_fills_up_midway_is_named_and_what_came_is_kept(
     assert same_as_served(root, server)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_root_that_may_not_be_written_to_is_one_line(server: Bucket, root: Path) -> None:
-    root.mkdir(mode=0o555)
-    done = run("download", root, "--subjects", "1")
-    assert done.returncode == 1
-    assert "Permission denied" in done.stderr.splitlines()[-1]
+_AS_NOBODY = """
+import os
+import nsd_imagery.cli.fetch, nsd_imagery.fetch.run  # before the folder of Python itself is refused
+from nsd_imagery.cli.app import main
+if os.geteuid() == 0:
+    os.setuid(65534)
+main()
+"""
+
+
+def run_as_nobody(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """The command of somebody whom folders of others refuse; the superuser would be let in."""
+    command = [sys.executable, "-c", _AS_NOBODY, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
+
+
+@pytest.mark.skipif(not hasattr(os, "setuid"), reason="a system without user ids")
+@pytest.mark.parametrize("is_there", [True, False], ids=["root", "folder-above-it"])
+def test_a_root_that_may_not_be_written_to_is_one_line(server: Bucket, is_there: bool) -> None:
+    with tempfile.TemporaryDirectory() as above:  # of which others may read all folders, as not of `tmp_path`
+        folder, root = Path(above), Path(above) / "root"
+        if is_there:
+            root.mkdir()
+        for one in folder, *folder.iterdir():
+            one.chmod(0o555)
+        done = run_as_nobody("download", root, "--subjects", "1")
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+        assert f"{root if not is_there else root / '.download'}: Permission denied" in done.stderr
+        assert server.asked("GET") == []
+        for one in folder, *folder.iterdir():
+            one.chmod(0o755)
+        assert run("download", root, "--subjects", "1").returncode == 0
 
 
 def test_betas_that_lie_on_another_disk_get_there_whole(
@@ -546,6 +612,24 @@ def test_betas_that_lie_on_another_disk_get_there_whole(
     nsd_imagery.download(root, 1)
     assert same_as_served(root, server)
     assert PACKED in in_tree(root)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_disk_that_is_too_full_for_a_journal_is_named_too(server: Bucket, root: Path, masked: bool) -> None:
+    """As `/dev/full` is for the journal of the betas, whose data have their room already."""
+    of_voxels, ending = (".masked", "ranges.jsonl") if masked else ("", "parts.jsonl")
+    journal = state_folder(root, f"{STEM}{of_voxels}.hdf5") / ending
+    opened = Path.open
+
+    def full(path: Path, mode: str = "r", *arguments: Any, **options: Any) -> Any:
+        return opened(Path("/dev/full") if (path, mode) == (journal, "ab") else path, mode, *arguments, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "open", full)
+        with pytest.raises(OSError, match="No space left") as caught:
+            nsd_imagery.download(root, 1, format=None if masked else "hdf5", masked=masked)
+    assert str(caught.value.filename).startswith(str(journal.parent))
+    nsd_imagery.download(root, 1, format=None if masked else "hdf5", masked=masked)
 
 
 # Stopped, and gone on with.
@@ -668,12 +752,19 @@ def test_programs_get_json_alone(server: Bucket, own: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "status"),
-    [(["--subjects", "9"], 2), ([], 2), (["--subjects", "1", "--source", "http://127.0.0.1:9/b"], 1)],
+    [(["--subjects", "9"], 2), ([], 2), (["--subjects", "1", "--betas", "fithrf", "--dry-run"], 1)],
 )
 def test_the_exit_status_says_whether_it_was_called_wrongly(
     server: Bucket, root: Path, arguments: list[str], status: int
 ) -> None:
+    server.changed[f"{expected_betas('fithrf', 'subj01')}.nii.gz"] = None
     assert run("download", root, *arguments).returncode == status
+
+
+def test_a_bucket_that_cannot_be_reached_is_one_line(server: Bucket, root: Path) -> None:
+    said = fails(SourceError, root, source="http://127.0.0.1:9/b")
+    assert said.startswith("http://127.0.0.1:9/b: cannot be reached (Connection refused)")
+    assert not root.exists()
 
 
 @pytest.mark.slow

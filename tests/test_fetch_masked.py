@@ -24,7 +24,7 @@ import nsd_imagery
 from bucket import Fault
 from nsd_imagery.errors import DataError, SourceError, UnknownLayoutError, UsageError
 from nsd_imagery.experiment import N_BETAS
-from nsd_imagery.fetch import bucket as client
+from nsd_imagery.fetch import client
 from nsd_imagery.fetch.bucket import Bucket, open_bucket
 from nsd_imagery.fetch.masked import Fetched, Wanted, fetch_masked
 from nsd_imagery.fetch.ranges import GAP, Ranges, coalesced
@@ -54,6 +54,7 @@ def served(release: Path) -> Iterator[loopback.Bucket]:
 @pytest.fixture
 def server(served: loopback.Bucket, monkeypatch: pytest.MonkeyPatch) -> loopback.Bucket:
     served.clear()
+    monkeypatch.setattr("nsd_imagery.fetch.bucket._BREATH", 0.002)  # this process goes on
     monkeypatch.setattr(client, "_SILENCE", 0.5)
     monkeypatch.setattr(client, "_TRIES", 1)
     monkeypatch.setattr(client, "_FIRST_PAUSE", 0.01)
@@ -63,6 +64,12 @@ def server(served: loopback.Bucket, monkeypatch: pytest.MonkeyPatch) -> loopback
 @pytest.fixture
 def bucket(server: loopback.Bucket) -> Iterator[Bucket]:
     with open_bucket(server.url) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def any_bucket(served: loopback.Bucket) -> Iterator[Bucket]:
+    with open_bucket(served.url) as opened:
         yield opened
 
 
@@ -116,6 +123,7 @@ def test_what_is_kept_is_what_the_whole_file_has_and_says_how_it_is_known(
     origin, size = held.origin, (release / KEY).stat().st_size
     assert (origin.source, origin.size, origin.etag) == (f"{server.url}/{KEY}", size, server.etag(KEY))
     assert (origin.rois, origin.located, origin.checked) == (("nsdgeneral",), "predicted+proven", "meanbeta")
+    assert origin.modified == "2020-10-21T07:28:00Z"
     assert (fetched.n_voxels, fetched.note) == (held.positions.size, "")
     assert (fetched.n_requests, fetched.n_bytes) == (len(gets(server)), sum(b - a for a, b in gets(server)))
     assert {request.headers["if-match"] for request in server.asked("GET")} == {server.etag(KEY)}
@@ -347,51 +355,62 @@ def test_a_block_of_other_voxels_is_not_taken_up(
     assert same_as_whole(tmp_path, release, "nsdgeneral", "MTL")
 
 
-_KILLED = """
-import sys
+_FETCHES = """
+import os, sys
 from pathlib import Path
 import nsd_imagery
 from nsd_imagery.fetch.bucket import open_bucket
 from nsd_imagery.fetch.masked import Wanted, fetch_masked
 url, key, release, path, state = sys.argv[1:]
 roi = nsd_imagery.find_roi(release, "subj01", "nsdgeneral")
-with open_bucket(url) as bucket:
-    (one,) = bucket.head([key])
-    print("begins", flush=True)
-    fetch_masked(bucket, Wanted(one, Path(path), roi.grid, roi.flat, ("nsdgeneral",), None), Path(state), gap=0)
-print("done", flush=True)
+for _ in sys.stdin:
+    if (child := os.fork()) == 0:
+        status = 1
+        try:
+            with open_bucket(url) as bucket:
+                (one,) = bucket.head([key])
+                wanted = Wanted(one, Path(path), roi.grid, roi.flat, ("nsdgeneral",), None)
+                fetch_masked(bucket, wanted, Path(state), gap=0)
+            status = 0
+        finally:
+            os._exit(status)
+    print(child, flush=True)
+    sys.stdin.readline()  # until then its number is nobody else's
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
+"""A process that begins another one for each line, which has all imported already, so that many cost little."""
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="a system that does not fork")
 def test_a_process_that_was_killed_at_any_moment_leaves_what_another_one_finishes(
     served: loopback.Bucket, release: Path, tmp_path: Path
 ) -> None:
     served.clear()
-    served.latency, served.rate = 0.02, 2e6
-    command = [
-        sys.executable,
-        "-c",
-        _KILLED,
-        served.url,
-        KEY,
-        str(release),
-        str(path_in(tmp_path)),
-        str(tmp_path / "state"),
-    ]
+    served.latency, served.rate = 0.01, 4e6
+    path, state = path_in(tmp_path), tmp_path / "state"
+    command = [sys.executable, "-c", _FETCHES, served.url, KEY, str(release), str(path), str(state)]
     environment = {**os.environ, "PYTHONPATH": str(Path(nsd_imagery.__file__).parents[1])}
     random, n_killed = np.random.default_rng(5), 0
-    for _ in range(6):
-        with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True) as process:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "begins\n"
-            time.sleep(random.uniform(0.0, 0.15))
-            process.send_signal(signal.SIGKILL)
-            n_killed += process.stdout.readline() != "done\n"
-    assert n_killed >= 3
-    served.clear()
-    subprocess.run(command, check=True, env=environment, stdout=subprocess.PIPE)
-    assert same_as_whole(tmp_path, release)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, env=environment, text=True, **pipes) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        while n_killed < 25 or not path.exists():
+            path.unlink(missing_ok=True)
+            process.stdin.write("\n")
+            process.stdin.flush()
+            child = int(process.stdout.readline())
+            if n_killed < 25:
+                time.sleep(random.uniform(0.0, 0.2))
+                os.kill(child, signal.SIGKILL)
+            process.stdin.write("\n")
+            process.stdin.flush()
+            status = int(process.stdout.readline())
+            assert status in (0, -signal.SIGKILL)
+            n_killed += status != 0
+            assert not path.exists() or same_as_whole(tmp_path, release)
+        process.stdin.close()
 
 
 def test_a_file_of_another_form_is_an_unknown_layout_and_leaves_nothing(
@@ -442,17 +461,20 @@ def test_a_flipped_byte_of_a_node_changes_no_number(
 @settings(max_examples=25)
 @given(st.data())
 def test_any_region_comes_with_any_gap(
-    release: Path, served: loopback.Bucket, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+    release: Path,
+    served: loopback.Bucket,
+    any_bucket: Bucket,
+    tmp_path_factory: pytest.TempPathFactory,
+    data: st.DataObject,
 ) -> None:
     served.clear()
     grid = nsd_imagery.find_roi(release, "subj01", "nsdgeneral").grid
     chosen = data.draw(st.sets(st.integers(0, grid.n_voxels - 1), min_size=1, max_size=60))
     gap = data.draw(st.sampled_from([0, 1, 1440, 4096, GAP, 10**6, 10**9]))
     voxels, folder = np.array(sorted(chosen)), tmp_path_factory.mktemp("any")
-    with open_bucket(served.url) as bucket:
-        (one,) = bucket.head([KEY])
-        wanted = Wanted(one, folder / "b.masked.hdf5", grid, voxels, ("any",), mean_map(release / KEY))
-        fetched = fetch_masked(bucket, wanted, folder / "state", gap=gap)
+    (one,) = any_bucket.head([KEY])
+    wanted = Wanted(one, folder / "b.masked.hdf5", grid, voxels, ("any",), mean_map(release / KEY))
+    fetched = fetch_masked(any_bucket, wanted, folder / "state", gap=gap)
     spans = sorted(gets(served)[1:])
     assert all(end <= start for (_, end), (start, _) in pairwise(spans))
     assert fetched.n_bytes == sum(end - start for start, end in gets(served))
@@ -583,6 +605,21 @@ def test_of_an_unknown_layout_the_whole_packed_file_comes_and_a_note_says_why(
     assert (tmp_path / "root" / f"{STEM}.nii.gz").read_bytes() == (release / f"{STEM}.nii.gz").read_bytes()
 
 
+@pytest.mark.parametrize("is_damaged", [False, True])
+def test_a_file_whose_header_cannot_be_had_is_one_line_and_an_ordinary_end(
+    accepted: loopback.Bucket, tmp_path: Path, is_damaged: bool
+) -> None:
+    """What HDF5 keeps of a file of Python's must not outlive Python: the process would die at its very end."""
+    accepted.faults.append(Fault(KEY, value=403))
+    if is_damaged:
+        accepted.faults.clear()
+        accepted.changed[KEY] = bytes(3_000_000)
+    done = run("download", tmp_path / "root", "--subjects", "subj01", "--masked", cwd=tmp_path)
+    said = "is not a sound HDF5 file" if is_damaged else "not public in"
+    assert (done.returncode, said in done.stderr.splitlines()[-1]) == (1, True)
+    assert not list((tmp_path / "root").rglob("betas_*"))
+
+
 def test_roi_without_masked_and_masked_with_another_format_are_usage(accepted: loopback.Bucket, tmp_path: Path) -> None:
     for options, said in (({"roi": "V1"}, "with --masked"), ({"masked": True, "format": "nii.gz"}, "are HDF5")):
         with pytest.raises(UsageError, match=said):
@@ -618,6 +655,10 @@ def test_a_build_of_a_bucket_is_a_masked_download_into_a_cache_and_a_build(
     accepted.requests.clear()
     assert run(*arguments, cwd=tmp_path).returncode == 0
     assert not accepted.asked("GET")
+    accepted.requests.clear()
+    for wrong in ("--zscore", "all"), ("--betas", "b4"), ("--smoothing-fwhm", "-1"):
+        refused = run("build", accepted.url, "--subjects", "subj02", *wrong, cwd=tmp_path)
+        assert (refused.returncode, refused.stderr.count("\n"), accepted.requests) == (2, 1, [])
     nobody = run("build", accepted.url, cwd=tmp_path)
     assert (nobody.returncode, nobody.stdout) == (2, "")
     assert "subjects: name those to fetch" in nobody.stderr

@@ -1,6 +1,7 @@
 """A masked beta file is read like the whole one at the voxels that it holds, and refused at others: it has no zeros."""
 
 import os
+import shlex
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -125,6 +126,19 @@ def test_a_build_of_voxels_that_are_not_held_is_refused_with_the_command(masked_
     with pytest.raises(MissingDataError, match="MTL has"):
         nsd_imagery.preview(masked_release, tmp_path / "d", roi="MTL")
     assert not list(tmp_path.glob("d/**/*.arrow"))
+
+
+def test_the_command_is_one_that_a_shell_takes_and_of_the_same_betas(masked_release: Path, tmp_path: Path) -> None:
+    other = masked_release / f"{expected_betas('fithrf', 'subj01')}.masked.hdf5"
+    for whole in other.parent.glob("betas_*"):
+        whole.unlink()
+    shutil.copy(masked_release / f"{BETAS}.masked.hdf5", other)
+    with pytest.raises(MissingDataError) as caught:
+        nsd_imagery.build(masked_release, tmp_path / "d", roi="MTL&rh.MTL", betas="fithrf")
+    command = str(caught.value).partition(" more: ")[2].splitlines()[0]
+    options = ["--subjects", "subj01", "--betas", "fithrf", "--masked", "--roi", "nsdgeneral,MTL&rh.MTL"]
+    assert shlex.split(command) == ["nsd-imagery", "download", "ROOT", *options]
+    assert "'nsdgeneral,MTL&rh.MTL'" in command
 
 
 def test_smoothing_is_refused_because_it_takes_voxels_around(masked_release: Path, tmp_path: Path) -> None:

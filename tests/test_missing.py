@@ -83,13 +83,18 @@ def test_core_that_was_asked_for_names_its_betas_and_both_of_its_tables(own_rele
         nsd_imagery.build(own_release, tmp_path / "d", subjects=["subj02"], conditions=["imagery", "perception"])
     core = "nsddata_betas/ppdata/subj02/func1pt8mm/betas_fithrf_GLMdenoise_RR/betas_sessionNN.nii.gz"
     assert listed(caught.value) == {core, info, "nsddata/ppdata/subj02/behav/responses.tsv"}
+    fetch = f"nsd-imagery download {own_release} --subjects subj02 --conditions imagery,perception --masked"
+    assert f", or run: {fetch}:\n" in str(caught.value)
 
 
 def test_one_file_that_is_missing_is_one_line_with_both_places(own_release: Path) -> None:
     (own_release / GONE[0]).unlink()
     with pytest.raises(MissingDataError) as caught:
         nsd_imagery.index(own_release)
-    assert str(caught.value) == f"{own_release / GONE[0]}: no such file; copy it from {BUCKET}/{GONE[0]}"
+    fetch = f"nsd-imagery download {own_release} --subjects subj01"
+    assert (
+        str(caught.value) == f"{own_release / GONE[0]}: no such file; copy it from {BUCKET}/{GONE[0]}, or run: {fetch}"
+    )
 
 
 def test_betas_that_manifests_name_are_all_named_where_they_are_missing(tmp_path: Path) -> None:

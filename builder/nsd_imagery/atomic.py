@@ -16,6 +16,8 @@ from nsd_imagery import locks
 _NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF)
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+
 _PREFIX = ".partial-"
 _PARTIAL = re.compile(rf"{re.escape(_PREFIX)}[0-9a-f]{{16}}")
 
@@ -40,7 +42,7 @@ def naming_later(folder: Path, *, synced: bool = True) -> Iterator[tuple[BinaryI
     file = _new_partial(folder)
     partial = Path(file.name)
     try:
-        with file:
+        with naming_full_disk(folder), file:
 
             def name(path: Path) -> None:
                 _sync(file) if synced else file.flush()
@@ -49,6 +51,17 @@ def naming_later(folder: Path, *, synced: bool = True) -> Iterator[tuple[BinaryI
             yield file, name
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming_full_disk(path: Path) -> Iterator[None]:
+    """Where the disk of what the block writes is full, the error names a path on it, as that of a write does not."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_ROOM or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _new_partial(folder: Path) -> BinaryIO:

@@ -17,6 +17,7 @@ from nsd_imagery.cli.common import (
     show_configs,
     show_json,
 )
+from nsd_imagery.cli.fetch import fetched_root
 from nsd_imagery.cli.lean import without_pandas
 from nsd_imagery.cli.showing import progress_bar, progress_count, progress_line
 from nsd_imagery.experiment import BETA_VERSIONS
@@ -188,7 +189,7 @@ def build(out: Path, workers: int, scheduler: str | None, dry_run: bool, as_json
       nsd-imagery build s3://natural-scenes-dataset --subjects subj01
     """
     if (root := options["root"]) is not None and "://" in root:
-        options["root"], fetched = _fetched(as_json=as_json, dry_run=dry_run, **options)
+        options["root"], fetched = fetched_root(as_json=as_json, dry_run=dry_run, **options)
         if dry_run and any(file.state == "to fetch" for file in fetched.files):
             if as_json:
                 show_json({**asdict(fetched), "dry_run": True})
@@ -220,16 +221,6 @@ def build(out: Path, workers: int, scheduler: str | None, dry_run: bool, as_json
         return
     show_configs(facts)
     click.echo(f"{place(done.folder)}: built.\n{next_line(done.folder, out, done.configs[0])}")
-
-
-def _fetched(root: str, as_json: bool, dry_run: bool, **options: Any) -> tuple[Path, Any]:
-    """The root that the files of a bucket are fetched into, and what was fetched, or would be."""
-    from nsd_imagery.cli.downloads import download_bar, show_plan
-    from nsd_imagery.fetch.cached import cached_root
-
-    said = {name: options[name] for name in ("subjects", "conditions", "betas", "roi")}
-    with download_bar() as progress:
-        return cached_root(root, **said, progress=progress, planned=None if as_json else show_plan, dry_run=dry_run)
 
 
 def _show_preview(planned: Any, out: Path, as_json: bool) -> None:

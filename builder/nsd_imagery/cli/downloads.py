@@ -90,8 +90,9 @@ def show_download(done: Any) -> None:
     if not fetched:
         click.echo(f"{place(done.root)}: all is there, nothing was fetched")
         return
+    how_many = f"{len(fetched)} {'file' if len(fetched) == 1 else 'files'}"
     n_bytes = size_of(done.bytes_fetched)
-    click.echo(f"{place(done.root)}: {len(fetched)} files fetched ({n_bytes}), {'; '.join(_proofs(fetched))}")
+    click.echo(f"{place(done.root)}: {how_many} fetched ({n_bytes}), {'; '.join(_proofs(fetched))}")
     for note in done.notes:
         click.echo(f"  note: {note}")
 
@@ -103,11 +104,12 @@ def _proofs(files: Sequence[Any]) -> Iterator[str]:
     if n_unproven := how.count("size only"):
         yield f"{n_unproven} of them by size only, as their ETags say no more"
     elif how:
-        yield "proven by their ETags"
+        yield "proven by their ETags" if len(how) > 1 else "proven by its ETag"
     if n_proven := masked.count("proven"):
-        yield f"the voxels of {n_proven} beta files proven by the maps of their means"
+        maps = "file proven by the map of its" if n_proven == 1 else "files proven by the maps of their"
+        yield f"the voxels of {n_proven} beta {maps} means"
     if n_rest := len(masked) - masked.count("proven"):
-        yield f"the voxels of {n_rest} beta files not checked"
+        yield f"the voxels of {n_rest} beta {'file' if n_rest == 1 else 'files'} not checked"
 
 
 @contextmanager

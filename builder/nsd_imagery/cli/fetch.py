@@ -89,6 +89,22 @@ def download(root: Path, as_json: bool, dry_run: bool, **options: Any) -> None:
         click.echo(f"Next: nsd-imagery build {quoted(root)}{betas}")
 
 
+def fetched_root(root: str, as_json: bool, dry_run: bool, **options: Any) -> tuple[Path, Any]:
+    """The root that what a build needs of a bucket is fetched into, and what was fetched, or would be.
+
+    Raises:
+        UsageError: An option of the build that cannot be meant; nothing is fetched for it.
+        Others: See `fetch.cached.cached_root`.
+    """
+    from nsd_imagery.dataset.recipe import Recipe
+    from nsd_imagery.fetch.cached import cached_root
+
+    Recipe.of(**{name: options[name] for name in ("betas", "zscore", "dtype", "smoothing_fwhm")})
+    said = {name: options[name] for name in ("subjects", "conditions", "betas", "roi")}
+    with download_bar() as progress:
+        return cached_root(root, **said, progress=progress, planned=None if as_json else show_plan, dry_run=dry_run)
+
+
 @click.command()
 @click.option("--subject", default="subj01", show_default=True, help="One of subj01 to subj08.")
 @click.option("--root", type=click.Path(path_type=Path), help="Where files go. Default: $NSD_CACHE_ROOT, else ./cache.")

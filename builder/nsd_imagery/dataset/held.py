@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from nsd_imagery.dataset.pieces import Piece
 from nsd_imagery.errors import MissingDataError
+from nsd_imagery.experiment import BETA_VERSIONS
+from nsd_imagery.shell import quoted
 from nsd_imagery.volumes.formats import MASKED
 from nsd_imagery.volumes.grid import FlatIndex
 from nsd_imagery.volumes.masked import Held
@@ -53,15 +55,16 @@ def _refuse_lacking_rois(held: Held, piece: Piece, pieces: Sequence[Piece]) -> N
         more = ", ".join(f"{name} has {n:,} voxels more" for name, n in lacking.items())
         names = ",".join(dict.fromkeys([*held.origin.rois, *(roi.name for roi in piece.rois)]))
         alike = [one for one in pieces if one.session.experiment == piece.session.experiment]
-        msg = f"{held}; {more}: nsd-imagery download ROOT {_of(alike)} --masked --roi {names}"
+        msg = f"{held}; {more}: nsd-imagery download ROOT {_of(alike)} --masked --roi {quoted(names)}"
         raise MissingDataError(msg)
 
 
 def _of(pieces: Sequence[Piece]) -> str:
     """The options of a download of the beta files of some pieces, all of one experiment."""
     sessions = [piece.session for piece in pieces]
-    subjects = f"--subjects {','.join(dict.fromkeys(session.subject for session in sessions))}"
-    if sessions[0].experiment == "nsdimagery":
-        return subjects
-    numbers = ",".join(map(str, sorted({session.session for session in sessions})))
-    return f"{subjects} --conditions perception --sessions {numbers}"
+    options = ["--subjects", ",".join(dict.fromkeys(session.subject for session in sessions))]
+    if sessions[0].experiment != "nsdimagery":
+        numbers = sorted({session.session for session in sessions})
+        options += ["--conditions", "perception", "--sessions", ",".join(map(str, numbers))]
+    version = sessions[0].rows["beta_version"][0].as_py()
+    return " ".join(options if version == BETA_VERSIONS[0] else [*options, "--betas", version])

@@ -6,7 +6,7 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass, replace
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from nsd_imagery.errors import SourceError, UsageError, shown
 from nsd_imagery.sources.missing import BUCKET
@@ -47,7 +47,7 @@ def address_of(source: Any = None) -> Address:
         UsageError: It is none of these.
     """
     said = the_word("source", source or os.environ.get(VARIABLE) or BUCKET)
-    parts = urlsplit(said)
+    parts = _split(said)
     folders = [part for part in parts.path.split("/") if part]
     if parts.scheme == "s3" and not folders and _BUCKET_NAME.fullmatch(parts.netloc):
         return Address(f"s3://{parts.netloc}", parts.netloc, f"https://{parts.netloc}.{_AMAZON}", is_virtual=True)
@@ -60,6 +60,15 @@ def address_of(source: Any = None) -> Address:
             return Address(endpoint, str(parts.hostname).partition(".s3.")[0], endpoint, is_virtual=True)
     msg = f"source: {shown(said)} is no bucket; write s3://BUCKET or https://HOST/BUCKET (the public one: {BUCKET})"
     raise UsageError(msg)
+
+
+def _split(url: str) -> SplitResult:
+    """The parts of an address; none where it is none, as where its port is no number of a port."""
+    try:
+        parts = urlsplit(url)
+        return parts if parts.port != 0 else urlsplit("")
+    except ValueError:
+        return urlsplit("")
 
 
 def regional(address: Address) -> Address:

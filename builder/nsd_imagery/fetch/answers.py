@@ -79,6 +79,11 @@ def cut_short(bucket: str, key: str) -> SourceError:
     return SourceError(f"{key}: {bucket} sent another number of bytes than was asked for; {AGAIN}")
 
 
+def changed(bucket: str, key: str, what: str = "") -> DataError:
+    """For a file that is another than the one whose parts came before."""
+    return DataError(f"{key}: was changed in {bucket} while it was fetched{what}; run the same command again")
+
+
 def _of_status(status: int, said: str, bucket: str, key: str) -> NSDImageryError:
     code = _CODE.search(said)
     what = f"{status} {code[1]}" if code else str(status)
@@ -89,7 +94,7 @@ def _of_status(status: int, said: str, bucket: str, key: str) -> NSDImageryError
     if status in (401, 403):
         return AccessError(f"{key}: not public in {bucket} ({what})")
     if status in (412, 416):
-        return DataError(f"{key}: was changed in {bucket} while it was fetched ({what}); run the same command again")
+        return changed(bucket, key, f" ({what})")
     if status == 407:
         return SourceError(f"{bucket}: {_PROXY}")
     if status in (429, 500, 502, 503, 504):

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import xxhash
 
-from nsd_imagery.atomic import replace_text
+from nsd_imagery.atomic import naming_full_disk, replace_text
 
 
 class Block:
@@ -67,7 +67,7 @@ def open_block(folder: Path, shape: tuple[int, int], of: Mapping[str, Any]) -> I
     kept = said if is_same else [dict(of)]
     # Written anew, because the next line would run on one that was cut short.
     replace_text(journal, "".join(json.dumps(entry) + "\n" for entry in kept))
-    with path.open("r+b" if is_same else "w+b") as file, journal.open("ab") as lines:
+    with naming_full_disk(folder), path.open("r+b" if is_same else "w+b") as file, journal.open("ab") as lines:
         block = Block(shape, file, lines)
         block.take_up(kept[1:])
         yield block

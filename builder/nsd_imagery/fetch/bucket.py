@@ -5,41 +5,33 @@
         reads = [Read(one.key, one.etag, 0, 100), Read(one.key, one.etag, 500, 600)]
         for number, data in bucket.get_all(reads): ...
 
-obstore is imported here alone. Its requests run on an event loop in a thread of its own, so that a caller may have a
-loop itself, and Ctrl-C ends the caller's wait at once. A process that has used it is not to be forked.
+obstore is imported here and in `client` alone. Its requests run on an event loop in a thread of its own, so that a
+caller may have a loop itself, and Ctrl-C ends the caller's wait at once. A process that used it is not to be forked.
 """
 
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
-from datetime import timedelta
+from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Final, TypeVar
 
 import obstore
 from obstore.exceptions import BaseError
-from obstore.store import MemoryStore, S3Store
+from obstore.store import MemoryStore
 
-from nsd_imagery.errors import NSDImageryError, SourceError
+from nsd_imagery.errors import AccessError, NSDImageryError, SourceError
 from nsd_imagery.fetch.address import Address, address_of, regional
-from nsd_imagery.fetch.answers import cut_short, is_redirection, ours, web_page
+from nsd_imagery.fetch.answers import changed, cut_short, is_redirection, ours, web_page
+from nsd_imagery.fetch.client import client_of
+from nsd_imagery.fetch.etags import is_same, quoted
 from nsd_imagery.fetch.reads import Arrived, Object, Read
 
 AT_ONCE: Final = 64
 """Requests that run at the same time."""
-
-_SILENCE = 20.0
-"""Seconds without a byte after which a request is made again."""
-
-_TRIES = 6
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 8.0
-"""Seconds before a request is made again; each pause is twice the one before."""
-
-_FOREVER: Final = timedelta(days=365)
-"""The limit on what takes as long as the line needs: a body of any length. None cannot be said, and is 30 s."""
 
 _CHUNK: Final = 1 << 18
 """Bytes of a body that are handed on together, at least."""
@@ -67,7 +59,7 @@ class Bucket:
     def __init__(self, address: Address, loop: asyncio.AbstractEventLoop) -> None:
         self.name = address.name
         self._address = address
-        self._store = _store(address)
+        self._store = client_of(address)
         self._loop = loop
         self._has_moved = False
 
@@ -78,13 +70,25 @@ class Bucket:
             AccessError: The bucket does not tell what it holds, or not in a way that can be read.
             SourceError: It cannot be reached, or answers with something else.
         """
+        found: dict[str, Object] = {}
+        for listing in self.listings(folders):
+            if isinstance(listing, AccessError):
+                raise listing
+            found |= {one.key: one for one in listing}
+        return sorted(found.values(), key=lambda one: one.key)
+
+    def listings(self, folders: Sequence[str]) -> list[list[Object] | AccessError]:
+        """The files under each of some folders, or why the bucket does not tell them.
+
+        Raises:
+            SourceError: It cannot be reached, or answers with something else.
+        """
         try:
-            found = self._each(self._listed, folders)
+            return self._each(self._listed, folders)
         except _Redirected:
-            self._store = _store(regional(self._address))
+            self._store = client_of(regional(self._address))
             self._has_moved = True
-            found = self._each(self._listed, folders)
-        return sorted({one.key: one for objects in found for one in objects}.values(), key=lambda one: one.key)
+            return self._each(self._listed, folders)
 
     def head(self, keys: Sequence[str]) -> list[Object | NSDImageryError]:
         """What is known of each of some files without reading it, or why nothing is.
@@ -163,14 +167,17 @@ class Bucket:
         finally:
             running.cancel()
 
-    async def _listed(self, folder: str) -> list[Object]:
+    async def _listed(self, folder: str) -> list[Object] | AccessError:
         try:
             found = await obstore.list(self._store, folder).collect_async()
         except (BaseError, OSError, ValueError) as error:
             if is_redirection(error) and not self._has_moved:
                 raise _Redirected from None
-            raise ours(error, self.name, folder) from None
-        return [Object(one["path"], one["size"], one["e_tag"] or "") for one in found]
+            said = ours(error, self.name, folder)
+            if isinstance(said, AccessError):
+                return said
+            raise said from None
+        return [_object(one["path"], one) for one in found]
 
     async def _headed(self, key: str) -> Object | NSDImageryError:
         try:
@@ -180,12 +187,9 @@ class Bucket:
             if isinstance(said, SourceError):
                 raise said from None
             return said
-        self._refuse_page(found)
-        return Object(key, found.meta["size"], found.meta["e_tag"] or "")
-
-    def _refuse_page(self, found: "obstore.GetResult") -> None:
-        if str(found.attributes.get("Content-Type")).startswith("text/html"):
+        if _is_page(found):
             raise web_page(self.name)
+        return _object(key, found.meta)
 
     async def _read(
         self, read: Read, chunk: int | None, room: asyncio.Semaphore, hand_on: Callable[[Arrived], None]
@@ -194,10 +198,12 @@ class Bucket:
         try:
             wanted: obstore.GetOptions = {"range": (read.start, read.stop)}
             if read.etag:  # a mirror may have none
-                wanted["if_match"] = read.etag
+                wanted["if_match"] = quoted(read.etag)
             found = await obstore.get_async(self._store, read.key, options=wanted)
             if found.range != (read.start, read.stop):
                 raise cut_short(self.name, read.key)
+            if not is_same(read.etag, found.meta["e_tag"] or ""):  # a mirror that does not heed If-Match
+                raise changed(self.name, read.key)
             async for piece in found.stream(min_chunk_size=chunk or read.stop - read.start):
                 await room.acquire()
                 hand_on(Arrived(read, at, memoryview(piece)))
@@ -212,11 +218,22 @@ class Bucket:
     async def _why(self, error: Exception, key: str) -> NSDImageryError:
         """Our error for one of a read; a web page in place of a part looks like an answer that heeds no range."""
         if "NotPartial" in str(error):
-            try:
-                await self._headed(key)
-            except SourceError as said:
-                return said
+            with suppress(BaseError, OSError, ValueError):
+                whole = await obstore.get_async(self._store, key)  # of whose body nothing is taken
+                if _is_page(whole):
+                    return web_page(self.name)
         return ours(error, self.name, key)
+
+
+def _is_page(found: "obstore.GetResult") -> bool:
+    return str(found.attributes.get("Content-Type")).startswith("text/html")
+
+
+def _object(key: str, said: "obstore.ObjectMeta") -> Object:
+    """A file as the client describes it, which has 1970 for a time that the server does not say."""
+    modified: datetime = said["last_modified"]
+    when = f"{modified:%Y-%m-%dT%H:%M:%SZ}" if modified.timestamp() > 0 else ""
+    return Object(key, said["size"], said["e_tag"] or "", when)
 
 
 @contextmanager
@@ -270,43 +287,3 @@ def _others_wait() -> bool:
         return all(task.read_text().rpartition(")")[2].split()[0] == "S" for task in others)
     except OSError:  # one has just ended
         return False
-
-
-def _store(address: Address) -> S3Store:
-    """The client, with each option said that the environment could set: AWS_ENDPOINT_URL_S3 and others would win.
-
-    A pair of keys keeps half a pair in the environment from being an error; nothing is signed with it.
-    """
-    try:
-        return S3Store(
-            address.bucket,
-            config={
-                "endpoint": address.endpoint,
-                "aws_endpoint_url_s3": address.endpoint,
-                "virtual_hosted_style_request": address.is_virtual,
-                "s3_express": False,
-                "region": "us-east-2",
-                "skip_signature": True,
-                "access_key_id": "anybody",
-                "secret_access_key": "anybody",
-                "server_side_encryption": "AES256",
-                "request_payer": False,
-            },
-            client_options={
-                "allow_http": address.endpoint.startswith("http:"),
-                "connect_timeout": timedelta(seconds=_SILENCE),
-                "read_timeout": timedelta(seconds=_SILENCE),
-                "timeout": _FOREVER,
-            },
-            retry_config={
-                "max_retries": _TRIES,
-                "retry_timeout": _FOREVER,
-                "backoff": {
-                    "base": 2,
-                    "init_backoff": timedelta(seconds=_FIRST_PAUSE),
-                    "max_backoff": timedelta(seconds=_LONGEST_PAUSE),
-                },
-            },
-        )
-    except BaseError as error:
-        raise ours(error, address.name, "") from None

@@ -37,6 +37,17 @@ def is_md5(etag: str) -> bool:
     return _MD5.fullmatch(etag) is not None
 
 
+def quoted(etag: str) -> str:
+    """An ETag as a request names it; some servers list it without its quotes."""
+    return etag if etag.endswith('"') else f'"{etag}"'
+
+
+def is_same(etag: str, other: str) -> bool:
+    """Whether two ETags, each as some answer has it, may be of the same contents; one that is empty says nothing."""
+    one, two = (said.removeprefix("W/").strip('"') for said in (etag, other))
+    return one == two or not one or not two
+
+
 def etag_of_parts(md5s: Sequence[bytes]) -> str:
     """The ETag, without quotes, of a file that was uploaded in parts of these MD5s."""
     return f"{hashlib.md5(b''.join(md5s), usedforsecurity=False).hexdigest()}-{len(md5s)}"

@@ -113,7 +113,8 @@ def fetch_masked(
     except DataError:
         shutil.rmtree(state)  # or the next call would go on with the same numbers
         raise
-    origin = Origin(source, wanted.beta.size, wanted.beta.etag, rois, located, checked)
+    beta = wanted.beta
+    origin = Origin(source, beta.size, beta.etag, rois, located, checked, beta.modified)
     write_masked(wanted.path, header.shape, positions, numbers, origin)
     shutil.rmtree(state)
     return Fetched(n_voxels, counted.n_requests, counted.n_bytes, note)
@@ -248,6 +249,7 @@ def _checked(wanted: Wanted, header: Header, positions: Positions, numbers: NDAr
     if found.verdict == "wrong":
         said = found.said.partition(": copy")[0]
         what = f"its parts do not agree with the map of means and are not kept ({said})"
-        msg = f"{header.name}: {what}; take the whole file: nsd-imagery download ROOT --format hdf5"
+        whole = "nsd-imagery download ROOT --subjects subjAA --format hdf5"
+        msg = f"{header.name}: {what}; take the whole file: {whole}"
         raise DataError(msg)
     return ("meanbeta", "") if found.verdict == "fits" else ("none", found.note or found.said)

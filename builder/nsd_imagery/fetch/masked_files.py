@@ -10,6 +10,7 @@ import numpy as np
 from nsd_imagery.errors import DataError, MissingDataError, NSDImageryError, SourceError, UnknownLayoutError, UsageError
 from nsd_imagery.experiment import CORE_TRIALS_PER_SESSION, NSDGENERAL_VOXELS
 from nsd_imagery.fetch.bucket import AT_ONCE, Bucket
+from nsd_imagery.fetch.failures import raise_first
 from nsd_imagery.fetch.masked import Wanted, fetch_masked, is_of
 from nsd_imagery.fetch.reads import Object
 from nsd_imagery.fetch.record import state_folder
@@ -81,8 +82,12 @@ def instead_of(bucket: str, regions: Regions, subject: str, beta: Object) -> str
 def bytes_about(regions: Regions, subject: str, beta: Object) -> int:
     """Bytes that are fetched for some regions, about; of nsdgeneral as long as the masks have not come."""
     known = regions.if_known(subject)
-    n_voxels = NSDGENERAL_VOXELS[subject] if known is None else known[1].size
-    return min(beta.size, int(_BESIDE * n_voxels * 2 * CORE_TRIALS_PER_SESSION))
+    return min(beta.size, bytes_of_voxels(NSDGENERAL_VOXELS[subject] if known is None else known[1].size))
+
+
+def bytes_of_voxels(n_voxels: int) -> int:
+    """Bytes that are fetched for some voxels of a beta file, about."""
+    return int(_BESIDE * n_voxels * 2 * CORE_TRIALS_PER_SESSION)
 
 
 @dataclass(frozen=True)
@@ -163,8 +168,5 @@ def fetch_masked_files(
         n_bytes += fetched.n_bytes
         notes += [f"{key}: {fetched.note}"] if fetched.note else []
         progress(0, key)
-    if failures:
-        for error in failures[1:]:
-            failures[0].add_note(str(error))
-        raise failures[0]
+    raise_first(failures)
     return MaskedFetch(n_bytes, unknown, tuple(notes))

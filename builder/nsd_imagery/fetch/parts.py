@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from nsd_imagery.atomic import naming_full_disk
 from nsd_imagery.fetch.etags import PART, etag_of, etag_of_parts, is_md5, md5_of, part_sizes
 from nsd_imagery.fetch.growing import Growing
 from nsd_imagery.fetch.reads import Object, Read
@@ -143,7 +144,8 @@ class PartialFile:
 
     @property
     def _head(self) -> dict[str, Any]:
-        return {**vars(self.object), "part_size": self._part}
+        there = self.object
+        return {"key": there.key, "size": there.size, "etag": there.etag, "part_size": self._part}
 
     def _start(self) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -153,7 +155,8 @@ class PartialFile:
         self._note(self._head)
 
     def _note(self, line: dict[str, Any]) -> None:
-        with (self._folder / _JOURNAL).open("ab") as journal:
+        path = self._folder / _JOURNAL
+        with naming_full_disk(path), path.open("ab") as journal:
             journal.write(json.dumps(line).encode() + b"\n")
 
     def _kept(self) -> Iterator[tuple[int, bytes]]:

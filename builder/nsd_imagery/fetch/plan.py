@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Literal
 
 from nsd_imagery.errors import AccessError, FolderError, MissingDataError, SpaceError
+from nsd_imagery.experiment import NSDGENERAL_VOXELS
 from nsd_imagery.fetch.bucket import Bucket
 from nsd_imagery.fetch.etags import agrees, is_md5
-from nsd_imagery.fetch.masked_files import Regions, bytes_about, instead_of
+from nsd_imagery.fetch.masked_files import Regions, bytes_about, bytes_of_voxels, instead_of
 from nsd_imagery.fetch.parts import n_bytes_begun
 from nsd_imagery.fetch.reads import Object
 from nsd_imagery.fetch.record import PROVEN, SIZE_ONLY, Entry, read_record, state_folder
@@ -86,6 +87,18 @@ class Plan:
     @property
     def notes(self) -> list[str]:
         """What is to be known of it beside the files."""
+        return [*self._of_masked, *self._of_captions]
+
+    @property
+    def _of_masked(self) -> list[str]:
+        betas = [file for file in self.to_fetch if file.want.kind == "betas" and file.masked is None]
+        less = sum(bytes_of_voxels(NSDGENERAL_VOXELS[file.want.subject]) for file in betas)
+        if less >= sum(file.size for file in betas):
+            return []
+        return [f"less of the betas, with --masked: about {less / 1e6:,.0f} MB, the voxels of nsdgeneral"]
+
+    @property
+    def _of_captions(self) -> list[str]:
         if caption_files(self.root, None):
             return []
         return ["captions are not in the bucket, but COCO's own: unpack annotations_trainval2017.zip "
@@ -115,6 +128,7 @@ def make_plan(bucket: Bucket, root: Path, request: Request) -> Plan:
     """Ask the bucket what it has, and look at what is in the root; nothing is fetched.
 
     Raises:
+        AccessError: The bucket is not public.
         MissingDataError: The bucket lacks what nothing can be made without, or a file here is a link without content.
         FolderError: A file in the root is another one than the bucket's.
         SourceError: The bucket cannot be reached, or answers with something else.
@@ -135,10 +149,12 @@ def make_plan(bucket: Bucket, root: Path, request: Request) -> Plan:
 
 def _found(bucket: Bucket, root: Path, wants: Sequence[Want]) -> list[PlannedFile]:
     """What the bucket has of what is wanted, each file once; of what it lacks, what cannot be done without."""
-    try:
-        objects = {one.key: one for one in bucket.objects(folders_of(wants))}
-    except AccessError:
-        objects = _by_heads(bucket, [key for want in wants for key in (want.guesses or _alone(want))])
+    folders = folders_of(wants)
+    listings = dict(zip(folders, bucket.listings(folders), strict=True))
+    told = [listing for listing in listings.values() if not isinstance(listing, AccessError)]
+    objects = {one.key: one for listing in told for one in listing}
+    untold = tuple(f"{folder}/" for folder, listing in listings.items() if isinstance(listing, AccessError))
+    objects |= _by_heads(bucket, [want for want in wants if f"{want.folder}/".startswith(untold)], bool(told))
     if not objects:
         bucket.head([want.key for want in wants if not want.ending][:1])  # a web page looks like an empty listing
     held_out = [want.key for want in wants if _is_held_out(want) and want.key in objects]
@@ -163,8 +179,17 @@ def _is_held_out(want: Want) -> bool:
     return want.kind == "betas" and "perception" in want.needed_by
 
 
-def _by_heads(bucket: Bucket, keys: Sequence[str]) -> dict[str, Object]:
-    heads = bucket.head(list(dict.fromkeys(keys)))
+def _by_heads(bucket: Bucket, wants: Sequence[Want], is_told: bool) -> dict[str, Object]:
+    """What the bucket has of what is wanted from folders whose files it does not tell.
+
+    Raises:
+        AccessError: It tells of no folder, and gives none of these files.
+    """
+    keys = list(dict.fromkeys(key for want in wants for key in (want.guesses or _alone(want))))
+    heads = bucket.head(keys)
+    if keys and not is_told and all(isinstance(head, AccessError) for head in heads):
+        msg = f"{bucket.name}: is not public: it neither says what it holds nor gives any of the {len(keys)} files"
+        raise AccessError(msg)
     return {one.key: one for one in heads if isinstance(one, Object)}
 
 
@@ -194,6 +219,9 @@ def _looked_at(root: Path, file: PlannedFile, noted: Entry | None, request: Requ
     if file.state != "to fetch":
         return file
     path = root / file.object.key
+    if path.is_dir():
+        msg = f"{path}: is a folder, and the bucket has a file in its place: move it away, or name another ROOT"
+        raise FolderError(msg)
     if is_there(path):
         entry = _of_the_bucket(path, file.object, noted)
         if entry is not None:

@@ -1,6 +1,6 @@
 """What is asked of a bucket, and what comes of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from nsd_imagery.errors import NSDImageryError
 
@@ -13,11 +13,13 @@ class Object:
         key: Its path.
         size: Bytes.
         etag: As the server has it, in quotes; another one where the contents are others.
+        modified: When it was put there, as 2021-09-08T07:06:05Z; "" where the server does not say.
     """
 
     key: str
     size: int
     etag: str
+    modified: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, eq=False)

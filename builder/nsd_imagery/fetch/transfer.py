@@ -12,6 +12,7 @@ from typing import Final
 from nsd_imagery.errors import DataError, NSDImageryError, SourceError
 from nsd_imagery.fetch.bucket import Bucket
 from nsd_imagery.fetch.etags import PART
+from nsd_imagery.fetch.failures import raise_first
 from nsd_imagery.fetch.growing import Growing
 from nsd_imagery.fetch.parts import PartialFile
 from nsd_imagery.fetch.plan import Plan, PlannedFile, another_file, is_as_fetched
@@ -149,11 +150,7 @@ class _Work:
 
     def raise_failures(self) -> None:
         """Raise what kept files from being fetched, if anything did."""
-        if self._failures:
-            first, *others = self._failures
-            for error in others:
-                first.add_note(str(error))
-            raise first
+        raise_first(self._failures)
 
     def _take_up(self, file: PlannedFile) -> None:
         partial = PartialFile(state_folder(self._plan.root, file.object.key), file.object)

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Final
 
 from nsd_imagery.errors import MissingDataError
-from nsd_imagery.experiment import GRIDS, N_BETAS, Experiment
+from nsd_imagery.experiment import BETA_VERSIONS, GRIDS, N_BETAS, Experiment
 from nsd_imagery.links import without_content
+from nsd_imagery.shell import quoted
 from nsd_imagery.volumes.layout.predict import Prediction
 
 BUCKET: Final = "s3://natural-scenes-dataset"
@@ -17,6 +18,9 @@ _NIFTI_MB: Final = {"subj01": "470 MB"}
 """Packed NSD-Imagery betas whose size is known; of the other subjects it is between the two of `_NIFTI_RANGE`."""
 
 _NIFTI_RANGE: Final = "376 to 519 MB"
+
+_OF_CORE: Final = ("/betas_session", "/responses.tsv")
+"""What paths have in them that a download of NSD-Imagery alone leaves out."""
 
 _ROOT = 1400
 """Where the tree of chunks begins, behind the header."""
@@ -62,7 +66,7 @@ def missing_of(root: Path, paths: Iterable[Path]) -> list[Missing]:
     return [Missing(path.relative_to(root).as_posix()) for path in gone]
 
 
-def refuse_missing(root: Path, missing: Sequence[Missing], said: str = "") -> None:
+def refuse_missing(root: Path, missing: Sequence[Missing], subjects: Sequence[str], said: str = "") -> None:
     """Stop where files are missing.
 
     One alone that a table of the user's names is left to whoever reads the table, and says the line.
@@ -70,22 +74,38 @@ def refuse_missing(root: Path, missing: Sequence[Missing], said: str = "") -> No
     Args:
         root: The root.
         missing: The files.
+        subjects: Whose root is asked for.
         said: What else there is to say of what the root lacks.
 
     Raises:
         MissingDataError: Names them all, a line each; one alone by the place where it is looked for.
     """
     files = list(dict.fromkeys(missing))
+    fetch = _fetching(root, [file.path for file in files if file.is_of_release], subjects)
     if not said and len(files) < 2:
         for file in files:
             if file.is_of_release:
-                msg = f"{root / file.path}: no such file; copy it from {file}"
+                msg = f"{root / file.path}: no such file; copy it from {file}{fetch}"
                 raise MissingDataError(msg)
         return
     head = f"{root}: {said or f'{len(files)} files are not there'}"
     if files:
-        head += "; copy each to the same place in the root:"
+        head += f"; copy each to the same place in the root{fetch}:"
     raise MissingDataError("\n  ".join([head, *map(str, files)]))
+
+
+def _fetching(root: Path, keys: Sequence[str], subjects: Sequence[str]) -> str:
+    """What fetches files of the release, to stand behind what else can be done; "" where it has none of them."""
+    if not keys:
+        return ""
+    is_core = [any(sign in key for sign in _OF_CORE) for key in keys]
+    whose = [subject for subject in subjects if any(subject in key for key in keys)] or subjects
+    options = ["--subjects", ",".join(whose)]
+    if any(is_core):
+        options += ["--conditions", "perception" if all(is_core) else "imagery,perception", "--masked"]
+    if any(f"betas_{BETA_VERSIONS[1]}/" in key for key in keys):
+        options += ["--betas", BETA_VERSIONS[1]]
+    return f", or run: nsd-imagery download {quoted(root)} {' '.join(options)}"
 
 
 def size_of_betas(subject: str) -> str:

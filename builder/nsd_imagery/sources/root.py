@@ -85,7 +85,7 @@ class Root:
         names = chosen or self.subjects
         lacking = [file for name in (absent if asked is None else names)
                    for file in self.missing(name, asked or Asked(), is_named=chosen is not None)]  # fmt: skip
-        refuse_missing(self.path, lacking, self._no_betas(absent) if absent else "")
+        refuse_missing(self.path, lacking, names, self._no_betas(absent) if absent else "")
         return names
 
     def sessions(

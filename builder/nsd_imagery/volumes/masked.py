@@ -5,6 +5,7 @@ and `voxels` says which these are. HDF5 gives zeros for a chunk that is not ther
 before the voxels that are asked for are held against those that it holds.
 """
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -21,7 +22,9 @@ from nsd_imagery.volumes.grid import FlatIndex, Grid
 from nsd_imagery.volumes.hdf5_file import unlocked
 
 _VERSION = 1
-_AGAIN = "remove it and fetch it again: nsd-imagery download ROOT --masked"
+_AGAIN = "remove it and fetch it again: nsd-imagery download ROOT --subjects subjAA --masked"
+
+_MODIFIED: Final = "source_last_modified"
 
 _WORDS: Final = {"source": "source", "etag": "source_etag", "located": "addresses", "checked": "numbers"}
 """Attributes of the file by those of `Origin`, of those that are one word."""
@@ -38,6 +41,7 @@ class Origin:
         rois: Names of the ROIs whose voxels are held.
         located: How the places of its chunks were known: "predicted+proven" or "walked".
         checked: What the numbers were held against: "meanbeta" or "none".
+        modified: When the whole file was put there, as the server says it; "" where it does not.
     """
 
     source: str
@@ -46,6 +50,7 @@ class Origin:
     rois: tuple[str, ...]
     located: str
     checked: str
+    modified: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +84,8 @@ class Held:
             MissingDataError: Says how many, and what fetches them.
         """
         if n_lacking := self.lacking(grid, voxels):
-            again = f"nsd-imagery download ROOT --masked --roi {','.join(self.origin.rois)},ROI"
+            names = shlex.quote(",".join([*self.origin.rois, "ROI"]))
+            again = f"nsd-imagery download ROOT --subjects subjAA --masked --roi {names}"
             raise MissingDataError(f"{self}; {n_lacking:,} voxels more are asked for: fetch their ROI, too: {again}")
 
     def judging(self, grid: Grid, brain: FlatIndex) -> FlatIndex:
@@ -125,6 +131,8 @@ def write_masked(
             file.create_dataset("voxels", data=positions.astype("<i8"), track_times=False)
             said = {name: getattr(origin, own) for own, name in _WORDS.items()}
             file.attrs.update({"masked": _VERSION, "source_size": origin.size, "rois": ",".join(origin.rois), **said})
+            if origin.modified:
+                file.attrs[_MODIFIED] = origin.modified
             file.attrs["xxh3_128"] = digest_of(stored)
         name(path)
     sync_folder(path.parent)
@@ -152,7 +160,8 @@ def held_by(dataset: h5py.Dataset, path: Path) -> Held | None:
     positions = _positions(file, dataset, path)
     words = {own: _word(file, name, path) for own, name in _WORDS.items()}
     rois = tuple(_word(file, "rois", path).split(","))
-    origin = Origin(size=_number(file, "source_size", path), rois=rois, **words)
+    modified = _word(file, _MODIFIED, path) if _MODIFIED in file.attrs else ""
+    origin = Origin(size=_number(file, "source_size", path), rois=rois, modified=modified, **words)
     return Held(path, positions, _word(file, "xxh3_128", path), origin)
 
 

@@ -29,6 +29,7 @@ BLOCK = 1 << 16
 NODE_BYTES = 3656
 """Of a node of the tree of a dataset with four axes."""
 
+_NO_BLOCK = bytes(BLOCK)
 _MOST_BLOCKS = 16
 _LAYOUT, _CONTINUED = 8, 16
 """Types of messages of an object header."""
@@ -82,20 +83,33 @@ def read_header(get: Get, size: int, name: str, first: bytes | None = None) -> H
         UnknownLayoutError: The chunks are of another form than the release's, or kept in another kind of tree.
         DataError: The file is damaged, or has no dataset `betas`.
     """
-    parts = _Parts(get, size, name, first)
+    parts = _Parts(size, name, first)
+    found = _parsed(parts, size, name)
+    while parts.lacking:
+        parts.fetch(get)
+        found = _parsed(parts, size, name)
+    if isinstance(found, NSDImageryError):
+        raise found
+    return found
+
+
+def _parsed(parts: "_Parts", size: int, name: str) -> Header | NSDImageryError:
+    """The header, or why there is none; of no meaning where parts were lacking.
+
+    Nothing is raised through HDF5, or with what h5py raised: a traceback from there has h5py's settings of the file in
+    it, which HDF5 gives back by a call into Python, and where they live to the end, there is no Python any more.
+    """
     try:
         with h5py.File(parts, "r") as file:
             dataset = _dataset(file, name)
             _refuse_other_forms(file, dataset, name)
             # Not by h5o.get_info, which goes through the whole tree to tell how large that is.
             shape, (at, _) = dataset.shape, h5g.get_objinfo(file.id, b"betas").objno
-            message = _layout_message(parts, at, name)
-    except NSDImageryError:
-        raise
-    except (OSError, RuntimeError, KeyError, TypeError, struct.error) as error:
-        msg = f"{name}: is not a sound HDF5 file ({reason(error)})"
-        raise DataError(msg) from error
-    return Header(name, size, shape, _root(message, shape, size, name))
+            return Header(name, size, shape, _root(_layout_message(parts, at, name), shape, size, name))
+    except NSDImageryError as error:
+        return error.with_traceback(None)
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError, struct.error) as error:
+        return DataError(f"{name}: is not a sound HDF5 file ({reason(error)})")
 
 
 def _dataset(file: h5py.File, name: str) -> h5py.Dataset:
@@ -164,11 +178,31 @@ def _unknown(name: str, what: str) -> NoReturn:
 
 
 class _Parts(io.RawIOBase):
-    """A file for h5py of which only what is read is fetched, a block at a time and few in all."""
+    """A file for h5py of which only what is read is fetched, a block at a time and few in all.
 
-    def __init__(self, get: Get, size: int, name: str, first: bytes | None) -> None:
-        self._get, self._size, self._name, self._place = get, size, name, 0
+    A block that is not there reads as zeros, and is noted, to be fetched before all is read again.
+
+    Attributes:
+        lacking: The blocks that were read first of those that are not there.
+    """
+
+    def __init__(self, size: int, name: str, first: bytes | None) -> None:
+        self._size, self._name, self._place = size, name, 0
         self._blocks: dict[int, bytes] = {} if first is None else {0: first}
+        self.lacking: set[int] = set()
+
+    def fetch(self, get: Get) -> None:
+        """Have the blocks that are lacking.
+
+        Raises:
+            UnknownLayoutError: There are too many.
+        """
+        if len(self._blocks) + len(self.lacking) > _MOST_BLOCKS:
+            _unknown(self._name, "a header that is scattered, or large")
+        numbers = sorted(self.lacking)
+        bodies = get([(n * BLOCK, min((n + 1) * BLOCK, self._size)) for n in numbers])
+        self._blocks |= dict(zip(numbers, bodies, strict=True))
+        self.lacking.clear()
 
     def readable(self) -> bool:
         return True
@@ -193,11 +227,8 @@ class _Parts(io.RawIOBase):
         """Bytes from a place on; fewer where the file ends."""
         end = min(start + length, self._size)
         numbers = range(start // BLOCK, -(-end // BLOCK)) if start < end else range(0)
-        lacking = [number for number in numbers[: _MOST_BLOCKS + 1] if number not in self._blocks]
-        if len(self._blocks) + len(lacking) > _MOST_BLOCKS:
-            _unknown(self._name, "a header that is scattered, or large")
-        if lacking:
-            bodies = self._get([(n * BLOCK, min((n + 1) * BLOCK, self._size)) for n in lacking])
-            self._blocks |= dict(zip(lacking, bodies, strict=True))
-        joined = b"".join(self._blocks[number] for number in numbers)
+        numbers = numbers[: _MOST_BLOCKS + 1]
+        if not self.lacking:  # what is read behind zeros, HDF5 looks for by them
+            self.lacking.update(number for number in numbers if number not in self._blocks)
+        joined = b"".join(self._blocks.get(number, _NO_BLOCK) for number in numbers)
         return joined[start - numbers.start * BLOCK : end - numbers.start * BLOCK] if numbers else b""
