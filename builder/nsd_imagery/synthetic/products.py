@@ -1,7 +1,7 @@
 """Products of matrices that are summed in one order, so that a seed gives the same bytes each time.
 
-BLAS sums in an order that depends on how many threads it has, and on the processor: float32 sums of one seed differ then
-in their last bits, and so do betas, which are rounded to whole numbers. `einsum` without `optimize` never calls it.
+BLAS sums in an order that depends on its threads and on the processor: float32 sums of one seed then differ in
+their last bits, and betas, which are rounded to whole numbers, by one. `einsum` without `optimize` never calls it.
 """
 
 import numpy as np
