@@ -98,6 +98,18 @@ class Decoder(Linear):
     columns: NDArray[np.int64]
     origin: Origin
 
+    def predict(self, inputs: ArrayLike) -> Matrix:
+        """(n, n_out) from (n, n_in) betas at `columns`: `decoder.predict(betas[:, decoder.columns])`.
+
+        Raises:
+            DataError: The betas have another width.
+        """
+        try:
+            return super().predict(inputs)
+        except DataError as error:
+            msg = f"{error}, which are some of its ROI: pass betas[:, decoder.columns]"
+            raise DataError(msg) from error
+
     def refuse_other(self, subject: str, roi: str, voxels: str, maker: str) -> None:
         """Raise DataError where it is of another subject or ROI, other voxels, or other embeddings.
 
@@ -172,8 +184,11 @@ def read_origin(folder: Path) -> Origin:
 def _said(folder: Path) -> dict[str, Any]:
     said: dict[str, Any] = json.loads((folder / SAID).read_text(encoding="utf-8"))
     version = said["format_version"]
-    if said["format"] != FORMAT or type(version) is not int or version != FORMAT_VERSION:
+    if said["format"] != FORMAT or type(version) is not int or version < 1:
         raise ValueError(f"it is of format {shown(said['format'])} {shown(version)}")
+    if version > FORMAT_VERSION:
+        msg = f"{folder}: is a decoder of format {version}; {FORMAT_VERSION} is known here: upgrade nsd-imagery"
+        raise DataError(msg)
     return said
 
 
@@ -181,6 +196,8 @@ def _said(folder: Path) -> dict[str, Any]:
 def _faults_named(folder: Path) -> Iterator[None]:
     try:
         yield
+    except DataError:
+        raise
     except FileNotFoundError as error:
         msg = f"{error.filename}: no such file; write it with Decoder.save"
         raise MissingDataError(without_content(Path(error.filename)) or msg) from error
