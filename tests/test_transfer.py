@@ -19,7 +19,7 @@ from scipy.stats import kstest
 import nsd_imagery
 from nsd_imagery.chance.pairs import noise_ceiling
 from nsd_imagery.dataset.folder import open_manifest
-from nsd_imagery.errors import DataError, MissingDataError, MissingEmbeddingError, UsageError
+from nsd_imagery.errors import DataError, FolderError, MissingDataError, MissingEmbeddingError, UsageError
 from nsd_imagery.evaluation import places, ranking
 from nsd_imagery.evaluation.ceiling import ceilings
 from nsd_imagery.evaluation.compared import Compared, Side
@@ -161,6 +161,7 @@ def test_beside_a_cosine_stands_the_constant_predictor_and_beside_an_accuracy_th
         raise AssertionError
     repeats = the(found.scores, "two_way", "perception", train="repeats", how="second presentation among first ones")
     assert 0.5 < (repeats.score.value or 0) <= 1
+    assert repeats.score.candidates == f"the {repeats.score.n_candidates} pictures of shared1000 with two presentations"
 
 
 def test_a_brain_correlation_is_divided_by_what_a_perfect_model_reaches(found: Transfer, beside: list[Score]) -> None:
@@ -338,6 +339,13 @@ def test_tested_pictures_among_training_rows_are_removed_and_counted(
     assert {"nsd28751", "nsd30856", "nsd53881", "nsd61177", "nsd65872"} <= known.tested
 
 
+def test_training_rows_of_a_path_in_the_place_of_vectors_say_what_to_pass(
+    core_dataset: Path, core_release: Path
+) -> None:
+    with pytest.raises(UsageError, match=r"embeddings are a ClipCache or .*: pass ClipCache\(root\)$"):
+        training_rows(core_dataset, SUBJECT, embeddings=core_release)
+
+
 def test_training_rows_are_averages_weighted_by_repeats_however_the_folder_was_scaled(
     core_release: Path, space: Space, training: Training, tmp_path: Path
 ) -> None:
@@ -464,6 +472,11 @@ def test_a_decoder_that_is_damaged_or_a_pickle_is_refused(decoder: Decoder, tmp_
     folder = decoder.save(tmp_path / "decoder")
     with pytest.raises(MissingDataError, match=r"Decoder\.save"):
         Decoder.load(tmp_path / "none")
+    (tmp_path / "file").touch()
+    with pytest.raises(MissingDataError, match=r"Decoder\.save"):
+        Decoder.load(tmp_path / "file")
+    with pytest.raises(FolderError, match="is a file, not a folder for a decoder"):
+        decoder.save(tmp_path / "file")
     arrays = folder / "decoder.npz"
     whole = arrays.read_bytes()
     arrays.write_bytes(whole[:-10])

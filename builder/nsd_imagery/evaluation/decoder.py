@@ -18,7 +18,7 @@ import xxhash
 from numpy.typing import ArrayLike, NDArray
 
 from nsd_imagery.atomic import replace_text, replacing
-from nsd_imagery.errors import DataError, MissingDataError, reason, shown
+from nsd_imagery.errors import DataError, FolderError, MissingDataError, reason, shown
 from nsd_imagery.links import without_content
 
 FORMAT: Final = "nsd-imagery-decoder"
@@ -130,8 +130,15 @@ class Decoder(Linear):
                 raise DataError(msg)
 
     def save(self, folder: Path | str) -> Path:
-        """Write `decoder.json` and `decoder.npz` into a folder, which is returned."""
+        """Write `decoder.json` and `decoder.npz` into a folder, which is returned.
+
+        Raises:
+            FolderError: A file is in its place.
+        """
         path = Path(folder).expanduser()
+        if path.exists() and not path.is_dir():
+            msg = f"{path}: is a file, not a folder for a decoder"
+            raise FolderError(msg)
         buffer = BytesIO()
         np.savez(buffer, **{name: getattr(self, name) for name in _NAMES})
         arrays = buffer.getvalue()
@@ -198,7 +205,7 @@ def _faults_named(folder: Path) -> Iterator[None]:
         yield
     except DataError:
         raise
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         msg = f"{error.filename}: no such file; write it with Decoder.save"
         raise MissingDataError(without_content(Path(error.filename)) or msg) from error
     except (ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:

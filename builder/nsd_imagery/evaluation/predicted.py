@@ -276,7 +276,8 @@ def _averages(
 
 
 def _scored(about: About, tested: Tested, targets: Space, center: NDArray[np.float64]) -> list[Measured]:
-    reason = tested.reason or targets.lacking(tested.stimuli, tested.kind)
+    lacking = targets.lacking(tested.stimuli, tested.kind)
+    reason = tested.reason or (f"{lacking}, or add them to the targets" if lacking else "")
     if reason:
         return missing(about, tested, decoding_names(tested), reason, DECODE)
     values = np.asarray(tested.betas, np.float64)

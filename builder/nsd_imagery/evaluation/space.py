@@ -37,7 +37,7 @@ class Space:
         vectors = self.words if kind == "text" else self.pictures
         names = sorted({name for name in stimuli if name not in vectors})
         more = f" and {len(names) - _FEW} more" if len(names) > _FEW else ""
-        what = "make them: nsd-imagery embed ROOT --model FOLDER_OR_ID; or add them to the targets"
+        what = "make them: nsd-imagery embed ROOT --model FOLDER_OR_ID"
         kind = self.of if kind == "image" else kind
         return f"no {kind} embedding of {', '.join(names[:_FEW])}{more}; {what}" if names else ""
 
