@@ -464,8 +464,12 @@ def test_a_saved_decoder_predicts_the_same_and_is_refused_elsewhere(
     wider = replace(decoder, columns=decoder.columns + 10_000)
     with pytest.raises(DataError, match="other voxels"):
         measured_transfer(core_dataset, SUBJECT, embeddings=space, decoder=wider, **given)
-    with pytest.raises(DataError, match=r"fitted on .* pass betas\[:, decoder\.columns\]"):
+    with pytest.raises(DataError, match=r"fitted on \d+ columns$"):
         decoder.predict(training.betas[:, 1:])
+    whole = np.zeros((2, decoder.columns.max() + 2))
+    with pytest.raises(DataError, match=r"which this decoder takes \d+: pass betas\[:, decoder\.columns\]$"):
+        decoder.predict(whole)
+    assert decoder.predict(whole[:, decoder.columns]).shape == (2, len(decoder.intercept))
 
 
 def test_a_decoder_that_is_damaged_or_a_pickle_is_refused(decoder: Decoder, tmp_path: Path) -> None:

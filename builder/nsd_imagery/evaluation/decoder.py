@@ -104,11 +104,14 @@ class Decoder(Linear):
         Raises:
             DataError: The betas have another width.
         """
-        try:
-            return super().predict(inputs)
-        except DataError as error:
-            msg = f"{error}, which are some of its ROI: pass betas[:, decoder.columns]"
-            raise DataError(msg) from error
+        values = np.asarray(inputs, np.float64)
+        if values.ndim == 2 and len(self.columns) < values.shape[1] > self.columns.max():
+            msg = (
+                f"betas have {values.shape[1]:,} columns, of which this decoder takes {len(self.columns):,}: pass "
+                "betas[:, decoder.columns]"
+            )
+            raise DataError(msg)
+        return super().predict(values)
 
     def refuse_other(self, subject: str, roi: str, voxels: str, maker: str) -> None:
         """Raise DataError where it is of another subject or ROI, other voxels, or other embeddings.
