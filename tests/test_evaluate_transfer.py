@@ -369,6 +369,12 @@ def test_predictions_stand_beside_the_baseline_and_are_scored_once(
         assert value(both.scores, "two_way", test, **perfect) == 1
         ridge = {"stimulus_set": "", "n_candidates": 6}
         assert value(both.scores, "two_way", test, **ridge) == value(found.scores, "two_way", test, **ridge)
+        for stimulus_set in ("A", ""):
+            said = {"measure": "identification", "test": test, "unit": "trial", "n_candidates": 6}
+            said |= {"subject": SUBJECT, "stimulus_set": stimulus_set}
+            of_model, of_ridge = (only_one(both.scores, train=name, **said) for name in ("predictions", "perception"))
+            assert of_model.reference == pytest.approx(of_ridge.reference)
+            assert of_model.reference_method.endswith("what the same trials allow")
     names = [line.name for line in both.headline if line.number in (9, 10)]
     assert names == ["transfer", "shared1000", "predictions", "predicted pictures"]
     (line,) = [line for line in both.headline if line.name == "predictions"]

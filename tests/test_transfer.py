@@ -159,6 +159,12 @@ def test_beside_a_cosine_stands_the_constant_predictor_and_beside_an_accuracy_th
             break
     else:
         raise AssertionError
+    within = [
+        the(found.scores, "identification", test, stimulus_set="A").score.reference or 0
+        for test in ("imgX_1", "imgX_2", "imgX")
+    ]
+    assert within[2] == pytest.approx(np.mean(within[:2]))
+    assert the(found.scores, "identification", "imgX", stimulus_set="", n_candidates=12).score.reference is None
     repeats = the(found.scores, "two_way", "perception", train="repeats", how="second presentation among first ones")
     assert 0.5 < (repeats.score.value or 0) <= 1
     assert repeats.score.candidates == f"the {repeats.score.n_candidates} pictures of shared1000 with two presentations"

@@ -203,7 +203,7 @@ def _decoded(
     about = replace(about, notes=(decoder.note,) if decoder.note else ())
     candidates = space.stack(tested.stimuli, tested.kind)
     found = scored_vectors(about, tested, decoder.predict(tested.betas), candidates, decoder.center, DECODE)
-    return [beside.with_within(one, tested) for one in found]
+    return [beside.with_within(one) for one in found]
 
 
 def scored_vectors(
