@@ -36,11 +36,17 @@ def parsed(said: str | None, **more: str) -> tuple[argparse.Namespace, list[str]
 def evaluate(said: str | None) -> None:
     """Call `nsd-imagery evaluate` by the Guide's options."""
     options, others = parsed(said, dataset="nsd_imagery")
-    words = [_OURS.get(name, name) + sign + value for name, sign, value in (word.partition("=") for word in others)]
+    words = [part for word in others for part in _spelt(word)]
     if "--predictions" in words[:-1]:
         refuse_pickle(words[words.index("--predictions") + 1])
-    embeddings = [] if "--targets" in words else ["--embeddings", options.cache_root]
+    embeddings = [] if {"--targets", "--embeddings"} & set(words) else ["--embeddings", options.cache_root]
     call("evaluate", options.dataset, *embeddings, *words)
+
+
+def _spelt(word: str) -> list[str]:
+    """A word of a line as ours; an option and its value, joined by =, as two."""
+    name, sign, value = word.partition("=")
+    return [_OURS.get(name, name), value] if sign and name.startswith("--") else [_OURS.get(word, word)]
 
 
 def refuse_pickle(checkpoint: str) -> None:

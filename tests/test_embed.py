@@ -637,6 +637,8 @@ def test_a_model_of_the_hub_is_known_by_its_commit(
         ClipCache(release, **named)
     with pytest.raises(MissingDataError, match="no embeddings by model me/tiny-clip, revision 0000"):
         ClipCache(release, revision="0000", **named)
+    with pytest.raises(MissingDataError, match="no embeddings by model me/other; there are"):
+        ClipCache(release, model="me/other", **{name: value for name, value in named.items() if name != "model"})
     with pytest.raises(MissingDataError, match="no such model on the hub"):
         embed(release, model="me/nothing")
     with pytest.raises(MissingDataError, match="has no revision v9"):

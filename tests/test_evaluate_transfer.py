@@ -260,6 +260,25 @@ def test_a_mean_over_sets_lies_in_its_interval_as_often_as_it_says() -> None:
     assert 0.935 <= hits / n <= 0.975
 
 
+def test_stimuli_that_are_all_told_apart_have_an_interval_that_is_as_wide_as_their_number_allows() -> None:
+    from nsd_imagery.chance.intervals import wilson
+    from nsd_imagery.evaluation.spread import over_stimuli, together
+
+    own = np.arange(6)
+    alike = over_stimuli(np.ones(6), own, (0, 1))
+    assert alike is not None
+    assert alike.around(1.0) == wilson(6, 6)
+    assert alike.how == "over stimuli, which are all alike: Wilson"
+    assert together([alike, alike]).around(1.0).low == pytest.approx(wilson(11, 11).low)
+    below = over_stimuli(np.full(6, 0.8), own, (-0.2, 0.8))
+    assert below is not None
+    assert below.around(0.8) == pytest.approx([end - 0.2 for end in wilson(6, 6)])
+    assert below.around(0.8 + 1e-15).high == pytest.approx(0.8)
+    other = over_stimuli(np.array([1, 1, 1, 1, 1, 0.8]), own, (0, 1))
+    assert other is not None
+    assert other.how == together([alike, other]).how == "t over stimuli"
+
+
 def test_without_embeddings_one_sentence_says_how_to_get_them(core_dataset: Path, tmp_path: Path) -> None:
     done = command(core_dataset, "--out", tmp_path / "e")
     assert done.exit_code == 0
@@ -350,10 +369,16 @@ def test_predictions_stand_beside_the_baseline_and_are_scored_once(
         assert value(both.scores, "two_way", test, **perfect) == 1
         ridge = {"stimulus_set": "", "n_candidates": 6}
         assert value(both.scores, "two_way", test, **ridge) == value(found.scores, "two_way", test, **ridge)
+        for stimulus_set in ("A", ""):
+            said = {"measure": "identification", "test": test, "unit": "trial", "n_candidates": 6}
+            said |= {"subject": SUBJECT, "stimulus_set": stimulus_set}
+            of_model, of_ridge = (only_one(both.scores, train=name, **said) for name in ("predictions", "perception"))
+            assert of_model.reference == pytest.approx(of_ridge.reference)
+            assert of_model.reference_method.endswith("what the same trials allow")
     names = [line.name for line in both.headline if line.number in (9, 10)]
     assert names == ["transfer", "shared1000", "predictions", "predicted pictures"]
     (line,) = [line for line in both.headline if line.name == "predictions"]
-    assert line.text.startswith("→ vision 1.00 [1.00, 1.00], p 0.01, → imagery 1.00")
+    assert line.text.startswith("→ vision 1.00 [0.74, 1.00], p 0.01, → imagery 1.00")
     assert both.headline[-1].text == "not among the test sets"
     roi = {
         "subjects": 1,
@@ -712,6 +737,13 @@ def test_a_preprocessor_that_knows_what_is_tested_or_makes_no_voxels_is_one_line
         ({"embeddings": 3}, "embeddings are a root, a ClipCache or what space_of gives, not 3"),
         ({"embeddings": Space({}, {}, "")}, "the space has no vectors of pictures"),
         ({"embeddings": Space({"a": np.ones(2)}, {"b": np.ones(3)}, "")}, "the space have shapes (2,), (3,), not one"),
+        (
+            {"embeddings": Space({"a": np.full(2, np.nan)}, {}, "")},
+            "the vector of a is 0 throughout, or has",
+        ),
+        ({"embeddings": Space({"a": np.ones(2)}, {"b": np.zeros(2)}, "")}, "embeddings: the vector of b is 0 througho"),
+        ({"decoder": 3}, "decoder is a path, not 3: save it first"),
+        ({"predictions": np.ones(1)}, "predictions is a path, not array([1.]): save it first"),
         ({"decoder": "nowhere"}, "has no decoder of subj01 nsdgeneral"),
         ({"preprocessor": "nowhere"}, "has no preprocessor of subj01 nsdgeneral"),
         ({"predictions": "nowhere.parquet"}, "no such file"),
@@ -733,7 +765,7 @@ def test_what_cannot_be_meant_is_one_line_and_nothing_is_made(
     line: str,
 ) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
-    with pytest.raises((UsageError, MissingDataError)) as caught:
+    with pytest.raises((UsageError, MissingDataError, DataError)) as caught:
         evaluated(core_dataset, tmp_path / "e", **{"embeddings": truth, **options})
     assert line in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -142,8 +142,9 @@ EVALUATE = """python scripts/eval_shared1000_full.py \\
   --output outputs/eval/cross_domain/"""
 
 
-def test_a_checkpoint_that_is_a_pickle_is_one_line_that_says_what_to_export(run: Run, built: Path) -> None:
-    done = run(EVALUATE, succeeds=False)
+@pytest.mark.parametrize("sign", [" ", "="])
+def test_a_checkpoint_that_is_a_pickle_is_one_line_that_says_what_to_export(run: Run, built: Path, sign: str) -> None:
+    done = run(EVALUATE.replace("--checkpoint ", f"--checkpoint{sign}"), succeeds=False)
     assert done.returncode == 2
     assert done.stderr.startswith("checkpoints/two_stage/subj01/best.pt: a checkpoint of torch is a pickle")
     assert "examples/score_my_model.py" in done.stderr

@@ -160,12 +160,22 @@ def test_a_penalty_at_an_end_of_the_grid_is_said(caplog: pytest.LogCaptureFixtur
     (np.ones((3, 0)), np.ones((3, 2)), None, r"not \(3, 0\)", UsageError),
     (np.array([[1, 2], [np.nan, 1], [1, 1]]), np.ones((3, 2)), None, "betas: row 1 has numbers that are", DataError),
     (np.ones((3, 2)), np.ones((3, 2)), [1, 1, 0], "weights: row 2 has no repeats", DataError),
+    ([[1, 2], [3]], np.ones((2, 2)), None, "betas: are no array of numbers", UsageError),
+    (np.ones((3, 2)), np.full((3, 2), "a"), None, "embeddings: are no array of numbers", UsageError),
+    (np.ones((3, 2)), np.ones((3, 2)), [1, 1, 1j], "weights: are no array of numbers", UsageError),
+    (3, np.ones((3, 2)), None, r"not \(\)", UsageError),
 ])  # fmt: skip
 def test_arrays_that_cannot_be_fitted_are_one_line(
     betas: Array, vectors: Array, weights: Any, message: str, error: type[Exception]
 ) -> None:
-    with pytest.raises(error, match=message):
+    with pytest.raises(error, match=message) as caught:
         fit_decoder(betas, vectors, weights)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_decoder_has_a_column_for_each_voxel() -> None:
+    with pytest.raises(UsageError, match=r"columns have shape \(3,\), but there are betas of 2 voxels"):
+        fit_decoder(np.ones((3, 2)), np.ones((3, 2)), columns=np.arange(3))
 
 
 def test_no_copy_of_the_betas_is_made_in_float64() -> None:

@@ -564,6 +564,19 @@ class TestWriting:
         assert contents(other) == contents(root)
 
     @pytest.mark.slow
+    def test_a_seed_gives_the_same_bytes_however_many_threads_blas_has_and_on_whatever_processor(
+        self, tmp_path: Path
+    ) -> None:
+        code = "import sys, nsd_imagery; nsd_imagery.synth(sys.argv[1], format='hdf5', perception_sessions=1)"
+        settings = {"one": ("1", {}), "two": ("2", {}), "older": ("2", {"OPENBLAS_CORETYPE": "Prescott"})}
+        for name, (threads, more) in settings.items():
+            of_blas = {f"{library}_NUM_THREADS": threads for library in ("OPENBLAS", "MKL", "OMP")}
+            arguments = [sys.executable, "-c", code, str(tmp_path / name)]
+            subprocess.run(arguments, env={**os.environ, **of_blas, **more}, check=True)
+        one, two, older = (contents(tmp_path / name) for name in settings)
+        assert one == two == older
+
+    @pytest.mark.slow
     def test_running_again_changes_nothing_and_leaves_no_partial_file(self, tmp_path: Path) -> None:
         root = synth(tmp_path, format="hdf5")
         before = contents(root)

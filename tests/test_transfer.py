@@ -19,7 +19,7 @@ from scipy.stats import kstest
 import nsd_imagery
 from nsd_imagery.chance.pairs import noise_ceiling
 from nsd_imagery.dataset.folder import open_manifest
-from nsd_imagery.errors import DataError, MissingDataError, MissingEmbeddingError, UsageError
+from nsd_imagery.errors import DataError, FolderError, MissingDataError, MissingEmbeddingError, UsageError
 from nsd_imagery.evaluation import places, ranking
 from nsd_imagery.evaluation.ceiling import ceilings
 from nsd_imagery.evaluation.compared import Compared, Side
@@ -159,8 +159,15 @@ def test_beside_a_cosine_stands_the_constant_predictor_and_beside_an_accuracy_th
             break
     else:
         raise AssertionError
+    within = [
+        the(found.scores, "identification", test, stimulus_set="A").score.reference or 0
+        for test in ("imgX_1", "imgX_2", "imgX")
+    ]
+    assert within[2] == pytest.approx(np.mean(within[:2]))
+    assert the(found.scores, "identification", "imgX", stimulus_set="", n_candidates=12).score.reference is None
     repeats = the(found.scores, "two_way", "perception", train="repeats", how="second presentation among first ones")
     assert 0.5 < (repeats.score.value or 0) <= 1
+    assert repeats.score.candidates == f"the {repeats.score.n_candidates} pictures of shared1000 with two presentations"
 
 
 def test_a_brain_correlation_is_divided_by_what_a_perfect_model_reaches(found: Transfer, beside: list[Score]) -> None:
@@ -338,6 +345,13 @@ def test_tested_pictures_among_training_rows_are_removed_and_counted(
     assert {"nsd28751", "nsd30856", "nsd53881", "nsd61177", "nsd65872"} <= known.tested
 
 
+def test_training_rows_of_a_path_in_the_place_of_vectors_say_what_to_pass(
+    core_dataset: Path, core_release: Path
+) -> None:
+    with pytest.raises(UsageError, match=r"embeddings are a ClipCache or .*: pass ClipCache\(root\)$"):
+        training_rows(core_dataset, SUBJECT, embeddings=core_release)
+
+
 def test_training_rows_are_averages_weighted_by_repeats_however_the_folder_was_scaled(
     core_release: Path, space: Space, training: Training, tmp_path: Path
 ) -> None:
@@ -456,14 +470,23 @@ def test_a_saved_decoder_predicts_the_same_and_is_refused_elsewhere(
     wider = replace(decoder, columns=decoder.columns + 10_000)
     with pytest.raises(DataError, match="other voxels"):
         measured_transfer(core_dataset, SUBJECT, embeddings=space, decoder=wider, **given)
-    with pytest.raises(DataError, match="fitted on"):
+    with pytest.raises(DataError, match=r"fitted on \d+ columns$"):
         decoder.predict(training.betas[:, 1:])
+    whole = np.zeros((2, decoder.columns.max() + 2))
+    with pytest.raises(DataError, match=r"which this decoder takes \d+: pass betas\[:, decoder\.columns\]$"):
+        decoder.predict(whole)
+    assert decoder.predict(whole[:, decoder.columns]).shape == (2, len(decoder.intercept))
 
 
 def test_a_decoder_that_is_damaged_or_a_pickle_is_refused(decoder: Decoder, tmp_path: Path) -> None:
     folder = decoder.save(tmp_path / "decoder")
     with pytest.raises(MissingDataError, match=r"Decoder\.save"):
         Decoder.load(tmp_path / "none")
+    (tmp_path / "file").touch()
+    with pytest.raises(MissingDataError, match=r"Decoder\.save"):
+        Decoder.load(tmp_path / "file")
+    with pytest.raises(FolderError, match="is a file, not a folder for a decoder"):
+        decoder.save(tmp_path / "file")
     arrays = folder / "decoder.npz"
     whole = arrays.read_bytes()
     arrays.write_bytes(whole[:-10])
@@ -479,7 +502,10 @@ def test_a_decoder_that_is_damaged_or_a_pickle_is_refused(decoder: Decoder, tmp_
     with pytest.raises(DataError, match="is no decoder"):
         Decoder.load(folder)
     (folder / "decoder.json").write_text(json.dumps(said | {"format_version": 99}))
-    with pytest.raises(DataError, match="format 'nsd-imagery-decoder' 99"):
+    with pytest.raises(DataError, match=r"is a decoder of format 99; 1 is known here: upgrade nsd-imagery$"):
+        Decoder.load(folder)
+    (folder / "decoder.json").write_text(json.dumps(said | {"format_version": 0}))
+    with pytest.raises(DataError, match="format 'nsd-imagery-decoder' 0"):
         Decoder.load(folder)
 
 
@@ -583,10 +609,20 @@ def test_predictions_of_averages_are_scored_by_condition_and_stimulus(
     assert value(scores, "two_way", "imgX", train="predictions", unit="mean", n_candidates=12) > 0.8
     averaged = the(scores, "two_way", "imgX", train="predictions", unit="mean", n_candidates=12).score
     assert (averaged.p or 1) < 0.02
+    other = read_predictions(write({**columns, "stimulus": at_row(names, 2, "nsd7")}))
+    for partial in (False, True):
+        with pytest.raises(DataError, match="row 3: 'nsd7' in imagery is nothing that the folder has for a test"):
+            score_predictions(core_dataset, SUBJECT, other, space, partial=partial, **said)
+    with pytest.raises(DataError, match=r"1 of 6 stimuli of imagery A have no prediction"):
+        score_predictions(core_dataset, SUBJECT, read_predictions(write(without_row(columns, 2))), space, **said)
 
 
 def changed(columns: Mapping[str, Any], **to: Any) -> dict[str, Any]:
     return {**{name: list(values) for name, values in columns.items()}, **to}
+
+
+def without_row(columns: Mapping[str, Any], row: int) -> dict[str, Any]:
+    return {name: [*values[:row], *values[row + 1 :]] for name, values in columns.items()}
 
 
 def at_row(values: list[Any], row: int, other: Any) -> list[Any]:
@@ -596,6 +632,8 @@ def at_row(values: list[Any], row: int, other: Any) -> list[Any]:
 @pytest.mark.parametrize(("change", "message"), [
     (lambda c: changed(c, vector=at_row(c["vector"], 2, [float("nan")] * 32)), r"row 3: its vector has numbers"),
     (lambda c: changed(c, vector=at_row(c["vector"], 2, [0.0] * 32)), r"row 3: its vector is 0 throughout"),
+    (lambda c: changed(c, vector=at_row(c["vector"], 2, [1e200] * 32)), r"row 3: its vector .* float32 cannot hold"),
+    (lambda c: changed(c, vector=at_row(c["vector"], 2, [1e-200] * 32)), r"row 3: its vector is 0 throughout"),
     (lambda c: changed(c, vector=at_row(c["vector"], 2, [1.0] * 31)), r"row 3: its vector has 31 numbers, that of row"),
     (lambda c: changed(c, vector=at_row(c["vector"], 2, None)), r"row 3: vector is absent"),
     (lambda c: changed(c, vector=at_row(c["vector"], 2, [None] * 32)), r"row 3: a number of its vector is absent"),
@@ -632,12 +670,9 @@ def test_predictions_that_the_folder_knows_nothing_of_are_refused(
         return score_predictions(core_dataset, SUBJECT, predictions, targets, **options)
 
     unknown = at_row(predicted["trial_id"], 2, 7)
-    with pytest.raises(
-        DataError, match=r"1 of 48 valid trials of visA have no prediction|row 3: trial_id 7 is nothing"
-    ):
-        score(changed(predicted, trial_id=unknown))
-    with pytest.raises(DataError, match="row 3: trial_id 7 is nothing"):
-        score(changed(predicted, trial_id=unknown), partial=True)
+    for partial in (False, True):
+        with pytest.raises(DataError, match="row 3: trial_id 7 is nothing"):
+            score(changed(predicted, trial_id=unknown), partial=partial)
     short = {name: values[1:] for name, values in predicted.items()}
     with pytest.raises(DataError, match=r"1 of 48 valid trials of visA have no prediction, first trial_id \d+"):
         score(short)
@@ -678,7 +713,7 @@ def test_targets_are_a_file_of_embeddings_or_a_table(core_release: Path, space: 
             assert all(np.array_equal(vectors[name].astype(np.float32), own[name]) for name in own)
     with pytest.raises(DataError, match="row 3: kind 'picture' is none of image, text"):
         read_targets(write(changed(columns, kind=at_row(columns["kind"], 2, "picture"))))
-    with pytest.raises(DataError, match=r"row 3: .* in row 2 already"):
+    with pytest.raises(DataError, match=r"row 3: '\S+' of kind image is in row 2 already"):
         read_targets(write(changed(columns, stimulus=at_row(columns["stimulus"], 2, columns["stimulus"][1]))))
 
 

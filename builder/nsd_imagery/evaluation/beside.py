@@ -10,11 +10,13 @@ from nsd_imagery.chance.pairs import noise_ceiling
 from nsd_imagery.evaluation.cells import RELIABLE
 from nsd_imagery.evaluation.score import Measured, Score
 from nsd_imagery.evaluation.tested import BOTH, Tested
+from nsd_imagery.experiment import TARGETS_PER_SET
 
 BY_CEILING: Final = "by √NC(n)"
 """What `how` of a correlation says that was divided by what a perfect model would reach."""
 
 _WITHIN: Final = "identification within the run: what the same trials allow"
+_WITHIN_EACH: Final = "mean of identification within each run: what the same trials allow"
 _REACHABLE: Final = "√NC(n): what a perfect model reaches, mean over candidates"
 
 
@@ -38,13 +40,19 @@ class Beside:
             elif score.measure == "ncsnr":
                 self._ncsnr[score.condition, score.stimulus_set] = score
 
-    def with_within(self, measured: Measured, tested: Tested) -> Measured:
-        """An accuracy of single trials beside that within the run, where it is known."""
+    def with_within(self, measured: Measured) -> Measured:
+        """An accuracy of single trials among six beside that within the run, or the two runs, where it is known."""
         score = measured.score
-        found = self._identification.get((tested.test, tested.stimulus_set))
-        if found is None or found.value is None or (score.measure, score.unit) != ("identification", "trial"):
+        said = (score.measure, score.unit, score.n_candidates)
+        if score.value is None or said != ("identification", "trial", TARGETS_PER_SET):
             return measured
-        return replace(measured, score=replace(score, reference=found.value, reference_method=_WITHIN))
+        names = [f"{score.test}{end}" for end in ("_1", "_2")] if score.test == "imgX" else [score.test]
+        found = [self._identification.get((name, score.stimulus_set)) for name in names]
+        values = [one.value for one in found if one is not None and one.value is not None]
+        if len(values) < len(names):
+            return measured
+        method = _WITHIN if len(names) == 1 else _WITHIN_EACH
+        return replace(measured, score=replace(score, reference=float(np.mean(values)), reference_method=method))
 
     def with_reachable(self, measured: Measured, tested: Tested) -> list[Measured]:
         """A correlation beside √NC(n), and divided by it; of two sets together, which have no ncsnr, as it is."""

@@ -18,7 +18,7 @@ import xxhash
 from numpy.typing import ArrayLike, NDArray
 
 from nsd_imagery.atomic import replace_text, replacing
-from nsd_imagery.errors import DataError, MissingDataError, reason, shown
+from nsd_imagery.errors import DataError, FolderError, MissingDataError, reason, shown
 from nsd_imagery.links import without_content
 
 FORMAT: Final = "nsd-imagery-decoder"
@@ -98,6 +98,21 @@ class Decoder(Linear):
     columns: NDArray[np.int64]
     origin: Origin
 
+    def predict(self, inputs: ArrayLike) -> Matrix:
+        """(n, n_out) from (n, n_in) betas at `columns`: `decoder.predict(betas[:, decoder.columns])`.
+
+        Raises:
+            DataError: The betas have another width.
+        """
+        values = np.asarray(inputs, np.float64)
+        if values.ndim == 2 and len(self.columns) < values.shape[1] > self.columns.max():
+            msg = (
+                f"betas have {values.shape[1]:,} columns, of which this decoder takes {len(self.columns):,}: pass "
+                "betas[:, decoder.columns]"
+            )
+            raise DataError(msg)
+        return super().predict(values)
+
     def refuse_other(self, subject: str, roi: str, voxels: str, maker: str) -> None:
         """Raise DataError where it is of another subject or ROI, other voxels, or other embeddings.
 
@@ -118,8 +133,15 @@ class Decoder(Linear):
                 raise DataError(msg)
 
     def save(self, folder: Path | str) -> Path:
-        """Write `decoder.json` and `decoder.npz` into a folder, which is returned."""
+        """Write `decoder.json` and `decoder.npz` into a folder, which is returned.
+
+        Raises:
+            FolderError: A file is in its place.
+        """
         path = Path(folder).expanduser()
+        if path.exists() and not path.is_dir():
+            msg = f"{path}: is a file, not a folder for a decoder"
+            raise FolderError(msg)
         buffer = BytesIO()
         np.savez(buffer, **{name: getattr(self, name) for name in _NAMES})
         arrays = buffer.getvalue()
@@ -172,8 +194,11 @@ def read_origin(folder: Path) -> Origin:
 def _said(folder: Path) -> dict[str, Any]:
     said: dict[str, Any] = json.loads((folder / SAID).read_text(encoding="utf-8"))
     version = said["format_version"]
-    if said["format"] != FORMAT or type(version) is not int or version != FORMAT_VERSION:
+    if said["format"] != FORMAT or type(version) is not int or version < 1:
         raise ValueError(f"it is of format {shown(said['format'])} {shown(version)}")
+    if version > FORMAT_VERSION:
+        msg = f"{folder}: is a decoder of format {version}; {FORMAT_VERSION} is known here: upgrade nsd-imagery"
+        raise DataError(msg)
     return said
 
 
@@ -181,7 +206,9 @@ def _said(folder: Path) -> dict[str, Any]:
 def _faults_named(folder: Path) -> Iterator[None]:
     try:
         yield
-    except FileNotFoundError as error:
+    except DataError:
+        raise
+    except (FileNotFoundError, NotADirectoryError) as error:
         msg = f"{error.filename}: no such file; write it with Decoder.save"
         raise MissingDataError(without_content(Path(error.filename)) or msg) from error
     except (ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from nsd_imagery.embeddings import KINDS
-from nsd_imagery.errors import FolderError, UsageError, shown
+from nsd_imagery.errors import DataError, FolderError, UsageError, shown
 from nsd_imagery.evaluation.asked import Asked
 from nsd_imagery.evaluation.inputs import Embeddings, File, Inputs, digest_of
 from nsd_imagery.evaluation.predictions import read_predictions, read_targets
@@ -54,8 +54,10 @@ def inputs_of(what: Asked, said: Options) -> Inputs:
     _refuse_alone(said)
     test_sets = TEST_SETS if said.test_sets is None else _test_sets(said.test_sets)
     embeddings = None if said.embeddings is None else _embeddings(said.embeddings, said.model, said.kind)
-    predictions = None if said.predictions is None else _predictions(Path(said.predictions), what, said.partial)
-    targets = None if said.targets is None else Path(said.targets).expanduser()
+    predictions = (
+        None if said.predictions is None else _predictions(_path("predictions", said.predictions), what, said.partial)
+    )
+    targets = None if said.targets is None else _path("targets", said.targets)
     if targets is not None:
         read_targets(targets)
     return Inputs(
@@ -66,9 +68,11 @@ def inputs_of(what: Asked, said: Options) -> Inputs:
         bool(said.partial),
         {}
         if said.decoder is None or embeddings is None
-        else decoder_files(_place(said.decoder), what.rois, embeddings.maker),
-        None if said.save_decoder is None else _to_save(_place(said.save_decoder), what),
-        {} if said.preprocessor is None else preprocessor_files(_place(said.preprocessor), what),
+        else decoder_files(_path("decoder", said.decoder).absolute(), what.rois, embeddings.maker),
+        None if said.save_decoder is None else _to_save(_path("save_decoder", said.save_decoder).absolute(), what),
+        {}
+        if said.preprocessor is None
+        else preprocessor_files(_path("preprocessor", said.preprocessor).absolute(), what),
     )
 
 
@@ -117,6 +121,11 @@ def _embeddings(given: Given, model: Path | str | None, kind: str) -> Embeddings
 def _refuse_unsound(space: Space) -> None:
     if not space.pictures:
         raise UsageError("embeddings: the space has no vectors of pictures")
+    for vectors in (space.pictures, space.words):
+        for name in vectors:
+            if not np.isfinite(vectors[name]).all() or not np.any(vectors[name]):
+                msg = f"embeddings: the vector of {name} is 0 throughout, or has numbers that are not finite"
+                raise DataError(msg)
     lengths = sorted({np.shape(vectors[name]) for vectors in (space.pictures, space.words) for name in vectors})
     if len(lengths) > 1 or len(lengths[0]) != 1:
         msg = f"embeddings: vectors of the space have shapes {', '.join(map(str, lengths))}, not one length"
@@ -132,7 +141,6 @@ def _cache(place: Path, model: Path | str | None, kind: str) -> ClipCache:
 
 
 def _predictions(path: Path, what: Asked, partial: bool) -> File:
-    path = path.expanduser()
     found = read_predictions(path)
     lacking = [subject for subject in what.rois if subject not in found.subjects]
     if len(lacking) == len(what.rois) or (lacking and not partial):
@@ -143,8 +151,11 @@ def _predictions(path: Path, what: Asked, partial: bool) -> File:
     return File.of(path)
 
 
-def _place(said: Path | str) -> Path:
-    return Path(said).expanduser().absolute()
+def _path(name: str, said: Path | str) -> Path:
+    if not isinstance(said, str | os.PathLike):
+        msg = f"{name} is a path, not {shown(said)}: save it first"
+        raise UsageError(msg)
+    return Path(said).expanduser()
 
 
 def _to_save(folder: Path, what: Asked) -> Path:

@@ -4,7 +4,7 @@ What a decoder knows and a table does not is what its vectors lie near, so each 
 own mean, and candidates by that of all pictures in their space.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -53,7 +53,6 @@ class _Vectors:
 
     predictions: Predictions
     row_of: Mapping[Key, int]
-    used: set[Key]
     partial: bool
 
     def take(self, keys: Sequence[Key], what: str) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -67,15 +66,13 @@ class _Vectors:
             )
             raise DataError(msg)
         vectors = np.zeros((len(keys), self.predictions.vectors.shape[1]))
-        found = [key for key in keys if key in self.row_of]
-        vectors[there] = self.predictions.vectors[[self.row_of[key] for key in found]]
-        self.used.update(found)
+        vectors[there] = self.predictions.vectors[[self.row_of[key] for key in keys if key in self.row_of]]
         return vectors, there
 
-    def refuse_unknown(self) -> None:
+    def refuse_unknown(self, known: Container[Key]) -> None:
         """Raise DataError where a row is of nothing that is tested."""
         for key, row in self.row_of.items():
-            if key not in self.used:
+            if key not in known:
                 msg = f"{self.predictions.at(row)}: {named(key)} is nothing that the folder has for a test"
                 raise DataError(msg)
 
@@ -125,11 +122,10 @@ def score_predictions(
         raise DataError(msg)
     if runs is None and any(config_name(subject, name, roi) in manifest.configs for name in TESTS):
         runs = load_runs(folder, subject, roi)
-    vectors = _Vectors(predictions, {predictions.keys[row]: row for row in mine}, set(), partial)
+    vectors = _Vectors(predictions, {predictions.keys[row]: row for row in mine}, partial)
     place = _Place(folder, manifest, subject, roi, runs, tuple(test_sets), (draws, permutations))
     about = About(subject, roi, manifest.recipe.beta_version, digest(manifest), None, TRAIN)
     tests = list((_of_trials if predictions.by_trial else _of_averages)(place, vectors))
-    vectors.refuse_unknown()
     center = np.asarray(np.mean([targets.pictures[name] for name in targets.pictures], axis=0, dtype=np.float64))
     found = [one for tested in tests for one in _scored(about, tested, targets, center)]
     found += pooled(found)
@@ -172,7 +168,7 @@ def _length(targets: Space) -> int:
 def _of_trials(place: _Place, vectors: _Vectors) -> Iterator[Tested]:
     """Tests whose rows are predictions of trials in the place of betas."""
     rows = {name: _rows(place, [name]) for name in TEST_SETS if place.has(name)}
-    vectors.used.update(row["trial_id"] for of_condition in rows.values() for row in of_condition)
+    vectors.refuse_unknown({row["trial_id"] for of_condition in rows.values() for row in of_condition})
     for condition in place.test_sets:
         if condition not in rows:
             yield from absent(condition, f"the folder has no test split of {place.config(condition)}")
@@ -247,32 +243,41 @@ def trial_ids(rows: Sequence[Mapping[str, Any]], runs: Runs) -> dict[str, list[i
 
 def _of_averages(place: _Place, vectors: _Vectors) -> Iterator[Tested]:
     """Tests whose rows are predictions of averages, a candidate each."""
-    vectors.used.update(key for key in vectors.row_of if not isinstance(key, int) and key[0] not in place.test_sets)
+    groups = {name: dict(_stimuli(place, name)) for name in place.test_sets if place.has(name)}
+    known = {(name, stimulus) for name, of_set in groups.items() for names in of_set.values() for stimulus in names}
+    others = {key for key in vectors.row_of if not isinstance(key, int) and key[0] not in place.test_sets}
+    vectors.refuse_unknown(known | others)
     for condition in place.test_sets:
-        if not place.has(condition):
+        if condition not in groups:
             yield from absent(condition, f"the folder has no test split of {place.config(condition)}")
-        elif condition == "perception":
-            names = np.unique(shared_rows(place.folder, place.subject, place.roi).stimulus).tolist()
-            yield from _averages(place, vectors, condition, "", names)
-        else:
-            stimulus_of = place.targets
-            targets = {run.stimulus_set: run.targets for run in (place.runs.of(condition) if place.runs else ())}
-            for stimulus_set in (*targets, *((BOTH,) if {"A", "B"} <= set(targets) else ())):
-                names = [stimulus_of[target] for part in stimulus_set.split("+") for target in targets[part]]
-                yield from _averages(place, vectors, condition, stimulus_set, names)
+        for stimulus_set, names in groups.get(condition, {}).items():
+            yield from _averages(place, vectors, condition, stimulus_set, names)
+
+
+def _stimuli(place: _Place, condition: str) -> Iterator[tuple[str, Sequence[str]]]:
+    """The stimuli of a condition by set, and of `BOTH`; "" of perception."""
+    if condition == "perception":
+        yield "", np.unique(shared_rows(place.folder, place.subject, place.roi).stimulus).tolist()
+        return
+    stimulus_of = place.targets
+    targets = {run.stimulus_set: run.targets for run in (place.runs.of(condition) if place.runs else ())}
+    for stimulus_set in (*targets, *((BOTH,) if {"A", "B"} <= set(targets) else ())):
+        yield stimulus_set, [stimulus_of[target] for part in stimulus_set.split("+") for target in targets[part]]
 
 
 def _averages(
     place: _Place, vectors: _Vectors, condition: str, stimulus_set: str, names: Sequence[str]
 ) -> Iterator[Tested]:
-    values, there = vectors.take([(condition, name) for name in names], f"stimuli of {condition} {stimulus_set}")
+    what = f"stimuli of {condition} {stimulus_set}".rstrip()
+    values, there = vectors.take([(condition, name) for name in names], what)
     own = np.flatnonzero(there)
     found = of_averages(condition, stimulus_set, tuple(names), own, values[there], place.draws[1])
     yield found if len(own) > 1 else replace(found, reason=f"{len(own)} predictions of it, fewer than two")
 
 
 def _scored(about: About, tested: Tested, targets: Space, center: NDArray[np.float64]) -> list[Measured]:
-    reason = tested.reason or targets.lacking(tested.stimuli, tested.kind)
+    lacking = targets.lacking(tested.stimuli, tested.kind)
+    reason = tested.reason or (f"{lacking}, or add them to the targets" if lacking else "")
     if reason:
         return missing(about, tested, decoding_names(tested), reason, DECODE)
     values = np.asarray(tested.betas, np.float64)

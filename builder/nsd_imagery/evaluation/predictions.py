@@ -23,6 +23,10 @@ from nsd_imagery.spelling import subject_of
 CONDITIONS: Final = ("perception", *TESTS)
 VECTOR: Final = "vector"
 
+_LEAST: Final = float(np.finfo(np.float32).tiny)
+_LARGEST: Final = float(np.finfo(np.float32).max)
+"""Of a vector's numbers: of other ones the squares, by which vectors are compared, are 0 or not finite."""
+
 Key = int | tuple[str, str]
 """A trial_id, or condition and stimulus."""
 
@@ -115,7 +119,7 @@ def read_targets(path: Path | str) -> Space:
         if kind not in KINDS:
             msg = f"{_at(place, row, is_csv)}: kind {shown(kind)} is none of {', '.join(KINDS)}"
             raise DataError(msg)
-    _refuse_twice(place, kinds, list(zip(kinds, stimuli, strict=True)), is_csv)
+    _refuse_twice(place, [f"kind {kind}" for kind in kinds], stimuli, is_csv)
     of_kind = {
         kind: {name: vector for name, vector, of in zip(stimuli, values, kinds, strict=True) if of == kind}
         for kind in KINDS
@@ -197,14 +201,19 @@ def _subjects(path: Path, said: Sequence[str], is_csv: bool) -> list[str]:
 
 
 def _vectors(path: Path, table: pa.Table, is_csv: bool) -> NDArray[np.float64]:
-    """(n, d), all finite, none 0 throughout."""
+    """(n, d), all finite in float32, none 0 throughout."""
     numbered = [name for name in table.column_names if name[:1] == "v" and name[1:].isdecimal()]
     if (VECTOR in table.column_names) == bool(numbered):
         msg = f"{path}: has {'both' if numbered else 'neither'} vector {'and' if numbered else 'nor'} v0: {_HOW}"
         raise DataError(msg)
     values = _numbered(path, table, numbered, is_csv) if numbered else _listed(path, table, is_csv)
-    finite = np.isfinite(values).all(axis=1)
-    for wrong, what in ((~finite, "has numbers that are not finite"), (~values.any(axis=1), "is 0 throughout")):
+    size = np.abs(values)
+    faults = (
+        (~np.isfinite(size).all(axis=1), "has numbers that are not finite"),
+        ((size > _LARGEST).any(axis=1), "has numbers that float32 cannot hold"),
+        ((size < _LEAST).all(axis=1), "is 0 throughout"),
+    )
+    for wrong, what in faults:
         if wrong.any():
             msg = f"{_at(path, int(np.flatnonzero(wrong)[0]), is_csv)}: its vector {what}"
             raise DataError(msg)
@@ -244,15 +253,17 @@ def _listed(path: Path, table: pa.Table, is_csv: bool) -> NDArray[np.float64]:
     return numbers.to_numpy().astype(np.float64).reshape(len(lengths), length)
 
 
-def _refuse_twice(path: Path, subject: Sequence[str], keys: Sequence[Key], is_csv: bool) -> None:
-    first: dict[tuple[str, Key], int] = {}
-    for row, of in enumerate(zip(subject, keys, strict=True)):
+def _refuse_twice(path: Path, whose: Sequence[str], keys: Sequence[Key | str], is_csv: bool) -> None:
+    first: dict[tuple[str, Key | str], int] = {}
+    for row, of in enumerate(zip(whose, keys, strict=True)):
         if of in first:
             msg = f"{_at(path, row, is_csv)}: {named(of[1])} of {of[0]} is in row {first[of] + 1} already"
             raise DataError(msg)
         first[of] = row
 
 
-def named(key: Key) -> str:
-    """What a message calls the key of a row."""
+def named(key: Key | str) -> str:
+    """What a message calls the key of a row, or a stimulus."""
+    if isinstance(key, str):
+        return shown(key)
     return f"trial_id {key}" if isinstance(key, int) else f"{shown(key[1])} in {key[0]}"

@@ -40,4 +40,5 @@ def repeat_retrieval(about: About, tested: Tested) -> list[Measured]:
     side = Side(*(rows - rows.mean(axis=1, keepdims=True) for rows in (second, first)))
     measures = [measure for measure in decoding_measures(pairs) if measure.name not in ("cosine", "two_way_mirage")]
     found = scored(replace(about, train=REPEATS, notes=()), pairs, measures, side, side, HOW)
-    return [replace(one, score=replace(one.score, condition="perception")) for one in found]
+    said = {"condition": "perception", "candidates": f"the {len(shown)} pictures of shared1000 with two presentations"}
+    return [replace(one, score=replace(one.score, **said)) for one in found]

@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nsd_imagery.errors import DataError, UsageError
+from nsd_imagery.errors import DataError, UsageError, reason
 from nsd_imagery.evaluation.decoder import Decoder, Linear, Matrix, Origin
 from nsd_imagery.evaluation.leave_one_out import Ridge
 
@@ -44,15 +44,18 @@ def fit_decoder(
         columns: (n_voxels,) which voxels of the ROI these are; default all.
 
     Raises:
-        UsageError: Not as many rows of each, or fewer than two.
+        UsageError: Not as many rows of each, or fewer than two; no numbers; or not as many columns as voxels.
         DataError: A number is not finite.
     """
     inputs, outputs, of_row = _arrays(betas, embeddings, weights)
+    which = np.arange(inputs.shape[1]) if columns is None else np.asarray(columns, np.int64)
+    if which.shape != inputs.shape[1:]:
+        msg = f"columns have shape {which.shape}, but there are betas of {inputs.shape[1]} voxels: one column each"
+        raise UsageError(msg)
     learnt = _fit(inputs, outputs, of_row, per_output=False)
     if learnt.note:
         of = f" of {origin.subject}, {origin.roi}" if origin else ""
         logger.warning("decoder%s: %s", of, learnt.note)
-    which = np.arange(inputs.shape[1]) if columns is None else np.asarray(columns, np.int64)
     center = np.asarray(np.average(outputs, axis=0, weights=of_row), np.float64)
     return Decoder(learnt.weights, learnt.intercept, learnt.penalty, learnt.note, center, which, origin or Origin())
 
@@ -68,8 +71,9 @@ def fit_encoder(betas: ArrayLike, embeddings: ArrayLike, weights: ArrayLike | No
 
 def _arrays(betas: ArrayLike, embeddings: ArrayLike, weights: ArrayLike | None) -> tuple[_Rows, _Rows, Matrix]:
     """The arrays as they are, or in float64 where they are of no floating type."""
-    of_voxels, of_features = _floating(betas), _floating(embeddings)
-    of_row = np.ones(len(of_voxels)) if weights is None else np.asarray(weights, np.float64)
+    of_voxels, of_features = _floating("betas", betas), _floating("embeddings", embeddings)
+    n = len(of_voxels) if of_voxels.ndim else 0
+    of_row = np.ones(n) if weights is None else _floating("weights", weights).astype(np.float64)
     shapes = [values.shape for values in (of_voxels, of_features, of_row)]
     are_arrays = [len(shape) for shape in shapes] == [2, 2, 1] and all(map(all, shapes))
     if not are_arrays or len({shape[0] for shape in shapes}) > 1 or len(of_row) < 2:
@@ -87,9 +91,13 @@ def _arrays(betas: ArrayLike, embeddings: ArrayLike, weights: ArrayLike | None) 
     return of_voxels, of_features, of_row
 
 
-def _floating(values: ArrayLike) -> _Rows:
-    found = np.asarray(values)
-    return found if np.issubdtype(found.dtype, np.floating) else found.astype(np.float64)
+def _floating(name: str, values: ArrayLike) -> _Rows:
+    try:
+        found = np.asarray(values)
+        return found if np.issubdtype(found.dtype, np.floating) else found.astype(np.float64, casting="same_kind")
+    except (TypeError, ValueError) as error:
+        msg = f"{name}: are no array of numbers ({reason(error)})"
+        raise UsageError(msg) from error
 
 
 def _fit(inputs: _Rows, outputs: _Rows, of_row: Matrix, *, per_output: bool) -> Linear:

@@ -17,7 +17,7 @@ from nsd_imagery.evaluation.group import interval_over
 from nsd_imagery.evaluation.identify import Drawn
 from nsd_imagery.evaluation.places import Matrix, retrieval_among, retrieval_at, two_way, two_way_mirage
 from nsd_imagery.evaluation.score import Items, Measured, unestimated
-from nsd_imagery.evaluation.spread import OVER_STIMULI, Spread, over_stimuli
+from nsd_imagery.evaluation.spread import Spread, over_stimuli
 from nsd_imagery.evaluation.tested import BOTH, Tested
 
 COMPARABLE_N: Final = 300
@@ -234,7 +234,7 @@ def _items(tested: Tested, each: Matrix, own: NDArray[np.integer]) -> Items:
 
 
 def _interval(drawn: Drawn, spread: Spread | None, n_tests: int, tests: str) -> dict[str, Any]:
-    """Wilson's of shares; of means over stimuli, t over them."""
+    """Wilson's of shares; of means over stimuli, that of their spread."""
     ends = of_share(drawn.value, n_tests, drawn.null) if spread is None else spread.around(drawn.value)
-    how = interval_over(tests, drawn.null) if spread is None else OVER_STIMULI
+    how = interval_over(tests, drawn.null) if spread is None else spread.how
     return {"low": ends.low, "high": ends.high, "interval": how}

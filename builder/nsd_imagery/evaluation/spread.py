@@ -7,12 +7,16 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from nsd_imagery.chance.intervals import Interval, around
+from nsd_imagery.chance.intervals import Interval, around, wilson
 
 OVER_STIMULI: Final = "t over stimuli"
+NONE_DIFFERS: Final = "over stimuli, which are all alike: Wilson"
 
 _FEWEST: Final = 3
 """Stimuli without which a mean has no interval."""
+
+_ROUNDING: Final = 1e-20
+"""A variance that is of rounding alone."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +36,26 @@ class Spread:
     most: float
 
     def around(self, value: float) -> Interval:
-        """Interval of the mean, inside what it can be."""
+        """Interval of the mean, inside what it can be.
+
+        Stimuli that are all alike, as where each is told from all others, say nothing of how far others would be off:
+        then it is Wilson's of as many stimuli, since nothing between two bounds varies more than a share.
+        """
+        if self._are_alike:
+            n, width = self.freedom + 1, self.most - self.least
+            ends = wilson(min(1.0, max(0.0, (value - self.least) / width)) * n, n)
+            return Interval(self.least + width * ends.low, self.least + width * ends.high)
         ends = around(value, self.variance, self.freedom + 1)
         return Interval(max(self.least, ends.low), min(self.most, ends.high))
+
+    @property
+    def how(self) -> str:
+        """How the interval is got."""
+        return NONE_DIFFERS if self._are_alike else OVER_STIMULI
+
+    @property
+    def _are_alike(self) -> bool:
+        return self.variance < _ROUNDING and bool(np.isfinite([self.least, self.most]).all())
 
     def by(self, divisor: float) -> "Spread":
         """That of the mean divided by a constant above 0."""
@@ -65,5 +86,5 @@ def together(spreads: Sequence[Spread]) -> Spread:
     freedom = np.array([one.freedom for one in spreads])
     squares = float((parts**2 / freedom).sum())
     least, most = (float(np.mean([getattr(one, end) for one in spreads])) for end in ("least", "most"))
-    shared = float(parts.sum()) ** 2 / squares if squares > 0 else float(freedom.min())
+    shared = float(parts.sum()) ** 2 / squares if squares > 0 else float(freedom.sum())
     return Spread(float(parts.sum()) / len(parts) ** 2, shared, least, most)

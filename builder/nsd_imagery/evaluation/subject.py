@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 from nsd_imagery.dataset.folder import open_manifest
 from nsd_imagery.dataset.names import config_name
+from nsd_imagery.evaluation.beside import Beside
 from nsd_imagery.evaluation.ceiling import measured_ceilings
 from nsd_imagery.evaluation.exhibits import exhibits_of
 from nsd_imagery.evaluation.gram import gram
@@ -18,6 +19,7 @@ from nsd_imagery.evaluation.headline import main_roi
 from nsd_imagery.evaluation.identifications import at_equal_size, measured_identifications
 from nsd_imagery.evaluation.inputs import NOTHING, Inputs, Opened, opened
 from nsd_imagery.evaluation.perception import perception
+from nsd_imagery.evaluation.predicted import TRAIN as PREDICTIONS
 from nsd_imagery.evaluation.record import OfRoi, among, pack
 from nsd_imagery.evaluation.relations import measured_geometry
 from nsd_imagery.evaluation.runs import Runs, digest, for_across_runs, load_runs
@@ -121,8 +123,11 @@ def _of_roi(task: Task, roi: str, smallest: int | None, given: Opened) -> tuple[
         *(at_equal_size(only(runs, columns), smallest) if smallest else ()),
         *geometry.scores,
     ]
-    learnt = transferred(task.folder, runs, given, [one.score for one in measured], task.draws, columns)
-    measured += [*learnt.scores, *of_predictions]
+    beside = [one.score for one in measured]
+    learnt = transferred(task.folder, runs, given, beside, task.draws, columns)
+    known = Beside(beside, task.subject, roi)
+    measured += learnt.scores
+    measured += [known.with_within(one) if one.score.train == PREDICTIONS else one for one in of_predictions]
     left_out = dict(runs.left_out)
     if across is not None:
         left_out |= {f"{name} (across)": fault for name, fault in across.left_out.items()}

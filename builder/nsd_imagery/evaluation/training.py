@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from nsd_imagery.dataset.folder import open_manifest
 from nsd_imagery.dataset.manifest import Manifest
 from nsd_imagery.dataset.names import config_name
-from nsd_imagery.errors import UsageError
+from nsd_imagery.errors import UsageError, shown
 from nsd_imagery.evaluation.decoder import Decoder, Linear, Origin
 from nsd_imagery.evaluation.known import Known, known_stimuli, voxels_digest
 from nsd_imagery.evaluation.ridge import fit_decoder, fit_encoder
@@ -122,6 +122,9 @@ def training_rows(
         raise UsageError("training rows need vectors of the pictures: embeddings=ClipCache(root)")
     if isinstance(embeddings, ClipCache):
         embeddings = space_of(embeddings)
+    if not isinstance(embeddings, Space):
+        msg = f"embeddings are a ClipCache or what space_of gives, not {shown(embeddings)}: pass ClipCache(root)"
+        raise UsageError(msg)
     place = Path(folder).expanduser().resolve()
     manifest = open_manifest(place)
     subject = one_of("subject", subject_of(subject), manifest.subjects)

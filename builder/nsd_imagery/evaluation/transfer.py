@@ -36,7 +36,7 @@ from nsd_imagery.evaluation.scoring import (
     scored,
 )
 from nsd_imagery.evaluation.space import Space
-from nsd_imagery.evaluation.spread import OVER_STIMULI, together
+from nsd_imagery.evaluation.spread import together
 from nsd_imagery.evaluation.tested import PERMUTATIONS, TESTS, Tested, absent, of_perception, of_runs
 from nsd_imagery.evaluation.training import Training, training_rows
 from nsd_imagery.suggest import one_of
@@ -203,7 +203,7 @@ def _decoded(
     about = replace(about, notes=(decoder.note,) if decoder.note else ())
     candidates = space.stack(tested.stimuli, tested.kind)
     found = scored_vectors(about, tested, decoder.predict(tested.betas), candidates, decoder.center, DECODE)
-    return [beside.with_within(one, tested) for one in found]
+    return [beside.with_within(one) for one in found]
 
 
 def scored_vectors(
@@ -293,5 +293,5 @@ def _over_sets(parts: Sequence[Measured]) -> Measured:
         return replace(found, spread=None)
     spread = together(spreads)
     ends = spread.around(found.score.value)
-    score = replace(found.score, low=ends.low, high=ends.high, interval=f"{OVER_STIMULI}, by set")
+    score = replace(found.score, low=ends.low, high=ends.high, interval=f"{spread.how}, by set")
     return replace(found, score=score, spread=spread)

@@ -191,7 +191,9 @@ def _choose(folder: Path, model: Path | str | None, revision: str | None) -> Pat
     names = (f"{path.name} by {maker.model} {maker.revision}".rstrip() for path, maker in makers.items())
     here = printable("; ".join(names))
     if not found:
-        msg = f"{folder}: no embeddings by model {model}, revision {revision}; there are: {here}; {_MAKE}"
+        asked = {"model": model, "revision": revision}
+        by = ", ".join(f"{name} {value}" for name, value in asked.items() if value is not None)
+        msg = f"{folder}: no embeddings by {by}; there are: {here}; {_MAKE}"
         raise MissingDataError(msg)
     msg = f"{folder}: say which embeddings, by model= and revision= or folder=; there are: {here}"
     raise UsageError(msg)

@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from nsd_imagery.synthetic.products import product
+
 _CHUNK = 65_536
 
 
@@ -25,7 +27,7 @@ def plane_waves(
     waves = np.empty((count, len(coordinates)), np.float32)
     for start in range(0, len(coordinates), _CHUNK):
         part = slice(start, start + _CHUNK)
-        np.cos(directions @ coordinates[part].T + phases, out=waves[:, part])
+        np.cos(product(directions, coordinates[part].T) + phases, out=waves[:, part])
     waves *= np.float32(np.sqrt(2))
     return waves
 

@@ -16,6 +16,7 @@ from nsd_imagery.synthetic.brain import Brain
 from nsd_imagery.synthetic.events import Event, RunEvents
 from nsd_imagery.synthetic.fields import plane_waves, smooth_field
 from nsd_imagery.synthetic.latents import N_LATENTS
+from nsd_imagery.synthetic.products import mixed, product
 from nsd_imagery.synthetic.randomness import generator
 from nsd_imagery.synthetic.truth import Truth
 
@@ -68,13 +69,13 @@ class Voxels:
         at = self._brain.coordinates[self._responsive]
         waves = plane_waves(generator(seed, "pattern waves", subject), at, _PATTERN_WAVES, _PATTERN_SCALE)
         rng = generator(seed, "weights", subject)
-        weights = waves.T @ rng.standard_normal((_PATTERN_WAVES, N_LATENTS), np.float32)
+        weights = product(waves.T, rng.standard_normal((_PATTERN_WAVES, N_LATENTS), np.float32))
         is_own = self._in_early[:, None] == (np.arange(N_LATENTS) < half)
         share = np.where(is_own, np.float32(_OWN_HALF), np.float32(1 - _OWN_HALF))
         self._weights = weights * damping[:, None] * np.sqrt(share / (_PATTERN_WAVES * half))
         mixing = generator(seed, "letters", subject).standard_normal((_PATTERN_WAVES, len(ascii_uppercase)), np.float32)
         sizes = np.where(self._in_early, 1, _LETTER_IN_HIGHER).astype(np.float32) * damping
-        letters = self._signal.letter * sizes * (mixing.T @ waves) / np.float32(_PATTERN_WAVES**0.5)
+        letters = self._signal.letter * sizes * product(mixing.T, waves) / np.float32(_PATTERN_WAVES**0.5)
         self._letters = dict(zip(ascii_uppercase, letters, strict=True))
 
     @property
@@ -102,7 +103,7 @@ class Voxels:
             lag, rest = signal.lag_one, np.float32((1 - signal.lag_one**2) ** 0.5)
             noise = fresh if noise is None else lag * noise + rest * fresh
             percent = self._noise_gain * noise + offset + drift * slope
-            percent[self._responsive] += self._gain(event) * (self._weights @ event.latent)
+            percent[self._responsive] += self._gain(event) * mixed(event.latent, self._weights.T)
             if event.letter:
                 percent[self._responsive] += self._letters[event.letter]
             percent = np.float32(signal.noise) * percent + np.float32(event.level) * self._mean
@@ -130,11 +131,11 @@ class Voxels:
     def _fresh_noise(self, rng: np.random.Generator) -> NDArray[np.float32]:
         noise = _WAVE_NOISE * self._smooth_noise(rng) + _LOCAL_NOISE * self._local_noise(rng)
         if self._signal.common:
-            noise += self._signal.common * rng.standard_normal(len(self._areas), np.float32) @ self._areas
+            noise += mixed(self._signal.common * rng.standard_normal(len(self._areas), np.float32), self._areas)
         return noise.astype(np.float32, copy=False)
 
     def _smooth_noise(self, rng: np.random.Generator) -> NDArray[np.float32]:
-        return rng.standard_normal(_NOISE_WAVES, np.float32) @ self._waves
+        return mixed(rng.standard_normal(_NOISE_WAVES, np.float32), self._waves)
 
     def _local_noise(self, rng: np.random.Generator) -> NDArray[np.float32]:
         """Unit variance, correlated by 0.5 between voxels that touch."""
