@@ -547,6 +547,19 @@ def test_a_decoder_of_anything_else_is_one_line(
     assert not list((tmp_path / "e").glob("*.parquet"))
 
 
+def test_a_decoder_that_was_damaged_is_refused_also_where_its_scores_are_kept(
+    core_dataset: Path, truth: Path, decoders: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / "decoders"
+    shutil.copytree(decoders, own)
+    options = {"embeddings": truth, "decoder": own, "draws": 9, "test_sets": OF_RUNS}
+    evaluated(core_dataset, tmp_path / "e", **options)
+    arrays = own / "subj01-nsdgeneral" / "decoder.npz"
+    arrays.write_bytes(arrays.read_bytes()[:-1] + b"?")
+    with pytest.raises(DataError, match=r"decoder\.npz is not the one"):
+        evaluated(core_dataset, tmp_path / "e", **options)
+
+
 def test_where_nothing_can_be_learnt_a_decoder_is_tested_alone(
     core_release: Path, truth: Path, decoders: Path, found: Evaluation, tmp_path: Path
 ) -> None:

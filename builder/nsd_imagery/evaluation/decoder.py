@@ -181,16 +181,6 @@ class Decoder(Linear):
             return cls(note=str(said["note"]), origin=Origin(**said["origin"]), **of_name)
 
 
-def read_origin(folder: Path) -> Origin:
-    """What a saved decoder is of, without reading its numbers.
-
-    Raises:
-        MissingDataError, DataError: As of `Decoder.load`.
-    """
-    with _faults_named(folder):
-        return Origin(**_said(folder)["origin"])
-
-
 def _said(folder: Path) -> dict[str, Any]:
     said: dict[str, Any] = json.loads((folder / SAID).read_text(encoding="utf-8"))
     version = said["format_version"]

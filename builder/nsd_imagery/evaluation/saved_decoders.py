@@ -5,7 +5,7 @@ from pathlib import Path
 
 from nsd_imagery.dataset.names import roi_suffix
 from nsd_imagery.errors import DataError, MissingDataError
-from nsd_imagery.evaluation.decoder import SAID, Decoder, read_origin
+from nsd_imagery.evaluation.decoder import SAID, Decoder
 from nsd_imagery.evaluation.inputs import File
 from nsd_imagery.shell import quoted
 from nsd_imagery.volumes.roi import DEFAULT_ROI
@@ -59,7 +59,7 @@ def decoder_files(folder: Path, rois: Mapping[str, Sequence[str]], maker: str) -
     """
     found = files_of(folder, SAID, rois, "decoder")
     for (subject, roi), file in found.items():
-        origin = read_origin(file.path.parent)
+        origin = Decoder.load(file.path.parent).origin
         if (origin.subject, origin.roi) != (subject, roi):
             of = f"{origin.subject}, {origin.roi}" if origin.subject else "nobody said what"
             msg = f"{file.path.parent}: is a decoder of {of}, not of {subject}, {roi}"
