@@ -57,7 +57,7 @@ def fit(who: str, direction: str, size: tuple[int, ...]) -> Figures:
     import numpy as np
     from sklearn.linear_model import RidgeCV
 
-    from nsd_imagery.evaluation.ridge import ALPHAS, fit_decoder, fit_encoder
+    from nsd_imagery.evaluation.transfer.ridge import ALPHAS, fit_decoder, fit_encoder
 
     n, n_voxels, n_features = size
     rng = np.random.default_rng(0)

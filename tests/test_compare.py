@@ -20,12 +20,12 @@ from scipy.stats import t, ttest_1samp, ttest_rel
 import nsd_imagery
 from nsd_imagery.embeddings import read_embeddings
 from nsd_imagery.errors import DataError, MissingDataError, UsageError
-from nsd_imagery.evaluation.difference_table import shown_rows, table_of_differences
-from nsd_imagery.evaluation.differences import Difference, of_group, of_one
 from nsd_imagery.evaluation.group import PUBLISHED_SUBJECTS
 from nsd_imagery.evaluation.over_subjects import PUBLISHED_GROUP
 from nsd_imagery.evaluation.run import Evaluation
 from nsd_imagery.evaluation.score import GROUP, Items, Score, read_scores, write_scores
+from nsd_imagery.evaluation.side_by_side.differences import Difference, of_group, of_one
+from nsd_imagery.evaluation.side_by_side.table import shown_rows, table_of_differences
 from test_score import SCORE
 
 evaluated = partial(nsd_imagery.evaluate, report=False)

@@ -34,16 +34,16 @@ from nsd_imagery.errors import (
 )
 from nsd_imagery.evaluation.ceiling import ceilings
 from nsd_imagery.evaluation.group import grouped
-from nsd_imagery.evaluation.inputs import Embeddings, File, Inputs, opened
 from nsd_imagery.evaluation.perception import perception
 from nsd_imagery.evaluation.record import Record
 from nsd_imagery.evaluation.run import Evaluation
 from nsd_imagery.evaluation.runs import load_runs
 from nsd_imagery.evaluation.score import GROUP, Measured, Score, read_scores
 from nsd_imagery.evaluation.selected import only
-from nsd_imagery.evaluation.space import Space
 from nsd_imagery.evaluation.subject import kind_of
-from nsd_imagery.evaluation.transfer import measured_transfer
+from nsd_imagery.evaluation.transfer.baseline import measured_transfer
+from nsd_imagery.evaluation.transfer.inputs import Embeddings, File, Inputs, opened
+from nsd_imagery.evaluation.transfer.space import Space
 
 evaluated = partial(nsd_imagery.evaluate, report=False)
 

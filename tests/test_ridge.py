@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from sklearn.linear_model import RidgeCV
 
 from nsd_imagery.errors import DataError, UsageError
-from nsd_imagery.evaluation import leave_one_out, ridge
-from nsd_imagery.evaluation.leave_one_out import Ridge
-from nsd_imagery.evaluation.ridge import ALPHAS, fit_decoder, fit_encoder
+from nsd_imagery.evaluation.transfer import leave_one_out, ridge
+from nsd_imagery.evaluation.transfer.leave_one_out import Ridge
+from nsd_imagery.evaluation.transfer.ridge import ALPHAS, fit_decoder, fit_encoder
 
 Array = NDArray[np.float64]
 

@@ -20,22 +20,23 @@ import nsd_imagery
 from nsd_imagery.chance.pairs import noise_ceiling
 from nsd_imagery.dataset.folder import open_manifest
 from nsd_imagery.errors import DataError, FolderError, MissingDataError, MissingEmbeddingError, UsageError
-from nsd_imagery.evaluation import places, ranking
+from nsd_imagery.evaluation import ranking
 from nsd_imagery.evaluation.ceiling import ceilings
-from nsd_imagery.evaluation.compared import Compared, Side
-from nsd_imagery.evaluation.decoder import Decoder
 from nsd_imagery.evaluation.identifications import identifications
-from nsd_imagery.evaluation.known import known_stimuli
-from nsd_imagery.evaluation.predicted import score_predictions, trial_ids
 from nsd_imagery.evaluation.predictions import read_predictions, read_targets
-from nsd_imagery.evaluation.ridge import fit_decoder, fit_encoder
 from nsd_imagery.evaluation.runs import Runs, load_runs
 from nsd_imagery.evaluation.score import Measured, Score, from_table, to_table
-from nsd_imagery.evaluation.scoring import About
-from nsd_imagery.evaluation.space import Space, space_of
-from nsd_imagery.evaluation.tested import of_averages, of_pictures, of_runs
-from nsd_imagery.evaluation.training import Training, training_rows
-from nsd_imagery.evaluation.transfer import Transfer, measured_transfer, scored_vectors
+from nsd_imagery.evaluation.transfer import places
+from nsd_imagery.evaluation.transfer.baseline import Transfer, measured_transfer, scored_vectors
+from nsd_imagery.evaluation.transfer.compared import Compared, Side
+from nsd_imagery.evaluation.transfer.decoder import Decoder
+from nsd_imagery.evaluation.transfer.known import known_stimuli
+from nsd_imagery.evaluation.transfer.predicted import score_predictions, trial_ids
+from nsd_imagery.evaluation.transfer.ridge import fit_decoder, fit_encoder
+from nsd_imagery.evaluation.transfer.scoring import About
+from nsd_imagery.evaluation.transfer.space import Space, space_of
+from nsd_imagery.evaluation.transfer.tested import of_averages, of_pictures, of_runs
+from nsd_imagery.evaluation.transfer.training import Training, training_rows
 
 pytestmark = pytest.mark.slow
 

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from nsd_imagery.dataset.build import preview as preview
     from nsd_imagery.dataset.info import info as info
     from nsd_imagery.dataset.plan import plan as plan
-    from nsd_imagery.evaluation.decoder import Decoder as Decoder
     from nsd_imagery.evaluation.report.write import report as report
-    from nsd_imagery.evaluation.ridge import fit_decoder as fit_decoder
     from nsd_imagery.evaluation.run import evaluate as evaluate
-    from nsd_imagery.evaluation.side_by_side import compare as compare
-    from nsd_imagery.evaluation.space import space_of as space_of
-    from nsd_imagery.evaluation.training import training_rows as training_rows
+    from nsd_imagery.evaluation.side_by_side.compare import compare as compare
+    from nsd_imagery.evaluation.transfer.decoder import Decoder as Decoder
+    from nsd_imagery.evaluation.transfer.ridge import fit_decoder as fit_decoder
+    from nsd_imagery.evaluation.transfer.space import space_of as space_of
+    from nsd_imagery.evaluation.transfer.training import training_rows as training_rows
     from nsd_imagery.fetch.run import download as download
     from nsd_imagery.imagery_trial import ImageryTrial as ImageryTrial
     from nsd_imagery.interop.export import export as export
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "ClipCache": "nsd_imagery.learn.clip_cache",
-    "Decoder": "nsd_imagery.evaluation.decoder",
+    "Decoder": "nsd_imagery.evaluation.transfer.decoder",
     "ImageryTrial": "nsd_imagery.imagery_trial",
     "NSDImagery": "nsd_imagery.rows.builder",
     "NSDImageryDataset": "nsd_imagery.learn.dataset",
@@ -63,13 +63,13 @@ _HOMES = {
     "arrays": "nsd_imagery.rows.as_arrays",
     "average_repeats": "nsd_imagery.rows.average",
     "build": "nsd_imagery.dataset.build",
-    "compare": "nsd_imagery.evaluation.side_by_side",
+    "compare": "nsd_imagery.evaluation.side_by_side.compare",
     "download": "nsd_imagery.fetch.run",
     "embed": "nsd_imagery.learn.embed",
     "evaluate": "nsd_imagery.evaluation.run",
     "export": "nsd_imagery.interop.export",
     "find_roi": "nsd_imagery.sources.root",
-    "fit_decoder": "nsd_imagery.evaluation.ridge",
+    "fit_decoder": "nsd_imagery.evaluation.transfer.ridge",
     "index": "nsd_imagery.trials",
     "info": "nsd_imagery.dataset.info",
     "load": "nsd_imagery.rows.load",
@@ -81,11 +81,11 @@ _HOMES = {
     "report": "nsd_imagery.evaluation.report.write",
     "restrict": "nsd_imagery.rows.restrict",
     "rois": "nsd_imagery.sources.root",
-    "space_of": "nsd_imagery.evaluation.space",
+    "space_of": "nsd_imagery.evaluation.transfer.space",
     "synth": "nsd_imagery.synthetic",
     "terms_accepted": "nsd_imagery.consent",
     "to_nifti": "nsd_imagery.rows.maps",
-    "training_rows": "nsd_imagery.evaluation.training",
+    "training_rows": "nsd_imagery.evaluation.transfer.training",
     "torch_view": "nsd_imagery.learn.view",
     "verify": "nsd_imagery.checks.run",
 }

@@ -42,7 +42,7 @@ def compare(a: Path, b: Path, other_dataset: bool, verbose: bool, as_json: bool)
       nsd-imagery compare ./ridge ./mine
     """
     without_pandas()
-    from nsd_imagery.evaluation.side_by_side import compare as run
+    from nsd_imagery.evaluation.side_by_side.compare import compare as run
 
     found = run(a, b, other_dataset=other_dataset)
     n_compared = sum(row.difference is not None for row in found.rows)
@@ -66,7 +66,7 @@ def _of_row(row: Any) -> dict[str, Any]:
 
 
 def _show(found: Any, a: Path, b: Path, *, verbose: bool) -> None:
-    from nsd_imagery.evaluation.difference_table import shown_rows, table_of_differences
+    from nsd_imagery.evaluation.side_by_side.table import shown_rows, table_of_differences
 
     rows = found.rows if verbose else shown_rows(found.rows)
     click.echo(f"A {place(a)}\nB {place(b)}")

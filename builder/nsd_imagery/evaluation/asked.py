@@ -9,7 +9,7 @@ from nsd_imagery.chance.orders import N_DRAWS
 from nsd_imagery.dataset.folder import open_manifest
 from nsd_imagery.dataset.manifest import Manifest
 from nsd_imagery.errors import UsageError, shown
-from nsd_imagery.evaluation.inputs import NOTHING, Inputs
+from nsd_imagery.evaluation.transfer.inputs import NOTHING, Inputs
 from nsd_imagery.experiment import BETA_VERSIONS
 from nsd_imagery.links import refuse_without_content
 from nsd_imagery.shell import quoted

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from nsd_imagery.evaluation.beside import BY_CEILING
 from nsd_imagery.evaluation.comparisons import PRIMARY
 from nsd_imagery.evaluation.score import GROUP, Score
+from nsd_imagery.evaluation.transfer.beside import BY_CEILING
 from nsd_imagery.experiment import TARGETS_PER_SET
 from nsd_imagery.page.numbers import decimals
 

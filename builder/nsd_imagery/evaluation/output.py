@@ -23,8 +23,8 @@ from nsd_imagery.evaluation.items import ITEMS, has_items, write_items
 from nsd_imagery.evaluation.protocol import FORMAT_NAME
 from nsd_imagery.evaluation.record import FORMAT, Record
 from nsd_imagery.evaluation.runs import digest
-from nsd_imagery.evaluation.saved_decoders import has_saved
 from nsd_imagery.evaluation.score import Score, write_scores
+from nsd_imagery.evaluation.transfer.saved_decoders import has_saved
 from nsd_imagery.links import refuse_without_content
 from nsd_imagery.locks import holding
 

@@ -21,8 +21,8 @@ from nsd_imagery.evaluation.gram import Matrix
 from nsd_imagery.evaluation.runs import Runs, digest
 from nsd_imagery.evaluation.score import Measured
 from nsd_imagery.evaluation.sums import Part
-from nsd_imagery.evaluation.tested import shared_rows
-from nsd_imagery.evaluation.training import zscored_by
+from nsd_imagery.evaluation.transfer.tested import shared_rows
+from nsd_imagery.evaluation.transfer.training import zscored_by
 from nsd_imagery.rows.load import load
 from nsd_imagery.rows.vectors import row_vectors
 from nsd_imagery.volumes.roi import DEFAULT_ROI

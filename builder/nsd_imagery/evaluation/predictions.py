@@ -15,8 +15,8 @@ from pyarrow import csv
 
 from nsd_imagery.embeddings import KINDS, read_embeddings
 from nsd_imagery.errors import DataError, MissingDataError, UsageError, reason, shown
-from nsd_imagery.evaluation.space import Space
-from nsd_imagery.evaluation.tested import TESTS
+from nsd_imagery.evaluation.transfer.space import Space
+from nsd_imagery.evaluation.transfer.tested import TESTS
 from nsd_imagery.rows.vectors import has_vectors, is_number, is_word
 from nsd_imagery.spelling import subject_of
 

@@ -10,8 +10,8 @@ from nsd_imagery.evaluation import geometry, identifications
 from nsd_imagery.evaluation.asked import Asked
 from nsd_imagery.evaluation.comparisons import POOLED_SETS, PRIMARY
 from nsd_imagery.evaluation.headline import Line
-from nsd_imagery.evaluation.inputs import File, Inputs, OfRoi
 from nsd_imagery.evaluation.runs import digest
+from nsd_imagery.evaluation.transfer.inputs import File, Inputs, OfRoi
 
 FORMAT_NAME: Final = "nsd-imagery evaluation"
 FORMAT_VERSION: Final = 1

@@ -23,8 +23,8 @@ from nsd_imagery.evaluation.geometry import Shared
 from nsd_imagery.evaluation.identify import Drawn
 from nsd_imagery.evaluation.relations import COVARIANCE, SIMILARITY, Geometry
 from nsd_imagery.evaluation.score import Items, Measured, Score
-from nsd_imagery.evaluation.scoring import COMPARABLE_N
-from nsd_imagery.evaluation.tested import N_BOTH
+from nsd_imagery.evaluation.transfer.scoring import COMPARABLE_N
+from nsd_imagery.evaluation.transfer.tested import N_BOTH
 
 FORMAT: Final = 6
 """Of records, raised with whatever changes what is in one; part of their names, so that older ones are made again."""

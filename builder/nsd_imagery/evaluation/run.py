@@ -18,7 +18,6 @@ from nsd_imagery.errors import MissingExtraError, NSDImageryError, printable
 from nsd_imagery.evaluation.asked import Asked, asked
 from nsd_imagery.evaluation.exhibited import exhibited
 from nsd_imagery.evaluation.headline import Line, headline
-from nsd_imagery.evaluation.options import Given, Options, inputs_of
 from nsd_imagery.evaluation.output import RECORDS, forget_others, held, is_finished, record_path, seal, write_record
 from nsd_imagery.evaluation.over_subjects import group_scores
 from nsd_imagery.evaluation.protocol import about
@@ -28,6 +27,7 @@ from nsd_imagery.evaluation.report.write import write as write_report
 from nsd_imagery.evaluation.score import Score
 from nsd_imagery.evaluation.subject import Task, evaluate_subject
 from nsd_imagery.evaluation.table import table_of
+from nsd_imagery.evaluation.transfer.options import Given, Options, inputs_of
 from nsd_imagery.notebooks import barred
 from nsd_imagery.progress import CountProgress, counted
 from nsd_imagery.spelling import Subjects

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from nsd_imagery.dataset.names import config_name
 from nsd_imagery.errors import DataError, UsageError
 from nsd_imagery.evaluation.asked import Asked
-from nsd_imagery.evaluation.inputs import File, Inputs
 from nsd_imagery.evaluation.runs import Run, Runs
-from nsd_imagery.evaluation.saved_decoders import files_of
+from nsd_imagery.evaluation.transfer.inputs import File, Inputs
+from nsd_imagery.evaluation.transfer.saved_decoders import files_of
 from nsd_imagery.learn.fitting import Fitted
 from nsd_imagery.learn.labels import Origin, refuse_other_origin, voxels_digest
 from nsd_imagery.learn.preprocess import NSDPreprocessor, refuse_selected

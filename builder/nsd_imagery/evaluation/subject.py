@@ -10,22 +10,22 @@ from typing import Final, NamedTuple
 
 from nsd_imagery.dataset.folder import open_manifest
 from nsd_imagery.dataset.names import config_name
-from nsd_imagery.evaluation.beside import Beside
 from nsd_imagery.evaluation.ceiling import measured_ceilings
 from nsd_imagery.evaluation.exhibits import exhibits_of
 from nsd_imagery.evaluation.gram import gram
 from nsd_imagery.evaluation.group import corrected
 from nsd_imagery.evaluation.headline import main_roi
 from nsd_imagery.evaluation.identifications import at_equal_size, measured_identifications
-from nsd_imagery.evaluation.inputs import NOTHING, Inputs, Opened, opened
 from nsd_imagery.evaluation.perception import perception
-from nsd_imagery.evaluation.predicted import TRAIN as PREDICTIONS
 from nsd_imagery.evaluation.record import OfRoi, among, pack
 from nsd_imagery.evaluation.relations import measured_geometry
 from nsd_imagery.evaluation.runs import Runs, digest, for_across_runs, load_runs
 from nsd_imagery.evaluation.score import Measured, Score
 from nsd_imagery.evaluation.selected import n_selected, only, restricted, selected_columns
-from nsd_imagery.evaluation.transferred import predicted, transferred
+from nsd_imagery.evaluation.transfer.beside import Beside
+from nsd_imagery.evaluation.transfer.inputs import NOTHING, Inputs, Opened, opened
+from nsd_imagery.evaluation.transfer.predicted import TRAIN as PREDICTIONS
+from nsd_imagery.evaluation.transfer.transferred import predicted, transferred
 from nsd_imagery.evaluation.voxels import voxel_bytes, voxel_table
 from nsd_imagery.experiment import RUNS
 from nsd_imagery.progress import StepProgress

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from nsd_imagery.dataset.names import roi_suffix
 from nsd_imagery.errors import DataError, MissingDataError
-from nsd_imagery.evaluation.decoder import SAID, Decoder
-from nsd_imagery.evaluation.inputs import File
+from nsd_imagery.evaluation.transfer.decoder import SAID, Decoder
+from nsd_imagery.evaluation.transfer.inputs import File
 from nsd_imagery.shell import quoted
 from nsd_imagery.volumes.roi import DEFAULT_ROI
 

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from nsd_imagery.evaluation.compared import Side
 from nsd_imagery.evaluation.score import Measured
-from nsd_imagery.evaluation.scoring import About, decoding_measures, scored
-from nsd_imagery.evaluation.tested import Tested, permutations
+from nsd_imagery.evaluation.transfer.compared import Side
+from nsd_imagery.evaluation.transfer.scoring import About, decoding_measures, scored
+from nsd_imagery.evaluation.transfer.tested import Tested, permutations
 
 REPEATS = "repeats"
 """What `train` of these scores says."""

@@ -17,7 +17,7 @@ from nsd_imagery.chance.orders import REPEATS_PER_RUN
 from nsd_imagery.dataset.names import config_name
 from nsd_imagery.evaluation.identify import drawn_orders
 from nsd_imagery.evaluation.runs import Run, Runs
-from nsd_imagery.evaluation.training import enough, zscored_by
+from nsd_imagery.evaluation.transfer.training import enough, zscored_by
 from nsd_imagery.experiment import CORE_REPEATS, REPEATS, STIMULUS_SETS, TARGETS_PER_SET
 from nsd_imagery.rows.load import load
 from nsd_imagery.rows.vectors import label_table, row_vectors

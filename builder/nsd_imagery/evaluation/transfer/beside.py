@@ -9,7 +9,7 @@ import numpy as np
 from nsd_imagery.chance.pairs import noise_ceiling
 from nsd_imagery.evaluation.cells import RELIABLE
 from nsd_imagery.evaluation.score import Measured, Score
-from nsd_imagery.evaluation.tested import BOTH, Tested
+from nsd_imagery.evaluation.transfer.tested import BOTH, Tested
 from nsd_imagery.experiment import TARGETS_PER_SET
 
 BY_CEILING: Final = "by √NC(n)"

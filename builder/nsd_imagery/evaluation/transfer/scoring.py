@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nsd_imagery.chance.intervals import of_share
-from nsd_imagery.evaluation.compared import Compared, Measure, Side, of_means, of_rows
 from nsd_imagery.evaluation.group import interval_over
 from nsd_imagery.evaluation.identify import Drawn
-from nsd_imagery.evaluation.places import Matrix, retrieval_among, retrieval_at, two_way, two_way_mirage
 from nsd_imagery.evaluation.score import Items, Measured, unestimated
 from nsd_imagery.evaluation.spread import Spread, over_stimuli
-from nsd_imagery.evaluation.tested import BOTH, Tested
+from nsd_imagery.evaluation.transfer.compared import Compared, Measure, Side, of_means, of_rows
+from nsd_imagery.evaluation.transfer.places import Matrix, retrieval_among, retrieval_at, two_way, two_way_mirage
+from nsd_imagery.evaluation.transfer.tested import BOTH, Tested
 
 COMPARABLE_N: Final = 300
 """Candidates of a retrieval that papers give, beside all that the folder has."""

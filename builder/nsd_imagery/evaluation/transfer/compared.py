@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nsd_imagery.evaluation.identify import Drawn
-from nsd_imagery.evaluation.places import Matrix, Places, places
-from nsd_imagery.evaluation.tested import Tested
+from nsd_imagery.evaluation.transfer.places import Matrix, Places, places
+from nsd_imagery.evaluation.transfer.tested import Tested
 
 _AT_ONCE: Final = 500
 """Draws, so that memory stays small."""

@@ -16,16 +16,17 @@ from nsd_imagery.chance.orders import N_DRAWS
 from nsd_imagery.dataset.folder import open_manifest
 from nsd_imagery.dataset.manifest import Manifest
 from nsd_imagery.dataset.names import config_name
-from nsd_imagery.evaluation.beside import Beside
-from nsd_imagery.evaluation.compared import Side
 from nsd_imagery.evaluation.comparisons import POOLED_SETS
-from nsd_imagery.evaluation.decoder import Decoder, Linear
 from nsd_imagery.evaluation.group import over_sets
-from nsd_imagery.evaluation.known import known_stimuli, voxels_digest
-from nsd_imagery.evaluation.repeats import repeat_retrieval
 from nsd_imagery.evaluation.runs import Runs, digest, load_runs
 from nsd_imagery.evaluation.score import Measured, Score
-from nsd_imagery.evaluation.scoring import (
+from nsd_imagery.evaluation.spread import together
+from nsd_imagery.evaluation.transfer.beside import Beside
+from nsd_imagery.evaluation.transfer.compared import Side
+from nsd_imagery.evaluation.transfer.decoder import Decoder, Linear
+from nsd_imagery.evaluation.transfer.known import known_stimuli, voxels_digest
+from nsd_imagery.evaluation.transfer.repeats import repeat_retrieval
+from nsd_imagery.evaluation.transfer.scoring import (
     About,
     chance_rows,
     decoding_measures,
@@ -35,10 +36,9 @@ from nsd_imagery.evaluation.scoring import (
     reference_row,
     scored,
 )
-from nsd_imagery.evaluation.space import Space
-from nsd_imagery.evaluation.spread import together
-from nsd_imagery.evaluation.tested import PERMUTATIONS, TESTS, Tested, absent, of_perception, of_runs
-from nsd_imagery.evaluation.training import Training, training_rows
+from nsd_imagery.evaluation.transfer.space import Space
+from nsd_imagery.evaluation.transfer.tested import PERMUTATIONS, TESTS, Tested, absent, of_perception, of_runs
+from nsd_imagery.evaluation.transfer.training import Training, training_rows
 from nsd_imagery.suggest import one_of
 from nsd_imagery.volumes.roi import DEFAULT_ROI
 

@@ -17,13 +17,14 @@ from nsd_imagery.dataset.folder import open_manifest
 from nsd_imagery.dataset.manifest import Manifest
 from nsd_imagery.dataset.names import config_name
 from nsd_imagery.errors import DataError, UsageError
-from nsd_imagery.evaluation.known import known_stimuli
 from nsd_imagery.evaluation.predictions import Key, Predictions, named
 from nsd_imagery.evaluation.runs import Run, Runs, digest, load_runs
 from nsd_imagery.evaluation.score import Measured
-from nsd_imagery.evaluation.scoring import About, chance_rows, decoding_names, missing
-from nsd_imagery.evaluation.space import Space
-from nsd_imagery.evaluation.tested import (
+from nsd_imagery.evaluation.transfer.baseline import DECODE, TEST_SETS, pooled, scored_vectors
+from nsd_imagery.evaluation.transfer.known import known_stimuli
+from nsd_imagery.evaluation.transfer.scoring import About, chance_rows, decoding_names, missing
+from nsd_imagery.evaluation.transfer.space import Space
+from nsd_imagery.evaluation.transfer.tested import (
     BOTH,
     PERMUTATIONS,
     TESTS,
@@ -34,7 +35,6 @@ from nsd_imagery.evaluation.tested import (
     of_runs,
     shared_rows,
 )
-from nsd_imagery.evaluation.transfer import DECODE, TEST_SETS, pooled, scored_vectors
 from nsd_imagery.rows.load import load
 from nsd_imagery.rows.vectors import label_table
 from nsd_imagery.volumes.roi import DEFAULT_ROI

@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 
 from nsd_imagery.errors import DataError
-from nsd_imagery.evaluation.decoder import Decoder
-from nsd_imagery.evaluation.inputs import File, Opened
-from nsd_imagery.evaluation.predicted import score_predictions
 from nsd_imagery.evaluation.runs import Runs
-from nsd_imagery.evaluation.saved_decoders import folder_of
 from nsd_imagery.evaluation.score import Measured, Score
 from nsd_imagery.evaluation.selected import Columns
-from nsd_imagery.evaluation.tested import PERMUTATIONS
-from nsd_imagery.evaluation.training import training_rows
-from nsd_imagery.evaluation.transfer import Transfer, measured_transfer
+from nsd_imagery.evaluation.transfer.baseline import Transfer, measured_transfer
+from nsd_imagery.evaluation.transfer.decoder import Decoder
+from nsd_imagery.evaluation.transfer.inputs import File, Opened
+from nsd_imagery.evaluation.transfer.predicted import score_predictions
+from nsd_imagery.evaluation.transfer.saved_decoders import folder_of
+from nsd_imagery.evaluation.transfer.tested import PERMUTATIONS
+from nsd_imagery.evaluation.transfer.training import training_rows
 
 
 @dataclass(frozen=True, eq=False)

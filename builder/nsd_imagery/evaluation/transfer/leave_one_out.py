@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.linalg import eigh
 from scipy.linalg.blas import dsyrk  # pyright: ignore[reportAttributeAccessIssue] (it is made when scipy is built)
 
-from nsd_imagery.evaluation.decoder import Matrix
+from nsd_imagery.evaluation.transfer.decoder import Matrix
 
 COLUMNS_AT_ONCE: Final = 1_024
 """Of inputs, in float64."""

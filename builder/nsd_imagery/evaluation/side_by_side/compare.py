@@ -10,12 +10,13 @@ from pathlib import Path
 
 from nsd_imagery.errors import UsageError
 from nsd_imagery.evaluation.comparisons import POOLED_SETS
-from nsd_imagery.evaluation.difference_table import shown_rows, table_of_differences
-from nsd_imagery.evaluation.differences import Difference, not_compared, of_group, of_one
 from nsd_imagery.evaluation.group import PUBLISHED_SUBJECTS
 from nsd_imagery.evaluation.items import KEY
 from nsd_imagery.evaluation.over_subjects import PUBLISHED_GROUP
-from nsd_imagery.evaluation.paired import (
+from nsd_imagery.evaluation.run import Evaluation
+from nsd_imagery.evaluation.score import GROUP, Items, Score
+from nsd_imagery.evaluation.side_by_side.differences import Difference, not_compared, of_group, of_one
+from nsd_imagery.evaluation.side_by_side.paired import (
     Pair,
     Side,
     read_side,
@@ -23,8 +24,7 @@ from nsd_imagery.evaluation.paired import (
     side_of,
     with_column,
 )
-from nsd_imagery.evaluation.run import Evaluation
-from nsd_imagery.evaluation.score import GROUP, Items, Score
+from nsd_imagery.evaluation.side_by_side.table import shown_rows, table_of_differences
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from nsd_imagery.chance.intervals import FEWEST_SUBJECTS
-from nsd_imagery.evaluation.differences import Difference
 from nsd_imagery.evaluation.record import among
 from nsd_imagery.evaluation.score import GROUP
+from nsd_imagery.evaluation.side_by_side.differences import Difference
 
 WIDTH: Final = 100
 """Letters of a line."""

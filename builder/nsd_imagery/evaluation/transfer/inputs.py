@@ -18,8 +18,8 @@ from nsd_imagery.atomic import replacing
 from nsd_imagery.embeddings import KINDS
 from nsd_imagery.errors import DataError
 from nsd_imagery.evaluation.predictions import VECTOR, Predictions, read_predictions, read_targets
-from nsd_imagery.evaluation.space import Space, maker_of, space_by_kind
-from nsd_imagery.evaluation.transfer import TEST_SETS
+from nsd_imagery.evaluation.transfer.baseline import TEST_SETS
+from nsd_imagery.evaluation.transfer.space import Space, maker_of, space_by_kind
 from nsd_imagery.volumes.unpacked import file_digest
 
 OfRoi = tuple[str, str]
@@ -105,7 +105,7 @@ class Inputs:
     """What transfer of an evaluation, or of one of its subjects, is made from.
 
     Attributes:
-        test_sets: Some of `transfer.TEST_SETS`, in their order.
+        test_sets: Some of `baseline.TEST_SETS`, in their order.
         embeddings: None without them.
         predictions: Of anybody's model.
         targets: Their candidates; None where those are `embeddings`.

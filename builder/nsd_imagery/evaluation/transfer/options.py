@@ -11,12 +11,12 @@ import numpy as np
 from nsd_imagery.embeddings import KINDS
 from nsd_imagery.errors import DataError, FolderError, UsageError, shown
 from nsd_imagery.evaluation.asked import Asked
-from nsd_imagery.evaluation.inputs import Embeddings, File, Inputs, digest_of
 from nsd_imagery.evaluation.predictions import read_predictions, read_targets
-from nsd_imagery.evaluation.saved_decoders import decoder_files
 from nsd_imagery.evaluation.selected import preprocessor_files
-from nsd_imagery.evaluation.space import Space
-from nsd_imagery.evaluation.transfer import TEST_SETS
+from nsd_imagery.evaluation.transfer.baseline import TEST_SETS
+from nsd_imagery.evaluation.transfer.inputs import Embeddings, File, Inputs, digest_of
+from nsd_imagery.evaluation.transfer.saved_decoders import decoder_files
+from nsd_imagery.evaluation.transfer.space import Space
 from nsd_imagery.learn.clip_cache import ClipCache
 from nsd_imagery.listing import visible
 from nsd_imagery.sources.cache_files import embeddings_folder

@@ -18,11 +18,11 @@ from nsd_imagery.dataset.folder import open_manifest
 from nsd_imagery.dataset.manifest import Manifest
 from nsd_imagery.dataset.names import config_name
 from nsd_imagery.errors import UsageError, shown
-from nsd_imagery.evaluation.decoder import Decoder, Linear, Origin
-from nsd_imagery.evaluation.known import Known, known_stimuli, voxels_digest
-from nsd_imagery.evaluation.ridge import fit_decoder, fit_encoder
 from nsd_imagery.evaluation.runs import Runs, load_runs
-from nsd_imagery.evaluation.space import Space, space_of
+from nsd_imagery.evaluation.transfer.decoder import Decoder, Linear, Origin
+from nsd_imagery.evaluation.transfer.known import Known, known_stimuli, voxels_digest
+from nsd_imagery.evaluation.transfer.ridge import fit_decoder, fit_encoder
+from nsd_imagery.evaluation.transfer.space import Space, space_of
 from nsd_imagery.learn.clip_cache import ClipCache
 from nsd_imagery.rows.load import load
 from nsd_imagery.rows.vectors import label_table, row_vectors

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nsd_imagery.errors import DataError, UsageError, reason
-from nsd_imagery.evaluation.decoder import Decoder, Linear, Matrix, Origin
-from nsd_imagery.evaluation.leave_one_out import Ridge
+from nsd_imagery.evaluation.transfer.decoder import Decoder, Linear, Matrix, Origin
+from nsd_imagery.evaluation.transfer.leave_one_out import Ridge
 
 ALPHAS: Final = tuple(np.logspace(1, 6, 11).tolist())
 """The grid of penalties."""
