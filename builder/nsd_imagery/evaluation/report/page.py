@@ -12,6 +12,7 @@ from nsd_imagery.evaluation.output import EVALUATION
 from nsd_imagery.evaluation.report import parts, ten
 from nsd_imagery.evaluation.report.brain import sprites, voxels_of
 from nsd_imagery.evaluation.report.figures import Drawn
+from nsd_imagery.evaluation.report.room import room
 from nsd_imagery.evaluation.report.words import readout, said_of, vividness
 from nsd_imagery.evaluation.score import GROUP
 from nsd_imagery.page.shell import rendered
@@ -50,7 +51,7 @@ def page(found: Opened, drawn: Mapping[str, Sequence[Drawn]]) -> str:
 
     Args:
         found: It, from its folder.
-        drawn: By subject, and of the group, its figures.
+        drawn: By subject, and of the group, its figures; of a single subject what there is of the group is left out.
 
     Raises:
         DataError: The evaluation is damaged, or of an earlier version.
@@ -60,12 +61,14 @@ def page(found: Opened, drawn: Mapping[str, Sequence[Drawn]]) -> str:
     lines = headline(found.scores, rois)
     maps = {name: voxels for name in found.about["subjects"]
             if (voxels := voxels_of(found, name, found.about["rois"][name]))}  # fmt: skip
-    styles = Styles()
-    group = _section(lines, drawn.get(GROUP, ()), rois, GROUP, styles)
+    styles, shown = Styles(), room(found)
+    group = _section(lines, drawn.get(shown.main, ()), rois, GROUP, styles)
     subjects = {
-        name: _section(ten.of_subject(lines, found.scores, name), drawn.get(name, ()), names, name, styles)
+        name: _section(ten.of_subject(lines, found.scores, name), drawn.get(name, ()),
+                       [roi for roi in names if roi in shown.among], name, styles)
         for name, names in found.about["rois"].items()
-    }
+        if name != shown.main
+    }  # fmt: skip
     has_transfer = any(one.train == "perception" and one.condition != "perception" for one in found.scores)
     return rendered(
         _TEMPLATE,
@@ -75,6 +78,7 @@ def page(found: Opened, drawn: Mapping[str, Sequence[Drawn]]) -> str:
         main=main,
         readout=readout(lines),
         words=said_of(lines, found.scores),
+        shown=shown,
         group=group,
         subjects=subjects,
         drawn_css=styles.css(),
