@@ -19,8 +19,7 @@ def test_info_counts_rows_voxels_and_bytes(dataset: Path) -> None:
     assert facts["bytes"] == sum(path.stat().st_size for path in shards)
     assert facts["recipe"] == {"beta_version": "fithrf_GLMdenoise_RR", "zscore": "auto", "dtype": "float32"}
     assert facts["missing"] == [
-        "subj01: not built: perception",
-        "subj02: not built: perception",
+        "subj01, subj02: not built: perception",
         "subjects not built: subj03, subj04, subj05, subj06, subj07, subj08",
     ]
     assert [name for name in facts["configs"] if name.startswith("subj01")] == [

@@ -137,7 +137,9 @@ def _index_facts(path: Path, rows: Any) -> dict[str, Any]:
     "--out", type=click.Path(path_type=Path), default="nsd_imagery", show_default=True, help="The dataset folder."
 )
 @click.option("--subjects", type=LIST, help="Default: all whose betas are there.")
-@click.option("--conditions", type=LIST, help="Of imagery,vision,attention,perception. Default: all that ROOT holds.")
+@click.option(
+    "--conditions", type=LIST, help="Of imagery, vision, attention, perception. Default: all that ROOT holds."
+)
 @click.option(
     "--roi",
     type=LIST,
@@ -251,7 +253,7 @@ def _show_preview(planned: Any, out: Path, as_json: bool) -> None:
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--subjects", type=LIST, help="Default: all that are there.")
 @click.option("--deep", is_flag=True, help="Also read NSD core's betas and both formats, and hash every row.")
-@click.option("-v", "--verbose", is_flag=True, help="Also list what passed, with the figures of the data.")
+@click.option("-v", "--verbose", is_flag=True, help="Also list what passed, with what was counted and measured.")
 @JSON
 @click.option(
     "--output", type=click.Path(path_type=Path), metavar="FILE", help="Also write the report: .json, .md or .html."

@@ -204,9 +204,10 @@ def _sides_of(voxels: Any, places: NDArray[np.int64]) -> Sides | None:
 
 
 def _name_sides(panels: "Sequence[Axes]", sides: Sides | None) -> None:
-    """Write L and R below the first slice."""
-    for x, side in () if sides is None or not panels else ((0.0, sides.low), (1.0, sides.high)):
-        panels[0].text(x, -0.04, side, transform=panels[0].transAxes, ha="left" if x == 0 else "right", va="top")
+    """Write L and R above the first slice."""
+    if sides is not None and panels:
+        panels[0].set_title(sides.low, loc="left")
+        panels[0].set_title(sides.high, loc="right")
 
 
 def _strip(

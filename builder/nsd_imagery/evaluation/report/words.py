@@ -78,12 +78,12 @@ def readout(lines: Iterable[Line]) -> list[Readout]:
     return [
         Readout("vision", "reliability of vision", number(seen.value), _small("ncsnr", seen, seen)),
         Readout("imagery", "reliability of imagery", number(imagined.value), _small("ncsnr", imagined, imagined)),
-        Readout("vision", "identification within vision", number(within[0].value), _small("6-way", *within)),
+        Readout("vision", "within vision", number(within[0].value), _small("6-way identification", *within)),
         Readout(
             "between",
-            "identification, vision → imagery",
+            "vision → imagery",
             number(both[0].value),
-            _small("letter-free, 6-way", *both) + alone,
+            _small("letter-free 6-way identification", *both) + alone,
         ),
     ]
 
