@@ -48,3 +48,10 @@ def test_a_folder_without_a_dataset_or_with_a_damaged_manifest_is_named(tmp_path
         (tmp_path / "manifest.json").write_text(text)
         with pytest.raises((DataError, MissingDataError), match=str(tmp_path)):
             nsd_imagery.info(tmp_path)
+
+
+def test_what_lacks_in_every_roi_of_a_subject_is_said_once(core_release: Path, tmp_path: Path) -> None:
+    what = {"subjects": "subj01", "conditions": ["perception"]}
+    folder = nsd_imagery.build(core_release, tmp_path / "d", roi=["nsdgeneral", "V1"], **what)
+    said = [sentence for sentence in nsd_imagery.info(folder)["missing"] if "sessions not" in sentence]
+    assert said == ["subj01-perception of 2 ROIs: sessions not in the root when it was built: 4-40"]

@@ -35,7 +35,7 @@ def lines(findings: Sequence[Finding], *, verbose: bool, more: str = "-v") -> It
 
 
 def broken(line: str, width: int) -> str:
-    """A line broken between words, never in a path or before the number of a session or p; the rest stands further in."""
+    """A line broken between words, not in a path or before the number of a session or p; the rest stands further in."""
     words = line.lstrip()
     indent = " " * (len(line) - len(words))
     return textwrap.fill(
