@@ -342,9 +342,9 @@ def test_of_many_subjects_and_rois_few_are_drawn_and_the_primary_tests_is_one() 
     for n_subjects, n_rois in ((1, 12), (3, 4), (8, 4), (8, 12)):
         shown = room(about_of(n_subjects, n_rois))
         assert shown.among[0] == shown.each[0] == "nsdgeneral"
-        assert n_subjects * len(shown.among) <= 24
-        assert len(shown.each) <= 4
-        assert shown.is_less == (n_rois > 4, n_subjects * n_rois > 24)
+        assert n_subjects * len(shown.among) <= 16
+        assert len(shown.each) <= 3
+        assert shown.is_less == (n_rois > 3, n_subjects * n_rois > 16)
     assert len(room(about_of(8, 1)).among) == 1
 
 

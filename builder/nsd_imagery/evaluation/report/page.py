@@ -62,7 +62,7 @@ def page(found: Opened, drawn: Mapping[str, Sequence[Drawn]]) -> str:
     maps = {name: voxels for name in found.about["subjects"]
             if (voxels := voxels_of(found, name, found.about["rois"][name]))}  # fmt: skip
     styles, shown = Styles(), room(found)
-    group = _section(lines, drawn.get(shown.main, ()), rois, GROUP, styles)
+    group = _section(lines, drawn.get(shown.main, ()), rois, GROUP, styles, shown.each)
     subjects = {
         name: _section(ten.of_subject(lines, found.scores, name), drawn.get(name, ()),
                        [roi for roi in names if roi in shown.among], name, styles)
@@ -105,14 +105,18 @@ def identity(folder: Path | None) -> str:
 
 
 def _section(
-    lines: Sequence[Line], drawn: Sequence[Drawn], rois: Sequence[str], name: str, styles: Styles
+    lines: Sequence[Line],
+    drawn: Sequence[Drawn],
+    rois: Sequence[str],
+    name: str,
+    styles: Styles,
+    told: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """What is shown of a subject, or of the group."""
+    """What is shown of a subject, or of the group; `told` are ROIs where it is said how numbers were got, in 10 KB."""
     first = main_roi(rois)
     tables = []
     for roi in (first, *(one for one in rois if one != first)):
         numbers = ten.numbered(lines, roi)
-        is_told = name == GROUP or roi == first  # of a subject's other ROIs it would be said again, in 10 KB each
-        beside = ten.beside(numbers, f"Beside the numbers of {name} in {roi}") if is_told else None
+        beside = ten.beside(numbers, f"Beside the numbers of {name} in {roi}") if roi in (first, *told) else None
         tables.append(_Ten(roi, numbers, beside))
     return {"ten": tables, "figures": {part: parts.shown(drawn, part, first, styles) for part in parts.OF_PART}}

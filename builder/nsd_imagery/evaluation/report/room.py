@@ -8,10 +8,11 @@ from nsd_imagery.evaluation.headline import main_roi
 from nsd_imagery.evaluation.opened import Opened
 from nsd_imagery.evaluation.score import GROUP
 
-_OF_SUBJECTS: Final = 24
-"""Pairs of a subject and a ROI among the figures and numbers of subjects one by one: 60 KB each."""
+_OF_SUBJECTS: Final = 16
+"""Pairs of a subject and a ROI among the figures and numbers of subjects one by one: 60 KB each, and there is as much
+again of each subject, beside its map of 140 KB."""
 
-_OF_EACH: Final = 4
+_OF_EACH: Final = 3
 """ROIs with figures of their own (drift, distances, null distributions): 100 KB each."""
 
 
