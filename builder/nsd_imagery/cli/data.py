@@ -16,6 +16,7 @@ from nsd_imagery.cli.common import (
     place,
     show_configs,
     show_json,
+    tell,
 )
 from nsd_imagery.cli.lean import without_pandas
 from nsd_imagery.cli.showing import progress_bar, progress_count, progress_line
@@ -245,7 +246,7 @@ def _show_preview(planned: Any, out: Path, as_json: bool) -> None:
         state = f"read {unpacked} for {', '.join(piece.todo)}" if piece.todo else "kept"
         click.echo(f"  {piece.key:<24} {state}  ({place(piece.beta_path)})")
     for sentence in found.notes:
-        click.echo(f"  note: {sentence}")
+        tell(f"  note: {sentence}")
     click.echo(f"{place(out)}: {found.headline}")
 
 
@@ -300,9 +301,7 @@ def info(dataset: Path, as_json: bool) -> None:
         show_json(facts)
         return
     recipe = ", ".join(f"{key} {value}" for key, value in facts["recipe"].items())
-    click.echo(
-        f"{place(dataset)}: {'synthetic, ' if facts['synthetic'] else ''}{facts['bytes'] / 1e6:.1f} MB; {recipe}"
-    )
+    tell(f"{place(dataset)}: {'synthetic, ' if facts['synthetic'] else ''}{facts['bytes'] / 1e6:.1f} MB; {recipe}")
     show_configs(facts)
     folder = dataset.expanduser().resolve()
     click.echo(next_line(folder, folder, next(iter(facts["configs"]))))
