@@ -333,7 +333,7 @@ def test_slices_of_a_map_are_a_picture_for_papers_where_something_was_estimated(
 
 
 def about_of(n_subjects: int, n_rois: int) -> Opened:
-    rois = [*(f"V{n}" for n in range(1, n_rois)), "nsdgeneral"]
+    rois = [*(f"V{n}" for n in range(2, n_rois)), "early", "nsdgeneral"][-n_rois:]
     subjects = [f"subj0{n}" for n in range(1, n_subjects + 1)]
     return Opened((), {"subjects": subjects, "rois": dict.fromkeys(subjects, rois)}, None)
 
@@ -341,11 +341,12 @@ def about_of(n_subjects: int, n_rois: int) -> Opened:
 def test_of_many_subjects_and_rois_few_are_drawn_and_the_primary_tests_is_one() -> None:
     for n_subjects, n_rois in ((1, 12), (3, 4), (8, 4), (8, 12)):
         shown = room(about_of(n_subjects, n_rois))
-        assert shown.among[0] == shown.each[0] == "nsdgeneral"
-        assert n_subjects * len(shown.among) <= 16
+        assert [one[:2] for one in (*shown.among.values(), shown.each)] == [("nsdgeneral", "early")] * (n_subjects + 1)
+        assert sum(map(len, shown.among.values())) <= 16
         assert len(shown.each) <= 3
         assert shown.is_less == (n_rois > 3, n_subjects * n_rois > 16)
-    assert len(room(about_of(8, 1)).among) == 1
+    unlike = Opened((), {"rois": {"subj01": ["nsdgeneral", *"abcdefgh"], "subj02": ["z"]}}, None)
+    assert room(unlike).among["subj02"] == ("z",)
 
 
 def test_a_single_subject_is_drawn_once_with_the_intervals_it_has(small: Path, text: str) -> None:

@@ -64,11 +64,10 @@ def page(found: Opened, drawn: Mapping[str, Sequence[Drawn]]) -> str:
     styles, shown = Styles(), room(found)
     group = _section(lines, drawn.get(shown.main, ()), rois, GROUP, styles, shown.each)
     subjects = {
-        name: _section(ten.of_subject(lines, found.scores, name), drawn.get(name, ()),
-                       [roi for roi in names if roi in shown.among], name, styles)
-        for name, names in found.about["rois"].items()
+        name: _section(ten.of_subject(lines, found.scores, name), drawn.get(name, ()), some, name, styles)
+        for name, some in shown.among.items()
         if name != shown.main
-    }  # fmt: skip
+    }
     has_transfer = any(one.train == "perception" and one.condition != "perception" for one in found.scores)
     return rendered(
         _TEMPLATE,

@@ -1,6 +1,6 @@
 """How much a page draws: of many subjects and ROIs not everything, so that any browser opens it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,6 +15,9 @@ again of each subject, beside its map of 140 KB."""
 _OF_EACH: Final = 3
 """ROIs with figures of their own (drift, distances, null distributions): 100 KB each."""
 
+_OF_PAPERS: Final = ("early", "higher")
+"""ROIs that come first, after the main one."""
+
 
 @dataclass(frozen=True)
 class Room:
@@ -23,25 +26,32 @@ class Room:
     Attributes:
         main: "group", or the only subject: what the parts of the page are of.
         each: ROIs that have figures of their own there.
-        among: ROIs that subjects one by one are shown in.
+        among: By subject, ROIs that it is shown in among subjects one by one.
         is_less: Whether there are more ROIs than either.
     """
 
     main: str
     each: tuple[str, ...]
-    among: tuple[str, ...]
+    among: Mapping[str, tuple[str, ...]]
     is_less: tuple[bool, bool]
+
+    @property
+    def some(self) -> tuple[str, ...]:
+        """All ROIs that some subject is shown in."""
+        return tuple(dict.fromkeys(roi for rois in self.among.values() for roi in rois))
 
 
 def room(found: Opened) -> Room:
     """What a page of an evaluation draws."""
-    subjects = found.about["subjects"]
-    rois = list(dict.fromkeys(roi for names in found.about["rois"].values() for roi in names))
-    each, among = _first(rois, _OF_EACH), _first(rois, max(_OF_SUBJECTS // len(subjects), 1))
-    main = subjects[0] if len(subjects) == 1 else GROUP
-    return Room(main, each, among, (len(each) < len(rois), len(among) < len(rois)))
+    of_subject = found.about["rois"]
+    rois = list(dict.fromkeys(roi for names in of_subject.values() for roi in names))
+    each, most = _first(rois, _OF_EACH), max(_OF_SUBJECTS // len(of_subject), 1)
+    among = {name: _first(names, most) for name, names in of_subject.items()}
+    main = next(iter(of_subject)) if len(of_subject) == 1 else GROUP
+    is_less = any(len(among[name]) < len(names) for name, names in of_subject.items())
+    return Room(main, each, among, (len(each) < len(rois), is_less))
 
 
 def _first(rois: Sequence[str], most: int) -> tuple[str, ...]:
-    main = main_roi(rois)
-    return tuple([main, *(roi for roi in rois if roi != main)][:most])
+    of_papers = [roi for roi in (main_roi(rois), *_OF_PAPERS) if roi in rois]
+    return tuple(dict.fromkeys([*of_papers, *rois]))[:most]

@@ -68,7 +68,7 @@ def write(folder: Path) -> Path:
     drawn = {shown.main: figures(found, shown.main, shown.each)}
     for name, rois in found.about["rois"].items():
         if name not in drawn:
-            drawn[name] = figures(found, name, [main_roi(rois)], shown.among)
+            drawn[name] = figures(found, name, [main_roi(rois)], shown.among[name])
     text = page(found, drawn)
     files = {
         _file_name(f"{name}-{one.name}-{one.roi}", "svg"): _of_paper(one)
