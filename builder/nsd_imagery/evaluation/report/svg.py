@@ -20,7 +20,7 @@ OF_PAGE: Final = {
 
 _TAG: Final = re.compile(r"<[^<>]*>")
 _GROUP: Final = re.compile(r"<g/>|<g(?: [^<>]*)?>|</g>")
-_NOTHING: Final = re.compile(r'<path [^<>]*style="fill: none"/>|<defs></defs>| transform="rotate\(-?0 [^"]*\)"')
+_NOTHING: Final = re.compile(r'<path [^<>]*style="fill: none"/>| transform="rotate\(-?0 [^"]*\)"')
 """What matplotlib writes and nobody sees: lines without a colour, turns by nothing."""
 _LINE: Final = re.compile(r' d="([^"]*)"')
 _ZEROS: Final = re.compile(r"(\.\d*?)0+(?=\D|$)")
@@ -62,7 +62,7 @@ def _tidied(found: re.Match[str]) -> str:
 
 def _bared(text: str) -> str:
     """Without what nobody sees, and lines in fewer letters: a page has thousands."""
-    text = _LINE.sub(lambda line: f' d="{_short(line[1])}"', _NOTHING.sub("", text))
+    text = _TAG.sub(lambda tag: _LINE.sub(lambda line: f' d="{_short(line[1])}"', _NOTHING.sub("", tag[0])), text)
     is_bare: list[bool] = []
 
     def kept(found: re.Match[str]) -> str:
