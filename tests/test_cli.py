@@ -1,6 +1,7 @@
 """The command as a user meets it: what it prints, how it exits, and one line for whatever is wrong."""
 
 import errno
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import nsd_imagery
 from nsd_imagery.cli import app
@@ -44,6 +46,18 @@ def test_only_a_verb_that_has_the_option_out_is_told_of_it(
     monkeypatch.setattr("sys.argv", ["nsd-imagery", verb, "--help"])
     app._say(PermissionError(errno.EACCES, "Permission denied", "/data"))
     assert capsys.readouterr().err.endswith(hint)
+
+
+def test_help_is_whole_in_a_narrow_terminal_and_no_word_is_broken_at_its_hyphens() -> None:
+    def told(*arguments: str) -> list[str]:
+        return CliRunner().invoke(app.cli, [*arguments, "--help"], terminal_width=60).output.splitlines()
+
+    lines = told()
+    verbs = lines[lines.index("Commands:") + 1 :]
+    assert [line.split()[0] for line in verbs] == sorted(app.cli.commands)
+    assert not any("..." in line for line in verbs)
+    for verb in app.cli.commands:
+        assert [line for line in told(verb) if re.search(r"\w-$", line)] == []
 
 
 def test_the_line_after_a_build_names_a_config_that_it_made(release: Path, tmp_path: Path) -> None:

@@ -19,8 +19,7 @@ def test_info_counts_rows_voxels_and_bytes(dataset: Path) -> None:
     assert facts["bytes"] == sum(path.stat().st_size for path in shards)
     assert facts["recipe"] == {"beta_version": "fithrf_GLMdenoise_RR", "zscore": "auto", "dtype": "float32"}
     assert facts["missing"] == [
-        "subj01: not built: perception",
-        "subj02: not built: perception",
+        "subj01, subj02: not built: perception",
         "subjects not built: subj03, subj04, subj05, subj06, subj07, subj08",
     ]
     assert [name for name in facts["configs"] if name.startswith("subj01")] == [
@@ -49,3 +48,10 @@ def test_a_folder_without_a_dataset_or_with_a_damaged_manifest_is_named(tmp_path
         (tmp_path / "manifest.json").write_text(text)
         with pytest.raises((DataError, MissingDataError), match=str(tmp_path)):
             nsd_imagery.info(tmp_path)
+
+
+def test_what_lacks_in_every_roi_of_a_subject_is_said_once(core_release: Path, tmp_path: Path) -> None:
+    what = {"subjects": "subj01", "conditions": ["perception"]}
+    folder = nsd_imagery.build(core_release, tmp_path / "d", roi=["nsdgeneral", "V1"], **what)
+    said = [sentence for sentence in nsd_imagery.info(folder)["missing"] if "sessions not" in sentence]
+    assert said == ["subj01-perception of 2 ROIs: sessions not in the root when it was built: 4-40"]

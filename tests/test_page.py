@@ -24,10 +24,12 @@ import nsd_imagery
 from browser import SCREENS, looking
 from folders import files, own
 from nsd_imagery.errors import BusyError, DataError, MissingDataError
-from nsd_imagery.evaluation.opened import opened
+from nsd_imagery.evaluation.opened import Opened, opened
 from nsd_imagery.evaluation.report.brain import Voxels, sprites
 from nsd_imagery.evaluation.report.figures import figures
+from nsd_imagery.evaluation.report.room import room
 from nsd_imagery.evaluation.score import read_scores, write_scores
+from nsd_imagery.evaluation.sides import sides_of
 from nsd_imagery.locks import holding
 
 pytestmark = pytest.mark.slow
@@ -318,6 +320,46 @@ def test_figures_are_files_of_their_own_and_those_of_an_earlier_page_go(own_smal
         assert "var(" not in path.read_text(encoding="utf-8")
 
 
+def test_slices_of_a_map_are_a_picture_for_papers_where_something_was_estimated(small: Path, evaluation: Path) -> None:
+    names = {path.name for path in (small / "figures").glob("*.png")}
+    assert names == {"subj01-brain-vision.png"}
+    names = {path.name for path in (evaluation / "figures").glob("*.png")}
+    assert names == {f"subj0{n}-brain-{what}.png" for n in (1, 2) for what in ("vision", "imagery")}
+    with Image.open(small / "figures/subj01-brain-vision.png") as picture:
+        assert picture.width > 1200
+
+
+# --- how much is drawn
+
+
+def about_of(n_subjects: int, n_rois: int) -> Opened:
+    rois = [*(f"V{n}" for n in range(2, n_rois)), "early", "nsdgeneral"][-n_rois:]
+    subjects = [f"subj0{n}" for n in range(1, n_subjects + 1)]
+    return Opened((), {"subjects": subjects, "rois": dict.fromkeys(subjects, rois)}, None)
+
+
+def test_of_many_subjects_and_rois_few_are_drawn_and_the_primary_tests_is_one() -> None:
+    for n_subjects, n_rois in ((1, 12), (3, 4), (8, 4), (8, 12)):
+        shown = room(about_of(n_subjects, n_rois))
+        assert [one[:2] for one in (*shown.among.values(), shown.each)] == [("nsdgeneral", "early")] * (n_subjects + 1)
+        assert sum(map(len, shown.among.values())) <= 16
+        assert len(shown.each) <= 3
+        assert shown.is_less == (n_rois > 3, n_subjects * n_rois > 16)
+    unlike = Opened((), {"rois": {"subj01": ["nsdgeneral", *"abcdefgh"], "subj02": ["z"]}}, None)
+    assert room(unlike).among["subj02"] == ("z",)
+
+
+def test_a_single_subject_is_drawn_once_with_the_intervals_it_has(small: Path, text: str) -> None:
+    page = (small / "report.html").read_text(encoding="utf-8")
+    assert "Subjects, one by one" in text
+    assert "Subjects, one by one" not in page
+    assert not list((small / "figures").glob("group-*"))
+    table = page[page.index("Numbers of the figure: ceiling") :]
+    row = re.findall(r"<tr>(.*?)\n", table[: table.index("</table>")])[1]
+    assert len(Read(row).data) >= 3  # a value, and both ends of its interval
+    assert "Lines are 95 % intervals" in page
+
+
 def full_map(ratios: dict[str, np.ndarray]) -> dict[str, Any]:
     """Of a subject as large as real ones."""
     random = np.random.default_rng(0)
@@ -376,7 +418,58 @@ def test_the_map_holds_the_number_the_place_and_the_rois_of_every_voxel(evaluati
                 assert number == pytest.approx(expected, abs=0.501e-4, nan_ok=True)
 
 
+PLACES = np.array([10, 11, 20, 21])
+HEMISPHERE = np.array(["left", "left", "right", ""], object)
+X = np.array([-8.1, -6.3, 9.9, 11.7])
+
+
+@pytest.mark.parametrize(
+    ("hemisphere", "x", "said"),
+    [
+        (HEMISPHERE, X, ("L", "R", "the labels of the hemispheres")),
+        (HEMISPHERE[::-1], -X, ("R", "L", "the labels of the hemispheres")),
+        (np.array([""] * 4, object), X, ("L", "R", "the affine of the volumes")),
+        (None, -X, ("R", "L", "the affine of the volumes")),
+        (np.array([None] * 4, object), np.full(4, np.nan), None),
+        (HEMISPHERE, -X, None),
+        (None, None, None),
+    ],
+)
+def test_a_side_is_called_left_where_labels_or_affine_say_so_and_they_do_not_contradict(
+    hemisphere: Any, x: Any, said: Any
+) -> None:
+    assert sides_of(PLACES, hemisphere, x) == said
+
+
+def test_the_map_says_which_side_is_left_as_the_hemispheres_of_its_voxels_do(evaluation: Path, text: str) -> None:
+    for subject, made in json.loads(Read(text).json).items():
+        rows = pq.ParquetFile(evaluation / f"voxels-{subject}.parquet").read(use_threads=False).to_pylist()
+        left, right = ([row["i"] for row in rows if row["hemisphere"] == side] for side in ("left", "right"))
+        assert max(left) < min(right)
+        assert made["sides"] == ["L", "R", "the labels of the hemispheres"]
+
+
 # --- in a browser
+
+
+@pytest.mark.browser
+def test_left_and_right_stand_above_the_slice_and_the_convention_is_named(own_small: Path, chromium: Any) -> None:
+    path = own_small / "voxels-subj01.parquet"
+    table = pq.ParquetFile(path).read(use_threads=False)
+    flipped = pa.array([61 - i for i in table["i"].to_pylist()], pa.int32())
+    for change, ends, said in ((False, "LR", "left is on the left (neurological"),
+                               (True, "RL", "left is on the right (radiological")):  # fmt: skip
+        if change:
+            table = table.set_column(table.column_names.index("i"), table.schema.field("i"), flipped)
+            x = pa.array([None] * len(table), pa.float32())
+            table = table.set_column(table.column_names.index("x"), table.schema.field("x"), x)
+        path.unlink(missing_ok=True)
+        pq.write_table(table, path)
+        rewrite(own_small, read_scores(own_small / "scores.parquet"), {})
+        with looking(chromium, nsd_imagery.report(own_small)) as looked:
+            looked.page.wait_for_function("document.getElementById('map-said').textContent !== ''")
+            assert looked.page.locator("#map-low").inner_text() + looked.page.locator("#map-high").inner_text() == ends
+            assert said in looked.page.locator("#map-sides").inner_text()
 
 
 @pytest.mark.browser

@@ -359,6 +359,18 @@ def test_a_map_of_an_evaluation_is_that_of_its_voxel_table(dataset: Path, found:
     assert np.ma.allequal(array_of(of_frame.axes[0].images[1]), array_of(of_rows.axes[0].images[1]))
 
 
+def test_the_first_slice_names_left_and_right_where_the_voxels_say_which_is_which(dataset: Path) -> None:
+    voxels = nsd_imagery.load(dataset, "subj02-voxels", "train").to_pandas()
+    values = np.ones(len(voxels))
+
+    def ends(given: object) -> str:
+        first = plot.brain(values, given, slices=4).axes[0]
+        return first.get_title("left") + first.get_title("right")
+
+    mirrored = voxels.assign(i=60 - voxels["i"], x=np.nan)
+    assert [ends(voxels), ends(mirrored), ends(voxels[["i", "j", "k"]].to_numpy())] == ["LR", "RL", ""]
+
+
 # --- what may be passed
 
 

@@ -88,6 +88,19 @@ def test_a_build_draws_one_line_that_never_wraps_and_is_gone_in_the_end(
     assert f"{tmp_path / 'd'}: built." in screen(written)
 
 
+def test_what_an_evaluation_prints_is_broken_between_words_below_its_column(dataset: Path, tmp_path: Path) -> None:
+    options = ("--out", str(tmp_path / "e"), "--draws", "9", "--no-report", "--subjects", "subj01", "-v")
+    written = on_terminal(60, sys.executable, "-m", "nsd_imagery", "evaluate", str(dataset), *options)
+    lines = [
+        line for line in screen(written) if line and str(tmp_path) not in line and not line.startswith("evaluate ")
+    ]
+    assert all(len(line) <= 60 for line in lines)
+    first = next(line for line in lines if line.startswith("reliability"))
+    begin = first.index("nsdgeneral")
+    assert all(line[:begin].endswith("  ") for line in lines)
+    assert not any(line.endswith(" p") for line in lines)
+
+
 def test_warnings_stand_above_the_line_and_not_in_it() -> None:
     code = (
         "import logging, time\n"

@@ -155,6 +155,16 @@ def test_by_default_what_passed_is_one_line_that_counts_it_by_kind(own_release: 
     assert line.endswith(f"rows {passed['rows']}, data {passed['data']} of {counts['data']} (-v lists them)")
 
 
+def test_what_passed_is_listed_with_what_was_counted_and_measured(release: Path) -> None:
+    report = nsd_imagery.verify(release)
+    told = report.to_text(verbose=True).splitlines()
+    for one in report.of("pass"):
+        assert any(one.id in line and one.scope in line and line.endswith(f": {one.evidence}") for line in told), one
+    data = [one for one in report.of("pass") if one.kind == "data" and one.id != "data.mean-map"]
+    assert [one.id for one in data if not re.search(r"\d\.\d", one.evidence)] == []
+    assert not re.search(r"[a-z]_[a-z]+_[A-Z]", " ".join(one.evidence for one in data))
+
+
 @pytest.mark.parametrize("width", [60, 200])
 def test_lines_of_a_terminal_are_broken_between_words_and_never_in_a_path(own_release: Path, width: int) -> None:
     (path,) = cut_betas(own_release, "subj01")

@@ -53,9 +53,9 @@ def test_the_primary_test_says_p_what_it_is_of_and_in_how_many_subjects_it_holds
     other = [replace(own[0], roi="early"), replace(own[0], how="letter"), replace(of_group, subject=PUBLISHED_GROUP)]
     said = plain(primary(accuracy(), of_group, [of_group, *own, *other]))
     assert said == (
-        "Vision → imagery, letter-free, is above chance in the run of its own order, imgX_2 (p = 0.032, fixed effects: "
-        "some subject in some set; 2 of 3 subjects at p ≤ 0.05): 0.25 [0.21, 0.29] of trials, chance 0.17. This is the "
-        "primary test. Of subj01, subj02, subj05, subj07 alone: p = 0.032."
+        "Vision → imagery, letter-free, is above chance in nsdgeneral, in the run of its own order, imgX_2 (p = 0.032, "
+        "fixed effects: some subject in some set; 2 of 3 subjects at p ≤ 0.05): 0.25 [0.21, 0.29] of trials, chance "
+        "0.17. This is the primary test. Of subj01, subj02, subj05, subj07 alone: p = 0.032."
     )
 
 
@@ -125,7 +125,8 @@ def test_numbers_without_intervals_say_once_why() -> None:
     told = [plain(one) for one in said_of(lines, scores)]
     assert told[-1] == "Numbers without an interval have none: needs 3 subjects."
     assert sum("needs 3 subjects" in one for one in told) == 1
-    assert [one.name for one in readout(lines)] == ["vision", "imagery", "within vision", "vision → imagery"]
+    names = ["reliability of vision", "reliability of imagery", "within vision", "vision → imagery"]
+    assert [one.name for one in readout(lines)] == names
 
 
 _HEADLINE = [

@@ -143,7 +143,7 @@ def _reported(judgement: Judgement, scope: str) -> list[Finding]:
 def _finding(answer: Answer, scope: str, best: str | None) -> Finding:
     outcome: Outcome = "pass" if answer.verdict == "information" else answer.verdict
     shown = ", ".join(f"{name} {value:.2g}" for name, value in answer.numbers.items())
-    reason = answer.reason if answer.verdict != "information" else f"{answer.reason}: {shown or 'too few trials'}"
+    reason = answer.reason
     if answer.verdict == "fail" and best is not None:
         reason += f" (what explains the data best: {best})"
     check = next(check for check in DATA_QUESTIONS if check.id == f"data.{answer.question}")

@@ -72,7 +72,7 @@ class Report:
         """For a terminal: what failed with what to do, what was not checked, and how much passed.
 
         Args:
-            verbose: Also list what passed, with the figures of data.
+            verbose: Also list what passed, with what was counted and measured.
             width: Columns to break lines at, between words; None for a line a thing, as programs look for words.
         """
         lines = [self.headline, *text.lines(self.findings, verbose=verbose)]

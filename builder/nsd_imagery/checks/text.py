@@ -11,12 +11,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from nsd_imagery.checks.finding import OUTCOMES, Finding, Outcome, counted
 
 _INDENT = "      "
-_SESSION = re.compile(r"\b(session) (\d)")
+_NUMBERED = re.compile(r"\b(session|[pz] =) (\d)")
 _GLUE = "\ue000"
 """Stands for a blank at which no line is broken; no text has it, as it is not printable."""
-
-_WITH_FIGURES = "data."
-"""Checks whose figures are worth reading where they pass."""
 
 
 def lines(findings: Sequence[Finding], *, verbose: bool, more: str = "-v") -> Iterator[str]:
@@ -38,11 +35,11 @@ def lines(findings: Sequence[Finding], *, verbose: bool, more: str = "-v") -> It
 
 
 def broken(line: str, width: int) -> str:
-    """A line broken between words, and never in a path or before a session's number; what follows stands further in."""
+    """A line broken between words, not in a path or before the number of a session or p; the rest stands further in."""
     words = line.lstrip()
     indent = " " * (len(line) - len(words))
     return textwrap.fill(
-        _SESSION.sub(rf"\1{_GLUE}\2", words),
+        _NUMBERED.sub(rf"\1{_GLUE}\2", words),
         max(width, 20),
         initial_indent=indent,
         subsequent_indent=f"{indent}    ",
@@ -100,9 +97,10 @@ def _together(findings: Sequence[Finding]) -> Iterator[str]:
 
 
 def _each_that_passed(findings: Sequence[Finding]) -> Iterator[str]:
-    yield from _together([finding for finding in findings if finding.id.startswith(_WITH_FIGURES)])
-    for checks, scopes in products([finding for finding in findings if not finding.id.startswith(_WITH_FIGURES)]):
-        yield f"  pass  {', '.join(checks)}: {', '.join(scopes) or 'all'}"
+    """A line a check and scope that has figures of its own; checks and scopes with the same ones share it."""
+    for evidence in dict.fromkeys(finding.evidence for finding in findings):
+        for checks, scopes in products([finding for finding in findings if finding.evidence == evidence]):
+            yield f"  pass  {', '.join(checks)}: {', '.join(scopes) or 'all'}{f': {evidence}' if evidence else ''}"
 
 
 def _counts(passed: Sequence[Finding], findings: Sequence[Finding]) -> Iterator[str]:

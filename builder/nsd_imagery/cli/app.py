@@ -12,6 +12,7 @@ import click
 from nsd_imagery.cli import data, fetch, interop, interrupts, learn, memory, share
 from nsd_imagery.cli.compare import compare
 from nsd_imagery.cli.evaluate import evaluate, report
+from nsd_imagery.cli.helping import SUMMARIES, Context
 from nsd_imagery.cli.rois import rois
 from nsd_imagery.errors import NSDImageryError, UsageError, on_one_line, printable, reason
 from nsd_imagery.links import without_content
@@ -20,6 +21,8 @@ from nsd_imagery.suggest import one_of
 
 class _Verbs(click.Group):
     """The verbs, of which a mistyped one is answered alike by every click: those before 8.4 know no nearest one."""
+
+    context_class = Context
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -65,6 +68,7 @@ for verb in (
     share.pull,
     share.terms,
 ):
+    verb.context_class, verb.short_help = Context, SUMMARIES[verb.name or ""]
     cli.add_command(verb)
 
 

@@ -53,6 +53,16 @@ def columns() -> int | None:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
+def tell(line: str) -> None:
+    """Print a line, which a terminal that is narrower has broken between words."""
+    width = columns()
+    if width is not None and len(line) > width:
+        from nsd_imagery.checks.text import broken
+
+        line = broken(line, width)
+    click.echo(line)
+
+
 def place(path: Path | str) -> str:
     """A path as a terminal may show it."""
     return printable(str(path))
@@ -108,6 +118,6 @@ def show_configs(facts: dict[str, Any]) -> None:
         line = f"{name:<{widths[0]}}  {rows:<{widths[1]}}  {voxels:>{widths[2]}}  {megabytes:>{widths[3]}}"
         click.echo(f"  {place(line)}")
     for sentence in facts["missing"]:
-        click.echo(f"  missing: {sentence}")
+        tell(f"  missing: {sentence}")
     for sentence in facts["notes"]:
-        click.echo(f"  note: {sentence}")
+        tell(f"  note: {sentence}")

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from nsd_imagery.cli.common import JSON, place, show_json
+from nsd_imagery.cli.common import JSON, place, show_json, tell
 from nsd_imagery.cli.lean import without_pandas
 
 _TOLD = (
@@ -71,11 +71,11 @@ def _show(found: Any, a: Path, b: Path, *, verbose: bool) -> None:
     rows = found.rows if verbose else shown_rows(found.rows)
     click.echo(f"A {place(a)}\nB {place(b)}")
     for note in found.notes:
-        click.echo(f"note: {place(note)}")
+        tell(f"note: {place(note)}")
     if rows:
         click.echo(_shown(table_of_differences(rows)))
     for sentence in _sentences(found, rows, verbose=verbose):
-        click.echo(place(sentence))
+        tell(place(sentence))
 
 
 def _shown(text: str) -> str:

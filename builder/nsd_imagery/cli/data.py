@@ -16,6 +16,7 @@ from nsd_imagery.cli.common import (
     place,
     show_configs,
     show_json,
+    tell,
 )
 from nsd_imagery.cli.fetch import fetched_root
 from nsd_imagery.cli.lean import without_pandas
@@ -138,7 +139,9 @@ def _index_facts(path: Path, rows: Any) -> dict[str, Any]:
     "--out", type=click.Path(path_type=Path), default="nsd_imagery", show_default=True, help="The dataset folder."
 )
 @click.option("--subjects", type=LIST, help="Default: all whose betas are there.")
-@click.option("--conditions", type=LIST, help="Of imagery,vision,attention,perception. Default: all that ROOT holds.")
+@click.option(
+    "--conditions", type=LIST, help="Of imagery, vision, attention, perception. Default: all that ROOT holds."
+)
 @click.option(
     "--roi",
     type=LIST,
@@ -234,7 +237,7 @@ def _show_preview(planned: Any, out: Path, as_json: bool) -> None:
         state = f"read {unpacked} for {', '.join(piece.todo)}" if piece.todo else "kept"
         click.echo(f"  {piece.key:<24} {state}  ({place(piece.beta_path)})")
     for sentence in found.notes:
-        click.echo(f"  note: {sentence}")
+        tell(f"  note: {sentence}")
     click.echo(f"{place(out)}: {found.headline}")
 
 
@@ -242,7 +245,7 @@ def _show_preview(planned: Any, out: Path, as_json: bool) -> None:
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--subjects", type=LIST, help="Default: all that are there.")
 @click.option("--deep", is_flag=True, help="Also read NSD core's betas and both formats, and hash every row.")
-@click.option("-v", "--verbose", is_flag=True, help="Also list what passed, with the figures of the data.")
+@click.option("-v", "--verbose", is_flag=True, help="Also list what passed, with what was counted and measured.")
 @JSON
 @click.option(
     "--output", type=click.Path(path_type=Path), metavar="FILE", help="Also write the report: .json, .md or .html."
@@ -289,9 +292,7 @@ def info(dataset: Path, as_json: bool) -> None:
         show_json(facts)
         return
     recipe = ", ".join(f"{key} {value}" for key, value in facts["recipe"].items())
-    click.echo(
-        f"{place(dataset)}: {'synthetic, ' if facts['synthetic'] else ''}{facts['bytes'] / 1e6:.1f} MB; {recipe}"
-    )
+    tell(f"{place(dataset)}: {'synthetic, ' if facts['synthetic'] else ''}{facts['bytes'] / 1e6:.1f} MB; {recipe}")
     show_configs(facts)
     folder = dataset.expanduser().resolve()
     click.echo(next_line(folder, folder, next(iter(facts["configs"]))))

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from nsd_imagery.cli.common import columns, place
+from nsd_imagery.cli.common import columns, place, tell
 from nsd_imagery.cli.showing import progress_files
 from nsd_imagery.volumes.formats import MASKED
 
@@ -41,9 +41,9 @@ def show_plan(plan: Any) -> None:
             click.echo(f"  {'':<{widths[0]}}  {other}")
     n_files, all_files = len(plan.to_fetch), len(plan.files)
     what = f"{size_of(plan.bytes_to_fetch)} to fetch" if n_files else "nothing to fetch"
-    click.echo(f"{what} from {plan.source} ({n_files} of {all_files} files), {size_of(plan.bytes_free)} free")
+    tell(f"{what} from {plan.source} ({n_files} of {all_files} files), {size_of(plan.bytes_free)} free")
     for note in plan.notes:
-        click.echo(f"  note: {note}")
+        tell(f"  note: {note}")
 
 
 def _groups(files: Sequence[Any]) -> Iterator[list[Any]]:
@@ -94,7 +94,7 @@ def show_download(done: Any) -> None:
     n_bytes = size_of(done.bytes_fetched)
     click.echo(f"{place(done.root)}: {how_many} fetched ({n_bytes}), {'; '.join(_proofs(fetched))}")
     for note in done.notes:
-        click.echo(f"  note: {note}")
+        tell(f"  note: {note}")
 
 
 def _proofs(files: Sequence[Any]) -> Iterator[str]:

@@ -38,8 +38,8 @@ SOURCE = click.option(
 @click.option(
     "--conditions",
     type=LIST,
-    help="Of imagery,vision,attention,perception. Default: the first three, which have the same files. Perception is "
-    "NSD core.",
+    help="Of imagery, vision, attention, perception. Default: the first three, which have the same files. Perception "
+    "is NSD core.",
 )
 @click.option("--sessions", metavar="1-3,7", help="Of NSD core. Default: all.")
 @click.option(

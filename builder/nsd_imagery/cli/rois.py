@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from nsd_imagery.cli.common import JSON, LIST, ROOT_HELP, show_json
+from nsd_imagery.cli.common import JSON, LIST, ROOT_HELP, show_json, tell
 
 
 @click.command(epilog=ROOT_HELP)
@@ -40,7 +40,7 @@ def _show(listing: Any) -> None:
         inside = "" if roi.n_in_nsdgeneral is None else f"{roi.n_in_nsdgeneral:,}"
         click.echo(f"  {roi.name:<{width}} {roi.n_voxels:>8,} {inside:>14}")
     if listing.hemispheres:
-        click.echo(f"  one hemisphere: lh. or rh. before any of {', '.join(listing.hemispheres)}, and of their labels")
-    click.echo("  a&b is what both have, a+b what either has (& first); the path of a mask file is a name, too")
+        tell(f"  one hemisphere: lh. or rh. before any of {', '.join(listing.hemispheres)}, and of their labels")
+    tell("  a&b is what both have, a+b what either has (& first); the path of a mask file is a name, too")
     for sentence in listing.missing:
-        click.echo(f"  missing: {sentence}")
+        tell(f"  missing: {sentence}")

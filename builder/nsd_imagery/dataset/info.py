@@ -1,6 +1,6 @@
 """What a dataset folder holds, from its manifest alone."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -92,13 +92,12 @@ def _missing(folder: Path, manifest: Manifest) -> list[str]:
     configs = manifest.configs.values()
     here = {config.subject for config in configs} - {""}
     sentences = [fault for file in shard_files(manifest) if (fault := _shard_fault(folder, file))]
+    lacking: dict[tuple[str, ...], list[str]] = {}
     for subject in sorted(here):
         have = {config.condition for config in configs if config.subject == subject}
-        if lacking := [condition for condition in CONDITIONS if condition not in have]:
-            sentences.append(f"{subject}: not built: {', '.join(lacking)}")
-    for name, config in manifest.configs.items():
-        if config.condition == "perception" and (sentence := _missing_sessions(name, config)):
-            sentences.append(sentence)
+        lacking.setdefault(tuple(condition for condition in CONDITIONS if condition not in have), []).append(subject)
+    sentences += [f"{', '.join(who)}: not built: {', '.join(what)}" for what, who in lacking.items() if what]
+    sentences += _missing_sessions(manifest)
     if others := [subject for subject in SUBJECTS if subject not in here]:
         sentences.append(f"subjects not built: {', '.join(others)}")
     return sentences
@@ -109,11 +108,21 @@ def _shard_fault(folder: Path, file: str) -> str | None:
     return without_content(path) or (None if path.is_file() else f"{file}: this shard is gone; build again")
 
 
-def _missing_sessions(name: str, config: Config) -> str:
-    """Which sessions of NSD core a perception config lacks, as spans: "4-40"."""
+def _missing_sessions(manifest: Manifest) -> Iterator[str]:
+    """Which sessions of NSD core each subject's perception lacks, said once of ROIs that lack the same."""
+    names: dict[tuple[str, str], list[str]] = {}
+    for name, config in manifest.configs.items():
+        if config.condition == "perception" and (spans := _spans(config)):
+            names.setdefault((config.subject, spans), []).append(name)
+    for (subject, spans), mine in names.items():
+        who = mine[0] if len(mine) == 1 else f"{subject}-perception of {len(mine)} ROIs"
+        yield f"{who}: sessions not in the root when it was built: {spans}"
+
+
+def _spans(config: Config) -> str:
+    """The sessions that are not there: "4-40"."""
     have = {int(key.rpartition("/")[2]) for key in config.sources}
     lacking = [n for n in range(1, CORE_SESSIONS[config.subject] + 1) if n not in have]
     starts = [n for n in lacking if n - 1 not in lacking]
     ends = [n for n in lacking if n + 1 not in lacking]
-    spans = ", ".join(f"{a}-{b}" if a < b else f"{a}" for a, b in zip(starts, ends, strict=True))
-    return f"{name}: sessions not in the root when it was built: {spans}" if spans else ""
+    return ", ".join(f"{a}-{b}" if a < b else f"{a}" for a, b in zip(starts, ends, strict=True))

@@ -16,20 +16,24 @@ from nsd_imagery.evaluation.ceiling import voxel_variances
 from nsd_imagery.evaluation.runs import Runs
 from nsd_imagery.rows.load import load
 
-_PLACES: Final = ("column", "i", "j", "k")
+_COLUMN: Final = "column"
+_PLACES: Final = {"i": pa.int32(), "j": pa.int32(), "k": pa.int32(), "x": pa.float32(), "hemisphere": pa.string()}
+"""What a map has of `-voxels`, with its type."""
+
 _MAPPED: Final = ("vision", "imagery", "perception")
 
 SCHEMA: Final = pa.schema(
     [
         pa.field("roi", pa.string(), nullable=False),
-        *(pa.field(name, pa.int32()) for name in _PLACES),
+        pa.field(_COLUMN, pa.int32()),
+        *(pa.field(name, of) for name, of in _PLACES.items()),
         *(pa.field(f"{condition}_{what}", pa.float64()) for condition in _MAPPED for what in Variances._fields),
     ]
 )
-"""A row a voxel and ROI: its column of `betas`, where it lies in the volume, and its variances, in units of that of the
-trials of a run (of perception, of a session); unclipped, null where there is nothing to estimate from. Those of a
-condition are means over its runs, so their sum over voxels is what `signal_variance` of the ROI says, times its
-`n_voxels`."""
+"""A row a voxel and ROI: its column of `betas`, where it lies in the volume (x in mm), and its variances, in units
+of that of the trials of a run (of perception, of a session); unclipped, null where there is nothing to estimate from.
+Those of a condition are means over its runs, so their sum over voxels is what `signal_variance` of the ROI says, times
+its `n_voxels`."""
 
 
 def voxel_table(folder: Path, runs: Runs, seen: Variances | None) -> Mapping[str, Any]:
@@ -62,6 +66,6 @@ def _places(folder: Path, runs: Runs, n_voxels: int) -> dict[str, Any]:
     """The column and the place of each voxel; no place where the folder has no `-voxels`."""
     name = config_name(runs.subject, "voxels", runs.roi)
     if name not in open_manifest(folder).configs:
-        return {"column": np.arange(n_voxels), **dict.fromkeys(_PLACES[1:], [None] * n_voxels)}
+        return {_COLUMN: np.arange(n_voxels), **dict.fromkeys(_PLACES, [None] * n_voxels)}
     table = load(folder, name, "train").data.table
-    return {place: table.column(place).combine_chunks().to_numpy()[:n_voxels] for place in _PLACES}
+    return {place: table.column(place).combine_chunks()[:n_voxels] for place in (_COLUMN, *_PLACES)}

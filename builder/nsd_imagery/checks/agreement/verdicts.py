@@ -151,7 +151,11 @@ def _vision_imagery(measured: Measurements) -> Answer:
     numbers |= _picked(measured, "response_") | _picked(measured, "imagery_identification_")
     weaker, stronger = sorted((strength.z, reliability.z))
     if norm.sf(z) <= ACQUIT and weaker > -_LEANS:
-        return Answer(question, "pass", "vision drives V1-V3 more strongly and more reliably than imagery", numbers)
+        reason = (
+            f"vision drives V1-V3 more strongly and more reliably than imagery, z = {strength.z:.1f} and "
+            f"{reliability.z:.1f}"
+        )
+        return Answer(question, "pass", reason, numbers)
     if norm.sf(-z) <= ACCUSE and stronger < -_LEANS:
         reason = "what is labelled imagery drives V1-V3 more strongly and more reliably than what is labelled vision"
         return Answer(question, "fail", reason, numbers)
@@ -170,7 +174,8 @@ def _seen_or_cued(measured: Measurements) -> Answer:
         return Answer(question, "not decidable", _too_few("visA or visB", "and mismatched ones among them"), numbers)
     numbers |= {"z": evidence.z, "p_seen": evidence.p, "p_cued": evidence.p_against}
     if evidence.p <= ACQUIT:
-        return Answer(question, "pass", "mismatched trials are like the target that is labelled as seen", numbers)
+        reason = f"mismatched trials are like the target that is labelled as seen, p = {evidence.p:.2g}"
+        return Answer(question, "pass", reason, numbers)
     if evidence.p_against <= ACCUSE:
         return Answer(question, "fail", "mismatched trials are like the target of the letter: labelled by cue", numbers)
     return Answer(question, "not decidable", "mismatched trials are like neither the seen nor the cued target", numbers)
@@ -190,7 +195,10 @@ def _row_order(measured: Measurements) -> Answer:
     undecided = [rival for rival in ROW_RIVALS if rival not in over or over[rival].p > ACQUIT]
     if undecided:
         return Answer(question, "not decidable", f"not excluded: {', '.join(undecided)}", numbers)
-    return Answer(question, "pass", "rows are in order of time, each with its own label", numbers)
+    nearest = min(over, key=lambda rival: over[rival].z)
+    said = f"over {nearest}, the nearest rival, z = {over[nearest].z:.1f}"
+    reason = f"rows are in order of time, each with its own label; {said}"
+    return Answer(question, "pass", reason, numbers)
 
 
 def _voxel_order(measured: Measurements) -> Answer:
@@ -200,7 +208,8 @@ def _voxel_order(measured: Measurements) -> Answer:
         return Answer(question, "not decidable", _too_few("visA or visB", "and voxels in both areas"), {})
     numbers = {"z": contrast.z, "p": contrast.p, "z_decoding": decoding.z, "p_decoding": decoding.p}
     if decoding.p <= ACQUIT and contrast.p <= ACQUIT:
-        return Answer(question, "pass", "voxels of early visual cortex tell seen targets apart better", numbers)
+        reason = f"voxels of early visual cortex tell seen targets apart better than the rest, p = {contrast.p:.2g}"
+        return Answer(question, "pass", reason, numbers)
     if decoding.z > _DECODED_WELL and contrast.p > _SHOWN:
         reason = "seen targets are told apart, but not better by the voxels that the masks call early visual cortex"
         return Answer(question, "fail", reason, numbers)
@@ -210,7 +219,11 @@ def _voxel_order(measured: Measurements) -> Answer:
 def _imagery_repeats(measured: Measurements) -> Answer:
     evidence = measured.evidence.get("imagery_repeats")
     numbers = _picked(measured, "imagery_repeats_") | ({"p": evidence.p, "z": evidence.z} if evidence else {})
-    reason = "identification of imagined targets from one imagery run to the other (chance 0.17)"
+    shares = ", ".join(
+        f"{value:.2f} in set {name.rpartition('_')[2]}" for name, value in numbers.items() if name not in ("p", "z")
+    )
+    found = f"{shares} (chance 0.17), p = {evidence.p:.2g}" if evidence else "too few trials"
+    reason = f"identification of imagined targets from one imagery run to the other: {found}"
     return Answer("imagery-repeats", "information", reason, numbers)
 
 

@@ -1,4 +1,4 @@
-"""What drifts alike in two runs."""
+"""Drift: how alike two runs are, by how far apart their trials stand."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -22,9 +22,9 @@ def drift(source: Source, *, subject: str | int | None = None, roi: str | None =
     With the band of what drawn orders give in 95 of 100. It does not say what of a result is drift.
 
     Args:
-        source: An evaluation or its folder.
-        subject: One of its subjects; default: the group, where there is one.
-        roi: One of its ROIs; default: the primary test's, where it is there.
+        source: An evaluation or its folder, where the curves are in `evaluation.json`.
+        subject: Whose runs; default: the group, a mean of its subjects' curves, where there is one.
+        roi: Whose voxels trials are compared in; default: the primary test's, where it is there.
 
     Raises:
         UsageError: No such subject or ROI, or scores alone were given.

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from nsd_imagery.evaluation.plot.style import (
     COLUMN,
@@ -32,6 +32,9 @@ _LONGEST: Final = 40
 
 _ROOM: Final = 0.05
 """Of the axis of numbers, left free on either side so that no point is cut."""
+
+_CHANCE: Final[dict[str, Any]] = {"color": INK, "lw": 0.7, "ls": (0, (2, 1.5))}
+"""How the line of chance is drawn."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ def dot_figure(
         _name_rows(panels, places, heads)
         for axes, column in zip(panels, columns, strict=True):
             mine = [dot for dot in dots if dot.column == column]
-            _draw(axes, mine, places, notes, with_chance=bool(chance))
+            _draw(axes, mine, places, notes, with_chance=bool(chance), floor=floor)
             axes.set_title(column)
         first.set_xlim(*_limits(dots, floor))
         panels[len(panels) // 2].set_xlabel(label)
@@ -105,7 +108,13 @@ def _places(dots: Sequence[Dot]) -> tuple[dict[tuple[str, str], float], dict[str
 
 
 def _draw(
-    axes: "Axes", dots: Sequence[Dot], places: dict[tuple[str, str], float], notes: Notes, *, with_chance: bool
+    axes: "Axes",
+    dots: Sequence[Dot],
+    places: dict[tuple[str, str], float],
+    notes: Notes,
+    *,
+    with_chance: bool,
+    floor: float | None,
 ) -> None:
     for dot in dots:
         place, score, look = places[dot.roi, dot.row], dot.score, dot.look
@@ -116,13 +125,13 @@ def _draw(
             )
             continue
         if with_chance and score.chance is not None:
-            axes.plot(
-                [score.chance] * 2, [place - 0.5, place + 0.5], color=INK, lw=0.7, ls=(0, (2, 1.5)), label="chance"
-            )
+            axes.plot([score.chance] * 2, [place - 0.5, place + 0.5], label="chance", clip_on=False, **_CHANCE)
         if dot.beside and score.reference is not None:
             axes.plot([score.reference] * 2, [place - 0.33, place + 0.33], color=GREY, lw=1.6, label="reference")
         if score.low is not None and score.high is not None:
-            axes.plot([score.low, score.high], [place] * 2, color=look.colour, lw=1.1, label="interval")
+            # what lies within needs no clip path, of which SVG would tell at each line
+            is_cut = floor is not None and score.low < floor
+            axes.plot([score.low, score.high], [place] * 2, color=look.colour, lw=1.1, label="interval", clip_on=is_cut)
         face = look.colour if look.filled else PAPER
         axes.plot(
             [score.value],
@@ -174,7 +183,7 @@ def _legend(figure: "Figure", chance: str, reference: str, has_intervals: bool) 
     if has_intervals:
         handles.append(Line2D([], [], color=INK, lw=1.1, marker="o", ms=3.6, label="95 % interval"))
     if chance:
-        handles.append(Line2D([], [], color=INK, lw=0.7, ls=(0, (2, 1.5)), label=chance))
+        handles.append(Line2D([], [], label=chance, **_CHANCE))
     if reference:
         handles.append(Line2D([], [], color=GREY, lw=0, marker="|", ms=6, mew=1.6, label=reference))
     legend_above(figure, handles)

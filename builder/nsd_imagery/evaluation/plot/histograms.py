@@ -88,9 +88,9 @@ def nulls(source: Source, *, subject: str | int | None = None, roi: str | None =
     Of a subject it is the margin of similarity to the own target; of a group the sum of z over subjects and sets.
 
     Args:
-        source: An evaluation or its folder.
-        subject: One of its subjects; default: the group, where there is one.
-        roi: One of its ROIs; default: the primary test's, where it is there.
+        source: An evaluation or its folder, where the counts of draws are in `evaluation.json`.
+        subject: Whose tests; default: the group's, where there is one.
+        roi: Where the tests are made; default: the primary test's, where it is there.
 
     Raises:
         UsageError: No such subject or ROI, or scores alone were given.

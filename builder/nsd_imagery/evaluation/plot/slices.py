@@ -11,6 +11,7 @@ from nsd_imagery.errors import DataError, UsageError, reason
 from nsd_imagery.evaluation.opened import Source, opened
 from nsd_imagery.evaluation.plot.histograms import MAPPED
 from nsd_imagery.evaluation.plot.style import PAGE, PALE, drawing, say_missing
+from nsd_imagery.evaluation.sides import Sides, sides_of
 from nsd_imagery.spelling import the_choice
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def brain(
 ) -> "Figure":
     """Axial slices of a map, as wide as a page: i to the right, j upward, as they lie in the volume.
 
+    L and R at the first slice are the person's left and right, where hemispheres or x, in mm, say which is which.
     Slices lie where each stands for as many voxels. Values of an evaluation's map that are below 0 are coloured
     as 0; a voxel without a value is grey.
 
@@ -83,16 +85,18 @@ def brain(
         MissingExtraError: matplotlib is not installed.
     """
     if voxels is None:
-        numbers, places, said = _of_evaluation(values, of, subject, roi)
+        numbers, voxels, said = _of_evaluation(values, of, subject, roi)
         label = said if label is None else label
     else:
-        numbers, places = _numbers_of(values), places_of(voxels)
+        numbers = _numbers_of(values)
+    places = places_of(voxels)
     if slices < 1:
         msg = f"slices: one at least, not {slices}"
         raise UsageError(msg)
     grid = grid_of(numbers, places)
     with drawing(PAGE, 1.0) as figure:
-        _strip(figure, grid, slices, label or "", limits)
+        panels = _strip(figure, grid, slices, label or "", limits)
+        _name_sides(panels, _sides_of(voxels, places))
     return figure
 
 
@@ -171,7 +175,7 @@ def chosen_slices(grid: Grid, slices: int) -> NDArray[np.int64]:
 
 def _of_evaluation(
     source: Source, of: str, subject: str | int | None, roi: str | None
-) -> tuple[NDArray[np.float64], NDArray[np.int64], str]:
+) -> tuple[NDArray[np.float64], Mapping[str, NDArray[Any]], str]:
     if isinstance(source, np.ndarray) or (isinstance(source, Sequence) and source and isinstance(source[0], float)):
         msg = "values alone lie nowhere: pass their voxels too, as the rows of a -voxels config"
         raise UsageError(msg)
@@ -183,14 +187,37 @@ def _of_evaluation(
         msg = f"the map of {name} has no i, j, k, as the dataset had no {name}-voxels; build it, and evaluate again"
         raise DataError(msg)
     condition, _, kind = of.partition("_")
-    return map_of(table, of), places_of({axis: table[axis] for axis in "ijk"}), f"{KINDS[kind]}, {condition}"
+    return map_of(table, of), table, f"{KINDS[kind]}, {condition}"
 
 
-def _strip(figure: "Figure", grid: Grid, slices: int, label: str, limits: tuple[float, float] | None) -> None:
+def _sides_of(voxels: Any, places: NDArray[np.int64]) -> Sides | None:
+    """Left and right, where the table that voxels came in says it."""
+    if isinstance(voxels, np.ndarray | Sequence):
+        return None
+    there = (
+        voxels.keys()
+        if isinstance(voxels, Mapping)
+        else getattr(voxels, "column_names", getattr(voxels, "columns", ()))
+    )
+    hemisphere, x = (np.asarray(voxels[name][:]) if name in there else None for name in ("hemisphere", "x"))
+    return sides_of(places[:, 0], hemisphere, x)
+
+
+def _name_sides(panels: "Sequence[Axes]", sides: Sides | None) -> None:
+    """Write L and R above the first slice."""
+    if sides is not None and panels:
+        panels[0].set_title(sides.low, loc="left")
+        panels[0].set_title(sides.high, loc="right")
+
+
+def _strip(
+    figure: "Figure", grid: Grid, slices: int, label: str, limits: tuple[float, float] | None
+) -> "Sequence[Axes]":
+    """Draw the slices, and give their panels."""
     known = grid.values[np.isfinite(grid.values)]
     if not len(known):
         say_missing(figure.add_subplot(), "no voxel has a value", PAGE)
-        return
+        return ()
     low, high = limits or (min(0.0, float(known.min())), float(np.percentile(known, _MOST)))
     chosen = chosen_slices(grid, slices)
     width, height = grid.values.shape[0], grid.values.shape[1]
@@ -205,6 +232,7 @@ def _strip(figure: "Figure", grid: Grid, slices: int, label: str, limits: tuple[
         )
         bar.outline.set_visible(False)
         bar.set_label(label)
+    return panels
 
 
 def _slice(axes: "Axes", grid: Grid, k: int, low: float, high: float) -> Any:

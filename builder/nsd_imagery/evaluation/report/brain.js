@@ -81,6 +81,17 @@
     told();
   }
 
+  const convention = (low) => (low === "L" ? "left is on the left (neurological convention)"
+    : "left is on the right (radiological convention)");
+  function sided() {
+    const sides = box.sides || ["", ""];
+    at("map-low").textContent = sides[0];
+    at("map-high").textContent = sides[1];
+    at("map-sides").textContent = box.sides
+      ? "L and R are the person’s: " + convention(sides[0]) + ", by " + sides[2] + "."
+      : "Which side is the person’s left, nothing here says for sure.";
+  }
+
   function told() {
     const [nx, ny] = box.size, [i, j] = cursor, k = +slice.value - box.origin[2], n = pixel(i, j, k);
     mark.style.left = (100 * i) / nx + "%";
@@ -121,6 +132,7 @@
       slice.dataset.of = subject.value;
       middle(nx, ny, nz);
     }
+    sided();
     drawn();
   }
 

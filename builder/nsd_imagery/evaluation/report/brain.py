@@ -17,6 +17,7 @@ from PIL import Image
 
 from nsd_imagery.errors import DataError
 from nsd_imagery.evaluation.opened import Opened
+from nsd_imagery.evaluation.sides import Sides, sides_of
 
 CONDITIONS: Final = ("vision", "imagery", "perception")
 """That may have a map."""
@@ -44,11 +45,13 @@ class Voxels:
         places: (n, 3) i, j, k.
         rois: By ROI, (n,) whether a voxel is of it.
         ratios: By condition, (n,) signal over noise variance, unclipped; NaN where there is none.
+        sides: Where the person's left and right are; None where nothing says it.
     """
 
     places: NDArray[np.int64]
     rois: Mapping[str, NDArray[np.bool_]]
     ratios: Mapping[str, Floats]
+    sides: Sides | None = None
 
 
 def voxels_of(found: Opened, subject: str, rois: Iterable[str]) -> Voxels | None:
@@ -75,7 +78,10 @@ def voxels_of(found: Opened, subject: str, rois: Iterable[str]) -> Voxels | None
              for roi, begin, end in zip(of_roi, begins[:-1], begins[1:], strict=True)}  # fmt: skip
     ratios = {name: np.concatenate([_ratio(one, name) for one in placed.values()])[first] for name in CONDITIONS}
     there = {name: ratio for name, ratio in ratios.items() if np.isfinite(ratio).any()}
-    return Voxels(places, is_of, there) if there else None
+    if not there:
+        return None
+    hemisphere, x = (_column(placed.values(), name, first) for name in ("hemisphere", "x"))
+    return Voxels(places, is_of, there, sides_of(places[:, 0], hemisphere, x))
 
 
 def sprites(voxels: Voxels) -> dict[str, Any]:
@@ -88,7 +94,8 @@ def sprites(voxels: Voxels) -> dict[str, Any]:
         `origin` and `size` of the box of voxels; `columns` of slices in `sheet`, a picture (a data: URI) whose level is
         0 or 1 + a place in `kinds`, the names of ROIs; and `maps` by condition: `numbers`, a picture whose upper half
         has the high and whose lower half the low bytes of the voxels' levels in the order of the sheet's pixels, row by
-        row; `low`, which level 1 stands for, and `step`, from level to level. Level 0 is no number.
+        row; `low`, which level 1 stands for, and `step`, from level to level. Level 0 is no number. `sides` are "L" or
+        "R" at low and at high i and what says so, or null.
 
     Raises:
         DataError: There are more combinations of ROIs than a picture can tell.
@@ -106,6 +113,7 @@ def sprites(voxels: Voxels) -> dict[str, Any]:
         "size": size.tolist(),
         "columns": columns,
         "kinds": kinds,
+        "sides": voxels.sides,
         "sheet": _uri(sheet),
         "maps": {name: _numbers(ratio[order]) for name, ratio in voxels.ratios.items()},
     }
@@ -120,6 +128,12 @@ def _numbers(ratio: Floats) -> dict[str, Any]:
     level = np.pad(level, (0, n_rows * _WIDTH - len(level))).reshape(n_rows, _WIDTH)
     picture = np.concatenate([level >> 8, level & 255]).astype(np.uint8)
     return {"numbers": _uri(picture), "low": low, "step": step}
+
+
+def _column(maps: Iterable[Mapping[str, NDArray[Any]]], name: str, which: NDArray[np.int64]) -> NDArray[Any] | None:
+    """A column of each voxel; None where evaluations of an earlier version have none."""
+    columns = [one[name] for one in maps if name in one]
+    return np.concatenate(columns)[which] if columns else None
 
 
 def _ratio(columns: Mapping[str, NDArray[Any]], condition: str) -> Floats:

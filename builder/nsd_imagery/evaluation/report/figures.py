@@ -37,13 +37,16 @@ class Drawn:
     table: Numbers
 
 
-def figures(source: Source, subject: str, each: Sequence[str] | None = None) -> list[Drawn]:
+def figures(
+    source: Source, subject: str, each: Sequence[str] | None = None, among: Sequence[str] | None = None
+) -> list[Drawn]:
     """The figures of a subject, or of a group, in the order of the page; those that need a map or transfer if there is.
 
     Args:
         source: An evaluation or its folder.
         subject: One of its subjects, or "group".
         each: ROIs that have figures of their own, of distances, drift and null distributions. Default: all.
+        among: ROIs that the other figures are of. Default: all.
 
     Raises:
         UsageError: No such subject, or scores alone were given.
@@ -52,9 +55,10 @@ def figures(source: Source, subject: str, each: Sequence[str] | None = None) -> 
     """
     whole = opened(source)
     subject = whole.subject(subject)
-    rois = [roi for roi in whole.rois if roi in whole.exhibits(subject)["rois"]]
+    there = [roi for roi in whole.rois if roi in whole.exhibits(subject)["rois"]]
+    rois = [roi for roi in there if among is None or roi in among]
     found = [*_of_signal(whole, subject, rois), *_of_accuracy(whole, subject, rois)]
-    found += [one for roi in rois if each is None or roi in each for one in _of_roi(whole, subject, roi)]
+    found += [one for roi in there if each is None or roi in each for one in _of_roi(whole, subject, roi)]
     return [*found, *_of_transfer(whole, subject, rois), _of_answers(whole, subject)]
 
 

@@ -12,6 +12,7 @@ from nsd_imagery.evaluation.output import EVALUATION
 from nsd_imagery.evaluation.report import parts, ten
 from nsd_imagery.evaluation.report.brain import sprites, voxels_of
 from nsd_imagery.evaluation.report.figures import Drawn
+from nsd_imagery.evaluation.report.room import room
 from nsd_imagery.evaluation.report.words import readout, said_of, vividness
 from nsd_imagery.evaluation.score import GROUP
 from nsd_imagery.page.shell import rendered
@@ -50,7 +51,7 @@ def page(found: Opened, drawn: Mapping[str, Sequence[Drawn]]) -> str:
 
     Args:
         found: It, from its folder.
-        drawn: By subject, and of the group, its figures.
+        drawn: By subject, and of the group, its figures; of a single subject what there is of the group is left out.
 
     Raises:
         DataError: The evaluation is damaged, or of an earlier version.
@@ -60,11 +61,12 @@ def page(found: Opened, drawn: Mapping[str, Sequence[Drawn]]) -> str:
     lines = headline(found.scores, rois)
     maps = {name: voxels for name in found.about["subjects"]
             if (voxels := voxels_of(found, name, found.about["rois"][name]))}  # fmt: skip
-    styles = Styles()
-    group = _section(lines, drawn.get(GROUP, ()), rois, GROUP, styles)
+    styles, shown = Styles(), room(found)
+    group = _section(lines, drawn.get(shown.main, ()), rois, GROUP, styles, shown.each)
     subjects = {
-        name: _section(ten.of_subject(lines, found.scores, name), drawn.get(name, ()), names, name, styles)
-        for name, names in found.about["rois"].items()
+        name: _section(ten.of_subject(lines, found.scores, name), drawn.get(name, ()), some, name, styles)
+        for name, some in shown.among.items()
+        if name != shown.main
     }
     has_transfer = any(one.train == "perception" and one.condition != "perception" for one in found.scores)
     return rendered(
@@ -75,6 +77,7 @@ def page(found: Opened, drawn: Mapping[str, Sequence[Drawn]]) -> str:
         main=main,
         readout=readout(lines),
         words=said_of(lines, found.scores),
+        shown=shown,
         group=group,
         subjects=subjects,
         drawn_css=styles.css(),
@@ -101,14 +104,18 @@ def identity(folder: Path | None) -> str:
 
 
 def _section(
-    lines: Sequence[Line], drawn: Sequence[Drawn], rois: Sequence[str], name: str, styles: Styles
+    lines: Sequence[Line],
+    drawn: Sequence[Drawn],
+    rois: Sequence[str],
+    name: str,
+    styles: Styles,
+    told: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """What is shown of a subject, or of the group."""
+    """What is shown of a subject, or of the group; `told` are ROIs where it is said how numbers were got, in 10 KB."""
     first = main_roi(rois)
     tables = []
     for roi in (first, *(one for one in rois if one != first)):
         numbers = ten.numbered(lines, roi)
-        is_told = name == GROUP or roi == first  # of a subject's other ROIs it would be said again, in 10 KB each
-        beside = ten.beside(numbers, f"Beside the numbers of {name} in {roi}") if is_told else None
+        beside = ten.beside(numbers, f"Beside the numbers of {name} in {roi}") if roi in (first, *told) else None
         tables.append(_Ten(roi, numbers, beside))
     return {"ten": tables, "figures": {part: parts.shown(drawn, part, first, styles) for part in parts.OF_PART}}

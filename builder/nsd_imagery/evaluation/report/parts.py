@@ -25,22 +25,24 @@ OF_PART: Final[Mapping[int, tuple[str, ...]]] = {
 """By part, the names of its figures."""
 
 
+INTERVALS: Final = "Lines are 95 % intervals. "
+
 READ_SO: Final = {
-    "ceiling": "Lines are 95 % intervals. Imagery across runs is what a decoder can carry from one run to the other, "
+    "ceiling": INTERVALS + "Imagery across runs is what a decoder can carry from one run to the other, "
     "of betas whose regularisation was not chosen by these labels.",
     "snr": "Signal over noise variance of the voxels of each ROI, unclipped: without signal, half of it is below 0.",
-    "identification": "Lines are 95 % intervals, dashes chance. The grey tick is what the same trials give within "
+    "identification": INTERVALS + "Dashes are chance. The grey tick is what the same trials give within "
     "their own run: a reference, not a ceiling.",
-    "imagery_runs": "Lines are 95 % intervals, dashes chance. As it is, imgX_1 has no p: its order is that of visX.",
+    "imagery_runs": INTERVALS + "Dashes are chance. As it is, imgX_1 has no p: its order is that of visX.",
     "drift": "How alike two trials of different targets are, by how far apart they stand in their runs. The band is "
     "that of drawn orders; dots lie outside of it.",
     "rdm": "Cross-validated squared Euclidean distances, vision and imagery of a set on one scale; below 0 is noise.",
-    "transfer": "Lines are 95 % intervals, dashes chance.",
-    "cosine": "Lines are 95 % intervals. Raw cosine is high whatever the betas are: beside it, the constant predictor.",
+    "transfer": INTERVALS + "Dashes are chance.",
+    "cosine": INTERVALS + "Raw cosine is high whatever the betas are: beside it, the constant predictor.",
     "nulls": "In grey the statistic under drawn orders, the line what was observed.",
     "responses": "Share of imagery trials called vivid, and of vision trials answered right, by target and run.",
 }
-"""How to read a figure, by its name."""
+"""How to read a figure, by its name; of intervals nothing is said where none is drawn."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,11 +80,17 @@ def shown(drawn: Sequence[Drawn], part: int, first: str, styles: Styles) -> list
             one.roi,
             styles.shared(one.svg),
             f"{one.label[:1].upper()}{one.label[1:]}.",
-            READ_SO[one.name],
+            _caption(one),
             Table(f"Numbers of the figure: {one.name}{f', {one.roi}' if one.roi else ''}", *one.table),
         )
         for one in mine
     ]
+
+
+def _caption(one: Drawn) -> str:
+    said, columns = READ_SO[one.name], one.table.columns
+    has_intervals = "low" in columns and any(row[columns.index("low")] is not None for row in one.table.rows)
+    return said if has_intervals else said.removeprefix(INTERVALS)
 
 
 def facts(found: Opened) -> list[tuple[str, Any]]:

@@ -19,6 +19,11 @@ OF_PAGE: Final = {
 """Colours of figures, and what a page draws in their place."""
 
 _TAG: Final = re.compile(r"<[^<>]*>")
+_GROUP: Final = re.compile(r"<g/>|<g(?: [^<>]*)?>|</g>")
+_NOTHING: Final = re.compile(r'<path [^<>]*style="fill: none"/>| transform="rotate\(-?0 [^"]*\)"')
+"""What matplotlib writes and nobody sees: lines without a colour, turns by nothing."""
+_LINE: Final = re.compile(r' d="([^"]*)"')
+_ZEROS: Final = re.compile(r"(\.\d*?)0+(?=\D|$)")
 _LONG: Final = re.compile(r"(?<![\w#])(-?\d+\.\d\d)\d+")
 _COLOUR: Final = re.compile(r"(?<=: )#[0-9a-f]{6}\b")
 _FONT: Final = re.compile(r"font: (?:(\d+|bold) )?([\d.]+px) [^;\"]*")
@@ -43,7 +48,7 @@ def svg_of(figure: "Figure", name: str) -> str:
         figure.savefig(file, format="svg", metadata={"Date": None}, facecolor="none")
     text = _DROPPED.sub("", file.getvalue())
     text = text[text.index("<svg") :]
-    text = _own_ids(_TAG.sub(_tidied, text), name)
+    text = _bared(_own_ids(_TAG.sub(_tidied, text), name))
     text = _ROOT.sub(r'<svg xmlns="http://www.w3.org/2000/svg" viewBox="\1" stroke-linejoin="round">', text, count=1)
     return re.sub(r">\s+<", "><", text).strip()
 
@@ -53,6 +58,28 @@ def _tidied(found: re.Match[str]) -> str:
     tag = " ".join(found[0].split()).replace("xlink:href", "href")
     tag = _FONT.sub(lambda font: f"{f'font-weight: {font[1]}; ' if font[1] else ''}font-size: {font[2]}", tag)
     return _COLOUR.sub(lambda colour: OF_PAGE.get(colour[0], colour[0]), _LONG.sub(r"\1", _FAMILY.sub("", tag)))
+
+
+def _bared(text: str) -> str:
+    """Without what nobody sees, and lines in fewer letters: a page has thousands."""
+    text = _TAG.sub(lambda tag: _LINE.sub(lambda line: f' d="{_short(line[1])}"', _NOTHING.sub("", tag[0])), text)
+    is_bare: list[bool] = []
+
+    def kept(found: re.Match[str]) -> str:
+        if found[0] == "<g/>":
+            return ""
+        if found[0] == "</g>":
+            return "" if is_bare.pop() else "</g>"
+        is_bare.append(found[0] == "<g>")
+        return "" if is_bare[-1] else found[0]
+
+    return _GROUP.sub(kept, text)
+
+
+def _short(line: str) -> str:
+    """A line's coordinates without zeros at their ends and blanks around letters."""
+    rounded = _ZEROS.sub(lambda number: "" if number[1] == "." else number[1], line)
+    return re.sub(r" ?([A-Za-z]) ?", r"\1", rounded).strip()
 
 
 def _own_ids(text: str, name: str) -> str:

@@ -24,7 +24,7 @@ _OF_MEASURE: Final = {
     "noise_ceiling": "NC({0.n_repeats}), {0.condition}",
     "signal_variance": "signal variance of imagery over vision’s, of percent signal change",
     "pattern_correlation": "correlation of patterns of vision and imagery, without noise",
-    "pattern_covariance": "covariance of the same patterns",
+    "pattern_covariance": "covariance of patterns of vision and imagery",
     "two_way": "two-way identification, {0.train} → {0.test}, decoded",
     "cosine": "cosine, {0.train} → {0.test}, decoded",
     "retrieval_at_1": "retrieval@1 of {0.n_candidates}, shared1000",

@@ -76,10 +76,15 @@ def readout(lines: Iterable[Line]) -> list[Readout]:
     within, both, letter = (known[name] for name in ("within vision", "vision → imagery", "letter alone"))
     alone = Markup("; the letter alone {}").format(number(letter[0].value)) if letter[0].value is not None else ""
     return [
-        Readout("vision", "vision", number(seen.value), _small("ncsnr", seen, seen)),
-        Readout("imagery", "imagery", number(imagined.value), _small("ncsnr", imagined, imagined)),
-        Readout("vision", "within vision", number(within[0].value), _small("6-way", *within)),
-        Readout("between", "vision → imagery", number(both[0].value), _small("letter-free, 6-way", *both) + alone),
+        Readout("vision", "reliability of vision", number(seen.value), _small("ncsnr", seen, seen)),
+        Readout("imagery", "reliability of imagery", number(imagined.value), _small("ncsnr", imagined, imagined)),
+        Readout("vision", "within vision", number(within[0].value), _small("6-way identification", *within)),
+        Readout(
+            "between",
+            "vision → imagery",
+            number(both[0].value),
+            _small("letter-free 6-way identification", *both) + alone,
+        ),
     ]
 
 
@@ -105,8 +110,8 @@ def primary(accuracy: Score, margin: Score, scores: Sequence[Score]) -> Markup:
         return _unsaid("Whether vision → imagery, letter-free, is above chance in the run of its own order", margin)
     role = "This is the primary test." if PRIMARY.is_of(margin) else f"Secondary: the primary test is of {PRIMARY.roi}."
     return Markup(
-        Markup("<b>Vision → imagery, letter-free, {}</b> in the run of its own order, imgX_2 ({}): {}. {} {}")
-        .format(_verdict(margin), _test(margin, scores), _share(accuracy), role, _published(scores))
+        Markup("<b>Vision → imagery, letter-free, {}</b> in {}, in the run of its own order, imgX_2 ({}): {}. {} {}")
+        .format(_verdict(margin), margin.roi, _test(margin, scores), _share(accuracy), role, _published(scores))
         .strip()
     )
 

@@ -2,18 +2,19 @@
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from nsd_imagery.atomic import replace_text
+from nsd_imagery.atomic import replace_text, replacing
 from nsd_imagery.errors import DataError
 from nsd_imagery.evaluation.headline import main_roi
 from nsd_imagery.evaluation.opened import Opened, opened
 from nsd_imagery.evaluation.output import EVALUATION, RECORDS
 from nsd_imagery.evaluation.report.figures import Drawn, figures
 from nsd_imagery.evaluation.report.page import identity, page
-from nsd_imagery.evaluation.score import GROUP
+from nsd_imagery.evaluation.report.room import room
+from nsd_imagery.evaluation.report.strips import strips
 from nsd_imagery.locks import holding
 
 if TYPE_CHECKING:
@@ -63,11 +64,19 @@ def write(folder: Path) -> Path:
     """`report`, where the folder is held already."""
     found = opened(folder)
     _refuse_mixed(folder, found)
-    drawn = {GROUP: figures(found, GROUP)}
+    shown = room(found)
+    drawn = {shown.main: figures(found, shown.main, shown.each)}
     for name, rois in found.about["rois"].items():
-        drawn[name] = figures(found, name, [main_roi(rois)])
+        if name not in drawn:
+            drawn[name] = figures(found, name, [main_roi(rois)], shown.among[name])
     text = page(found, drawn)
-    _write_figures(folder / FIGURES, drawn)
+    files = {
+        _file_name(f"{name}-{one.name}-{one.roi}", "svg"): _of_paper(one)
+        for name, many in drawn.items()
+        for one in many
+    }
+    files |= {_file_name(name, "png"): picture for name, picture in strips(found).items()}
+    _write_figures(folder / FIGURES, files)
     replace_text(folder / PAGE, text)
     return folder / PAGE
 
@@ -93,18 +102,23 @@ def _refuse_mixed(folder: Path, found: Opened) -> None:
             raise DataError(msg)
 
 
-def _write_figures(place: Path, drawn: Mapping[str, Sequence[Drawn]]) -> None:
-    """Write a file a figure, in the colours of papers, and remove those of an earlier page."""
-    files = {_file_name(subject, one): _THEMED.sub(r"\1", one.svg) for subject, many in drawn.items() for one in many}
+def _write_figures(place: Path, files: Mapping[str, bytes]) -> None:
+    """Write files by their names, and remove those of an earlier page."""
     if files:
         place.mkdir(exist_ok=True)
-    for name, text in files.items():
-        replace_text(place / name, f"{text.rstrip()}\n")
+    for name, raw in files.items():
+        with replacing(place / name) as file:
+            file.write(raw)
     for path in place.glob("*") if place.is_dir() else ():
         if path.name not in files and _OURS.fullmatch(path.name):
             path.unlink()
 
 
-def _file_name(subject: str, one: Drawn) -> str:
-    words = "-".join(filter(None, (subject, one.name, one.roi)))
-    return f"{re.sub(r'[^A-Za-z0-9.+_-]', '_', words)}.svg"
+def _of_paper(one: Drawn) -> bytes:
+    """A figure in the colours of papers."""
+    text = _THEMED.sub(r"\1", one.svg).rstrip()
+    return f"{text}\n".encode()
+
+
+def _file_name(words: str, ending: str) -> str:
+    return f"{re.sub(r'[^A-Za-z0-9.+_-]', '_', words.rstrip('-'))}.{ending}"
