@@ -6,13 +6,13 @@ share, which is what a decoder can carry from one to the other. All are of betas
 stimulus sets, and NSD core, are not ranked by them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
-from nsd_imagery.chance.orders import N_DRAWS, REPEATS_PER_RUN
+from nsd_imagery.chance.orders import N_DRAWS
 from nsd_imagery.chance.pairs import Variances, variances
 from nsd_imagery.chance.pairs import across_runs as across_runs
 from nsd_imagery.chance.pairs import noise_ceiling as noise_ceiling
@@ -79,14 +79,15 @@ def _within_cell(runs: Runs, own: Mapping[str, Part], condition: str, stimulus_s
     sets = {run.stimulus_set for run in mine}
     notes = [_LETTER] if condition == "imagery" else []
     notes += [CONCEPT if stimulus_set else f"set C is {CONCEPT}"] if condition == "vision" and "C" in sets else []
-    n_own = REPEATS_PER_RUN * len(mine) // max(len(sets), 1)
     rows = _ROWS[condition], _ROWS[condition]
+    start = rows[0].partition("X")[0] + stimulus_set
+    lacking = {name: why for name, why in runs.left_out.items() if name.startswith(start)}
     parts = [own[run.name] for run in mine]
-    if not mine:
-        start = rows[0].partition("X")[0] + stimulus_set
-        said = [f"{name}: {why}" for name, why in runs.left_out.items() if name.startswith(start)]
-        notes = said or [f"no run of {condition}"]
-    return Cell(runs, condition, stimulus_set, "within", rows, n_own, parts, tuple(notes))
+    if mine and lacking:
+        notes.append(f"without {', '.join(lacking)} of {runs.subject}")
+    elif not mine:
+        notes = [f"{name}: {why}" for name, why in lacking.items()] or [f"no run of {condition}"]
+    return Cell(runs, condition, stimulus_set, "within", rows, 0, parts, tuple(notes))
 
 
 def _across_cells(runs: Runs, across: Runs | None, draws: int) -> list[Cell]:
@@ -102,10 +103,16 @@ def _across_cells(runs: Runs, across: Runs | None, draws: int) -> list[Cell]:
     cells = []
     for stimulus_set in (*STIMULUS_SETS, ""):
         mine = [part for name, part in parts.items() if stimulus_set in ("", name)]
-        notes = (_LETTER if mine else why or "needs both imagery runs of a set",)
-        rows, n_own = ("imgX_1", "imgX_2"), 2 * REPEATS_PER_RUN
-        cells.append(Cell(sound or runs, "imagery", stimulus_set, "across", rows, n_own, mine, notes))
+        none = why or "needs both imagery runs of a set"
+        notes = (_LETTER, *_without(runs, stimulus_set, parts)) if mine else (none,)
+        cells.append(Cell(sound or runs, "imagery", stimulus_set, "across", ("imgX_1", "imgX_2"), 0, mine, notes))
     return cells
+
+
+def _without(runs: Runs, stimulus_set: str, there: Collection[str]) -> list[str]:
+    """Which sets are not in what is over sets; nothing of one set."""
+    lacking = [name for name in STIMULUS_SETS if name not in there and not stimulus_set]
+    return [f"without set {' and '.join(lacking)} of {runs.subject}"] if lacking else []
 
 
 def _ratio(runs: Runs, vision: list[Measured], stimulus_set: str) -> Measured:
@@ -127,7 +134,8 @@ def _ratio(runs: Runs, vision: list[Measured], stimulus_set: str) -> Measured:
                 parts.append(_side(within(run, products, 0), above, below))
     if not why and (p is None or p > RELIABLE):
         why = f"no reliable signal to normalise by: p of vision is not up to {RELIABLE}"
-    notes = (why,) if why else ("ratio of percent signal change squared", _LETTER)
+    lacking = _without(runs, stimulus_set, [seen[0].stimulus_set for seen, _ in pairs])
+    notes = (why,) if why else ("ratio of percent signal change squared", _LETTER, *lacking)
     cell = Cell(runs, "imagery/vision", stimulus_set, "within", ("visX", "imgX"), 0, parts, notes)
     form = Form("signal_variance", None, None)
     if why:

@@ -26,7 +26,7 @@ from nsd_imagery.evaluation.score import Items, Measured, Score
 from nsd_imagery.evaluation.scoring import COMPARABLE_N
 from nsd_imagery.evaluation.tested import N_BOTH
 
-FORMAT: Final = 5
+FORMAT: Final = 6
 """Of records, raised with whatever changes what is in one; part of their names, so that older ones are made again."""
 
 OF_TRANSFER: Final = ("cosine", "two_way", "two_way_mirage", "brain_correlation", "encoding_identification")
