@@ -19,7 +19,7 @@ from nsd_imagery.chance.pairs import noise_ceiling as noise_ceiling
 from nsd_imagery.chance.pairs import pair_weights as pair_weights
 from nsd_imagery.evaluation.cells import RELIABLE, Cell, Form, empty, key_of, measured, of_cell
 from nsd_imagery.evaluation.comparisons import CONCEPT
-from nsd_imagery.evaluation.gram import Gram, gram
+from nsd_imagery.evaluation.gram import Gram, Matrix, gram
 from nsd_imagery.evaluation.runs import Runs, for_across_runs
 from nsd_imagery.evaluation.score import Measured, Score
 from nsd_imagery.evaluation.sums import Part, between, percent_products, within
@@ -65,7 +65,8 @@ def measured_ceilings(
         vision = scores if condition == "vision" else vision
         found += scores
     found += [one for cell in _across_cells(runs, across, draws) for one in of_cell(cell)]
-    return found + [_ratio(runs, vision, stimulus_set) for stimulus_set in (*STIMULUS_SETS, "")]
+    percent = {run.name: percent_products(run) for run in (*runs.of("vision"), *runs.of("imagery"))}
+    return found + [_ratio(runs, percent, vision, stimulus_set) for stimulus_set in (*STIMULUS_SETS, "")]
 
 
 def voxel_variances(runs: Runs, condition: str) -> Variances | None:
@@ -115,7 +116,7 @@ def _without(runs: Runs, stimulus_set: str, there: Collection[str]) -> list[str]
     return [f"without set {' and '.join(lacking)} of {runs.subject}"] if lacking else []
 
 
-def _ratio(runs: Runs, vision: list[Measured], stimulus_set: str) -> Measured:
+def _ratio(runs: Runs, percent: Mapping[str, Matrix | None], vision: list[Measured], stimulus_set: str) -> Measured:
     """Signal variance of imagery over that of vision in percent signal change, over the sets that have both."""
     sets = [name for name in STIMULUS_SETS if stimulus_set in ("", name)]
     pairs = [(runs.of("vision", name), runs.of("imagery", name)) for name in sets]
@@ -127,7 +128,7 @@ def _ratio(runs: Runs, vision: list[Measured], stimulus_set: str) -> Measured:
     for seen, imagined in pairs:
         weighed = [*((run, 0.0, 1 / len(seen)) for run in seen), *((run, 1 / len(imagined), 0.0) for run in imagined)]
         for run, above, below in weighed:
-            products = percent_products(run)
+            products = percent[run.name]
             if products is None:
                 why = "the folder has no statistics to undo its z-scores, and those do not say how strong a signal is"
             else:
