@@ -165,7 +165,52 @@ def test_items_are_of_their_scores_and_every_score_of_a_model_has_some(mine: Eva
             (*(getattr(score, name) for name in names), score.n_candidates if score.n_candidates == 12 else None)
         )
         assert total / n == pytest.approx(score.value, abs=1e-12)
-    assert {key[names.index("train")] for key in sums} == {"repeats"}
+    assert {key[names.index("train")] for key in sums} == {"repeats", "visX", "imgX_1", "imgX_2"}
+    assert {key[names.index("measure")] for key in sums if key[names.index("train")] != "repeats"} == {
+        "identification", "margin"
+    }  # fmt: skip
+
+
+def test_identification_of_betas_is_kept_by_stimulus_and_of_vis_c_by_the_word(
+    ridge: Evaluation, core_dataset: Path
+) -> None:
+    imagery = nsd_imagery.load(core_dataset, f"{SUBJECT}-imagery", "test")
+    shown = {run: set() for run in imagery.unique("run_name")}
+    for run, stimulus in zip(imagery["run_name"], imagery["stimulus"], strict=True):
+        shown[run].add(stimulus)
+    for measure in ("identification", "margin"):
+        for test, how in (("visX", "within"), ("imgX_2", "letter-free"), ("imgX_1", "detrended")):
+            for name in "ABC":
+                said = {"measure": measure, "test": test, "how": how, "stimulus_set": name, "unit": "trial"}
+                found = items_of(ridge, **said)
+                (score,) = [one for one in ridge.scores if all(getattr(one, k) == v for k, v in said.items())
+                            and one.subject == SUBJECT]  # fmt: skip
+                assert set(found) == shown[f"img{name}_2"]
+                assert {n for _, n in found.values()} == {8}
+                assert np.mean([value for value, _ in found.values()]) == pytest.approx(score.value, abs=1e-12)
+
+
+def test_betas_of_one_subject_in_two_datasets_are_compared_target_by_target(
+    ridge: Evaluation, core_release: Path, tmp_path: Path
+) -> None:
+    smooth = nsd_imagery.build(
+        core_release, tmp_path / "d", subjects=[SUBJECT], conditions=["vision", "imagery"], smoothing_fwhm=3
+    )
+    other = evaluated(smooth, tmp_path / "e", draws=DRAWS)
+    rows = {
+        (row.a.measure, row.a.stimulus_set): row
+        for row in nsd_imagery.compare(ridge, other, other_dataset=True).rows
+        if (row.a.subject, row.a.how, row.a.unit) == (SUBJECT, "letter-free", "trial")
+    }
+    for measure in ("identification", "margin"):
+        said = {"measure": measure, "how": "letter-free", "unit": "trial", "stimulus_set": "A"}
+        values = [np.array([value for value, _ in items_of(one, **said).values()]) for one in (ridge, other)]
+        ends = ttest_rel(values[1], values[0]).confidence_interval()
+        row = rows[measure, "A"]
+        assert (row.low, row.high) == (pytest.approx(ends.low), pytest.approx(ends.high))
+        assert (row.interval, row.n_pairs) == ("t over stimuli, paired", 6)
+        assert (rows[measure, ""].interval, rows[measure, ""].n_pairs) == ("t over stimuli, paired", 12)
+        assert rows[measure, ""].difference == pytest.approx(rows[measure, ""].b.value - rows[measure, ""].a.value)
 
 
 @pytest.mark.parametrize("said", [
@@ -396,11 +441,16 @@ def test_items_that_are_not_of_the_scores_beside_them_are_refused(
     assert nsd_imagery.compare(ridge, folder).rows
 
 
-def test_items_go_with_the_evaluation_that_wrote_them(core_dataset: Path, ridge: Evaluation, tmp_path: Path) -> None:
+def test_items_go_with_the_evaluation_that_wrote_them(
+    core_dataset: Path, core_release: Path, ridge: Evaluation, tmp_path: Path
+) -> None:
     folder = Path(shutil.copytree(ridge.path, tmp_path / "e"))
     said = json.loads((folder / "evaluation.json").read_text())
     assert list(said["files"])[:2] == ["scores.parquet", "items.parquet"]
-    evaluated(core_dataset, folder, draws=DRAWS)
+    of_betas = evaluated(core_dataset, folder, draws=DRAWS)
+    assert not items_of(of_betas)  # of a decoder
+    seen = nsd_imagery.build(core_release, tmp_path / "d", subjects=[SUBJECT], conditions=["perception"])
+    evaluated(seen, folder, draws=DRAWS)
     assert not (folder / "items.parquet").exists()
 
 

@@ -98,6 +98,7 @@ def test_each_subject_and_the_group_has_every_kind_of_score_once_and_the_file_ha
     assert list(found.scores) == read_scores(found.path / "scores.parquet")
     assert set(written(found.path)) == {
         "scores.parquet",
+        "items.parquet",
         "evaluation.json",
         "voxels-subj01.parquet",
         "voxels-subj02.parquet",
@@ -256,7 +257,7 @@ def test_a_second_run_reads_no_betas_and_a_further_subject_costs_only_itself(
     with pytest.raises(MissingDataError):
         scored(folder, out, draws=DRAWS - 1)
     alone = scored(folder, out, subjects="subj01", draws=DRAWS)
-    assert set(written(alone.path)) == {"scores.parquet", "evaluation.json", "voxels-subj01.parquet"}
+    assert set(written(alone.path)) == {"scores.parquet", "items.parquet", "evaluation.json", "voxels-subj01.parquet"}
 
 
 def test_a_record_that_is_damaged_or_gone_is_made_again(dataset: Path, tmp_path: Path) -> None:

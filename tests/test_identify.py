@@ -146,6 +146,34 @@ def test_both_ways_is_the_mean_of_the_two_ways() -> None:
     assert both.margin.value == pytest.approx(np.mean([way.margin.value for way in ways]))
 
 
+@pytest.mark.parametrize("form", ["within", "letter-free", "mean", "both ways"])
+def test_by_target_identification_is_the_mean_over_the_tests_of_each(form: str) -> None:
+    runs = runs_of(vision=0.5, imagery=0.5)
+    found_runs = [runs.find(name) for name in ("visA", "imgA_1", "imgA_2")]
+    vision, first, second = (with_gaps(run, [3, 17, 18]) for run in found_runs if run is not None)
+    products = gram([vision, first, second])
+
+    def asked(tested: Run) -> Identified:
+        if form == "both ways":
+            return both_ways(first, tested, products, 0)
+        if form == "within":
+            return within(tested, products, 0)
+        return between(vision, tested, products, 0, "letter-free", "mean" if form == "mean" else "trial")
+
+    found = asked(second)
+    by_target = found.by_target
+    assert by_target.targets.tolist() == list(range(6))
+    assert by_target.n_tests.sum() == found.n_tests
+    whole = (by_target.means * by_target.n_tests).sum(axis=1) / found.n_tests
+    np.testing.assert_allclose(whole, [found.accuracy.value, found.margin.value], atol=1e-12)
+    if form in ("letter-free", "mean"):
+        for target in range(6):
+            alone = asked(replace(second, is_valid=second.is_valid & (second.order == target)))
+            assert by_target.n_tests[target] == alone.n_tests
+            own = [alone.accuracy.value, alone.margin.value]
+            np.testing.assert_allclose(by_target.means[:, target], own, atol=1e-12)
+
+
 def test_drawn_values_are_those_of_a_run_with_that_order() -> None:
     one = session_of(vision=0.2, imagery=0.2)
     vision, second = with_gaps(one.vision, (5, 6)), with_gaps(one.second, (7, 41))

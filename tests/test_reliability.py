@@ -249,6 +249,21 @@ def test_each_score_has_interval_chance_p_and_what_stands_beside_it() -> None:
     assert by_key["imagery", ""].n_trials == 288
 
 
+def test_what_lacks_a_run_says_so_and_has_no_ceiling_of_a_number_of_trials_that_nobody_averages() -> None:
+    whole = experiment(27, 0.7, 0.5)
+    kept = tuple(run for run in whole if run.name not in ("visB", "imgA_2"))
+    runs = replace(whole, runs=kept, left_out={"visB": "gone", "imgA_2": "gone"})
+    scores = ceilings(runs, draws=DRAWS)
+    assert {score.n_repeats for score in scores if score.measure == "noise_ceiling"} == {1, 8, 16}
+    said = {(s.condition, s.stimulus_set, s.how): s.reason for s in scores if s.measure == "signal_variance"}
+    assert "without visB of subj01" in said["vision", "", "within"]
+    assert "without imgA_2 of subj01" in said["imagery", "A", "within"]
+    assert "without imgA_2 of subj01" in said["imagery", "", "within"]
+    assert "without set A of subj01" in said["imagery", "", "across"]
+    assert "without set B of subj01" in said["imagery/vision", "", "within"]
+    assert not any("without" in said["imagery", name, "within"] for name in "BC")
+
+
 def test_the_ratio_of_imagery_to_vision_is_of_percent_signal_change() -> None:
     found = []
     for seed in range(12):

@@ -63,6 +63,11 @@ def test_runs_are_in_order_of_time_and_each_voxel_is_zscored_within_them(runs: R
     assert runs.n_voxels == int(np.any([run.betas.any(axis=0) for run in runs], axis=0).sum()) < 280
 
 
+def test_runs_are_a_sequence_of_their_runs(runs: Runs) -> None:
+    assert (runs[0].name, runs[-1].name, len(runs)) == ("visA", "imgC_2", 9)
+    assert [run.name for run in runs] == NAMES
+
+
 def test_labels_are_the_target_seen_or_imagined_and_the_letter_that_was_on_the_screen(runs: Runs) -> None:
     for planted in draw_schedule(0):
         if planted.run.condition == "attention":

@@ -65,7 +65,14 @@ def pair_weights(order: NDArray[np.integer], is_valid: Mask) -> tuple[Matrix, Ma
     Returns:
         (48, 48) M and (48, 48) N, symmetric; 0 where no two pairs can be compared.
     """
-    orders = np.asarray(order, np.int8)[None]
+    forms = _forms(np.asarray(order, np.int8).tobytes(), np.asarray(is_valid, np.bool_).tobytes())
+    return forms[0].copy(), forms[1].copy()
+
+
+@lru_cache(maxsize=256)  # 37 kB each: a schedule's runs and their blocks, which all subjects, ROIs and measures share
+def _forms(order: bytes, valid: bytes) -> tuple[Matrix, Matrix]:
+    """M and N of `pair_weights`."""
+    orders, is_valid = np.frombuffer(order, np.int8)[None], np.frombuffer(valid, np.bool_)
     pairs, same = _pairs(orders, is_valid)
     weights = _square(pairs[0])
     scale = float(_scales(orders, weights[None], trends(is_valid), is_valid)[0])

@@ -6,20 +6,20 @@ share, which is what a decoder can carry from one to the other. All are of betas
 stimulus sets, and NSD core, are not ranked by them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
-from nsd_imagery.chance.orders import N_DRAWS, REPEATS_PER_RUN
+from nsd_imagery.chance.orders import N_DRAWS
 from nsd_imagery.chance.pairs import Variances, variances
 from nsd_imagery.chance.pairs import across_runs as across_runs
 from nsd_imagery.chance.pairs import noise_ceiling as noise_ceiling
 from nsd_imagery.chance.pairs import pair_weights as pair_weights
 from nsd_imagery.evaluation.cells import RELIABLE, Cell, Form, empty, key_of, measured, of_cell
 from nsd_imagery.evaluation.comparisons import CONCEPT
-from nsd_imagery.evaluation.gram import Gram, gram
+from nsd_imagery.evaluation.gram import Gram, Matrix, gram
 from nsd_imagery.evaluation.runs import Runs, for_across_runs
 from nsd_imagery.evaluation.score import Measured, Score
 from nsd_imagery.evaluation.sums import Part, between, percent_products, within
@@ -65,7 +65,8 @@ def measured_ceilings(
         vision = scores if condition == "vision" else vision
         found += scores
     found += [one for cell in _across_cells(runs, across, draws) for one in of_cell(cell)]
-    return found + [_ratio(runs, vision, stimulus_set) for stimulus_set in (*STIMULUS_SETS, "")]
+    percent = {run.name: percent_products(run) for run in (*runs.of("vision"), *runs.of("imagery"))}
+    return found + [_ratio(runs, percent, vision, stimulus_set) for stimulus_set in (*STIMULUS_SETS, "")]
 
 
 def voxel_variances(runs: Runs, condition: str) -> Variances | None:
@@ -79,14 +80,15 @@ def _within_cell(runs: Runs, own: Mapping[str, Part], condition: str, stimulus_s
     sets = {run.stimulus_set for run in mine}
     notes = [_LETTER] if condition == "imagery" else []
     notes += [CONCEPT if stimulus_set else f"set C is {CONCEPT}"] if condition == "vision" and "C" in sets else []
-    n_own = REPEATS_PER_RUN * len(mine) // max(len(sets), 1)
     rows = _ROWS[condition], _ROWS[condition]
+    start = rows[0].partition("X")[0] + stimulus_set
+    lacking = {name: why for name, why in runs.left_out.items() if name.startswith(start)}
     parts = [own[run.name] for run in mine]
-    if not mine:
-        start = rows[0].partition("X")[0] + stimulus_set
-        said = [f"{name}: {why}" for name, why in runs.left_out.items() if name.startswith(start)]
-        notes = said or [f"no run of {condition}"]
-    return Cell(runs, condition, stimulus_set, "within", rows, n_own, parts, tuple(notes))
+    if mine and lacking:
+        notes.append(f"without {', '.join(lacking)} of {runs.subject}")
+    elif not mine:
+        notes = [f"{name}: {why}" for name, why in lacking.items()] or [f"no run of {condition}"]
+    return Cell(runs, condition, stimulus_set, "within", rows, 0, parts, tuple(notes))
 
 
 def _across_cells(runs: Runs, across: Runs | None, draws: int) -> list[Cell]:
@@ -102,13 +104,19 @@ def _across_cells(runs: Runs, across: Runs | None, draws: int) -> list[Cell]:
     cells = []
     for stimulus_set in (*STIMULUS_SETS, ""):
         mine = [part for name, part in parts.items() if stimulus_set in ("", name)]
-        notes = (_LETTER if mine else why or "needs both imagery runs of a set",)
-        rows, n_own = ("imgX_1", "imgX_2"), 2 * REPEATS_PER_RUN
-        cells.append(Cell(sound or runs, "imagery", stimulus_set, "across", rows, n_own, mine, notes))
+        none = why or "needs both imagery runs of a set"
+        notes = (_LETTER, *_without(runs, stimulus_set, parts)) if mine else (none,)
+        cells.append(Cell(sound or runs, "imagery", stimulus_set, "across", ("imgX_1", "imgX_2"), 0, mine, notes))
     return cells
 
 
-def _ratio(runs: Runs, vision: list[Measured], stimulus_set: str) -> Measured:
+def _without(runs: Runs, stimulus_set: str, there: Collection[str]) -> list[str]:
+    """Which sets are not in what is over sets; nothing of one set."""
+    lacking = [name for name in STIMULUS_SETS if name not in there and not stimulus_set]
+    return [f"without set {' and '.join(lacking)} of {runs.subject}"] if lacking else []
+
+
+def _ratio(runs: Runs, percent: Mapping[str, Matrix | None], vision: list[Measured], stimulus_set: str) -> Measured:
     """Signal variance of imagery over that of vision in percent signal change, over the sets that have both."""
     sets = [name for name in STIMULUS_SETS if stimulus_set in ("", name)]
     pairs = [(runs.of("vision", name), runs.of("imagery", name)) for name in sets]
@@ -120,14 +128,15 @@ def _ratio(runs: Runs, vision: list[Measured], stimulus_set: str) -> Measured:
     for seen, imagined in pairs:
         weighed = [*((run, 0.0, 1 / len(seen)) for run in seen), *((run, 1 / len(imagined), 0.0) for run in imagined)]
         for run, above, below in weighed:
-            products = percent_products(run)
+            products = percent[run.name]
             if products is None:
                 why = "the folder has no statistics to undo its z-scores, and those do not say how strong a signal is"
             else:
                 parts.append(_side(within(run, products, 0), above, below))
     if not why and (p is None or p > RELIABLE):
         why = f"no reliable signal to normalise by: p of vision is not up to {RELIABLE}"
-    notes = (why,) if why else ("ratio of percent signal change squared", _LETTER)
+    lacking = _without(runs, stimulus_set, [seen[0].stimulus_set for seen, _ in pairs])
+    notes = (why,) if why else ("ratio of percent signal change squared", _LETTER, *lacking)
     cell = Cell(runs, "imagery/vision", stimulus_set, "within", ("visX", "imgX"), 0, parts, notes)
     form = Form("signal_variance", None, None)
     if why:

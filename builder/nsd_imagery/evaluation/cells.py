@@ -38,7 +38,7 @@ class Cell:
         stimulus_set: "A", "B", "C"; "" over sets.
         how: "within" or "across".
         rows: Names of the rows, train and test.
-        n_own: Trials a target.
+        n_own: Trials a target; 0 where they are among `COMPARABLE_N`, or are not as many in each set.
         parts: What is summed; none where there is nothing to estimate from.
         notes: What the numbers must not be taken for; without parts, why there are none.
     """

@@ -21,9 +21,9 @@ from nsd_imagery.evaluation.comparisons import (
 )
 from nsd_imagery.evaluation.gram import Gram, gram
 from nsd_imagery.evaluation.group import difference, interval_over, over_sets
-from nsd_imagery.evaluation.identify import Drawn, Identified, between, both_ways, within
+from nsd_imagery.evaluation.identify import ByTarget, Drawn, Identified, between, both_ways, within
 from nsd_imagery.evaluation.runs import Run, Runs
-from nsd_imagery.evaluation.score import Measured, Score, unestimated
+from nsd_imagery.evaluation.score import Items, Measured, Score, unestimated
 from nsd_imagery.evaluation.templates import fault_of
 from nsd_imagery.experiment import STIMULUS_SETS, TARGETS_PER_SET
 
@@ -122,8 +122,18 @@ def _measured(runs: Runs, products: Gram, comparison: Comparison, stimulus_set: 
         found = both_ways(train, test, products, draws)
     else:
         found = between(train, test, products, draws, comparison.how, comparison.unit)
-    of_measure = zip(measures, (found.accuracy, found.margin), strict=True)
-    return [_score(runs, comparison, test, measure, drawn, found) for measure, drawn in of_measure]
+    of_measure = zip(measures, (found.accuracy, found.margin), _items(test, found.by_target), strict=True)
+    return [
+        replace(_score(runs, comparison, test, measure, drawn, found), items=items)
+        for measure, drawn, items in of_measure
+    ]
+
+
+def _items(test: Run, found: ByTarget) -> list[Items]:
+    """Of accuracy and of margin, by the stimulus of each target; of visC, whose photographs differ, by the word."""
+    names = test.stimuli or test.targets
+    stimuli = tuple(names[target] for target in found.targets.tolist())
+    return [Items(stimuli, values, found.n_tests) for values in found.means]
 
 
 def _find(runs: Runs, name: str, stimulus_set: str) -> Run | None:

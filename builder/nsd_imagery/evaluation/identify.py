@@ -58,6 +58,20 @@ class Drawn(NamedTuple):
         return float((1 + np.count_nonzero(self.null >= self.value - 1e-12)) / (1 + len(self.null)))
 
 
+class ByTarget(NamedTuple):
+    """What identification is the mean of, by target.
+
+    Attributes:
+        targets: (k,) those tested, 0 to 5.
+        n_tests: (k,) tests of each.
+        means: (2, k) accuracy and margin, mean over the tests of each.
+    """
+
+    targets: NDArray[np.integer]
+    n_tests: NDArray[np.int64]
+    means: Matrix
+
+
 @dataclass(frozen=True, eq=False)
 class Identified:
     """Identification among six.
@@ -67,6 +81,7 @@ class Identified:
         margin: Similarity to the own template less the mean of the five others, mean over tests.
         n_tests: Trials, or means.
         n_trials: Valid trials behind them.
+        by_target: The same by target.
         order_confounded: Whether the tested run has the order of the run of templates, which nothing took out: the
             draws say nothing then.
     """
@@ -75,6 +90,7 @@ class Identified:
     margin: Drawn
     n_tests: int
     n_trials: int
+    by_target: ByTarget
     order_confounded: bool = False
 
     @property
@@ -96,9 +112,9 @@ def within(run: Run, gram: Gram, draws: int = N_DRAWS) -> Identified:
     """
     correlations, counted = gram.similarity(run, run), _FAR & np.outer(run.is_valid, run.is_valid)
     found = _within(correlations, counted, run.is_valid, run.order[None])[:, 0]
-    null = [_within(correlations, counted, run.is_valid, orders) for orders in _chunks(drawn_orders(run, draws))]
-    accuracy, margin = np.hstack([np.zeros((2, 0)), *null])
-    return Identified(Drawn(float(found[0]), accuracy), Drawn(float(found[1]), margin), run.n_valid, run.n_valid)
+    chunks = _chunks(drawn_orders(run, draws))
+    null = [_within(correlations, counted, run.is_valid, orders).mean(axis=2) for orders in chunks]
+    return _identified(found, run.order[run.is_valid], np.hstack([np.zeros((2, 0)), *null]), run.n_valid)
 
 
 def between(
@@ -128,14 +144,13 @@ def between(
     confounded = how not in ("detrended", "centred") and repeats_order(train, test)
     if unit == "mean":
         found, null = _of_means(train, test, gram, how, counted, draws)
-        n_tests = len(np.unique(test.order[counted]))
+        own = np.unique(test.order[counted])
     else:
         chosen = similarity(train, test, gram, how)
-        found = _of_trials(chosen, test.order[None], counted[None])[:, 0]
+        found = _of_each(chosen, test.order[None])[:, 0, counted]
         null = _of_trials(chosen, drawn_orders(test, draws), _counted(train, test, how, draws))
-        n_tests = int(counted.sum())
-    accuracy, margin = Drawn(float(found[0]), null[0]), Drawn(float(found[1]), null[1])
-    return Identified(accuracy, margin, n_tests, int(counted.sum()), confounded)
+        own = test.order[counted]
+    return _identified(found, own, null, int(counted.sum()), order_confounded=confounded)
 
 
 def both_ways(first: Run, second: Run, gram: Gram, draws: int = N_DRAWS) -> Identified:
@@ -152,18 +167,17 @@ def both_ways(first: Run, second: Run, gram: Gram, draws: int = N_DRAWS) -> Iden
     """
     there = similarity(first, second, gram, "across")
 
-    def sums(orders: Order) -> Matrix:
+    def each(orders: Order) -> Matrix:
         members = _members(orders, second.is_valid)
         means = (members / np.maximum(members.sum(axis=2, keepdims=True), 1)).reshape(-1, TRIALS_PER_RUN)
         back = gram.similarity(first, second, None, means).reshape(TRIALS_PER_RUN, len(orders), TARGETS_PER_SET)
         own = np.broadcast_to(first.order[:, None, None], (TRIALS_PER_RUN, len(orders), 1))
-        scores = np.stack([np.take_along_axis(part, own, 2)[..., 0] for part in _scored(back)])
-        return scores[:, first.is_valid].sum(axis=1) + second.n_valid * _of_trials(there, orders, second.is_valid[None])
+        scores = np.stack([np.take_along_axis(part, own, 2)[..., 0].T for part in _scored(back)])
+        return np.dstack([scores[..., first.is_valid], _of_each(there, orders)[..., second.is_valid]])
 
-    n_tests = first.n_valid + second.n_valid
-    found = sums(second.order[None])[:, 0] / n_tests
-    null = np.hstack([np.zeros((2, 0)), *(sums(part) / n_tests for part in _chunks(drawn_orders(second, draws)))])
-    return Identified(Drawn(float(found[0]), null[0]), Drawn(float(found[1]), null[1]), n_tests, n_tests)
+    own = np.concatenate([run.order[run.is_valid] for run in (first, second)])
+    null = [each(part).mean(axis=2) for part in _chunks(drawn_orders(second, draws))]
+    return _identified(each(second.order[None])[:, 0], own, np.hstack([np.zeros((2, 0)), *null]), len(own))
 
 
 def drawn_orders(run: Run, draws: int = N_DRAWS) -> Order:
@@ -203,14 +217,29 @@ def _scored(similarity: Matrix) -> tuple[Matrix, Matrix]:
     return best / best.sum(axis=-1, keepdims=True), similarity - others / (TARGETS_PER_SET - 1)
 
 
-def _of_trials(similarity: Matrix, orders: Order, counted: Mask) -> Matrix:
-    """(2, n) accuracy and margin of (48, 6) similarities under each of (n, 48) orders."""
+def _identified(
+    found: Matrix, own: Order, null: Matrix, n_trials: int, *, order_confounded: bool = False
+) -> Identified:
+    """From (2, n) what each test gives, (n,) the target of each, and (2, draws) what all give under drawn orders."""
+    targets, at, n_tests = np.unique(own, return_inverse=True, return_counts=True)
+    by_target = ByTarget(targets, n_tests, np.stack([np.bincount(at, part) for part in found]) / n_tests)
+    accuracy, margin = (Drawn(float(part.mean()), drawn) for part, drawn in zip(found, null, strict=True))
+    return Identified(accuracy, margin, len(own), n_trials, by_target, order_confounded)
+
+
+def _of_each(similarity: Matrix, orders: Order) -> Matrix:
+    """(2, n, 48) accuracy and margin of each trial of (48, 6) similarities under each of (n, 48) orders."""
     at = np.arange(TRIALS_PER_RUN) * TARGETS_PER_SET + orders
-    return np.stack([(part.ravel()[at] * counted).sum(axis=1) for part in _scored(similarity)]) / counted.sum(axis=1)
+    return np.stack([part.ravel()[at] for part in _scored(similarity)])
+
+
+def _of_trials(similarity: Matrix, orders: Order, counted: Mask) -> Matrix:
+    """(2, n) the mean of `_of_each` over trials that count."""
+    return (_of_each(similarity, orders) * counted).sum(axis=2) / counted.sum(axis=1)
 
 
 def _within(correlations: Matrix, counted: Mask, is_valid: Mask, orders: Order) -> Matrix:
-    """(2, n) accuracy and margin within a run under each of (n, 48) orders.
+    """(2, n, n_valid) accuracy and margin of each valid trial within a run under each of (n, 48) orders.
 
     A candidate with no trial far enough away is as like as one without correlation, 0.
     """
@@ -220,22 +249,23 @@ def _within(correlations: Matrix, counted: Mask, is_valid: Mask, orders: Order) 
     sums, n_trials = ((flat @ part).reshape(members.shape) for part in parts)
     hit, margin = _scored(np.moveaxis(sums / np.maximum(n_trials, 1), 1, 2))
     own = np.moveaxis(members, 1, 2)
-    return np.stack([(part * own).sum(axis=(1, 2), dtype=np.float64) for part in (hit, margin)]) / is_valid.sum()
+    return np.stack([(part * own).sum(axis=2, dtype=np.float64) for part in (hit, margin)])[..., is_valid]
 
 
 def _of_means(train: Run, test: Run, gram: Gram, how: How, counted: Mask, draws: int) -> tuple[Matrix, Matrix]:
-    """(2,) accuracy and margin of the means of the tested run, and (2, draws) under drawn orders."""
+    """(2, n) accuracy and margin of each mean of the tested run, and (2, draws) of all under drawn orders."""
 
-    def scores(orders: Order, counted: Mask) -> Matrix:
+    def scores(orders: Order, counted: Mask) -> tuple[Matrix, Mask]:
         members = _members(orders, counted)
         n_trials = members.sum(axis=2, keepdims=True)
         means = (members / np.maximum(n_trials, 1)).reshape(-1, TRIALS_PER_RUN)
         alike = similarity(train, test, gram, how, means).reshape(-1, TARGETS_PER_SET, TARGETS_PER_SET)
         there = n_trials[..., 0] > 0
-        own = [np.diagonal(part, axis1=1, axis2=2) * there for part in _scored(alike)]
-        return np.stack([part.sum(axis=1) for part in own]) / there.sum(axis=1)
+        return np.stack([np.diagonal(part, axis1=1, axis2=2) * there for part in _scored(alike)]), there
 
     orders = drawn_orders(test, draws)
     every = np.broadcast_to(_counted(train, test, how, draws), orders.shape)
-    parts = [scores(orders[i : i + _AT_ONCE], every[i : i + _AT_ONCE]) for i in range(0, len(orders), _AT_ONCE)]
-    return scores(test.order[None], counted[None])[:, 0], np.hstack([np.zeros((2, 0)), *parts])
+    drawn = (scores(orders[i : i + _AT_ONCE], every[i : i + _AT_ONCE]) for i in range(0, len(orders), _AT_ONCE))
+    parts = [each.sum(axis=2) / there.sum(axis=1) for each, there in drawn]
+    each, there = scores(test.order[None], counted[None])
+    return each[:, 0, there[0]], np.hstack([np.zeros((2, 0)), *parts])

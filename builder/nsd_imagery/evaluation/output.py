@@ -1,7 +1,7 @@
 """Where an evaluation is written, and what of it is kept for the next one.
 
 OUT/scores.parquet           the long table, a score a row
-OUT/items.parquet            scores of models by stimulus, where there are any
+OUT/items.parquet            scores of models and of identification by stimulus
 OUT/voxels-subjAA.parquet    maps
 OUT/evaluation.json          protocol, what was evaluated, headline, and hashes of the others; written last
 OUT/.evaluate/               a record a subject, by which a rerun has nothing to compute

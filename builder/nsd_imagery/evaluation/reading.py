@@ -20,7 +20,7 @@ from nsd_imagery.rows.vectors import label_table, row_vectors
 
 LABELS: Final = (
     *("experiment", "session", "run_number", "run_name", "condition", "stimulus_set", "epoch"),
-    *("trial_in_session", "target", "cue", "cue_matches", "is_valid", "response", "response_time"),
+    *("trial_in_session", "target", "stimulus", "cue", "cue_matches", "is_valid", "response", "response_time"),
 )
 _SHORT: Final = {"vision": "vis", "imagery": "img", "attention": "att"}
 

@@ -72,7 +72,7 @@ class Evaluation:
 @barred("count")
 def evaluate(
     dataset: Path | str,
-    out: Path | str = "evaluation",
+    out: Path | str | None = None,
     *,
     subjects: Subjects | None = None,
     roi: str | Sequence[str] | None = None,
@@ -100,7 +100,7 @@ def evaluate(
 
     Args:
         dataset: A built folder; it is only read.
-        out: Where `scores.parquet`, `evaluation.json` and `voxels-subjAA.parquet` go.
+        out: Where `scores.parquet`, `evaluation.json` and `voxels-subjAA.parquet` go; default: ./evaluation.
         subjects: Names or numbers; default: all of the folder.
         roi: One or more of its ROIs, 12 at most; p is corrected over them. Default: all.
         across: A folder of the same subjects and ROIs, built with betas="fithrf", for imagery across runs, the
@@ -147,7 +147,7 @@ def evaluate(
         test_sets, embeddings, model, kind, predictions, targets, partial, decoder, save_decoder, preprocessor
     )
     what = replace(what, inputs=inputs_of(what, said))
-    place = Path(out).expanduser().absolute()
+    place = Path("evaluation" if out is None else out).expanduser().absolute()
     with held(place, what), what.inputs.written(place / RECORDS) as inputs:
         paths = {subject: record_path(place, what, subject, version("nsd-imagery")) for subject in what.rois}
         _compute(replace(what, inputs=inputs), paths, executor, progress or (lambda *_: None))

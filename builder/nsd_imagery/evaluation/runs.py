@@ -49,6 +49,8 @@ class Run:
             voxels without variance.
         variance: (n_voxels,) of the run's valid trials in percent signal change squared, by which a variance of
             z-scores is one of percent signal change; None where the folder's statistics are not there.
+        stimuli: The six as the column `stimulus` has them, in the order of `targets`; a word where its trials showed
+            several; empty where they were not read.
         response: (48,) the button as `schema` has it, -1 where none was pressed; None where it was not read.
         response_time: (48,) seconds, NaN where none was pressed; None where it was not read.
     """
@@ -62,6 +64,7 @@ class Run:
     is_valid: Mask
     betas: NDArray[np.float32]
     variance: NDArray[np.float64] | None
+    stimuli: tuple[str, ...] = ()
     response: NDArray[np.int32] | None = None
     response_time: NDArray[np.float32] | None = None
 
@@ -109,6 +112,9 @@ class Runs:
 
     def __len__(self) -> int:
         return len(self.runs)
+
+    def __getitem__(self, at: int) -> Run:
+        return self.runs[at]
 
     def find(self, name: str) -> Run | None:
         """A run by its name; None where it is not there or was left out."""
@@ -205,9 +211,15 @@ def _run(rows: ImageryRows, members: NDArray[np.int64], name: str) -> Run:
         said["is_valid"],
         zscores(betas, said["is_valid"]).astype(np.float32),
         variance_of(rows, members, betas[said["is_valid"]]),
+        tuple(_stimulus_of(target, said["stimulus"][said["target"] == target]) for target in targets.tolist()),
         said["response"].astype(np.int32),
         said["response_time"].astype(np.float32),
     )
+
+
+def _stimulus_of(target: str, shown: NDArray[np.str_]) -> str:
+    """What a target's trials all showed; the target's own name where they showed several."""
+    return shown[0].item() if (shown == shown[0]).all() else target
 
 
 def _absent(manifest: Manifest, wanted: Mapping[str, str], named: Collection[str]) -> dict[str, str]:

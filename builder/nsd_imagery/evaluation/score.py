@@ -159,7 +159,7 @@ class Measured:
         null: (n_draws,) the same under each drawn order; empty where there are no draws. Draw d is of the same orders
             for all subjects and ROIs.
         spread: Of a mean over stimuli, by which means over sets have an interval too; None of others.
-        items: The score by stimulus, of models; None of what is over sets or subjects.
+        items: The score by stimulus, of models and of identification; None of what is over sets or subjects.
     """
 
     score: Score
