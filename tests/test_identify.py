@@ -398,6 +398,24 @@ def test_groups_of_two_have_no_interval_and_missing_subjects_are_not_counted() -
     assert grouped([one, other, third]).score.low is not None
 
 
+def test_intervals_of_groups_end_where_shares_do_and_margins_do_not() -> None:
+    single = one_of(measured_identifications(runs_of("subj01"), draws=19), "identification", "visX", "visX", "within")
+
+    def ends(measure: str, test: str, *values: float) -> tuple[float | None, float | None]:
+        parts = [
+            replace(single, score=replace(single.score, subject=f"subj0{n}", measure=measure, test=test), statistic=one)
+            for n, one in enumerate(values, 1)
+        ]
+        score = grouped(parts).score
+        return score.low, score.high
+
+    for measure in ("identification", "two_way", "retrieval_at_1"):
+        assert ends(measure, "visX", 1.0, 1.0, 0.9)[1] == 1
+        assert ends(measure, "visX", 0.0, 0.0, 0.1)[0] == 0
+    assert (ends("margin", "visX", 1.0, 1.0, 0.9)[1] or 0) > 1
+    assert (ends("identification", "imgX_1 − imgX_2", 0.0, 0.0, 0.1)[0] or 0) < 0
+
+
 def test_every_comparison_has_its_chance_reference_and_letter() -> None:
     measured = measured_identifications(runs_of(vision=0.5, imagery=0.5, correlation=0.9), draws=99)
     scores = [one.score for one in measured]

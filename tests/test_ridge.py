@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import RidgeCV
 
 from nsd_imagery.errors import DataError, UsageError
-from nsd_imagery.evaluation.transfer.baseline import leave_one_out, ridge
+from nsd_imagery.evaluation.transfer import leave_one_out, ridge
 from nsd_imagery.evaluation.transfer.leave_one_out import Ridge
 from nsd_imagery.evaluation.transfer.ridge import ALPHAS, fit_decoder, fit_encoder
 

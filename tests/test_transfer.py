@@ -26,7 +26,7 @@ from nsd_imagery.evaluation.identifications import identifications
 from nsd_imagery.evaluation.predictions import read_predictions, read_targets
 from nsd_imagery.evaluation.runs import Runs, load_runs
 from nsd_imagery.evaluation.score import Measured, Score, from_table, to_table
-from nsd_imagery.evaluation.transfer.baseline import places
+from nsd_imagery.evaluation.transfer import places
 from nsd_imagery.evaluation.transfer.baseline import Transfer, measured_transfer, scored_vectors
 from nsd_imagery.evaluation.transfer.compared import Compared, Side
 from nsd_imagery.evaluation.transfer.decoder import Decoder

@@ -23,6 +23,19 @@ PUBLISHED_SUBJECTS: Final = ("subj01", "subj02", "subj05", "subj07")
 WILSON: Final = "Wilson, over "
 """How an interval of shares of tests is named, before what was tested."""
 
+_SHARES: Final = (
+    "identification",
+    "two_way",
+    "retrieval_at_1",
+    "retrieval_at_5",
+    "retrieval_at_10",
+    "encoding_identification",
+)
+"""Measures that are shares of tests, or means of them."""
+
+_LESS: Final = " − "
+"""Between the names of two tests whose difference a score is."""
+
 _OVER_SUBJECTS: Final = "t over subjects, with what the schedule makes them share"
 _DECIMALS: Final = 12
 """Means over sets of shares of trials are equal, where they are, but for rounding."""
@@ -72,8 +85,8 @@ def grouped(measured: Sequence[Measured], subject: str = GROUP) -> Measured:
 
     p is of the sum of z over subjects and sets, draw by draw: "some subject in some set", not "subjects". The interval
     is t sqrt(s²/n + v) around the mean over subjects of their means over sets, with v what subjects share through the
-    schedule (`chance.intervals.shared_by_schedule`). ncsnr and noise ceilings are of the mean of the unclipped ratios
-    of signal to noise.
+    schedule (`chance.intervals.shared_by_schedule`); that of a share ends at 0 and 1. ncsnr and noise ceilings are of
+    the mean of the unclipped ratios of signal to noise.
 
     Args:
         measured: One a subject, or one a subject and set, alike in all else, of the same draws. Those without a value
@@ -90,7 +103,7 @@ def grouped(measured: Sequence[Measured], subject: str = GROUP) -> Measured:
     has_p = all(one.score.p is not None and len(one.null) for one in there)
     together = total([against_draws(one.statistic, one.null) for one in there]) if has_p else None
     statistics = np.array([one.statistic for one in of_subject])
-    ends = over_subjects(statistics, _shared(of_subject))
+    ends = _possible(over_subjects(statistics, _shared(of_subject)), of_subject[0].score)
     scores, first = [one.score for one in of_subject], of_subject[0].score
 
     def value(statistic: float) -> float:
@@ -148,7 +161,7 @@ def difference(this: Measured, that: Measured) -> Measured:
         that: Of another, of the same subject, ROI and set.
     """
     score, other = this.score, that.score
-    test = f"{score.test} − {other.test}"
+    test = f"{score.test}{_LESS}{other.test}"
     why = next((one.reason for one in (score, other) if one.value is None), "")
     if score.value is None or other.value is None:
         return Measured(
@@ -186,6 +199,13 @@ def _newcombe(this: Score, that: Score) -> Interval | tuple[None, None]:
         found - math.hypot(this.value - this.low, that.high - that.value),
         found + math.hypot(this.high - this.value, that.value - that.low),
     )
+
+
+def _possible(ends: Interval | None, score: Score) -> Interval | None:
+    """An interval over subjects without what a share cannot be; t knows of no bounds."""
+    if ends is None or score.measure not in _SHARES or _LESS in score.test:
+        return ends
+    return Interval(max(0.0, ends.low), min(1.0, ends.high))
 
 
 def _of_one(measured: Sequence[Measured]) -> Measured:
