@@ -656,7 +656,7 @@ def test_a_build_of_a_bucket_is_a_masked_download_into_a_cache_and_a_build(
     assert run(*arguments, cwd=tmp_path).returncode == 0
     assert not accepted.asked("GET")
     accepted.requests.clear()
-    for wrong in ("--zscore", "all"), ("--betas", "b4"), ("--smoothing-fwhm", "-1"):
+    for wrong in ("--zscore", "all"), ("--betas", "b4"), ("--smoothing-fwhm", "-1"), ("--smoothing-fwhm", "2"):
         refused = run("build", accepted.url, "--subjects", "subj02", *wrong, cwd=tmp_path)
         assert (refused.returncode, refused.stderr.count("\n"), accepted.requests) == (2, 1, [])
     nobody = run("build", accepted.url, cwd=tmp_path)

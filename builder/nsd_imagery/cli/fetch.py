@@ -22,6 +22,7 @@ from nsd_imagery.cli.common import (
 from nsd_imagery.cli.downloads import download_bar, show_download, show_plan, size_of
 from nsd_imagery.cli.lean import without_pandas
 from nsd_imagery.cli.showing import progress_bar, progress_count
+from nsd_imagery.errors import UsageError
 from nsd_imagery.experiment import BETA_VERSIONS, NSDIMAGERY_CONDITIONS
 from nsd_imagery.shell import quoted
 
@@ -93,13 +94,20 @@ def fetched_root(root: str, as_json: bool, dry_run: bool, **options: Any) -> tup
     """The root that what a build needs of a bucket is fetched into, and what was fetched, or would be.
 
     Raises:
-        UsageError: An option of the build that cannot be meant; nothing is fetched for it.
+        UsageError: An option of the build that cannot be meant, or had from voxels of ROIs alone; nothing is fetched.
         Others: See `fetch.cached.cached_root`.
     """
     from nsd_imagery.dataset.recipe import Recipe
     from nsd_imagery.fetch.cached import cached_root
 
-    Recipe.of(**{name: options[name] for name in ("betas", "zscore", "dtype", "smoothing_fwhm")})
+    recipe = Recipe.of(**{name: options[name] for name in ("betas", "zscore", "dtype", "smoothing_fwhm")})
+    if recipe.smoothing_fwhm:
+        subjects = ",".join(options["subjects"] or ["subjAA"])
+        msg = (
+            "--smoothing-fwhm takes voxels around those of a ROI, and of a bucket these alone are fetched: "
+            f"nsd-imagery download ROOT --subjects {quoted(subjects)}, then nsd-imagery build ROOT with these options"
+        )
+        raise UsageError(msg)
     said = {name: options[name] for name in ("subjects", "conditions", "betas", "roi")}
     with download_bar() as progress:
         return cached_root(root, **said, progress=progress, planned=None if as_json else show_plan, dry_run=dry_run)
