@@ -29,7 +29,7 @@ from nsd_imagery.links import is_there
 from nsd_imagery.listing import visible
 from nsd_imagery.markup import Shown
 from nsd_imagery.shell import quoted
-from nsd_imagery.sources.cache_files import embeddings_folder
+from nsd_imagery.sources.cache_files import embeddings_folder, planted_folder
 from nsd_imagery.sources.pictures import open_stimuli, pictures_file, target_files
 from nsd_imagery.sources.root import find_root
 from nsd_imagery.spelling import the_choice
@@ -183,7 +183,9 @@ def _choose(folder: Path, model: Path | str | None, revision: str | None) -> Pat
     files = [folder] if folder.is_file() else visible(folder, "*.parquet")
     makers = {path: maker for path in files if (maker := _maker(path)) is not None}
     if not makers:
-        msg = f"{folder}: no embeddings; {_MAKE}"
+        planted = planted_folder(folder.parent)
+        hint = f"; of synthetic data, what was planted is in {planted}" if visible(planted, "*.parquet") else ""
+        msg = f"{folder}: no embeddings; {_MAKE}{hint}"
         raise MissingDataError(msg)
     found = {path: maker for path, maker in makers.items() if _is_of(maker, model, revision)}
     if len(found) == 1:

@@ -41,6 +41,11 @@ def embeddings_folder(root: Path) -> Path:
     return root / "clip_embeddings"
 
 
+def planted_folder(root: Path) -> Path:
+    """What was planted in synthetic data, as embeddings."""
+    return root / "truth"
+
+
 def subject_sessions_file(root: Path) -> Path:
     """The number and the dates of the sessions of each subject."""
     return root / _METADATA / "subject_sessions.json"
