@@ -305,9 +305,11 @@ def test_rois_are_corrected_for_their_number_by_the_greatest_z() -> None:
     for seed in range(150):
         runs = experiment(seed, 0, 0, n_voxels=60)
         shared = runs.runs[0]
+        assert shared.variance is not None
         rois = []
         for number in range(4):
-            run = replace(shared, betas=shared.betas[:, 10 * number : 10 * number + 30])
+            mine = slice(10 * number, 10 * number + 30)
+            run = replace(shared, betas=shared.betas[:, mine], variance=shared.variance[mine])
             rois.append(replace(runs, roi=f"roi{number}", n_voxels=30, runs=(run,)))
         measured = [
             next(one for one in measured_ceilings(roi, draws=199) if one.score.stimulus_set == "A") for roi in rois

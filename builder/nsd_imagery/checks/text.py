@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from nsd_imagery.checks.finding import OUTCOMES, Finding, Outcome, counted
 
 _INDENT = "      "
-_NUMBERED = re.compile(r"\b(session|[pz] =) (\d)")
+_NUMBERED = re.compile(r"\b(session|[pz](?: =)?) (\d)")
 _GLUE = "\ue000"
 """Stands for a blank at which no line is broken; no text has it, as it is not printable."""
 
@@ -34,15 +34,22 @@ def lines(findings: Sequence[Finding], *, verbose: bool, more: str = "-v") -> It
         yield f"  pass  {', '.join(_counts(passed, findings))} ({more} lists them)"
 
 
-def broken(line: str, width: int) -> str:
-    """A line broken between words, not in a path or before the number of a session or p; the rest stands further in."""
+def broken(line: str, width: int, hang: int | None = None) -> str:
+    """A line broken between words, not in a path or before the number of a session or p.
+
+    Args:
+        line: It.
+        width: Columns.
+        hang: Columns that the rest stands in; default: four more than the line.
+    """
     words = line.lstrip()
-    indent = " " * (len(line) - len(words))
+    indent = len(line) - len(words)
+    rest = indent + 4 if hang is None else hang
     return textwrap.fill(
         _NUMBERED.sub(rf"\1{_GLUE}\2", words),
-        max(width, 20),
-        initial_indent=indent,
-        subsequent_indent=f"{indent}    ",
+        max(width, 20, (hang or 0) + 30),
+        initial_indent=" " * indent,
+        subsequent_indent=" " * rest,
         break_long_words=False,
         break_on_hyphens=False,
     ).replace(_GLUE, " ")

@@ -53,13 +53,13 @@ def columns() -> int | None:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
-def tell(line: str) -> None:
-    """Print a line, which a terminal that is narrower has broken between words."""
+def tell(line: str, hang: int | None = None) -> None:
+    """Print a line, which a terminal that is narrower has broken between words; see `checks.text.broken`."""
     width = columns()
     if width is not None and len(line) > width:
         from nsd_imagery.checks.text import broken
 
-        line = broken(line, width)
+        line = broken(line, width, hang)
     click.echo(line)
 
 

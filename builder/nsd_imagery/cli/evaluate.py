@@ -1,23 +1,18 @@
 """The verb `evaluate`."""
 
-import re
 import sys
-import textwrap
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
-from nsd_imagery.cli.common import JSON, LIST, columns, place, show_json
+from nsd_imagery.cli.common import JSON, LIST, place, show_json, tell
 from nsd_imagery.cli.lean import without_pandas
 from nsd_imagery.cli.showing import progress_count
 from nsd_imagery.shell import quoted
 
 _MOST_DRAWS = 9_999
-
-_GLUE = "\ue000"
-"""Stands for a blank at which no line is broken; no text has it, as it is not printable."""
 
 
 @click.command()
@@ -189,7 +184,7 @@ def _show(found: Any, out: Path, *, verbose: bool) -> None:
     several = len({one.roi for one in lines}) > 1
     for one in lines:
         roi = f"{place(one.roi)}: " if several or one.name == "reliability" else ""
-        click.echo(_broken(f"{one.name:<{width}}  ", f"{roi}{place(one.text)}"))
+        tell(f"{one.name:<{width}}  {roi}{place(one.text)}", hang=width + 2)
     left_out = dict.fromkeys(
         f"{name} of {subject}: {why}"
         for subject, of_roi in found.left_out.items()
@@ -198,21 +193,6 @@ def _show(found: Any, out: Path, *, verbose: bool) -> None:
     )
     if verbose:
         for sentence in left_out:
-            click.echo(_broken("  left out: ", place(sentence)))
+            tell(f"  left out: {place(sentence)}", hang=12)
     more = f"; runs left out: {len(left_out)}, see -v" if left_out and not verbose else ""
     click.echo(f"{place(out)}: {len(found.scores):,} scores in scores.parquet{more}")
-
-
-def _broken(head: str, text: str) -> str:
-    """A line broken between words where a terminal ends, and what follows stands below the text."""
-    width = columns()
-    if width is None:
-        return head + text
-    return textwrap.fill(
-        re.sub(r"\bp (\d)", rf"p{_GLUE}\1", text),
-        max(width, len(head) + 30),
-        initial_indent=head,
-        subsequent_indent=" " * len(head),
-        break_long_words=False,
-        break_on_hyphens=False,
-    ).replace(_GLUE, " ")
