@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import xxhash
 from numpy.typing import NDArray
 
 from nsd_imagery.errors import DataError
@@ -70,7 +71,7 @@ class _Draws:
         if not len(null):
             return None
         kept = null.astype(np.float32)
-        name = self._names.setdefault(kept.tobytes(), f"draws-{len(self._names)}")
+        name = self._names.setdefault(xxhash.xxh3_128_digest(kept.data), f"draws-{len(self._names)}")
         self.arrays[name] = kept
         return name
 
